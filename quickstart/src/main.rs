@@ -1,0 +1,2 @@
+//! Stands for the embedded broker that is to come.
+fn main() {}

@@ -1,0 +1,241 @@
+//! The configuration: `bridge.toml`, the environment and credentials, checked and turned into ready types.
+
+mod file;
+mod password;
+mod value;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::message::{Qos, TopicFilter};
+
+/// Where the configuration is looked for when no path is given, first match first.
+pub const DEFAULT_PATHS: [&str; 2] = ["bridge.toml", "/etc/mqtt-bridge/bridge.toml"];
+
+/// Everything that the daemon can be told, valid as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `[mqtt]`: the connection to the broker.
+    pub mqtt: Mqtt,
+    /// `[[subscribe]]`: what is received.
+    pub subscribe: Vec<Subscription>,
+    /// `[publish]`: what holds for every publish.
+    pub publish: Publish,
+    /// `[http]`: where and how requests are served.
+    pub http: Http,
+}
+
+/// The connection to the broker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mqtt {
+    /// Host name or address, an IPv6 address without brackets.
+    pub server: String,
+    /// TCP port.
+    pub port: u16,
+    /// How long the connection may be silent before it is probed.
+    pub keepalive: Duration,
+    /// Who we are; `None` is anonymous.
+    pub login: Option<Login>,
+    /// The name of our session at the broker.
+    pub client_id: String,
+    /// The largest MQTT packet that is sent or accepted, in bytes.
+    pub max_packet_size: u32,
+    /// The longest pause between two tries to connect.
+    pub reconnect_max: Duration,
+}
+
+impl Mqtt {
+    /// `HOST:PORT` as people write it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        if self.server.contains(':') {
+            format!("[{}]:{}", self.server, self.port)
+        } else {
+            format!("{}:{}", self.server, self.port)
+        }
+    }
+}
+
+/// User name and password.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Login {
+    /// Never empty.
+    pub user: String,
+    /// May be empty.
+    pub password: Secret,
+}
+
+/// One `[[subscribe]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subscription {
+    /// What is subscribed to.
+    pub topic: TopicFilter,
+    /// The quality of service asked for; the broker may grant less.
+    pub qos: Qos,
+}
+
+/// What holds for every publish.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publish {
+    /// How long a publish may take, and what is running when the daemon is told to stop.
+    pub timeout: Duration,
+}
+
+/// The longest time that a publish may ask for.
+pub const MAX_PUBLISH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where and how requests are served.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Http {
+    /// The address to listen on; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Threads that read and answer requests.
+    pub workers: usize,
+    /// The longest body of a request, in bytes.
+    pub max_body: usize,
+}
+
+/// Text that is never shown.
+#[derive(Clone, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for the broker's eyes only.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// A fault of the configuration: one line that says where, what is wrong and what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{place}: {what}")]
+pub struct Fault {
+    /// `PATH:LINE`, `PATH`, the name of an environment variable or of a credential.
+    place: String,
+    what: String,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// No file: every key has its default.
+    BuiltIn,
+}
+
+impl Source {
+    /// The given path, or the first of [`DEFAULT_PATHS`] that exists, or nothing.
+    #[must_use]
+    pub fn find(given: Option<PathBuf>) -> Self {
+        let existing = || DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.exists());
+        given.or_else(existing).map_or(Self::BuiltIn, Self::File)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::BuiltIn => f.write_str("built-in defaults"),
+        }
+    }
+}
+
+/// Environment variables, as found or as a test has them.
+#[derive(Debug, Default)]
+pub struct Environment(HashMap<OsString, OsString>);
+
+impl Environment {
+    /// The variables of this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self(std::env::vars_os().collect())
+    }
+
+    /// `None` if it is not set; a value that is not UTF-8 is a fault.
+    fn text(&self, name: &str) -> Result<Option<String>, Fault> {
+        let Some(value) = self.0.get(OsString::from(name).as_os_str()) else {
+            return Ok(None);
+        };
+        let what = "is not valid UTF-8".to_owned();
+        let text = value.clone().into_string().map_err(|_| Fault { place: name.to_owned(), what })?;
+        Ok(Some(text))
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.0.get(OsString::from(name).as_os_str()).map(PathBuf::from)
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(variables: [(&str, &str); N]) -> Self {
+        Self(variables.iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl Config {
+    /// Reads and checks everything that can be checked without a network.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn load(source: &Source, environment: &Environment) -> Result<Self, Fault> {
+        match source {
+            Source::BuiltIn => Self::parse("", source, environment),
+            Source::File(path) => {
+                let unreadable =
+                    |error| Fault { place: path.display().to_string(), what: format!("cannot be read: {error}") };
+                let text = std::fs::read_to_string(path).map_err(unreadable)?;
+                Self::parse(&text, source, environment)
+            }
+        }
+    }
+
+    /// The same for a text that was read from `source`.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn parse(text: &str, source: &Source, environment: &Environment) -> Result<Self, Fault> {
+        file::read(text, source, environment)
+    }
+}
+
+/// The default client identifier: the same at every start, another on a cloned machine or with another configuration.
+fn derived_client_id(source: &Source) -> String {
+    let machine = ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/hostname"]
+        .iter()
+        .find_map(|path| std::fs::read(path).ok().filter(|id| !id.trim_ascii().is_empty()))
+        .unwrap_or_default();
+    let path = match source {
+        Source::File(path) => std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()),
+        Source::BuiltIn => PathBuf::new(),
+    };
+    client_id_from(&machine, &path)
+}
+
+fn client_id_from(machine: &[u8], path: &Path) -> String {
+    let mut hash = Sha256::new();
+    hash.update(machine);
+    hash.update([0]);
+    hash.update(path.as_os_str().as_encoded_bytes());
+    let digest = hash.finalize();
+    let number = digest[..5].iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
+    format!("mqtt-bridge-{number:010x}")
+}
+
+#[cfg(test)]
+mod tests;

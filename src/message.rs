@@ -1,0 +1,305 @@
+//! What is published and subscribed to, valid by construction: topic name, topic filter, QoS and message.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// The longest topic name or topic filter, in bytes of UTF-8 (MQTT 5, 4.7.3-3).
+pub const MAX_TOPIC_BYTES: usize = 65_535;
+/// The most levels of a topic name or topic filter.
+///
+/// No specification limits them, but brokers do, and end the connection over it: EMQX at 128, mosquitto at 200.
+pub const MAX_TOPIC_LEVELS: usize = 128;
+
+/// A message that may be published on a connection shared with others.
+///
+/// Whether it fits into the limits of the broker is asked when it is handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where it goes.
+    pub topic: TopicName,
+    /// What it says: any bytes, none included.
+    pub payload: Vec<u8>,
+    /// How surely it is delivered.
+    pub qos: Qos,
+    /// Whether the broker keeps it for subscribers to come.
+    pub retain: bool,
+}
+
+/// Quality of service (MQTT 5, 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Qos {
+    /// 0: sent once, not acknowledged.
+    AtMostOnce = 0,
+    /// 1: acknowledged, perhaps delivered twice.
+    AtLeastOnce = 1,
+    /// 2: acknowledged and delivered once.
+    ExactlyOnce = 2,
+}
+
+impl TryFrom<i64> for Qos {
+    type Error = QosError;
+
+    fn try_from(level: i64) -> Result<Self, QosError> {
+        match level {
+            0 => Ok(Self::AtMostOnce),
+            1 => Ok(Self::AtLeastOnce),
+            2 => Ok(Self::ExactlyOnce),
+            _ => Err(QosError),
+        }
+    }
+}
+
+impl fmt::Display for Qos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", *self as u8)
+    }
+}
+
+/// A number that is no quality of service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must be 0, 1 or 2")]
+pub struct QosError;
+
+/// A topic name that one may publish to: MQTT 5, 4.7, and what brokers enforce beyond its MUSTs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicName(String);
+
+impl TopicName {
+    /// The name as it goes to the broker.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TopicName {
+    type Error = TopicError;
+
+    fn try_from(name: String) -> Result<Self, TopicError> {
+        check_topic(&name)?;
+        match name.chars().find(|c| matches!(c, '+' | '#')) {
+            Some(wildcard) => return Err(TopicError::Wildcard(wildcard)),
+            None if name.starts_with('$') => return Err(TopicError::Dollar),
+            None => {}
+        }
+        Ok(Self(name))
+    }
+}
+
+/// A topic filter that one may subscribe to (MQTT 5, 4.7.1 and 4.8.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicFilter(String);
+
+impl TopicFilter {
+    /// The filter as it goes to the broker.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TopicFilter {
+    type Error = TopicError;
+
+    fn try_from(filter: String) -> Result<Self, TopicError> {
+        check_topic(&filter)?;
+        check_wildcards(inner_filter(&filter)?)?;
+        Ok(Self(filter))
+    }
+}
+
+/// The rule that a topic name or topic filter breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TopicError {
+    /// MQTT 5, 4.7.3-1.
+    #[error("must not be empty")]
+    Empty,
+    /// MQTT 5, 4.7.3-3.
+    #[error("is {0} bytes long, over the {MAX_TOPIC_BYTES} that MQTT allows")]
+    TooLong(usize),
+    /// See [`MAX_TOPIC_LEVELS`].
+    #[error("has {0} levels, over the {MAX_TOPIC_LEVELS} that brokers accept")]
+    TooDeep(usize),
+    /// MQTT 5, 1.5.4: NUL must not, the others should not be there, and brokers end the connection over them.
+    #[error("must not contain the character U+{:04X}", u32::from(*.0))]
+    Forbidden(char),
+    /// MQTT 5, 4.7.0-1.
+    #[error("must not contain the wildcard `{0}`: one publishes to a topic name, not to a topic filter")]
+    Wildcard(char),
+    /// MQTT 5, 4.7.2: such topics are the broker's own.
+    #[error("must not start with `$`: such topics belong to the broker")]
+    Dollar,
+    /// MQTT 5, 4.7.1-1.
+    #[error("`#` must be the last level, and all of it")]
+    MultiLevelWildcard,
+    /// MQTT 5, 4.7.1-2.
+    #[error("`+` must be a whole level")]
+    SingleLevelWildcard,
+    /// MQTT 5, 4.8.2-1 and 4.8.2-2.
+    #[error("a shared subscription must be `$share/GROUP/FILTER`, with neither `+` nor `#` in GROUP")]
+    SharedSubscription,
+}
+
+/// What topic names and topic filters have in common.
+fn check_topic(topic: &str) -> Result<(), TopicError> {
+    let levels = topic.split('/').count();
+    match topic.chars().find(|&c| is_forbidden(c)) {
+        _ if topic.is_empty() => Err(TopicError::Empty),
+        _ if topic.len() > MAX_TOPIC_BYTES => Err(TopicError::TooLong(topic.len())),
+        _ if levels > MAX_TOPIC_LEVELS => Err(TopicError::TooDeep(levels)),
+        Some(character) => Err(TopicError::Forbidden(character)),
+        None => Ok(()),
+    }
+}
+
+/// Control characters and Unicode's noncharacters.
+fn is_forbidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// The part of a shared subscription that is matched; a filter that is not shared is all matched.
+fn inner_filter(filter: &str) -> Result<&str, TopicError> {
+    let Some(shared) = filter.strip_prefix("$share/") else {
+        return Ok(filter);
+    };
+    match shared.split_once('/') {
+        Some((group, inner)) if !group.is_empty() && !group.contains(['+', '#']) && !inner.is_empty() => Ok(inner),
+        _ => Err(TopicError::SharedSubscription),
+    }
+}
+
+fn check_wildcards(filter: &str) -> Result<(), TopicError> {
+    let levels_after_first = filter.split('/').count() - 1;
+    for (position, level) in filter.split('/').enumerate() {
+        if level.contains('#') && (level != "#" || position != levels_after_first) {
+            return Err(TopicError::MultiLevelWildcard);
+        }
+        if level.contains('+') && level != "+" {
+            return Err(TopicError::SingleLevelWildcard);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name(topic: &str) -> Result<TopicName, TopicError> {
+        TopicName::try_from(topic.to_owned())
+    }
+
+    fn filter(topic: &str) -> Result<TopicFilter, TopicError> {
+        TopicFilter::try_from(topic.to_owned())
+    }
+
+    #[test]
+    fn topic_names_that_are_unusual_but_legal_are_accepted() {
+        for topic in ["a", "/", "a//b", "/a/", "a b", "Grüße/🦀", "\u{feff}a", "a$b/$c"] {
+            assert_eq!(name(topic).expect(topic).as_str(), topic);
+        }
+        assert!(name(&"a".repeat(MAX_TOPIC_BYTES)).is_ok());
+        assert!(name(&"/".repeat(MAX_TOPIC_LEVELS - 1)).is_ok());
+    }
+
+    #[test]
+    fn each_broken_rule_of_a_topic_name_has_its_own_words() {
+        let long = "ä".repeat(MAX_TOPIC_BYTES / 2 + 1);
+        let deep = "/".repeat(MAX_TOPIC_LEVELS);
+        let cases = [
+            ("", TopicError::Empty),
+            (&long, TopicError::TooLong(MAX_TOPIC_BYTES + 1)),
+            (&deep, TopicError::TooDeep(MAX_TOPIC_LEVELS + 1)),
+            ("a\0b", TopicError::Forbidden('\0')),
+            ("a\nb", TopicError::Forbidden('\n')),
+            ("a\u{7f}", TopicError::Forbidden('\u{7f}')),
+            ("a\u{9b}", TopicError::Forbidden('\u{9b}')),
+            ("\u{fdd0}", TopicError::Forbidden('\u{fdd0}')),
+            ("\u{1fffe}", TopicError::Forbidden('\u{1fffe}')),
+            ("a/+/b", TopicError::Wildcard('+')),
+            ("a#", TopicError::Wildcard('#')),
+            ("$SYS/x", TopicError::Dollar),
+            ("$", TopicError::Dollar),
+        ];
+        for (topic, error) in cases {
+            assert_eq!(name(topic), Err(error), "{topic:?}");
+        }
+        assert_eq!(TopicError::Forbidden('\0').to_string(), "must not contain the character U+0000");
+    }
+
+    #[test]
+    fn filters_follow_the_rules_for_wildcards_and_shared_subscriptions() {
+        for good in ["#", "+", "a/#", "+/+/#", "/+", "a//#", "$SYS/#", "$share/g/#", "$share/g//", "$share", "a/$share"]
+        {
+            assert_eq!(filter(good).expect(good).as_str(), good);
+        }
+        for (bad, error) in [
+            ("a#", TopicError::MultiLevelWildcard),
+            ("#/a", TopicError::MultiLevelWildcard),
+            ("a/#/b", TopicError::MultiLevelWildcard),
+            ("##", TopicError::MultiLevelWildcard),
+            ("a+/b", TopicError::SingleLevelWildcard),
+            ("++", TopicError::SingleLevelWildcard),
+            ("$share/g", TopicError::SharedSubscription),
+            ("$share//a", TopicError::SharedSubscription),
+            ("$share/g/", TopicError::SharedSubscription),
+            ("$share/+/a", TopicError::SharedSubscription),
+            ("$share/g/a#", TopicError::MultiLevelWildcard),
+            ("a\0", TopicError::Forbidden('\0')),
+            ("", TopicError::Empty),
+        ] {
+            assert_eq!(filter(bad), Err(error), "{bad:?}");
+        }
+    }
+
+    /// The rules of the specification written a second time, by characters and their neighbours instead of by levels.
+    fn wildcards_are_legal(filter: &str) -> bool {
+        let bytes = filter.as_bytes();
+        let before = |i: usize| i == 0 || bytes[i - 1] == b'/';
+        let after = |i: usize| i + 1 == bytes.len() || bytes[i + 1] == b'/';
+        bytes.iter().enumerate().all(|(i, byte)| match byte {
+            b'#' => before(i) && i + 1 == bytes.len(),
+            b'+' => before(i) && after(i),
+            _ => true,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_topic_name_is_accepted_exactly_when_every_rule_holds(topic in "[a+#/$\u{0}\u{1f}\u{7f}\u{80}\u{a0}ö\u{fdd0}\u{ffff}]{0,6}") {
+            let legal = !topic.is_empty()
+                && !topic.starts_with('$')
+                && topic.chars().all(|c| !"+#\u{0}\u{1f}\u{7f}\u{80}\u{fdd0}\u{ffff}".contains(c));
+            prop_assert_eq!(name(&topic).is_ok(), legal);
+        }
+
+        #[test]
+        fn any_text_is_either_refused_or_kept_byte_for_byte(topic in any::<String>()) {
+            if let Ok(kept) = name(&topic) {
+                prop_assert_eq!(kept.as_str(), &topic);
+                prop_assert!(filter(&topic).is_ok(), "a topic name is a topic filter too");
+            }
+        }
+
+        #[test]
+        fn a_filter_is_accepted_exactly_when_its_wildcards_are_legal(text in "[ab+#/]{1,8}") {
+            prop_assert_eq!(filter(&text).is_ok(), wildcards_are_legal(&text));
+        }
+
+        #[test]
+        fn a_shared_filter_is_judged_by_its_group_and_its_inner_filter(group in "[a+#]{0,3}", inner in "[a+#/]{0,5}") {
+            let legal = !group.is_empty() && !group.contains(['+', '#']) && !inner.is_empty() && wildcards_are_legal(&inner);
+            prop_assert_eq!(filter(&format!("$share/{group}/{inner}")).is_ok(), legal);
+        }
+
+        #[test]
+        fn length_is_counted_in_bytes(extra in 0usize..4, wide in any::<bool>()) {
+            let unit = if wide { "ö" } else { "o" };
+            let topic = unit.repeat((MAX_TOPIC_BYTES - 1) / unit.len() + extra);
+            prop_assert_eq!(name(&topic).is_ok(), topic.len() <= MAX_TOPIC_BYTES);
+        }
+    }
+}
