@@ -3,4 +3,79 @@
 pub mod config;
 pub mod message;
 
+pub mod http;
+pub mod mqtt;
+
+pub mod journal;
 pub mod printable;
+pub mod thread;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::config::Config;
+use crate::http::{BindError, Listener};
+use crate::mqtt::Publisher;
+use crate::thread::{Events, Watch};
+
+/// A running bridge.
+#[derive(Debug)]
+pub struct Bridge {
+    listener: Listener,
+    publisher: Publisher,
+    timeout: Duration,
+}
+
+/// Why the bridge could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A fault of the configuration.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system's.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl Bridge {
+    /// Listens for requests and connects to the broker; a broker that is not there does not keep it from starting.
+    /// The end of each thread is told to `watch`.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on, or there are no threads to be had.
+    pub fn start(config: &Config, watch: &Watch) -> Result<Self, StartError> {
+        let listener = Listener::bind(&config.http)?;
+        let publisher = mqtt::start(config, watch)?;
+        listener.serve(&config.http, &publisher, watch)?;
+        log::info!("listening on http://{}", listener.address());
+        Ok(Self { listener, publisher, timeout: config.publish.timeout })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Refuses new requests, lets running ones finish, and ends the connection with a DISCONNECT; all that within
+    /// the timeout of a publish.
+    pub fn stop(self, events: &Events) {
+        let deadline = Instant::now() + self.timeout;
+        self.publisher.stop_accepting();
+        self.listener.stop();
+        let running = events.await_ends(http::THREAD, self.listener.workers(), deadline);
+        if running > 0 {
+            log::warn!(
+                "{running} requests are still running after {} s: they get no answer",
+                self.timeout.as_secs_f64()
+            );
+        }
+        let disconnecting = self.publisher.disconnect();
+        if disconnecting && events.await_ends(mqtt::THREAD, 1, deadline) > 0 {
+            log::warn!("the broker did not take our DISCONNECT in time");
+        }
+    }
+}

@@ -1,2 +1,120 @@
-//! The daemon.
-fn main() {}
+//! The daemon: reads its arguments and its configuration, starts the bridge, and waits for the first of its threads to end.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use lexopt::prelude::{Long, Short, ValueExt};
+use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, Source};
+use mqtt_bridge::thread::{self, Event};
+use mqtt_bridge::{Bridge, StartError, journal};
+
+/// Stopped by a signal.
+const STOPPED: u8 = 0;
+/// Something failed while running.
+const FAILED: u8 = 1;
+/// Called the wrong way.
+const USAGE: u8 = 2;
+/// Configured the wrong way (sysexits.h, `EX_CONFIG`).
+const CONFIGURATION: u8 = 78;
+
+const HELP: &str = "\
+An HTTP-to-MQTT bridge: POST /publish puts a message on a broker, and what the broker sends goes to the journal.
+
+Usage: mqtt-bridge [--config PATH] [--check] [--version] [--help]
+
+  --config PATH  the configuration; without it ./bridge.toml, else /etc/mqtt-bridge/bridge.toml, else the defaults
+  --check        say whether the configuration is good, and end
+  --version      print the version, and end
+  --help         print this, and end
+
+Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed while running, 2 wrong usage, 78 wrong configuration.
+";
+
+fn main() -> ExitCode {
+    ExitCode::from(match arguments() {
+        Err(error) => fail(USAGE, &format!("{error}; try --help")),
+        Ok(Command::Help) => say(HELP),
+        Ok(Command::Version) => say(concat!("mqtt-bridge ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Check(source)) => match Config::load(&source, &Environment::of_this_process()) {
+            Ok(_) => say(&format!("{source}: ok\n")),
+            Err(fault) => fail(CONFIGURATION, &fault.to_string()),
+        },
+        Ok(Command::Run(source)) => match Config::load(&source, &Environment::of_this_process()) {
+            Ok(config) => run(&source, &config),
+            Err(fault) => fail(CONFIGURATION, &fault.to_string()),
+        },
+    })
+}
+
+/// What the command line asks for.
+enum Command {
+    Run(Source),
+    Check(Source),
+    Version,
+    Help,
+}
+
+fn arguments() -> Result<Command, lexopt::Error> {
+    let (mut path, mut check) = (None, false);
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("config") => path = Some(arguments.value()?.parse::<PathBuf>()?),
+            Long("check") => check = true,
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    let source = Source::find(path);
+    Ok(if check { Command::Check(source) } else { Command::Run(source) })
+}
+
+fn run(source: &Source, config: &Config) -> u8 {
+    journal::start();
+    match source {
+        Source::File(path) => log::info!("mqtt-bridge {} with {}", env!("CARGO_PKG_VERSION"), path.display()),
+        Source::BuiltIn => {
+            log::info!(
+                "mqtt-bridge {} with built-in defaults: there is no {}",
+                env!("CARGO_PKG_VERSION"),
+                DEFAULT_PATHS.join(" and no ")
+            );
+        }
+    }
+    let (watch, events) = thread::watch();
+    let signalled = watch.clone();
+    if let Err(error) = ctrlc::set_handler(move || signalled.request_stop()) {
+        return fail(FAILED, &format!("cannot wait for signals: {error}"));
+    }
+    let bridge = match Bridge::start(config, &watch) {
+        Ok(bridge) => bridge,
+        Err(error @ StartError::Bind(_)) => return fail(CONFIGURATION, &error.to_string()),
+        Err(error) => return fail(FAILED, &error.to_string()),
+    };
+    match events.next() {
+        Event::StopRequested => {
+            log::info!("stopping");
+            bridge.stop(&events);
+            log::info!("stopped");
+            STOPPED
+        }
+        Event::Ended(end) => {
+            let cause = end.result.err().unwrap_or_else(|| "for no reason".to_owned());
+            fail(FAILED, &format!("thread {} ended unexpectedly: {cause}", end.thread))
+        }
+    }
+}
+
+/// Prints to standard output; a reader that is gone is no failure of ours.
+fn say(text: &str) -> u8 {
+    drop(std::io::stdout().write_all(text.as_bytes()));
+    STOPPED
+}
+
+/// Prints the one line that says why.
+fn fail(status: u8, error: &str) -> u8 {
+    drop(std::io::stderr().write_all(format!("mqtt-bridge: {error}\n").as_bytes()));
+    status
+}

@@ -1,1 +1,12 @@
-//! End to end.
+//! The built daemon against real brokers and real clients: one test per promise of README.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+mod command_line;
+mod connecting;
+mod publishing;
+mod receiving;
+mod refusals;
+mod stopping;

@@ -1,0 +1,246 @@
+//! The fields of a JSON object, each taken once by its name and checked by its type.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::request::SHOWN;
+use crate::printable::Printable;
+
+/// The most fields that an object may have: each is compared with all others.
+const MAX_FIELDS: usize = 32;
+
+/// The fields of an object that are not yet taken, in their order; no name stands in it twice.
+#[derive(Debug)]
+pub struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    /// Parses a whole JSON text, which must be an object. The error says what is wrong, and where.
+    pub fn parse(body: &'a [u8]) -> Result<Self, String> {
+        match body.trim_ascii_start().first() {
+            None => return Err("the body is empty: it must be a JSON object".to_owned()),
+            Some(b'{') => {}
+            Some(_) if serde_json::from_slice::<&RawValue>(body).is_ok() => {
+                return Err("the body must be a JSON object".to_owned());
+            }
+            Some(_) => {}
+        }
+        serde_json::from_slice(body).map_err(|error| {
+            if error.is_data() { error.to_string() } else { format!("the body is not valid JSON: {error}") }
+        })
+    }
+
+    /// The value of a field as it was written, if it is there.
+    pub fn take(&mut self, name: &str) -> Option<Value<'a>> {
+        let position = self.0.iter().position(|(other, _)| other == name)?;
+        Some(Value(self.0.remove(position).1))
+    }
+
+    /// Refuses what was not taken: a field that we do not know would be ignored in silence.
+    pub fn finish(self, known: &str) -> Result<(), String> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(format!("unknown field `{}`: there are {known}", Printable::new(name, SHOWN))),
+        }
+    }
+}
+
+/// One JSON value, as it was written.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'a>(&'a RawValue);
+
+impl Value<'_> {
+    /// A string.
+    pub fn text(self) -> Result<String, String> {
+        serde_json::from_str(self.0.get()).map_err(|_| self.wrong("a string"))
+    }
+
+    /// `true` or `false`.
+    pub fn truth(self) -> Result<bool, String> {
+        serde_json::from_str(self.0.get()).map_err(|_| self.wrong("true or false"))
+    }
+
+    /// A number without a fraction.
+    pub fn whole_number(self) -> Result<i64, String> {
+        serde_json::from_str(self.0.get()).map_err(|_| self.wrong("a whole number"))
+    }
+
+    /// Any number.
+    pub fn number(self) -> Result<f64, String> {
+        serde_json::from_str(self.0.get()).map_err(|_| self.wrong("a number"))
+    }
+
+    /// What is published for this value: a string as it is, a number or a boolean as its text, null as nothing,
+    /// an object or array as compact JSON with its numbers and the order of its fields untouched.
+    pub fn payload(self) -> Result<Vec<u8>, String> {
+        let json = self.0.get();
+        match json.as_bytes().first() {
+            Some(b'"') => self.text().map(String::into_bytes),
+            Some(b'n') => Ok(Vec::new()),
+            Some(b'{' | b'[') => Ok(compact(json)),
+            _ => Ok(json.as_bytes().to_vec()),
+        }
+    }
+
+    fn wrong(self, expected: &str) -> String {
+        let found = match self.0.get().as_bytes().first() {
+            // the one way for a JSON string not to be a string of ours
+            Some(b'"') if expected == "a string" => "one with half a surrogate pair (\\ud800 to \\udfff alone)",
+            Some(b'"') => "a string",
+            Some(b'n') => "null",
+            Some(b't' | b'f') => "true or false",
+            Some(b'{') => "an object",
+            Some(b'[') => "an array",
+            _ => return format!("must be {expected}, not {}", Printable::new(self.0.get(), SHOWN)),
+        };
+        format!("must be {expected}, not {found}")
+    }
+}
+
+/// The same JSON without white space between its tokens.
+fn compact(json: &str) -> Vec<u8> {
+    let (mut in_string, mut escaped) = (false, false);
+    let mut keep = |byte: &u8| {
+        let keep = in_string || !byte.is_ascii_whitespace();
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            _ => {}
+        }
+        keep
+    };
+    json.bytes().filter(|byte| keep(byte)).collect()
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor).map(Self)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut fields: Self::Value = Vec::new();
+        while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+            if fields.iter().any(|(other, _)| *other == name) {
+                return Err(Error::custom(format_args!("field `{}` is there twice", Printable::new(&name, SHOWN))));
+            }
+            if fields.len() == MAX_FIELDS {
+                return Err(Error::custom(format_args!("more than {MAX_FIELDS} fields")));
+            }
+            fields.push((name, value));
+        }
+        Ok(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value(json: &str) -> Value<'_> {
+        Value(serde_json::from_str(json).expect(json))
+    }
+
+    fn payload(json: &str) -> String {
+        String::from_utf8(value(json).payload().expect(json)).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_one_json_object_is_refused_in_words() {
+        for (body, words) in [
+            ("", "the body is empty: it must be a JSON object"),
+            (" \n", "the body is empty: it must be a JSON object"),
+            ("[]", "the body must be a JSON object"),
+            ("\"a\"", "the body must be a JSON object"),
+            ("null", "the body must be a JSON object"),
+            ("{", "the body is not valid JSON: EOF while parsing an object at line 1 column 1"),
+            ("hello", "the body is not valid JSON: expected value at line 1 column 1"),
+            ("{} x", "the body is not valid JSON: trailing characters at line 1 column 4"),
+            ("{\"a\":1,}", "the body is not valid JSON: trailing comma at line 1 column 8"),
+            ("{'a':1}", "the body is not valid JSON: key must be a string at line 1 column 2"),
+            ("{\"a\":1,\"a\":2}", "field `a` is there twice at line 1 column 13"),
+        ] {
+            assert_eq!(Fields::parse(body.as_bytes()).unwrap_err(), words, "{body}");
+        }
+        assert!(Fields::parse(b"{\"a\":\"\xff\"}").unwrap_err().starts_with("the body is not valid JSON: "));
+        let many: Vec<String> = (0..=MAX_FIELDS).map(|n| format!("\"{n}\":0")).collect();
+        assert!(
+            Fields::parse(format!("{{{}}}", many.join(",")).as_bytes()).unwrap_err().starts_with("more than 32 fields")
+        );
+    }
+
+    #[test]
+    fn fields_are_taken_once_and_the_rest_is_named() {
+        let mut fields = Fields::parse(br#"{"a": 1, "\u0062\n": 2}"#).unwrap();
+        assert_eq!(fields.take("a").unwrap().whole_number(), Ok(1));
+        assert!(fields.take("a").is_none());
+        assert_eq!(fields.finish("`a`").unwrap_err(), "unknown field `b\\n`: there are `a`");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_says_what_was_wanted_and_what_was_found() {
+        assert_eq!(value("5").text().unwrap_err(), "must be a string, not 5");
+        assert_eq!(value("null").text().unwrap_err(), "must be a string, not null");
+        assert_eq!(
+            value("\"\\ud800\"").text().unwrap_err(),
+            "must be a string, not one with half a surrogate pair (\\ud800 to \\udfff alone)"
+        );
+        assert_eq!(value("\"1\"").whole_number().unwrap_err(), "must be a whole number, not a string");
+        assert_eq!(value("1.0").whole_number().unwrap_err(), "must be a whole number, not 1.0");
+        assert_eq!(value("[1]").number().unwrap_err(), "must be a number, not an array");
+        assert_eq!(value("{}").truth().unwrap_err(), "must be true or false, not an object");
+        assert_eq!(value("0").truth().unwrap_err(), "must be true or false, not 0");
+    }
+
+    #[test]
+    fn every_json_value_has_its_payload() {
+        for (json, expected) in [
+            (r#""a\"\n\u00f6\u0000""#, "a\"\n\u{f6}\0"),
+            ("\"\"", ""),
+            ("null", ""),
+            ("true", "true"),
+            ("1.10", "1.10"),
+            ("12345678901234567890123", "12345678901234567890123"),
+            ("-1e400", "-1e400"),
+            ("[ 1.10 , \"a b\" ]", "[1.10,\"a b\"]"),
+            ("{ \"b\" : \"x \\\" y \\\\\" ,\n\"a\" : { } }", "{\"b\":\"x \\\" y \\\\\",\"a\":{}}"),
+        ] {
+            assert_eq!(payload(json), expected, "{json}");
+        }
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        assert_eq!(payload(&deep), deep);
+    }
+
+    proptest! {
+        #[test]
+        fn compact_json_means_the_same_and_is_no_longer(texts in prop::collection::vec(any::<String>(), 0..5), number in any::<i64>()) {
+            let object = serde_json::json!({ "texts": texts, "number": number, "deeper": [{ "x": null }] });
+            let pretty = serde_json::to_string_pretty(&object).unwrap();
+            prop_assert_eq!(payload(&pretty), object.to_string());
+        }
+
+        #[test]
+        fn no_body_panics(body in any::<Vec<u8>>(), text in "[{}\\[\\]\",:a0\\\\ ]{0,20}") {
+            for body in [body.as_slice(), text.as_bytes()] {
+                if let Ok(fields) = Fields::parse(body) {
+                    for (_, raw) in &fields.0 {
+                        let _ = Value(raw).payload();
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Records for people: one line each on standard error, whatever they tell of.
+
+use std::io::Write;
+use std::panic::PanicHookInfo;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::printable::Printable;
+use crate::thread::panic_words;
+
+/// How much of a received topic name or payload a record shows, in bytes.
+const SHOWN: usize = 1024;
+
+/// Makes this the place where records go: our own by the `log` crate, panics, and received messages.
+pub fn start() {
+    if log::set_logger(&Journal).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+        std::panic::set_hook(Box::new(record_panic));
+    }
+}
+
+/// Records a message from the broker.
+pub fn received(topic: &[u8], payload: &[u8]) {
+    let (topic, payload) = (Printable::new(topic, SHOWN), Printable::new(payload, SHOWN));
+    write_line(&format!("Received message on topic: {topic} with payload: {payload}"));
+}
+
+struct Journal;
+
+impl Log for Journal {
+    /// Our own records only: what the libraries know, they also return as errors, and those we tell of ourselves.
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        let target = metadata.target();
+        target.starts_with("mqtt_bridge") || target.starts_with("quickstart")
+    }
+
+    fn log(&self, record: &Record) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        match record.level() {
+            Level::Error => write_line(&format!("error: {}", record.args())),
+            Level::Warn => write_line(&format!("warning: {}", record.args())),
+            Level::Info | Level::Debug | Level::Trace => write_line(&record.args().to_string()),
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// A panic in one line instead of the default's several, which would be as many records.
+fn record_panic(panic: &PanicHookInfo) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("of a library");
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    log::error!("thread {name} panicked at {place}: {}", panic_words(panic.payload()));
+}
+
+/// One record, one line, one write: so that two threads never mix theirs.
+fn write_line(text: &str) {
+    let mut line: String = text.chars().flat_map(one_line).collect();
+    line.push('\n');
+    // there is no one left to tell that nobody reads us
+    drop(std::io::stderr().write_all(line.as_bytes()));
+}
+
+/// Bytes from outside are escaped where they come in; this holds for what slips through.
+fn one_line(c: char) -> impl Iterator<Item = char> {
+    let escaped = c.is_control().then(|| c.escape_default());
+    let plain = escaped.is_none().then_some(c);
+    escaped.into_iter().flatten().chain(plain)
+}

@@ -1,0 +1,65 @@
+//! How long to wait before the next try: doubling, with jitter, up to a limit.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The pauses between tries to connect.
+pub struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    pub fn new(longest: Duration) -> Self {
+        Self { next: FIRST.min(longest), longest }
+    }
+
+    /// The next pause: between half and all of 0.1 s, 0.2 s, 0.4 s … up to the longest.
+    /// The jitter keeps many bridges from coming back to a restarted broker at the same moment.
+    pub fn pause(&mut self) -> Duration {
+        let whole = self.next;
+        self.next = (whole * 2).min(self.longest);
+        whole.mul_f64(0.5 + random() / 2.0)
+    }
+
+    /// Starts again from the shortest pause: the connection was stable.
+    pub fn reset(&mut self) {
+        self.next = FIRST.min(self.longest);
+    }
+}
+
+/// A number from 0 to 1. The keys of a hash map are random enough for jitter, and need no crate.
+fn random() -> f64 {
+    let bits = RandomState::new().hash_one(0);
+    f64::from((bits >> 32) as u32) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_with_jitter_up_to_the_longest_and_start_again_after_a_reset() {
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        for whole in [100, 200, 400, 800, 1000, 1000] {
+            let pause = backoff.pause();
+            let whole = Duration::from_millis(whole);
+            assert!(pause >= whole / 2 && pause <= whole, "{pause:?} of {whole:?}");
+        }
+        backoff.reset();
+        assert!(backoff.pause() <= FIRST);
+    }
+
+    #[test]
+    fn jitter_differs_from_time_to_time() {
+        let pauses: std::collections::HashSet<Duration> = (0..10).map(|_| Backoff::new(FIRST).pause()).collect();
+        assert!(pauses.len() > 1);
+    }
+
+    #[test]
+    fn a_limit_below_the_first_pause_holds() {
+        assert!(Backoff::new(Duration::from_millis(10)).pause() <= Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,144 @@
+//! Named threads whose end, by return or by panic, is an event that main waits for.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::Builder;
+use std::time::Instant;
+
+/// More than there can be threads, so that none waits to tell of its end.
+const CAPACITY: usize = 256;
+
+/// What main waits for.
+#[derive(Debug)]
+pub enum Event {
+    /// SIGTERM or SIGINT.
+    StopRequested,
+    /// A thread is over.
+    Ended(End),
+}
+
+/// How a thread ended.
+#[derive(Debug)]
+pub struct End {
+    /// The thread's name.
+    pub thread: String,
+    /// Why it ended, if not as it should.
+    pub result: Result<(), String>,
+}
+
+/// Starts threads and tells of their ends.
+#[derive(Debug, Clone)]
+pub struct Watch(SyncSender<Event>);
+
+/// The receiving end of all [`Watch`]es.
+#[derive(Debug)]
+pub struct Events(Receiver<Event>);
+
+/// A watch over threads, and the events that it will tell of.
+#[must_use]
+pub fn watch() -> (Watch, Events) {
+    let (sender, receiver) = sync_channel(CAPACITY);
+    (Watch(sender), Events(receiver))
+}
+
+impl Watch {
+    /// Starts a thread; `name` is at most 15 bytes long, which is what Linux shows.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn spawn(&self, name: &str, body: impl FnOnce() -> Result<(), String> + Send + 'static) -> io::Result<()> {
+        let (events, thread) = (self.0.clone(), name.to_owned());
+        Builder::new().name(thread.clone()).spawn(move || {
+            let result = catch_unwind(AssertUnwindSafe(body))
+                .unwrap_or_else(|panic| Err(format!("panicked: {}", panic_words(panic.as_ref()))));
+            // nobody listens any more: the process is ending
+            drop(events.send(Event::Ended(End { thread, result })));
+        })?;
+        Ok(())
+    }
+
+    /// Asks main to stop. Never waits: where the queue is full, stops enough have been asked for.
+    pub fn request_stop(&self) {
+        drop(self.0.try_send(Event::StopRequested));
+    }
+}
+
+impl Events {
+    /// Waits for the next event; the end of all watches counts as a request to stop.
+    #[must_use]
+    pub fn next(&self) -> Event {
+        self.0.recv().unwrap_or(Event::StopRequested)
+    }
+
+    /// Waits until `count` threads whose name starts with `prefix` have ended, or the deadline has come.
+    /// Returns how many have not; further requests to stop change nothing.
+    #[must_use]
+    pub fn await_ends(&self, prefix: &str, count: usize, deadline: Instant) -> usize {
+        let mut missing = count;
+        while missing > 0 {
+            match self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Event::Ended(end)) => {
+                    if let Err(why) = &end.result {
+                        log::warn!("thread {} ended while stopping: {why}", end.thread);
+                    }
+                    missing -= usize::from(end.thread.starts_with(prefix));
+                }
+                Ok(Event::StopRequested) => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        missing
+    }
+}
+
+/// What a panic says.
+pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[test]
+    fn the_end_of_a_thread_is_an_event_with_its_name_and_cause() {
+        let (watch, events) = watch();
+        watch.spawn("fails", || Err("no more".to_owned())).unwrap();
+        match events.next() {
+            Event::Ended(End { thread, result }) => {
+                assert_eq!((thread.as_str(), result), ("fails", Err("no more".to_owned())));
+            }
+            Event::StopRequested => panic!("nobody asked for a stop"),
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_end_with_its_words() {
+        let (watch, events) = watch();
+        watch.spawn("panics", || panic!("at {}", 7)).unwrap();
+        match events.next() {
+            Event::Ended(end) => assert_eq!(end.result, Err("panicked: at 7".to_owned())),
+            Event::StopRequested => panic!("nobody asked for a stop"),
+        }
+    }
+
+    #[test]
+    fn ends_are_awaited_by_prefix_up_to_a_deadline() {
+        let (watch, events) = watch();
+        for name in ["http-1", "mqtt", "http-2"] {
+            watch.spawn(name, || Ok(())).unwrap();
+        }
+        watch.request_stop();
+        assert_eq!(events.await_ends("http-", 2, soon()), 0);
+        assert_eq!(events.await_ends("http-", 1, Instant::now()), 1);
+    }
+}

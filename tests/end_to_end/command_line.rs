@@ -1,0 +1,94 @@
+//! Arguments, configuration and exit codes, as a person or a unit file meets them.
+
+use std::net::TcpListener;
+
+use crate::support::daemon::program;
+use crate::support::folder::Folder;
+use crate::support::free_port;
+use crate::support::process::Process;
+
+/// Runs the program in a folder to its end: exit code, standard output, standard error.
+fn run(folder: &Folder, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut process = Process::start(program().current_dir(folder.path()).args(arguments));
+    let code = process.wait_for_end().code();
+    (code, String::from_utf8(process.stdout()).unwrap(), process.lines().join("\n"))
+}
+
+#[test]
+fn version_and_help_are_printed() {
+    let folder = Folder::new();
+    let (code, version, _) = run(&folder, &["--version"]);
+    assert_eq!((code, version.as_str()), (Some(0), concat!("mqtt-bridge ", env!("CARGO_PKG_VERSION"), "\n")));
+    let (code, help, _) = run(&folder, &["--help"]);
+    assert_eq!(code, Some(0));
+    for option in ["--config PATH", "--check", "--version", "--help"] {
+        assert!(help.contains(option), "{help}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_2_on_one_line() {
+    let folder = Folder::new();
+    for arguments in [&["--prot"][..], &["--config"], &["x"], &["--check=yes"]] {
+        let (code, out, error) = run(&folder, arguments);
+        assert_eq!((code, out.as_str(), error.lines().count()), (Some(2), "", 1), "{arguments:?}: {error}");
+        assert!(error.starts_with("mqtt-bridge: ") && error.ends_with("; try --help"), "{error}");
+    }
+}
+
+#[test]
+fn check_says_ok_or_the_first_fault() {
+    let folder = Folder::new();
+    folder.write("good.toml", "[mqtt]\nport = 1884\n");
+    folder.write("bad.toml", "[mqtt]\nport = 1884\nkeepalive = \"long\"\n");
+    let (code, out, error) = run(&folder, &["--config", "good.toml", "--check"]);
+    assert_eq!((code, out.as_str(), error.as_str()), (Some(0), "good.toml: ok\n", ""));
+    let (code, out, error) = run(&folder, &["--check", "--config", "bad.toml"]);
+    let fault = "mqtt-bridge: bad.toml:3: `keepalive` must be a whole number from 5 to 65535, not \"long\" (seconds)";
+    assert_eq!((code, out.as_str(), error.as_str()), (Some(78), "", fault));
+}
+
+#[test]
+fn a_bad_configuration_exits_78_on_one_line() {
+    let folder = Folder::new();
+    folder.write("bridge.toml", "[mqtt]\nserver = \"localhost\"\nprot = 1\n");
+    let (code, out, error) = run(&folder, &[]);
+    assert_eq!((code, out.as_str(), error.lines().count()), (Some(78), "", 1));
+    assert!(error.starts_with("mqtt-bridge: bridge.toml:3: unknown field `prot`, expected one of `server`"), "{error}");
+    let (code, _, error) = run(&folder, &["--config", "missing.toml"]);
+    assert_eq!(code, Some(78));
+    assert_eq!(error, "mqtt-bridge: missing.toml: cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn without_a_file_the_defaults_are_used_and_that_is_said() {
+    let folder = Folder::new();
+    let (code, out, _) = run(&folder, &["--check"]);
+    assert_eq!((code, out.as_str()), (Some(0), "built-in defaults: ok\n"));
+    let process = Process::start(program().current_dir(folder.path()).env("MQTT_PORT", free_port().to_string()));
+    let line = process.wait_for("built-in defaults");
+    assert!(
+        line.ends_with("with built-in defaults: there is no bridge.toml and no /etc/mqtt-bridge/bridge.toml"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_file_in_the_current_folder_is_found() {
+    let folder = Folder::new();
+    folder.write("bridge.toml", "");
+    let (code, out, _) = run(&folder, &["--check"]);
+    assert_eq!((code, out.as_str()), (Some(0), "bridge.toml: ok\n"));
+}
+
+#[test]
+fn a_taken_address_exits_78() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = Folder::new();
+    folder.write("bridge.toml", &format!("[http]\nlisten = \"{address}\"\n"));
+    let (code, _, error) = run(&folder, &[]);
+    assert_eq!(code, Some(78));
+    let last = error.lines().last().unwrap();
+    assert_eq!(last, format!("mqtt-bridge: cannot listen on {address}: Address already in use (os error 98)"));
+}

@@ -1,0 +1,223 @@
+//! The connection to the broker: made, refused, lost, made again, and told of.
+
+use crate::support::daemon::{Daemon, program};
+use crate::support::free_port;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::Process;
+use crate::support::scripted_broker::{CONNECT, PINGREQ, PUBLISH, SUBSCRIBE, ScriptedBroker, connack, suback};
+use std::process::Command;
+
+/// A broker that is tried at full speed, for tests that count tries.
+fn impatient(port: u16) -> String {
+    format!("[mqtt]\nport = {port}\nreconnect-max = 0.02")
+}
+
+#[test]
+fn a_broker_that_is_absent_at_start_is_said_once_and_found_later() {
+    let port = free_port();
+    let daemon = Daemon::start(port);
+    daemon.wait_for(&format!("warning: cannot connect to 127.0.0.1:{port}: Connection refused"));
+    let reply = daemon.publish(r#"{"topic": "t", "msg": "x"}"#);
+    reply.assert_refused(503, 4, "not sent: there is no connection to the broker");
+    assert_eq!(reply.header("retry-after"), Some("1"));
+
+    let broker = Mosquitto::on_port(port, "allow_anonymous true");
+    let mut subscriber = broker.subscribe("t", 1, "%p");
+    daemon.wait_for(&format!("connected to 127.0.0.1:{port}"));
+    assert_eq!(daemon.lines_with("cannot connect").len(), 1);
+    daemon.publish(r#"{"topic": "t", "msg": "y"}"#).assert_published();
+    subscriber.wait_for_end();
+    assert_eq!(subscriber.stdout(), b"y", "what was answered 503 was not sent");
+}
+
+#[test]
+fn a_failure_that_repeats_is_told_once() {
+    let broker = ScriptedBroker::start(|_, _| None);
+    let daemon = Daemon::with(&impatient(broker.port()));
+    daemon.wait_for("cannot connect");
+    // a broker of another kind at the same port would be another failure; ten more of the same are not
+    let tries = ScriptedBroker::start(|n, packet| (n < 10 || packet.kind != CONNECT).then(|| connack(137, &[])));
+    let other = Daemon::with(&impatient(tries.port()));
+    for _ in 0..10 {
+        tries.wait_for(CONNECT);
+    }
+    other.wait_for("closed by the broker");
+    assert_eq!(other.lines_with("server busy (reason code 137)").len(), 1, "{:?}", other.lines());
+    assert_eq!(daemon.lines_with("cannot connect").len(), 1, "{:?}", daemon.lines());
+}
+
+#[test]
+fn a_broker_that_was_killed_and_restarted_is_connected_and_subscribed_to_again() {
+    let mut broker = Mosquitto::start();
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"back\"\nqos = 1", broker.port()));
+    daemon.wait_for("subscribed to back");
+    broker.kill();
+    let lost = daemon.wait_for("lost");
+    assert_eq!(
+        lost,
+        format!("warning: connection to 127.0.0.1:{} lost: closed by the broker; connecting again", broker.port())
+    );
+    daemon.publish(r#"{"topic": "back", "msg": "lost"}"#).assert_refused(
+        503,
+        4,
+        "not sent: there is no connection to the broker",
+    );
+    broker.restart();
+    daemon.wait_for_nth(2, "connected to 127.0.0.1:");
+    daemon.wait_for_nth(2, "subscribed to back at QoS 1");
+    daemon.publish(r#"{"topic": "back", "msg": "and forth"}"#).assert_published();
+    assert_eq!(daemon.wait_for("Received"), "Received message on topic: back with payload: and forth");
+}
+
+#[test]
+fn a_wrong_password_is_told_in_words_and_the_right_one_works() {
+    let broker = Mosquitto::with_password("alice", "s3cret");
+    let config = format!("[mqtt]\nport = {}\nuser = \"alice\"", broker.port());
+    let wrong = Daemon::with(&format!("{config}\npassword = \"wr0ng\""));
+    let line = wrong.wait_for("cannot connect");
+    assert!(line.ends_with("refused by the broker: not authorized (reason code 135); trying again"), "{line}");
+    assert!(!wrong.lines().concat().contains("wr0ng"), "{:?}", wrong.lines());
+
+    let right = Daemon::connected_with(&format!("{config}\npassword = \"s3cret\""));
+    right.publish(r#"{"topic": "t", "msg": "x"}"#).assert_published();
+    assert!(!right.lines().concat().contains("s3cret"), "{:?}", right.lines());
+}
+
+#[test]
+fn the_tutorials_environment_variables_are_the_login() {
+    let broker = Mosquitto::with_password("alice", "s3cret");
+    let daemon = Daemon::run("[mqtt]\nport = 1", |config| {
+        let mut command = program();
+        let port = broker.port().to_string();
+        command.env("MQTT_SERVER", "localhost").env("MQTT_PORT", port).env("MQTT_KEEPALIVE", "30");
+        command.env("MQTT_USER", "alice").env("MQTT_PASSWORD", "s3cret").arg("--config").arg(config);
+        command
+    });
+    daemon.wait_for(&format!("connected to localhost:{}", broker.port()));
+    broker.wait_for("k30, u'alice'");
+}
+
+#[test]
+fn each_refusal_of_the_broker_is_told_in_words_with_its_code() {
+    const CODES: [u8; 8] = [134, 135, 133, 132, 136, 137, 138, 159];
+    let broker = ScriptedBroker::start(|n, _| Some(connack(CODES[n.min(CODES.len() - 1)], &[])));
+    let daemon = Daemon::with(&impatient(broker.port()));
+    for words in [
+        "bad user name or password (reason code 134)",
+        "not authorized (reason code 135)",
+        "client identifier rejected (reason code 133)",
+        "unsupported protocol version (reason code 132)",
+        "server unavailable (reason code 136)",
+        "server busy (reason code 137)",
+        "banned (reason code 138)",
+        "connection rate exceeded (reason code 159)",
+    ] {
+        let line = daemon.wait_for(words);
+        assert!(line.starts_with("warning: cannot connect to 127.0.0.1:"), "{line}");
+        assert!(line.ends_with(&format!("refused by the broker: {words}; trying again")), "{line}");
+    }
+}
+
+#[test]
+fn the_return_codes_of_an_older_broker_are_told_in_words_too() {
+    let broker = ScriptedBroker::start(|n, _| Some(connack(u8::try_from(n % 5 + 1).unwrap(), &[])));
+    let daemon = Daemon::with(&impatient(broker.port()));
+    daemon.wait_for("unacceptable protocol version (reason code 1)");
+    daemon.wait_for("client identifier rejected (reason code 2)");
+    daemon.wait_for("server unavailable (reason code 3)");
+    daemon.wait_for("bad user name or password (reason code 4)");
+    daemon.wait_for("not authorized (reason code 5)");
+}
+
+#[test]
+fn every_suback_code_is_checked_and_told() {
+    let broker = ScriptedBroker::start(|_, packet| match packet.kind {
+        CONNECT => Some(connack(0, &[])),
+        SUBSCRIBE => Some(suback(packet, &[1, 0, 0x87, 0x8f])),
+        _ => Some(Vec::new()),
+    });
+    let tables: String =
+        ["a", "b", "c", "d"].map(|topic| format!("\n[[subscribe]]\ntopic = \"{topic}\"\nqos = 1")).concat();
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}{tables}", broker.port()));
+    daemon.wait_for("subscription to d");
+    let expected = [
+        "subscribed to a at QoS 1",
+        "warning: subscribed to b at QoS 0: the broker does not grant QoS 1",
+        "warning: subscription to c refused: not authorized (reason code 135)",
+        "warning: subscription to d refused: topic filter invalid (reason code 143)",
+    ];
+    assert_eq!(daemon.lines()[daemon.lines().len() - 4..], expected);
+}
+
+#[test]
+fn a_server_that_ends_the_connection_is_quoted_with_its_reason() {
+    let broker = ScriptedBroker::start(|n, packet| match (n, packet.kind) {
+        (_, CONNECT) => Some(connack(0, &[])),
+        // DISCONNECT, session taken over, reason string "by\nme"
+        (0, SUBSCRIBE) => Some([&[0xe0, 10, 0x8e, 8, 0x1f, 0, 5], b"by\nme".as_slice()].concat()),
+        _ => Some(Vec::new()),
+    });
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"a\"", broker.port()));
+    let line = daemon.wait_for("lost");
+    let words = "session taken over by another client with the same client identifier (reason code 142): by\\nme";
+    assert!(line.ends_with(&format!("lost: ended by the broker: {words}; connecting again")), "{line}");
+}
+
+#[test]
+fn a_broker_without_keep_alive_is_not_flooded_with_pings() {
+    let broker = ScriptedBroker::start(|_, packet| match packet.kind {
+        // property 19, Server Keep Alive: 0
+        CONNECT => Some(connack(0, &[0x13, 0, 0])),
+        PINGREQ => Some(vec![0xd0, 0]),
+        _ => Some(Vec::new()),
+    });
+    let daemon = Daemon::connected(broker.port());
+    let mut connection = daemon.connect();
+    for _ in 0..200 {
+        connection.post("/publish", br#"{"topic": "t", "msg": "x"}"#).assert_published();
+    }
+    let pings: usize = (0..200).map(|_| broker.wait_for(PUBLISH).1.iter().filter(|p| p.kind == PINGREQ).count()).sum();
+    assert!(pings <= 2, "{pings} pings");
+}
+
+#[test]
+fn no_delay_is_set_on_the_connection() {
+    let broker = Mosquitto::start();
+    let folder = crate::support::folder::Folder::new();
+    let trace = folder.path().join("trace");
+    let daemon = Daemon::run(&format!("[mqtt]\nport = {}", broker.port()), |config| {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-e", "trace=setsockopt", "-o"]).arg(&trace);
+        command.arg(program().get_program()).arg("--config").arg(config);
+        command
+    });
+    daemon.wait_for("connected to");
+    let calls = std::fs::read_to_string(&trace).unwrap();
+    assert!(calls.contains("TCP_NODELAY, [1]"), "{calls}");
+}
+
+#[test]
+fn a_client_identifier_of_ones_own_is_used() {
+    let broker = Mosquitto::start();
+    let _daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nclient-id = \"kitchen\"", broker.port()));
+    broker.wait_for("as kitchen (p5, c1, k60");
+}
+
+#[test]
+fn the_default_client_identifier_is_the_same_at_every_start() {
+    let broker = Mosquitto::start();
+    let folder = crate::support::folder::Folder::new();
+    let config =
+        folder.write("bridge.toml", &format!("[mqtt]\nport = {}\n[http]\nlisten = \"127.0.0.1:0\"", broker.port()));
+    let ids: Vec<String> = (0..2)
+        .map(|n| {
+            let process = Process::start(program().arg("--config").arg(&config));
+            process.wait_for("connected to");
+            drop(process);
+            let line = broker.log_with(" as mqtt-bridge-")[n].clone();
+            line.split(" as ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(ids[0], ids[1]);
+    assert_eq!(ids[0].len(), 22);
+}

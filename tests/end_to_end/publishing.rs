@@ -1,0 +1,109 @@
+//! What is published arrives as it was sent.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::daemon::Daemon;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::Process;
+
+/// Publishes a JSON value and returns what a subscriber gets.
+fn delivered(msg: &serde_json::Value) -> Vec<u8> {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let mut subscriber = broker.subscribe("a/topic", 1, "%p");
+    daemon.publish(&json!({ "topic": "a/topic", "msg": msg }).to_string()).assert_published();
+    assert!(subscriber.wait_for_end().success());
+    subscriber.stdout()
+}
+
+#[test]
+fn text_arrives_byte_for_byte() {
+    assert_eq!(delivered(&json!("hello, \"world\"\\\n\t")), b"hello, \"world\"\\\n\t");
+}
+
+#[test]
+fn utf_8_arrives_byte_for_byte() {
+    assert_eq!(delivered(&json!("Grüße 🦀 \u{0}\u{feff}")), "Grüße 🦀 \u{0}\u{feff}".as_bytes());
+}
+
+#[test]
+fn an_empty_message_arrives_empty() {
+    assert_eq!(delivered(&json!("")), b"");
+}
+
+#[test]
+fn a_million_bytes_arrive() {
+    let text: String = ('a'..='z').cycle().take(1_000_000).collect();
+    assert!(delivered(&json!(text)) == text.as_bytes());
+}
+
+#[test]
+fn every_json_type_of_msg_arrives_as_its_text() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let mut subscriber = broker.subscribe("t", 6, "%p;");
+    for msg in ["1.10", "true", "null", "{ \"b\" : 1, \"a\": [ 2 ] }", "[ ]", "\"x\""] {
+        daemon.publish(&format!("{{\"topic\": \"t\", \"msg\": {msg}}}")).assert_published();
+    }
+    assert!(subscriber.wait_for_end().success());
+    assert_eq!(String::from_utf8(subscriber.stdout()).unwrap(), "1.10;true;;{\"b\":1,\"a\":[2]};[];x;");
+}
+
+#[test]
+fn payload_is_another_name_for_msg_and_timeout_is_accepted() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let mut subscriber = broker.subscribe("t", 1, "%p %q %r");
+    daemon.publish(r#"{"topic": "t", "payload": "x", "qos": 0, "retain": false, "timeout": 2.5}"#).assert_published();
+    subscriber.wait_for_end();
+    assert_eq!(subscriber.stdout(), b"x 0 0");
+}
+
+#[test]
+fn a_retained_message_is_there_for_later_subscribers_and_an_empty_one_clears_it() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    daemon.publish(r#"{"topic": "kept", "msg": "still here", "retain": true}"#).assert_published();
+    daemon.publish(r#"{"topic": "passing", "msg": "not here"}"#).assert_published();
+    broker.wait_for("'passing'");
+    let mut later = broker.subscribe("#", 1, "%t %p %r");
+    later.wait_for_end();
+    assert_eq!(later.stdout(), b"kept still here 1");
+
+    daemon.publish(r#"{"topic": "kept", "msg": null, "retain": true}"#).assert_published();
+    daemon.publish(r#"{"topic": "other", "msg": "x", "retain": true}"#).assert_published();
+    broker.wait_for("'other'");
+    let mut latest = broker.subscribe("#", 1, "%t");
+    latest.wait_for_end();
+    assert_eq!(latest.stdout(), b"other");
+}
+
+#[test]
+fn curl_with_its_default_content_type_publishes() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let mut subscriber = broker.subscribe("django/mqtt", 1, "%p");
+    let url = format!("http://{}/publish", daemon.address());
+    let mut curl =
+        Process::start(Command::new("curl").args(["-sS", "-d", r#"{"topic":"django/mqtt","msg":"hello"}"#, &url]));
+    assert!(curl.wait_for_end().success());
+    assert_eq!(curl.stdout(), br#"{"code":0}"#);
+    subscriber.wait_for_end();
+    assert_eq!(subscriber.stdout(), b"hello");
+}
+
+#[test]
+fn many_requests_go_over_one_connection_in_order() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let mut subscriber = broker.subscribe("n", 100, "%p,");
+    let mut connection = daemon.connect();
+    for n in 0..100 {
+        connection.post("/publish", json!({ "topic": "n", "msg": n }).to_string().as_bytes()).assert_published();
+    }
+    subscriber.wait_for_end();
+    let expected = (0..100).map(|n| format!("{n},")).collect::<Vec<_>>().concat();
+    assert_eq!(String::from_utf8(subscriber.stdout()).unwrap(), expected);
+}

@@ -1,0 +1,80 @@
+//! What the broker sends becomes one record each.
+
+use crate::support::daemon::Daemon;
+use crate::support::mosquitto::Mosquitto;
+
+const RECEIVED: &str = "Received message on topic: ";
+
+fn subscribed(broker: &Mosquitto) -> Daemon {
+    let daemon = Daemon::with(&format!(
+        "[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"django/mqtt\"\nqos = 1\n[[subscribe]]\ntopic = \"more/#\"",
+        broker.port()
+    ));
+    daemon.wait_for("subscribed to more/#");
+    daemon
+}
+
+#[test]
+fn a_received_message_is_recorded_as_the_tutorial_prints_it() {
+    let broker = Mosquitto::start();
+    let daemon = subscribed(&broker);
+    broker.publish(&["-t", "django/mqtt", "-m", "hello"]);
+    let line = daemon.wait_for(RECEIVED);
+    assert_eq!(line, "Received message on topic: django/mqtt with payload: hello");
+}
+
+#[test]
+fn each_topic_filter_of_the_file_is_subscribed_to_and_what_is_granted_is_said() {
+    let broker = Mosquitto::start();
+    let daemon = subscribed(&broker);
+    assert_eq!(daemon.wait_for("subscribed to django"), "subscribed to django/mqtt at QoS 1");
+    assert_eq!(daemon.wait_for("subscribed to more"), "subscribed to more/# at QoS 0");
+    broker.publish(&["-t", "more/and/more", "-m", "1"]);
+    assert_eq!(daemon.wait_for(RECEIVED), "Received message on topic: more/and/more with payload: 1");
+}
+
+#[test]
+fn a_payload_cannot_forge_a_second_record() {
+    let broker = Mosquitto::start();
+    let daemon = subscribed(&broker);
+    broker.publish(&["-t", "django/mqtt", "-m", "a\n<0>Received message on topic: b\r\x1b[2J\u{202e}\u{2028}"]);
+    let line = daemon.wait_for(RECEIVED);
+    let payload = r"a\n<0>Received message on topic: b\r\x1b[2J\u{202e}\u{2028}";
+    assert_eq!(line, format!("Received message on topic: django/mqtt with payload: {payload}"));
+    broker.publish(&["-t", "django/mqtt", "-m", "end"]);
+    daemon.wait_for("payload: end");
+    assert_eq!(daemon.lines_with(RECEIVED).len(), 2);
+}
+
+#[test]
+fn a_topic_cannot_hide_what_it_is() {
+    let broker = Mosquitto::start();
+    let daemon = subscribed(&broker);
+    broker.publish(&["-t", "more/\\ with payload: x\u{202e}", "-m", "y"]);
+    let line = daemon.wait_for(RECEIVED);
+    assert_eq!(line, "Received message on topic: more/\\\\ with payload: x\\u{202e} with payload: y");
+}
+
+#[test]
+fn a_binary_payload_is_readable() {
+    let broker = Mosquitto::start();
+    let daemon = subscribed(&broker);
+    let folder = crate::support::folder::Folder::new();
+    let file = folder.path().join("payload");
+    std::fs::write(&file, b"\xff\x00ok\xc3\xb6\xc3").unwrap();
+    broker.publish(&["-t", "django/mqtt", "-f", file.to_str().unwrap()]);
+    assert!(daemon.wait_for(RECEIVED).ends_with(r"payload: \xff\x00okö\xc3"));
+}
+
+#[test]
+fn a_long_payload_is_cut_and_its_length_is_said() {
+    let broker = Mosquitto::start();
+    let daemon = subscribed(&broker);
+    broker.publish(&["-t", "django/mqtt", "-m", &"x".repeat(100_000)]);
+    let line = daemon.wait_for(RECEIVED);
+    assert!(line.ends_with("xxx… (1024 of 100000 bytes)"), "{line}");
+    assert!(line.len() < 1200, "{}", line.len());
+    broker.publish(&["-t", "django/mqtt", "-n"]);
+    daemon.wait_for_nth(2, RECEIVED);
+    assert!(daemon.lines_with(RECEIVED)[1].ends_with("payload: "), "an empty one is a record too");
+}

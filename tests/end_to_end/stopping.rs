@@ -1,0 +1,96 @@
+//! How the daemon ends: cleanly when it is told to, loudly when it must.
+
+use std::collections::HashSet;
+use std::net::TcpStream;
+use std::process::Command;
+
+use crate::support::daemon::Daemon;
+use crate::support::free_port;
+use crate::support::mosquitto::Mosquitto;
+
+#[test]
+fn sigterm_and_sigint_send_disconnect_and_exit_0() {
+    for signal in ["TERM", "INT"] {
+        let broker = Mosquitto::start();
+        let mut daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nclient-id = \"me\"", broker.port()));
+        daemon.signal(signal);
+        assert_eq!(daemon.wait_for_end().code(), Some(0), "{signal}");
+        broker.wait_for("Received DISCONNECT from me");
+        assert_eq!(
+            daemon.lines()[daemon.lines().len() - 3..].join("|"),
+            format!("stopping|disconnected from 127.0.0.1:{}|stopped", broker.port())
+        );
+    }
+}
+
+#[test]
+fn what_was_answered_200_before_a_stop_reaches_the_broker() {
+    let broker = Mosquitto::start();
+    let mut daemon = Daemon::connected(broker.port());
+    let mut subscriber = broker.subscribe("n", 50, "%p,");
+    let mut connection = daemon.connect();
+    for n in 0..50 {
+        connection.post("/publish", format!(r#"{{"topic":"n","msg":{n}}}"#).as_bytes()).assert_published();
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+    assert!(subscriber.wait_for_end().success());
+}
+
+#[test]
+fn a_stop_without_a_broker_exits_0() {
+    let mut daemon = Daemon::start(free_port());
+    daemon.wait_for("cannot connect");
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+}
+
+#[test]
+fn a_running_request_is_answered_and_new_ones_are_refused_during_a_stop() {
+    let broker = Mosquitto::start();
+    let mut daemon = Daemon::connected(broker.port());
+    let mut running = daemon.connect();
+    // longer than what the HTTP library reads before it hands a request on, so that a worker is in the middle of it
+    let body = format!("{:<2000}", r#"{"topic":"t","msg":"x"}"#);
+    running.send(b"POST /publish HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n");
+    assert_eq!(running.reply().status, 100, "a worker is waiting for the body");
+    daemon.signal("TERM");
+    daemon.wait_for("stopping");
+    let address = daemon.address().to_owned();
+    // the backlog may take one more before the socket is shut; none is accepted for long
+    let refused = (0..100_000).any(|_| TcpStream::connect(&address).is_err());
+    assert!(refused, "new connections are refused");
+    running.send(body.as_bytes());
+    running.reply().assert_refused(503, 4, "not sent: the bridge is stopping");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+}
+
+#[test]
+fn a_request_that_never_ends_cannot_hold_up_a_stop_beyond_the_timeout() {
+    let broker = Mosquitto::start();
+    let mut daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[publish]\ntimeout = 0.5", broker.port()));
+    let mut running = daemon.connect();
+    running.send(b"POST /publish HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n");
+    assert_eq!(running.reply().status, 100);
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+    assert_eq!(daemon.lines_with("1 requests are still running after 0.5 s: they get no answer").len(), 1);
+}
+
+#[test]
+fn the_end_of_a_thread_ends_the_process_with_1_and_says_which() {
+    let broker = Mosquitto::start();
+    let mut daemon = Daemon::connected(broker.port());
+    // two more descriptors are enough for one connection; then the HTTP library cannot accept, and gives up
+    let open = std::fs::read_dir(format!("/proc/{}/fd", daemon.id())).unwrap();
+    let open: HashSet<u32> = open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    let second_free = (0..=1000).filter(|number| !open.contains(number)).nth(1).unwrap();
+    let limit = format!("--nofile={0}:{0}", second_free + 1);
+    let limited = Command::new("prlimit").args(["--pid", &daemon.id().to_string(), &limit]).status();
+    assert!(limited.expect("prlimit is needed for this test").success());
+    drop(TcpStream::connect(daemon.address()));
+    assert_eq!(daemon.wait_for_end().code(), Some(1));
+    let line = daemon.wait_for("ended unexpectedly");
+    assert!(line.starts_with("mqtt-bridge: thread http-"), "{line}");
+    assert!(line.contains("no further connection can be accepted: Too many open files"), "{line}");
+}

@@ -1,0 +1,104 @@
+//! The built daemon with a configuration of the test's own.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+use super::folder::Folder;
+use super::http::{Connection, Reply};
+use super::process::Process;
+
+pub struct Daemon {
+    process: Process,
+    address: String,
+    _folder: Folder,
+}
+
+/// The program itself.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-bridge"));
+    // the test's machine may have them set
+    for name in ["SERVER", "PORT", "KEEPALIVE", "USER", "PASSWORD"] {
+        command.env_remove(format!("MQTT_{name}"));
+    }
+    command
+}
+
+impl Daemon {
+    /// Starts it for the broker on `port`, and waits until it serves HTTP.
+    pub fn start(port: u16) -> Self {
+        Self::with(&format!("[mqtt]\nport = {port}"))
+    }
+
+    /// The same, and waits until it is connected to the broker too.
+    pub fn connected(port: u16) -> Self {
+        Self::connected_with(&format!("[mqtt]\nport = {port}"))
+    }
+
+    /// Starts it with this configuration, in which `[http]` may be the last table, and waits until it serves HTTP.
+    pub fn with(configuration: &str) -> Self {
+        Self::run(configuration, |config| {
+            let mut command = program();
+            command.arg("--config").arg(config);
+            command
+        })
+    }
+
+    /// The same, and waits until it is connected to the broker too.
+    pub fn connected_with(configuration: &str) -> Self {
+        let daemon = Self::with(configuration);
+        daemon.wait_for("connected to 127.0.0.1:");
+        daemon
+    }
+
+    /// Starts it by a command made of the path of the configuration.
+    pub fn run(configuration: &str, command: impl FnOnce(PathBuf) -> Command) -> Self {
+        let folder = Folder::new();
+        let table = if configuration.contains("[http]") { "" } else { "\n[http]" };
+        let config = folder.write("bridge.toml", &format!("{configuration}{table}\nlisten = \"127.0.0.1:0\"\n"));
+        let process = Process::start(&mut command(config));
+        let line = process.wait_for("listening on http://");
+        let address = line.split("http://").nth(1).unwrap().to_owned();
+        Self { process, address, _folder: folder }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn wait_for(&self, text: &str) -> String {
+        self.process.wait_for(text)
+    }
+
+    pub fn wait_for_nth(&self, n: usize, text: &str) -> String {
+        self.process.wait_for_nth(n, text)
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.process.lines()
+    }
+
+    pub fn lines_with(&self, text: &str) -> Vec<String> {
+        self.process.lines_with(text)
+    }
+
+    /// `POST /publish` with this body, on a connection of its own.
+    pub fn publish(&self, body: &str) -> Reply {
+        self.connect().post("/publish", body.as_bytes())
+    }
+
+    pub fn connect(&self) -> Connection {
+        Connection::open(&self.address)
+    }
+
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.process.wait_for_end()
+    }
+}

@@ -1,0 +1,87 @@
+//! A real broker with its clients; its log is the ground truth of what it received.
+
+use std::process::Command;
+
+use super::folder::Folder;
+use super::free_port;
+use super::process::Process;
+
+pub struct Mosquitto {
+    folder: Folder,
+    port: u16,
+    process: Process,
+}
+
+impl Mosquitto {
+    pub fn start() -> Self {
+        Self::on_port(free_port(), "allow_anonymous true")
+    }
+
+    /// A broker with these lines in its configuration.
+    pub fn on_port(port: u16, configuration: &str) -> Self {
+        Self::in_folder(Folder::new(), port, configuration)
+    }
+
+    /// A broker that lets in only `user`.
+    pub fn with_password(user: &str, password: &str) -> Self {
+        let folder = Folder::new();
+        let passwords = folder.write("passwords", "");
+        let made = Command::new("mosquitto_passwd").arg("-b").arg(&passwords).args([user, password]).output();
+        assert!(made.expect("mosquitto_passwd is needed for this test").status.success());
+        let configuration = format!("allow_anonymous false\npassword_file {}", passwords.display());
+        Self::in_folder(folder, free_port(), &configuration)
+    }
+
+    fn in_folder(folder: Folder, port: u16, configuration: &str) -> Self {
+        // without `user` mosquitto gives up root, and then cannot read the test's files
+        let always = format!("user root\nlistener {port} 127.0.0.1\nlog_dest stderr\nlog_type all\n");
+        folder.write("mosquitto.conf", &format!("{always}{configuration}\n"));
+        let process = Self::spawn(&folder);
+        Self { folder, port, process }
+    }
+
+    fn spawn(folder: &Folder) -> Process {
+        let process = Process::start(Command::new("mosquitto").arg("-c").arg(folder.path().join("mosquitto.conf")));
+        process.wait_for(" running");
+        process
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.process = Self::spawn(&self.folder);
+    }
+
+    pub fn wait_for(&self, text: &str) -> String {
+        self.process.wait_for(text)
+    }
+
+    pub fn log_with(&self, text: &str) -> Vec<String> {
+        self.process.lines_with(text)
+    }
+
+    /// Publishes with `mosquitto_pub` and waits until it is done.
+    pub fn publish(&self, arguments: &[&str]) {
+        let port = self.port.to_string();
+        let mut process = Process::start(Command::new("mosquitto_pub").args(["-p", &port]).args(arguments));
+        assert!(process.wait_for_end().success());
+    }
+
+    /// A subscriber that is known to be subscribed; it prints each payload with `format`, nothing in between, and
+    /// ends after `count` messages.
+    pub fn subscribe(&self, topic: &str, count: usize, format: &str) -> Process {
+        let id = format!("subscriber-{}-{}", std::process::id(), free_port());
+        let (port, count) = (self.port.to_string(), count.to_string());
+        let arguments = ["-V", "5", "-p", &port, "-i", &id, "-t", topic, "-q", "2", "-C", &count, "-N", "-F", format];
+        let subscriber = Process::start(Command::new("mosquitto_sub").args(arguments));
+        self.wait_for(&format!("Sending SUBACK to {id}"));
+        subscriber
+    }
+}

@@ -1,0 +1,145 @@
+//! A child process whose output is collected, awaited line by line, and shown when the test fails.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use super::PATIENCE;
+
+pub struct Process {
+    name: String,
+    child: Child,
+    output: Arc<Output>,
+}
+
+#[derive(Default)]
+struct Output {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Standard error, line by line.
+    lines: Vec<String>,
+    /// Standard output as it is.
+    bytes: Vec<u8>,
+    /// Both streams end with the process.
+    ended_streams: usize,
+}
+
+impl Process {
+    /// Starts a program; one that is not installed fails the test with its name.
+    pub fn start(command: &mut Command) -> Self {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} is needed for this test: {error}"));
+        let output = Arc::new(Output::default());
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (of_stdout, of_stderr) = (output.clone(), output.clone());
+        thread::spawn(move || of_stdout.collect_bytes(stdout));
+        thread::spawn(move || of_stderr.collect_lines(stderr));
+        Self { name, child, output }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line on standard error that contains `text`.
+    pub fn wait_for(&self, text: &str) -> String {
+        self.wait_for_nth(1, text)
+    }
+
+    /// Waits for the `n`th line on standard error that contains `text`.
+    pub fn wait_for_nth(&self, n: usize, text: &str) -> String {
+        let find = |state: &State| state.lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned();
+        self.wait(&format!("line {n} with {text:?}"), find)
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.wait("its end", |state| (state.ended_streams == 2).then_some(()));
+        self.child.wait().unwrap()
+    }
+
+    /// The lines of standard error so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.output.state.lock().unwrap().lines.clone()
+    }
+
+    /// The lines of standard error so far that contain `text`.
+    pub fn lines_with(&self, text: &str) -> Vec<String> {
+        self.lines().into_iter().filter(|line| line.contains(text)).collect()
+    }
+
+    /// Standard output so far.
+    pub fn stdout(&self) -> Vec<u8> {
+        self.output.state.lock().unwrap().bytes.clone()
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status().unwrap();
+        assert!(status.success(), "kill -{name} {}", self.name);
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn wait<T>(&self, what: &str, find: impl Fn(&State) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.output.state.lock().unwrap();
+        loop {
+            if let Some(found) = find(&state) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            // dropped before the panic, so that our own drop can show the lines
+            if left.is_zero() {
+                drop(state);
+                panic!("{} did not bring {what}", self.name);
+            }
+            state = self.output.changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if thread::panicking() {
+            eprintln!("--- {} (process {}) wrote to standard error:", self.name, self.id());
+            let state = self.output.state.lock().unwrap();
+            state.lines.iter().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+impl Output {
+    fn collect_lines(&self, stream: impl Read) {
+        for line in BufReader::new(stream).split(b'\n') {
+            let Ok(line) = line else { break };
+            self.change(|state| state.lines.push(String::from_utf8_lossy(&line).into_owned()));
+        }
+        self.change(|state| state.ended_streams += 1);
+    }
+
+    fn collect_bytes(&self, mut stream: impl Read) {
+        let mut buffer = vec![0; 65_536];
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            self.change(|state| state.bytes.extend_from_slice(&buffer[..read]));
+        }
+        self.change(|state| state.ended_streams += 1);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+        self.changed.notify_all();
+    }
+}
