@@ -1,2 +1,102 @@
-//! Stands for the embedded broker that is to come.
-fn main() {}
+//! The real bridge with an embedded broker: one command, then curl, and the message appears in the same window.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use mqtt_bridge::config::{Config, Environment, Source};
+use mqtt_bridge::thread::{Event, Watch, watch};
+use mqtt_bridge::{Bridge, journal};
+use rumqttd::{Broker, ConnectionSettings, RouterConfig, ServerSettings};
+
+/// The bridge's own default, and what is taken if somebody else has it.
+const HTTP_PORTS: [u16; 2] = [8000, 0];
+/// Bytes: enough for whatever the bridge lets through.
+const MAX_PACKET: usize = 2 * 1024 * 1024;
+/// How long the broker may take to listen.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    journal::start();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let (watch, events) = watch();
+    let signalled = watch.clone();
+    ctrlc::set_handler(move || signalled.request_stop())
+        .map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let port = start_broker(&watch).map_err(|error| format!("cannot start the broker: {error}"))?;
+    log::info!("a broker for this window alone listens on mqtt://127.0.0.1:{port} (MQTT 5)");
+    let bridge = start_bridge(port, &watch)?;
+    log::info!("in another window, try this, and see the message arrive here:");
+    log::info!("  curl -d '{{\"topic\": \"django/mqtt\", \"msg\": \"hello\"}}' http://{}/publish", bridge.address());
+    match events.next() {
+        Event::StopRequested => {
+            bridge.stop(&events);
+            Ok(())
+        }
+        Event::Ended(end) => Err(format!("thread {} ended unexpectedly: {:?}", end.thread, end.result)),
+    }
+}
+
+/// Starts the broker on a free port, and returns it as soon as it can be connected to.
+fn start_broker(watch: &Watch) -> io::Result<u16> {
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    let mut broker = Broker::new(broker_config(address));
+    watch.spawn("broker", move || broker.start().map_err(|error| error.to_string()))?;
+    let deadline = Instant::now() + BROKER_TIMEOUT;
+    loop {
+        match TcpStream::connect(address) {
+            Ok(_) => return Ok(address.port()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+fn broker_config(listen: SocketAddr) -> rumqttd::Config {
+    let connections = ConnectionSettings {
+        connection_timeout_ms: 5000,
+        max_payload_size: MAX_PACKET,
+        max_inflight_count: 100,
+        auth: None,
+        external_auth: None,
+        dynamic_filters: true,
+    };
+    let name = "v5".to_owned();
+    let server = ServerSettings { name: name.clone(), listen, tls: None, next_connection_delay_ms: 1, connections };
+    let router = RouterConfig {
+        max_connections: 100,
+        max_outgoing_packet_count: 200,
+        max_segment_size: 4 * MAX_PACKET,
+        max_segment_count: 10,
+        ..RouterConfig::default()
+    };
+    rumqttd::Config { router, v5: Some(HashMap::from([(name, server)])), ..rumqttd::Config::default() }
+}
+
+fn start_bridge(broker: u16, watch: &Watch) -> Result<Bridge, String> {
+    let mut refused = String::new();
+    for port in HTTP_PORTS {
+        let toml = format!(
+            "mqtt = {{ port = {broker} }}\nhttp = {{ listen = \"127.0.0.1:{port}\" }}\n\
+             subscribe = [{{ topic = \"django/mqtt\", qos = 1 }}]"
+        );
+        let environment = Environment::from([]);
+        let config = Config::parse(&toml, &Source::BuiltIn, &environment).map_err(|fault| fault.to_string())?;
+        match Bridge::start(&config, watch) {
+            Ok(bridge) => return Ok(bridge),
+            Err(error) => refused = error.to_string(),
+        }
+    }
+    Err(refused)
+}

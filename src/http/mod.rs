@@ -1,4 +1,4 @@
-//! The HTTP interface, in the order of a request's way: [`listener`] takes it, `request` says what it must be,
+//! The HTTP interface, in the order of a request's way: `listener` takes it, `request` says what it must be,
 //! an endpoint reads it, and `reply` writes the answer.
 
 mod listener;

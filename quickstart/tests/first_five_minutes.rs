@@ -1,0 +1,48 @@
+//! What the quickstart promises: the line that it prints works, and the message appears in the same window.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Ends the process with the test.
+struct Quickstart(Child);
+
+impl Drop for Quickstart {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn wait_for(lines: &Receiver<String>, text: &str) -> String {
+    let mut seen = Vec::new();
+    loop {
+        match lines.recv_timeout(Duration::from_secs(20)) {
+            Ok(line) if line.contains(text) => return line,
+            Ok(line) => seen.push(line),
+            Err(error) => panic!("no line with {text:?} ({error}), only {seen:#?}"),
+        }
+    }
+}
+
+#[test]
+fn the_printed_curl_line_makes_the_message_appear_in_the_same_window() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
+    let mut child = Quickstart(command.stderr(Stdio::piped()).spawn().unwrap());
+    let stderr = BufReader::new(child.0.stderr.take().unwrap());
+    let (sender, lines) = channel();
+    thread::spawn(move || stderr.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
+
+    let curl = wait_for(&lines, "curl -d ");
+    wait_for(&lines, "subscribed to django/mqtt at QoS 1");
+    let output = Command::new("sh").args(["-c", &format!("{curl} -sS")]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), r#"{"code":0}"#, "{output:?}");
+    assert_eq!(wait_for(&lines, "Received"), "Received message on topic: django/mqtt with payload: hello");
+
+    assert!(Command::new("kill").arg(child.0.id().to_string()).status().unwrap().success());
+    assert!(child.0.wait().unwrap().success(), "it ends cleanly");
+}
