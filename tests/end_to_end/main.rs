@@ -10,3 +10,4 @@ mod publishing;
 mod receiving;
 mod refusals;
 mod stopping;
+mod unit_file;

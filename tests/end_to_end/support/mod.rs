@@ -3,6 +3,7 @@
 pub mod daemon;
 pub mod folder;
 pub mod http;
+pub mod machine;
 pub mod mosquitto;
 pub mod process;
 pub mod scripted_broker;
