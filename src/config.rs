@@ -2,11 +2,14 @@
 
 mod file;
 mod password;
+mod table;
 mod value;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,7 +48,11 @@ pub struct Mqtt {
     pub login: Option<Login>,
     /// The name of our session at the broker.
     pub client_id: String,
-    /// The largest MQTT packet that is sent or accepted, in bytes.
+    /// The version of MQTT.
+    pub protocol: Protocol,
+    /// What becomes of our session when a connection ends.
+    pub session: Session,
+    /// The largest MQTT packet that is sent, in bytes; larger ones that come in are recorded cut.
     pub max_packet_size: u32,
     /// The longest pause between two tries to connect.
     pub reconnect_max: Duration,
@@ -61,6 +68,27 @@ impl Mqtt {
             format!("{}:{}", self.server, self.port)
         }
     }
+}
+
+/// A version of MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT 3.1.1.
+    V311,
+    /// MQTT 5.
+    V5,
+}
+
+/// What becomes of our session when a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// The broker forgets it.
+    Clean,
+    /// The broker keeps it.
+    Kept {
+        /// Seconds for which an MQTT 5 broker does so.
+        expiry: u32,
+    },
 }
 
 /// User name and password.
@@ -84,12 +112,13 @@ pub struct Subscription {
 /// What holds for every publish.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publish {
-    /// How long a publish may take, and what is running when the daemon is told to stop.
+    /// How long a publish may take that does not say so itself, and what is running when the daemon is told to stop.
     pub timeout: Duration,
+    /// The longest time that a publish may ask for.
+    pub max_timeout: Duration,
+    /// Publishes that are accepted and not yet settled.
+    pub max_waiting: usize,
 }
-
-/// The longest time that a publish may ask for.
-pub const MAX_PUBLISH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where and how requests are served.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,8 +171,8 @@ impl Source {
     /// The given path, or the first of [`DEFAULT_PATHS`] that exists, or nothing.
     #[must_use]
     pub fn find(given: Option<PathBuf>) -> Self {
-        let existing = || DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.exists());
-        given.or_else(existing).map_or(Self::BuiltIn, Self::File)
+        let found = || DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| is_there(path));
+        given.or_else(found).map_or(Self::BuiltIn, Self::File)
     }
 }
 
@@ -156,8 +185,13 @@ impl fmt::Display for Source {
     }
 }
 
-/// Environment variables, as found or as a test has them.
-#[derive(Debug, Default)]
+/// Whether there is something at a path, be it unreadable: what is there must not be passed over in silence.
+fn is_there(path: &Path) -> bool {
+    !matches!(path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound)
+}
+
+/// Environment variables, as found or as a test has them. Never shown: one of them is a password.
+#[derive(Default)]
 pub struct Environment(HashMap<OsString, OsString>);
 
 impl Environment {
@@ -177,8 +211,9 @@ impl Environment {
         Ok(Some(text))
     }
 
+    /// `None` if it is not set, or empty.
     fn path(&self, name: &str) -> Option<PathBuf> {
-        self.0.get(OsString::from(name).as_os_str()).map(PathBuf::from)
+        self.0.get(OsString::from(name).as_os_str()).filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 }
 
@@ -197,10 +232,14 @@ impl Config {
         match source {
             Source::BuiltIn => Self::parse("", source, environment),
             Source::File(path) => {
-                let unreadable =
-                    |error| Fault { place: path.display().to_string(), what: format!("cannot be read: {error}") };
-                let text = std::fs::read_to_string(path).map_err(unreadable)?;
-                Self::parse(&text, source, environment)
+                let place = path.display().to_string();
+                let bytes = read_limited(path, MAX_FILE)
+                    .map_err(|error| Fault { place: place.clone(), what: format!("cannot be read: {error}") })?;
+                let text = std::str::from_utf8(&bytes).map_err(|error| {
+                    let line = bytes[..error.valid_up_to()].split(|&byte| byte == b'\n').count();
+                    Fault { place: format!("{place}:{line}"), what: "must be UTF-8 text".to_owned() }
+                })?;
+                Self::parse(text, source, environment)
             }
         }
     }
@@ -212,6 +251,19 @@ impl Config {
     pub fn parse(text: &str, source: &Source, environment: &Environment) -> Result<Self, Fault> {
         file::read(text, source, environment)
     }
+}
+
+/// The longest configuration file, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The whole of a file, unless it is longer than `limit` bytes.
+fn read_limited(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(std::io::Error::other(format!("it is longer than {limit} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// The default client identifier: the same at every start, another on a cloned machine or with another configuration.

@@ -5,7 +5,7 @@ use std::panic::PanicHookInfo;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::printable::Printable;
+use crate::printable::{Printable, one_line};
 use crate::thread::panic_words;
 
 /// How much of a received topic name or payload a record shows, in bytes.
@@ -58,15 +58,8 @@ fn record_panic(panic: &PanicHookInfo) {
 
 /// One record, one line, one write: so that two threads never mix theirs.
 fn write_line(text: &str) {
-    let mut line: String = text.chars().flat_map(one_line).collect();
-    line.push('\n');
+    // bytes from outside are escaped where they come in; this holds for what slips through
+    let line = one_line(text) + "\n";
     // there is no one left to tell that nobody reads us
     drop(std::io::stderr().write_all(line.as_bytes()));
-}
-
-/// Bytes from outside are escaped where they come in; this holds for what slips through.
-fn one_line(c: char) -> impl Iterator<Item = char> {
-    let escaped = c.is_control().then(|| c.escape_default());
-    let plain = escaped.is_none().then_some(c);
-    escaped.into_iter().flatten().chain(plain)
 }

@@ -47,9 +47,9 @@ impl Bridge {
     /// # Errors
     /// If the address cannot be listened on, or there are no threads to be had.
     pub fn start(config: &Config, watch: &Watch) -> Result<Self, StartError> {
-        let listener = Listener::bind(&config.http)?;
+        let listener = Listener::bind(config)?;
         let publisher = mqtt::start(config, watch)?;
-        listener.serve(&config.http, &publisher, watch)?;
+        listener.serve(config, &publisher, watch)?;
         log::info!("listening on http://{}", listener.address());
         Ok(Self { listener, publisher, timeout: config.publish.timeout })
     }
@@ -60,22 +60,35 @@ impl Bridge {
         self.listener.address()
     }
 
-    /// Refuses new requests, lets running ones finish, and ends the connection with a DISCONNECT; all that within
-    /// the timeout of a publish.
+    /// How long [`Self::stop`] may take.
+    #[must_use]
+    pub fn stop_timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Refuses new requests, lets what was accepted be settled, and ends the connection with a DISCONNECT; all that
+    /// within the timeout of a publish.
     pub fn stop(self, events: &Events) {
-        let deadline = Instant::now() + self.timeout;
+        let start = Instant::now();
+        // the broker's and the workers' share, whatever the publishes need
+        let share = (self.timeout / 4).min(Duration::from_secs(1));
+        let (drained, end) = (start + self.timeout.saturating_sub(share), start + self.timeout);
         self.publisher.stop_accepting();
-        self.listener.stop();
-        let running = events.await_ends(http::THREAD, self.listener.workers(), deadline);
+        self.listener.stop_accepting();
+        self.publisher.drain(drained);
+        let disconnecting = self.publisher.disconnect();
+        if disconnecting && events.await_ends(mqtt::THREAD, 1, drained + share / 2) > 0 {
+            log::warn!("the broker did not take our DISCONNECT in time");
+        }
+        self.listener.end();
+        let running = events.await_ends(http::WORKERS, self.listener.workers(), end);
         if running > 0 {
             log::warn!(
-                "{running} requests are still running after {} s: they get no answer",
+                "{running} requests were not complete after {} s: they get no answer",
                 self.timeout.as_secs_f64()
             );
         }
-        let disconnecting = self.publisher.disconnect();
-        if disconnecting && events.await_ends(mqtt::THREAD, 1, deadline) > 0 {
-            log::warn!("the broker did not take our DISCONNECT in time");
-        }
+        self.listener.end_replies();
+        let _ = events.await_ends(http::REPLY_THREAD, 1, end);
     }
 }

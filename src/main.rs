@@ -3,10 +3,14 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
+use std::thread::Builder;
+use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, ValueExt};
 use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, Source};
-use mqtt_bridge::thread::{self, Event};
+use mqtt_bridge::printable::one_line;
+use mqtt_bridge::thread::{self, Event, Events};
 use mqtt_bridge::{Bridge, StartError, journal};
 
 /// Stopped by a signal.
@@ -15,6 +19,8 @@ const STOPPED: u8 = 0;
 const FAILED: u8 = 1;
 /// Called the wrong way.
 const USAGE: u8 = 2;
+/// What a stop may take beyond its timeout.
+const STOP_SLACK: Duration = Duration::from_millis(500);
 /// Configured the wrong way (sysexits.h, `EX_CONFIG`).
 const CONFIGURATION: u8 = 78;
 
@@ -28,7 +34,7 @@ Usage: mqtt-bridge [--config PATH] [--check] [--version] [--help]
   --version      print the version, and end
   --help         print this, and end
 
-Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed while running, 2 wrong usage, 78 wrong configuration.
+Exit status: 0 stopped by SIGTERM, SIGINT or SIGHUP, 1 failed while running, 2 wrong usage, 78 wrong configuration.
 ";
 
 fn main() -> ExitCode {
@@ -94,17 +100,30 @@ fn run(source: &Source, config: &Config) -> u8 {
         Err(error) => return fail(FAILED, &error.to_string()),
     };
     match events.next() {
-        Event::StopRequested => {
-            log::info!("stopping");
-            bridge.stop(&events);
-            log::info!("stopped");
-            STOPPED
-        }
+        Event::StopRequested => stop(bridge, events),
         Event::Ended(end) => {
-            let cause = end.result.err().unwrap_or_else(|| "for no reason".to_owned());
+            let cause = end.result.err().unwrap_or_else(|| "it returned".to_owned());
             fail(FAILED, &format!("thread {} ended unexpectedly: {cause}", end.thread))
         }
     }
+}
+
+/// Stops in a thread of its own, which nothing that stands still, standard error included, can hold up for ever.
+fn stop(bridge: Bridge, events: Events) -> u8 {
+    let timeout = bridge.stop_timeout() + STOP_SLACK;
+    let (done, stopped) = sync_channel(1);
+    let stopping = move || {
+        log::info!("stopping");
+        bridge.stop(&events);
+        log::info!("stopped");
+        let _ = done.send(());
+    };
+    match Builder::new().name("stop".to_owned()).spawn(stopping) {
+        // there is nothing to be done about a stop that did not come to its end
+        Ok(_) => drop(stopped.recv_timeout(timeout)),
+        Err(error) => log::warn!("stopping at once, for want of a thread: {error}"),
+    }
+    STOPPED
 }
 
 /// Prints to standard output; a reader that is gone is no failure of ours.
@@ -115,6 +134,6 @@ fn say(text: &str) -> u8 {
 
 /// Prints the one line that says why.
 fn fail(status: u8, error: &str) -> u8 {
-    drop(std::io::stderr().write_all(format!("mqtt-bridge: {error}\n").as_bytes()));
+    drop(std::io::stderr().write_all(format!("mqtt-bridge: {}\n", one_line(error)).as_bytes()));
     status
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use thiserror::Error;
 
 /// The longest topic name or topic filter, in bytes of UTF-8 (MQTT 5, 4.7.3-3).
@@ -19,11 +20,76 @@ pub struct Message {
     /// Where it goes.
     pub topic: TopicName,
     /// What it says: any bytes, none included.
-    pub payload: Vec<u8>,
+    pub payload: Bytes,
     /// How surely it is delivered.
     pub qos: Qos,
     /// Whether the broker keeps it for subscribers to come.
     pub retain: bool,
+    /// What MQTT 5 says about it beside.
+    pub properties: Properties,
+}
+
+impl Message {
+    /// How much memory it takes, near enough.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let properties = &self.properties;
+        let texts = properties.user_properties.iter().map(|(name, value)| name.0.len() + value.0.len());
+        self.topic.0.len()
+            + self.payload.len()
+            + properties.correlation_data.as_ref().map_or(0, Bytes::len)
+            + texts.sum::<usize>()
+    }
+}
+
+/// The properties of a PUBLISH that are the publisher's to set (MQTT 5, 3.3.2.3); all of them may be absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties {
+    /// Whether the payload is UTF-8 text.
+    pub payload_format_indicator: Option<bool>,
+    /// Seconds after which the broker no longer delivers it.
+    pub message_expiry_interval: Option<u32>,
+    /// Where an answer is expected.
+    pub response_topic: Option<TopicName>,
+    /// What tells the answer to this message from others.
+    pub correlation_data: Option<Bytes>,
+    /// What the payload is, usually a media type.
+    pub content_type: Option<MqttString>,
+    /// Names and values in their order; a name may stand there twice.
+    pub user_properties: Vec<(MqttString, MqttString)>,
+}
+
+impl Properties {
+    /// Whether there is none at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Text that MQTT can carry: at most 65,535 bytes of UTF-8, without control characters and noncharacters
+/// (MQTT 5, 1.5.4), over which brokers end the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttString(String);
+
+impl MqttString {
+    /// The text as it goes to the broker.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for MqttString {
+    type Error = TopicError;
+
+    fn try_from(text: String) -> Result<Self, TopicError> {
+        match text.chars().find(|&c| is_forbidden(c)) {
+            _ if text.len() > MAX_TOPIC_BYTES => Err(TopicError::TooLong(text.len())),
+            Some(character) => Err(TopicError::Forbidden(character)),
+            None => Ok(Self(text)),
+        }
+    }
 }
 
 /// Quality of service (MQTT 5, 4.3).

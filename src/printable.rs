@@ -55,12 +55,27 @@ fn write_char(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
     }
 }
 
+/// Any text as one line of at most some thousand characters, for what is not escaped where it comes in.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let escaped = |c: char| {
+        let escape = c.is_control().then(|| c.escape_default());
+        let plain = escape.is_none().then_some(c);
+        escape.into_iter().flatten().chain(plain)
+    };
+    text.chars().flat_map(escaped).take(LONGEST_LINE).collect()
+}
+
+/// Characters: longer than any record of ours, shorter than what journald breaks into several (48 KiB).
+const LONGEST_LINE: usize = 11_000;
+
 /// C1 controls, and format characters that hide, reorder or break what a person sees.
 fn changes_the_line(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -9,15 +9,23 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::password::{self, Password};
-use super::{Config, Environment, Fault, Http, Mqtt, Publish, Source, Subscription, derived_client_id, value};
+use super::table::{self, Table};
+use super::{
+    Config, Environment, Fault, Http, Login, Mqtt, Protocol, Publish, Session, Source, Subscription, derived_client_id,
+    value,
+};
 use crate::message::Qos;
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Tables {
+    #[serde(deserialize_with = "table::single")]
     mqtt: MqttTable,
-    subscribe: Vec<Spanned<SubscribeTable>>,
+    #[serde(deserialize_with = "table::array")]
+    subscribe: Vec<Table<SubscribeTable>>,
+    #[serde(deserialize_with = "table::single")]
     publish: PublishTable,
+    #[serde(deserialize_with = "table::single")]
     http: HttpTable,
 }
 
@@ -35,6 +43,8 @@ struct MqttTable {
     password_file: Key,
     protocol: Key,
     client_id: Key,
+    clean_session: Key,
+    session_expiry: Key,
     max_packet_size: Key,
     reconnect_max: Key,
 }
@@ -47,9 +57,11 @@ struct SubscribeTable {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct PublishTable {
     timeout: Key,
+    max_timeout: Key,
+    max_waiting: Key,
 }
 
 #[derive(Default, Deserialize)]
@@ -64,60 +76,62 @@ struct HttpTable {
 pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Config, Fault> {
     let file = File { name: source.to_string(), text };
     let tables: Tables = toml::from_str(text).map_err(|error| file.fault(error.span(), &one_line(error.message())))?;
+    let mqtt = read_mqtt(&file, &tables.mqtt, source, environment)?;
     Ok(Config {
-        mqtt: read_mqtt(&file, &tables.mqtt, source, environment)?,
-        subscribe: read_subscriptions(&file, &tables.subscribe)?,
-        publish: Publish {
-            timeout: file
-                .read("timeout", &tables.publish.timeout, value::publish_timeout)?
-                .unwrap_or(Duration::from_secs(10)),
-        },
+        subscribe: read_subscriptions(&file, &tables.subscribe, mqtt.session)?,
+        mqtt,
+        publish: read_publish(&file, &tables.publish)?,
         http: read_http(&file, &tables.http)?,
     })
 }
 
 fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Environment) -> Result<Mqtt, Fault> {
     let overridden = Overridden { file, environment };
-    file.read("protocol", &table.protocol, value::protocol)?;
     let server = overridden.read("server", &table.server, "MQTT_SERVER", value::server)?;
     let port = overridden.read("port", &table.port, "MQTT_PORT", value::port)?;
     let keepalive = overridden.read("keepalive", &table.keepalive, "MQTT_KEEPALIVE", value::keepalive)?;
-    let user = overridden.read("user", &table.user, "MQTT_USER", value::mqtt_string)?;
-    let password_of_file = read_password(file, table, source)?;
-    let password = password::from_outside(environment)?.or(password_of_file);
+    let client_id = file.read("client-id", &table.client_id, value::client_id)?;
+    let max_packet_size = file.read("max-packet-size", &table.max_packet_size, value::max_packet_size)?;
+    let reconnect_max = file.read("reconnect-max", &table.reconnect_max, value::reconnect_max)?;
     Ok(Mqtt {
         server: server.unwrap_or_else(|| "127.0.0.1".to_owned()),
         port: port.unwrap_or(1883),
         keepalive: keepalive.unwrap_or(Duration::from_secs(60)),
-        login: password::login(user.unwrap_or_default(), password)?,
-        client_id: file
-            .read("client-id", &table.client_id, value::client_id)?
-            .unwrap_or_else(|| derived_client_id(source)),
-        max_packet_size: file
-            .read("max-packet-size", &table.max_packet_size, value::max_packet_size)?
-            .unwrap_or(1_048_576),
-        reconnect_max: file
-            .read("reconnect-max", &table.reconnect_max, value::reconnect_max)?
-            .unwrap_or(Duration::from_secs(30)),
+        login: read_login(&overridden, table, source)?,
+        client_id: client_id.unwrap_or_else(|| derived_client_id(source)),
+        protocol: file.read("protocol", &table.protocol, value::protocol)?.unwrap_or(Protocol::V5),
+        session: read_session(file, table)?,
+        max_packet_size: max_packet_size.unwrap_or(1_048_576),
+        reconnect_max: reconnect_max.unwrap_or(Duration::from_secs(30)),
     })
 }
 
-fn read_password(file: &File, table: &MqttTable, source: &Source) -> Result<Option<Password>, Fault> {
+fn read_session(file: &File, table: &MqttTable) -> Result<Session, Fault> {
+    let expiry = file.read("session-expiry", &table.session_expiry, value::session_expiry)?.unwrap_or(86_400);
+    let clean = file.read("clean-session", &table.clean_session, value::truth)?.unwrap_or(true);
+    Ok(if clean { Session::Clean } else { Session::Kept { expiry } })
+}
+
+fn read_login(overridden: &Overridden, table: &MqttTable, source: &Source) -> Result<Option<Login>, Fault> {
+    let Overridden { file, environment } = *overridden;
+    let user = overridden.read("user", &table.user, "MQTT_USER", value::mqtt_string)?.unwrap_or_default();
     // the shipped file has an empty one, which is none
     let secret = file.read("password", &table.password, value::secret)?.filter(|secret| !secret.is_empty());
     let path = file.read("password-file", &table.password_file, value::text)?;
-    match (secret, path, &table.password_file) {
-        (Some(_), _, Some(key)) => {
-            Err(file.fault(Some(key.span()), "`password` and `password-file` must not both be there"))
-        }
-        (_, Some(path), Some(key)) => {
-            password::from_file(&beside(source, &path), file.place(Some(key.span()))).map(Some)
-        }
-        (secret, ..) => {
-            let span = table.password.as_ref().map(Spanned::span);
-            Ok(secret.map(|secret| Password { secret, place: file.place(span) }))
-        }
+    let place_of = |key: &Key| file.place(key.as_ref().map(Spanned::span));
+    if secret.is_some() && path.is_some() {
+        let span = table.password_file.as_ref().map(Spanned::span);
+        return Err(file.fault(span, "`password` and `password-file` must not both be there"));
     }
+    let password = match (password::from_outside(environment)?, secret, path) {
+        (Some(outside), ..) => Some(outside),
+        // the environment made us anonymous, and what the file has belongs to the file's user
+        _ if user.is_empty() && environment.text("MQTT_USER")?.is_some() => None,
+        (None, Some(secret), _) => Some(Password { secret, place: place_of(&table.password) }),
+        (None, None, Some(path)) => Some(password::from_file(&beside(source, &path), place_of(&table.password_file))?),
+        (None, None, None) => None,
+    };
+    password::login(user, password)
 }
 
 /// A relative path is looked for beside the configuration file, wherever the daemon was started.
@@ -128,19 +142,44 @@ fn beside(source: &Source, path: &str) -> PathBuf {
     }
 }
 
-fn read_subscriptions(file: &File, tables: &[Spanned<SubscribeTable>]) -> Result<Vec<Subscription>, Fault> {
+fn read_subscriptions(
+    file: &File,
+    tables: &[Table<SubscribeTable>],
+    session: Session,
+) -> Result<Vec<Subscription>, Fault> {
     let mut subscriptions: Vec<Subscription> = Vec::with_capacity(tables.len());
-    for table in tables {
-        let missing = || file.fault(Some(table.span()), "`topic` is missing in this [[subscribe]]");
-        let topic = file.read("topic", &table.get_ref().topic, value::topic_filter)?.ok_or_else(missing)?;
+    for Table { span, keys } in tables {
+        let missing = || file.fault(Some(span.clone()), "`topic` is missing in this [[subscribe]]");
+        let topic = file.read("topic", &keys.topic, value::topic_filter)?.ok_or_else(missing)?;
         if subscriptions.iter().any(|other| other.topic == topic) {
-            let span = table.get_ref().topic.as_ref().map(Spanned::span);
+            let span = keys.topic.as_ref().map(Spanned::span);
             return Err(file.fault(span, "this `topic` is subscribed to twice: one [[subscribe]] is enough"));
         }
-        let qos = file.read("qos", &table.get_ref().qos, value::qos)?.unwrap_or(Qos::AtMostOnce);
+        let qos = file.read("qos", &keys.qos, value::qos)?.unwrap_or(Qos::AtMostOnce);
+        if qos == Qos::ExactlyOnce && session != Session::Clean {
+            let span = keys.qos.as_ref().map(Spanned::span);
+            // the library forgets what it received, and falls out with the resumed session (bytebeamio/rumqtt#664)
+            return Err(file.fault(span, "`qos` must be 0 or 1 where `clean-session` is false"));
+        }
         subscriptions.push(Subscription { topic, qos });
     }
     Ok(subscriptions)
+}
+
+fn read_publish(file: &File, table: &PublishTable) -> Result<Publish, Fault> {
+    let max_timeout = file.read("max-timeout", &table.max_timeout, value::publish_timeout)?;
+    let max_timeout = max_timeout.unwrap_or(Duration::from_secs(60));
+    let timeout = file.read("timeout", &table.timeout, value::publish_timeout)?;
+    if timeout.is_some_and(|timeout| timeout > max_timeout) {
+        let what = format!("`timeout` must be at most `max-timeout`, which is {} s", max_timeout.as_secs_f64());
+        return Err(file.fault(table.timeout.as_ref().map(Spanned::span), &what));
+    }
+    Ok(Publish {
+        // a shorter `max-timeout` alone is meant for this one too
+        timeout: timeout.unwrap_or(Duration::from_secs(10)).min(max_timeout),
+        max_timeout,
+        max_waiting: file.read("max-waiting", &table.max_waiting, value::max_waiting)?.unwrap_or(1000),
+    })
 }
 
 fn read_http(file: &File, table: &HttpTable) -> Result<Http, Fault> {

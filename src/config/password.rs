@@ -4,10 +4,12 @@ use std::path::Path;
 
 use toml::Value;
 
-use super::{Environment, Fault, Login, Secret, value};
+use super::{Environment, Fault, Login, Secret, is_there, read_limited, value};
 
 /// The name of the credential, a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
 const CREDENTIAL: &str = "mqtt-password";
+/// The longest password file, in bytes: the longest password and a line end.
+const MAX_FILE: u64 = 65_537;
 
 /// A password and where it came from, for the fault if there is no user to it.
 pub struct Password {
@@ -21,24 +23,22 @@ pub fn from_outside(environment: &Environment) -> Result<Option<Password>, Fault
     if let Some(secret) = environment.text(name)? {
         return checked(secret, name.to_owned()).map(Some);
     }
-    let Some(directory) = environment.path("CREDENTIALS_DIRECTORY") else {
+    let Some(path) = environment.path("CREDENTIALS_DIRECTORY").map(|directory| directory.join(CREDENTIAL)) else {
         return Ok(None);
     };
-    let path = directory.join(CREDENTIAL);
-    // the unit names the credential in any case, and leaves it empty where the administrator has none
-    if path.exists() {
-        Ok(Some(from_file(&path, format!("credential {CREDENTIAL}"))?).filter(|found| !found.secret.is_empty()))
-    } else {
-        Ok(None)
+    if !is_there(&path) {
+        return Ok(None);
     }
+    // the unit names the credential in any case, and leaves it empty where the administrator has none
+    Ok(Some(from_file(&path, format!("credential {CREDENTIAL}"))?).filter(|found| !found.secret.is_empty()))
 }
 
-/// The first line's worth of a file: one line feed at its end is not part of the password.
+/// The content of a file; one line end after it is not part of the password.
 pub fn from_file(path: &Path, place: String) -> Result<Password, Fault> {
-    let text = std::fs::read_to_string(path).map_err(|error| Fault {
-        place: place.clone(),
-        what: format!("`{}` cannot be read: {error}", path.display()),
-    })?;
+    let unreadable =
+        |error: String| Fault { place: place.clone(), what: format!("`{}` cannot be read: {error}", path.display()) };
+    let bytes = read_limited(path, MAX_FILE).map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     checked(secret.strip_suffix('\r').unwrap_or(secret).to_owned(), place)
 }
@@ -52,13 +52,14 @@ fn checked(secret: String, place: String) -> Result<Password, Fault> {
 
 /// User and password together; an empty user is anonymous, and then a password would be silently ignored.
 pub fn login(user: String, password: Option<Password>) -> Result<Option<Login>, Fault> {
-    match (user.is_empty(), password) {
-        (true, Some(Password { secret, place })) if !secret.is_empty() => {
-            Err(Fault { place, what: "there is a password but no `user` to go with it".to_owned() })
-        }
-        (true, _) => Ok(None),
-        (false, password) => {
-            Ok(Some(Login { user, password: Secret(password.map(|found| found.secret).unwrap_or_default()) }))
+    if !user.is_empty() {
+        let password = Secret(password.map(|found| found.secret).unwrap_or_default());
+        return Ok(Some(Login { user, password }));
+    }
+    match password.filter(|found| !found.secret.is_empty()) {
+        None => Ok(None),
+        Some(found) => {
+            Err(Fault { place: found.place, what: "there is a password but no `user` to go with it".to_owned() })
         }
     }
 }

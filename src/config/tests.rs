@@ -50,17 +50,21 @@ fn every_key_is_read() {
         keepalive = 5
         user = "alice"
         password = "s3cret"
-        protocol = "5"
+        protocol = "3.1.1"
+        clean-session = false
+        session-expiry = 60
         client-id = "kitchen"
         max-packet-size = 2048
         reconnect-max = 0.5
         [[subscribe]]
         topic = "a/+"
-        qos = 2
+        qos = 1
         [[subscribe]]
         topic = "b"
         [publish]
         timeout = 2.5
+        max-timeout = 3
+        max-waiting = 7
         [http]
         listen = "[::1]:0"
         workers = 3
@@ -75,14 +79,16 @@ fn every_key_is_read() {
             keepalive: Duration::from_secs(5),
             login: Some(Login { user: "alice".to_owned(), password: Secret("s3cret".to_owned()) }),
             client_id: "kitchen".to_owned(),
+            protocol: Protocol::V311,
+            session: Session::Kept { expiry: 60 },
             max_packet_size: 2048,
             reconnect_max: Duration::from_millis(500),
         },
         subscribe: vec![
-            Subscription { topic: TopicFilter::try_from("a/+".to_owned()).unwrap(), qos: Qos::ExactlyOnce },
+            Subscription { topic: TopicFilter::try_from("a/+".to_owned()).unwrap(), qos: Qos::AtLeastOnce },
             Subscription { topic: TopicFilter::try_from("b".to_owned()).unwrap(), qos: Qos::AtMostOnce },
         ],
-        publish: Publish { timeout: Duration::from_millis(2500) },
+        publish: Publish { timeout: Duration::from_millis(2500), max_timeout: Duration::from_secs(3), max_waiting: 7 },
         http: Http { listen: "[::1]:0".parse().unwrap(), workers: 3, max_body: 10 },
     };
     assert_eq!(config, expected);
@@ -96,7 +102,10 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("\n[mqt]", "bridge.toml:2: unknown field `mqt`, expected one of `mqtt`, `subscribe`, `publish`, `http`"),
         ("[mqtt]\nport = 1\nport = 2", "bridge.toml:3: duplicate key"),
         ("[mqtt]\n\nport", "bridge.toml:3: "),
-        ("mqtt = 1", "bridge.toml:1: invalid type: integer `1`"),
+        (
+            "mqtt = 1",
+            "bridge.toml:1: invalid type: integer `1`, expected a table, in single brackets and with its keys below",
+        ),
         ("[mqtt]\nport = \"x\"", "bridge.toml:2: `port` must be a whole number from 1 to 65535, not \"x\""),
         ("[mqtt]\nport = 0", "bridge.toml:2: `port` must be a whole number from 1 to 65535, not 0"),
         ("[mqtt]\nport = 65536", "bridge.toml:2: `port` must be"),
@@ -109,8 +118,31 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("[mqtt]\nserver = 1", "bridge.toml:2: `server` must be a string, not 1"),
         ("[mqtt]\nkeepalive = 4", "bridge.toml:2: `keepalive` must be a whole number from 5 to 65535, not 4 (seconds)"),
         ("[mqtt]\nuser = \"a\\u0000\"", "bridge.toml:2: `user` must be"),
-        ("[mqtt]\nprotocol = \"3.1.1\"", "bridge.toml:2: `protocol` must be \"5\": MQTT 3.1.1 is not built yet"),
-        ("[mqtt]\nprotocol = 5", "bridge.toml:2: `protocol` must be a string, not 5"),
+        ("[mqtt]\nprotocol = \"3.1\"", "bridge.toml:2: `protocol` must be \"5\" or \"3.1.1\", not \"3.1\""),
+        ("[mqtt]\nprotocol = 5", "bridge.toml:2: `protocol` must be \"5\" or \"3.1.1\", not 5"),
+        ("[mqtt]\nclean-session = 1", "bridge.toml:2: `clean-session` must be true or false, not 1"),
+        (
+            "[mqtt]\nsession-expiry = 0",
+            "bridge.toml:2: `session-expiry` must be a whole number from 1 to 4294967295, not 0 (seconds)",
+        ),
+        (
+            "[mqtt]\nclean-session = false\n[[subscribe]]\ntopic = \"a\"\nqos = 2",
+            "bridge.toml:5: `qos` must be 0 or 1 where `clean-session` is false",
+        ),
+        (
+            "[publish]\nmax-timeout = 5\ntimeout = 6",
+            "bridge.toml:3: `timeout` must be at most `max-timeout`, which is 5 s",
+        ),
+        ("[publish]\ntimeout = 61", "bridge.toml:2: `timeout` must be at most `max-timeout`, which is 60 s"),
+        ("[publish]\nmax-waiting = 0", "bridge.toml:2: `max-waiting` must be a whole number from 1 to 1000000, not 0"),
+        ("mqtt = [\"127.0.0.1\", 1884]", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),
+        ("[[mqtt]]\nport = 1", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),
+        ("http = \"x\"", "bridge.toml:1: invalid type: string \"x\", expected a table, in single brackets"),
+        (
+            "[subscribe]\ntopic = \"a\"",
+            "bridge.toml:1: invalid type: map, expected tables in double brackets, [[subscribe]]",
+        ),
+        ("subscribe = [[\"a\", 1]]", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),
         ("[mqtt]\nclient-id = \"\"", "bridge.toml:2: `client-id` must not be empty"),
         (
             "[mqtt]\nmax-packet-size = 1",
@@ -118,7 +150,7 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ),
         (
             "[mqtt]\nreconnect-max = 0",
-            "bridge.toml:2: `reconnect-max` must be a number of seconds above 0 and up to 3600, not 0",
+            "bridge.toml:2: `reconnect-max` must be a number of seconds from 0.01 to 3600, not 0",
         ),
         ("[[subscribe]]\nqos = 1", "bridge.toml:1: `topic` is missing in this [[subscribe]]"),
         ("[[subscribe]]\ntopic = \"a#\"", "bridge.toml:2: `topic` `#` must be the last level, and all of it: \"a#\""),
@@ -128,12 +160,12 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
             "bridge.toml:4: this `topic` is subscribed to twice",
         ),
         (
-            "[publish]\ntimeout = 61",
-            "bridge.toml:2: `timeout` must be a number of seconds above 0 and up to 60, not 61",
+            "[publish]\ntimeout = 1e-9",
+            "bridge.toml:2: `timeout` must be a number of seconds from 0.001 to 3600, not 0.000000001",
         ),
         (
             "[publish]\ntimeout = nan",
-            "bridge.toml:2: `timeout` must be a number of seconds above 0 and up to 60, not NaN",
+            "bridge.toml:2: `timeout` must be a number of seconds from 0.001 to 3600, not NaN",
         ),
         ("[publish]\ntimeout = -0.1", "bridge.toml:2: `timeout` must be"),
         (
@@ -201,7 +233,7 @@ fn a_fault_of_the_environment_names_the_variable() {
 
 #[test]
 fn an_empty_user_in_the_environment_means_anonymous() {
-    let environment = Environment::from([("MQTT_USER", ""), ("MQTT_PASSWORD", "")]);
+    let environment = Environment::from([("MQTT_USER", "")]);
     let mqtt = parse_with("[mqtt]\nuser = \"a\"\npassword = \"b\"", &environment).unwrap().mqtt;
     assert_eq!(mqtt.login, None);
 }
@@ -224,6 +256,8 @@ fn the_password_comes_from_environment_credential_password_file_and_key_in_this_
     assert_eq!(password(&in_file, &Environment::from([credentials])), "from credential");
     assert_eq!(password(&in_file, &Environment::default()), "from file");
     assert_eq!(password("[mqtt]\nuser = \"u\"\npassword = \"from key\"", &Environment::default()), "from key");
+    let unreadable = "[mqtt]\nuser = \"u\"\npassword-file = \"/nonexistent\"";
+    assert_eq!(password(unreadable, &Environment::from([("MQTT_PASSWORD", "from environment")])), "from environment");
     directory.write("mqtt-password", "");
     assert_eq!(password(&in_file, &Environment::from([credentials])), "from file", "an empty credential is none");
 }
@@ -268,6 +302,27 @@ fn a_file_that_cannot_be_read_is_a_fault_with_its_path() {
     let source = Source::File("/nonexistent/bridge.toml".into());
     let fault = Config::load(&source, &Environment::default()).unwrap_err();
     assert_eq!(fault.to_string(), "/nonexistent/bridge.toml: cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_file_that_is_no_utf_8_is_a_fault_with_its_line() {
+    let folder = Folder::new("utf-8");
+    let path = PathBuf::from(folder.path()).join("bridge.toml");
+    std::fs::write(&path, b"[mqtt]\nserver = \"\xff\"").unwrap();
+    let fault = Config::load(&Source::File(path.clone()), &Environment::default()).unwrap_err();
+    assert_eq!(fault.to_string(), format!("{}:2: must be UTF-8 text", path.display()));
+}
+
+#[test]
+fn what_is_there_but_cannot_be_read_is_a_fault_and_not_passed_over() {
+    let endless = Config::load(&Source::File("/dev/zero".into()), &Environment::default()).unwrap_err();
+    assert_eq!(endless.to_string(), "/dev/zero: cannot be read: it is longer than 1048576 bytes");
+    let folder = Folder::new("dangling");
+    let credential = PathBuf::from(folder.path()).join("mqtt-password");
+    std::os::unix::fs::symlink("nowhere", &credential).unwrap();
+    assert!(is_there(&credential));
+    let fault = parse_with("", &Environment::from([("CREDENTIALS_DIRECTORY", folder.path())])).unwrap_err();
+    assert!(fault.to_string().starts_with("credential mqtt-password: "), "{fault}");
 }
 
 /// A folder that is gone at the end of the test.

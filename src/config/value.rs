@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::MAX_PUBLISH_TIMEOUT;
+use super::Protocol;
 use crate::message::{Qos, TopicFilter};
 use crate::printable::Printable;
 
@@ -15,6 +15,9 @@ const LARGEST_PACKET: i64 = 268_435_460;
 /// Below this not even a CONNECT with its properties fits.
 const SMALLEST_MAX_PACKET: i64 = 1024;
 const MAX_WORKERS: i64 = 64;
+const MAX_WAITING: i64 = 1_000_000;
+/// The longest time that any key may name.
+const LONGEST: Duration = Duration::from_secs(3600);
 /// The longest UTF-8 string in MQTT, in bytes (MQTT 5, 1.5.4).
 const MAX_STRING: usize = 65_535;
 
@@ -65,12 +68,20 @@ pub fn secret(value: &Value) -> Result<String, String> {
     }
 }
 
-pub fn protocol(value: &Value) -> Result<(), String> {
-    match text(value)?.as_str() {
-        "5" => Ok(()),
-        "3.1.1" => Err("must be \"5\": MQTT 3.1.1 is not built yet".to_owned()),
-        _ => Err(format!("must be \"5\", not {}", shown(value))),
+pub fn protocol(value: &Value) -> Result<Protocol, String> {
+    match value.as_str() {
+        Some("5") => Ok(Protocol::V5),
+        Some("3.1.1") => Ok(Protocol::V311),
+        _ => Err(format!("must be \"5\" or \"3.1.1\", not {}", shown(value))),
     }
+}
+
+pub fn truth(value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| format!("must be true or false, not {}", shown(value)))
+}
+
+pub fn session_expiry(value: &Value) -> Result<u32, String> {
+    whole_number(value, 1..=i64::from(u32::MAX)).map_err(|error| format!("{error} (seconds)"))
 }
 
 pub fn max_packet_size(value: &Value) -> Result<u32, String> {
@@ -78,11 +89,15 @@ pub fn max_packet_size(value: &Value) -> Result<u32, String> {
 }
 
 pub fn reconnect_max(value: &Value) -> Result<Duration, String> {
-    seconds(value, Duration::from_secs(3600))
+    seconds(value, Duration::from_millis(10))
 }
 
 pub fn publish_timeout(value: &Value) -> Result<Duration, String> {
-    seconds(value, MAX_PUBLISH_TIMEOUT)
+    seconds(value, Duration::from_millis(1))
+}
+
+pub fn max_waiting(value: &Value) -> Result<usize, String> {
+    whole_number(value, 1..=MAX_WAITING)
 }
 
 pub fn topic_filter(value: &Value) -> Result<TopicFilter, String> {
@@ -129,18 +144,17 @@ fn whole_number<T: TryFrom<i64>>(value: &Value, range: RangeInclusive<i64>) -> R
     T::try_from(number).map_err(|_| wrong())
 }
 
-/// A number of seconds, fractions allowed, above 0 and up to `longest`.
-fn seconds(value: &Value, longest: Duration) -> Result<Duration, String> {
+/// A number of seconds, fractions allowed, from `shortest` to [`LONGEST`].
+fn seconds(value: &Value, shortest: Duration) -> Result<Duration, String> {
     let number = match value {
         Value::Float(number) => *number,
         // a whole number that f64 cannot hold is out of range anyway
         Value::Integer(number) => i32::try_from(*number).map_or(f64::INFINITY, f64::from),
         _ => f64::NAN,
     };
-    let duration = Duration::try_from_secs_f64(number).ok().filter(|d| !d.is_zero() && *d <= longest);
-    duration.ok_or_else(|| {
-        format!("must be a number of seconds above 0 and up to {}, not {}", longest.as_secs(), shown(value))
-    })
+    let duration = Duration::try_from_secs_f64(number).ok().filter(|d| (shortest..=LONGEST).contains(d));
+    let (from, to) = (shortest.as_secs_f64(), LONGEST.as_secs());
+    duration.ok_or_else(|| format!("must be a number of seconds from {from} to {to}, not {}", shown(value)))
 }
 
 /// The value as an error text shows it.

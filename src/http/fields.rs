@@ -37,6 +37,11 @@ impl<'a> Fields<'a> {
         Some(Value(self.0.remove(position).1))
     }
 
+    /// The checked value of a field, if it is there; the error names the field.
+    pub fn read<T>(&mut self, name: &str, check: impl Fn(Value<'a>) -> Result<T, String>) -> Result<Option<T>, String> {
+        self.take(name).map(|value| named(name, check(value))).transpose()
+    }
+
     /// Refuses what was not taken: a field that we do not know would be ignored in silence.
     pub fn finish(self, known: &str) -> Result<(), String> {
         match self.0.first() {
@@ -46,11 +51,16 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Puts a field's name before what is wrong with it.
+pub fn named<T>(name: &str, checked: Result<T, String>) -> Result<T, String> {
+    checked.map_err(|what| format!("`{}` {what}", Printable::new(name, SHOWN)))
+}
+
 /// One JSON value, as it was written.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'a>(&'a RawValue);
 
-impl Value<'_> {
+impl<'a> Value<'a> {
     /// A string.
     pub fn text(self) -> Result<String, String> {
         serde_json::from_str(self.0.get()).map_err(|_| self.wrong("a string"))
@@ -63,35 +73,59 @@ impl Value<'_> {
 
     /// A number without a fraction.
     pub fn whole_number(self) -> Result<i64, String> {
-        serde_json::from_str(self.0.get()).map_err(|_| self.wrong("a whole number"))
+        self.0.get().parse().map_err(|_| self.wrong("a whole number"))
     }
 
-    /// Any number.
+    /// Any number; one that is too large for us is infinite.
     pub fn number(self) -> Result<f64, String> {
-        serde_json::from_str(self.0.get()).map_err(|_| self.wrong("a number"))
+        self.0.get().parse().map_err(|_| self.wrong("a number"))
+    }
+
+    /// An object.
+    pub fn object(self) -> Result<Fields<'a>, String> {
+        match self.first() {
+            b'{' => serde_json::from_str(self.0.get()).map_err(|error: serde_json::Error| error.to_string()),
+            _ => Err(self.wrong("an object")),
+        }
+    }
+
+    /// Whether it is an array.
+    pub fn is_array(self) -> bool {
+        self.first() == b'['
+    }
+
+    /// The values of an array.
+    pub fn array(self) -> Result<Vec<Value<'a>>, String> {
+        let values: Result<Vec<&RawValue>, _> = serde_json::from_str(self.0.get());
+        Ok(values.map_err(|_| self.wrong("an array"))?.into_iter().map(Value).collect())
     }
 
     /// What is published for this value: a string as it is, a number or a boolean as its text, null as nothing,
     /// an object or array as compact JSON with its numbers and the order of its fields untouched.
     pub fn payload(self) -> Result<Vec<u8>, String> {
         let json = self.0.get();
-        match json.as_bytes().first() {
-            Some(b'"') => self.text().map(String::into_bytes),
-            Some(b'n') => Ok(Vec::new()),
-            Some(b'{' | b'[') => Ok(compact(json)),
+        match self.first() {
+            b'"' => self.text().map(String::into_bytes),
+            b'n' => Ok(Vec::new()),
+            b'{' | b'[' => Ok(compact(json)),
             _ => Ok(json.as_bytes().to_vec()),
         }
     }
 
+    /// The first byte tells the type of a JSON value.
+    fn first(self) -> u8 {
+        self.0.get().as_bytes().first().copied().unwrap_or_default()
+    }
+
     fn wrong(self, expected: &str) -> String {
-        let found = match self.0.get().as_bytes().first() {
+        let found = match self.first() {
             // the one way for a JSON string not to be a string of ours
-            Some(b'"') if expected == "a string" => "one with half a surrogate pair (\\ud800 to \\udfff alone)",
-            Some(b'"') => "a string",
-            Some(b'n') => "null",
-            Some(b't' | b'f') => "true or false",
-            Some(b'{') => "an object",
-            Some(b'[') => "an array",
+            b'"' if expected == "a string" => "one with half a surrogate pair (\\ud800 to \\udfff alone)",
+            b'"' => "a string",
+            b'n' => "null",
+            b't' | b'f' => "true or false",
+            b'{' => "an object",
+            b'[' => "an array",
             _ => return format!("must be {expected}, not {}", Printable::new(self.0.get(), SHOWN)),
         };
         format!("must be {expected}, not {found}")
@@ -112,6 +146,16 @@ fn compact(json: &str) -> Vec<u8> {
         keep
     };
     json.bytes().filter(|byte| keep(byte)).collect()
+}
+
+impl<'a> IntoIterator for Fields<'a> {
+    type Item = (String, Value<'a>);
+    type IntoIter =
+        std::iter::Map<std::vec::IntoIter<(String, &'a RawValue)>, fn((String, &'a RawValue)) -> Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter().map(|(name, value)| (name, Value(value)))
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {

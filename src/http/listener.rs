@@ -3,19 +3,26 @@
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use std::{fmt, io};
 
 use socket2::SockRef;
 use thiserror::Error;
-use tiny_http::{Request, Server};
+use tiny_http::Server;
 
 use super::Endpoints;
-use crate::config::Http;
+use super::replies::Replies;
+use super::turns::Turns;
+use crate::config::Config;
 use crate::mqtt::Publisher;
 use crate::thread::Watch;
 
 /// What the names of the workers' threads start with.
-pub const THREAD: &str = "http-";
+pub const WORKERS: &str = "http-";
+/// The name of the thread that writes answers.
+pub const REPLY_THREAD: &str = "reply";
+/// How long a client may let its answer stand in the way of others'.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A bound socket with its server.
 pub struct Listener {
@@ -24,7 +31,18 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     workers: usize,
-    stopping: Arc<AtomicBool>,
+    turns: Arc<Turns>,
+    replies: Replies,
+    stage: Arc<Stage>,
+}
+
+/// How far a stop has come.
+#[derive(Default)]
+struct Stage {
+    /// No connection is accepted any more.
+    deaf: AtomicBool,
+    /// The workers end.
+    ending: AtomicBool,
 }
 
 /// The address could not be listened on.
@@ -40,14 +58,19 @@ impl Listener {
     ///
     /// # Errors
     /// If the address is taken or not ours.
-    pub fn bind(http: &Http) -> Result<Self, BindError> {
-        let failed = |error| BindError { address: http.listen, error };
-        let socket = TcpListener::bind(http.listen).map_err(failed)?;
+    pub fn bind(config: &Config) -> Result<Self, BindError> {
+        let listen = config.http.listen;
+        let failed = |error| BindError { address: listen, error };
+        let socket = TcpListener::bind(listen).map_err(failed)?;
+        // accepted sockets inherit both
+        SockRef::from(&socket).set_write_timeout(Some(SEND_TIMEOUT)).map_err(failed)?;
+        SockRef::from(&socket).set_tcp_nodelay(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let server = Server::from_listener(socket.try_clone().map_err(failed)?, None)
             .map_err(|error| failed(io::Error::other(error.to_string())))?;
-        let stopping = Arc::new(AtomicBool::new(false));
-        Ok(Self { server: Arc::new(server), socket, address, workers: http.workers, stopping })
+        let server = Arc::new(server);
+        let (turns, replies, stage) = (Turns::new(server.clone()), Replies::default(), Arc::default());
+        Ok(Self { server, socket, address, workers: config.http.workers, turns, replies, stage })
     }
 
     /// The bound address, with the port that the system chose for 0.
@@ -56,38 +79,54 @@ impl Listener {
         self.address
     }
 
-    /// How many threads [`Self::serve`] starts.
+    /// How many workers [`Self::serve`] starts.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers
     }
 
-    /// Starts the workers.
+    /// Starts the workers, and the thread that writes answers.
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub fn serve(&self, http: &Http, publisher: &Publisher, watch: &Watch) -> io::Result<()> {
+    pub fn serve(&self, config: &Config, publisher: &Publisher, watch: &Watch) -> io::Result<()> {
+        let replies = self.replies.clone();
+        watch.spawn(REPLY_THREAD, move || {
+            replies.run();
+            Ok(())
+        })?;
         for number in 1..=self.workers {
             let worker = Worker {
                 server: self.server.clone(),
-                endpoints: Endpoints { publisher: publisher.clone(), max_body: http.max_body },
-                stopping: self.stopping.clone(),
+                turns: self.turns.clone(),
+                endpoints: Endpoints::new(config, publisher.clone(), self.replies.clone()),
+                stage: self.stage.clone(),
             };
-            watch.spawn(&format!("{THREAD}{number}"), move || worker.run())?;
+            watch.spawn(&format!("{WORKERS}{number}"), move || worker.run())?;
         }
         Ok(())
     }
 
-    /// Takes no further connections, and lets each worker end after the requests that are already there.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
+    /// Takes no further connections; those that are there are still served.
+    pub fn stop_accepting(&self) {
+        self.stage.deaf.store(true, Ordering::SeqCst);
         if let Err(error) = SockRef::from(&self.socket).shutdown(Shutdown::Read) {
             log::warn!("cannot stop listening on {}: {error}", self.address);
         }
+    }
+
+    /// Lets each worker end after the requests that are already there, and the answers' thread after them.
+    pub fn end(&self) {
+        self.stage.ending.store(true, Ordering::SeqCst);
         // one token each; they lie behind the requests that came before
         for _ in 0..self.workers {
             self.server.unblock();
         }
+    }
+
+    /// Lets the thread that writes answers end when all are written.
+    pub fn end_replies(&self) {
+        self.replies.close();
     }
 }
 
@@ -97,30 +136,32 @@ impl fmt::Debug for Listener {
     }
 }
 
-/// One thread that answers requests, one after another.
+/// One thread that reads and checks requests, one after another, and waits for nobody.
 struct Worker {
     server: Arc<Server>,
+    turns: Arc<Turns>,
     endpoints: Endpoints,
-    stopping: Arc<AtomicBool>,
+    stage: Arc<Stage>,
 }
 
 impl Worker {
-    /// Returns when the daemon is to stop; the end of accepting is an error unless it was asked for.
+    /// Returns when the workers are to end; the end of accepting is an error unless it was asked for.
     fn run(&self) -> Result<(), String> {
         loop {
+            while let Some(exchange) = self.turns.ready() {
+                self.endpoints.answer(exchange);
+            }
             match self.server.recv() {
-                Ok(request) => self.serve(request),
-                Err(_) if self.stopping.load(Ordering::SeqCst) => return Ok(()),
+                Ok(request) => {
+                    if let Some(exchange) = self.turns.arrive(request) {
+                        self.endpoints.answer(exchange);
+                    }
+                }
+                Err(_) if self.stage.ending.load(Ordering::SeqCst) => return Ok(()),
+                // what was pipelined is ready, or the socket was shut by us
+                Err(error) if error.raw_os_error().is_none() || self.stage.deaf.load(Ordering::SeqCst) => {}
                 Err(error) => return Err(format!("no further connection can be accepted: {error}")),
             }
-        }
-    }
-
-    fn serve(&self, mut request: Request) {
-        let reply = self.endpoints.answer(&mut request);
-        // a client that went away has no use for its answer
-        if let Err(error) = request.respond(reply.into_response()) {
-            log::debug!("an answer could not be written: {error}");
         }
     }
 }

@@ -1,45 +1,56 @@
 //! `POST /publish`: one message, as the tutorial's view takes it.
 
+use std::time::Duration;
+
 use tiny_http::Request;
 
 use super::Endpoints;
-use super::fields::{Fields, Value};
+use super::fields::{Fields, Value, named};
+use super::properties;
 use super::reply::Reply;
-use super::request::{body, require_json, require_post};
-use crate::config::MAX_PUBLISH_TIMEOUT;
+use super::request::{Target, body, require_json, require_post};
 use crate::message::{Message, Qos, TopicName};
 
-const FIELDS: &str = "`topic`, `msg` (or `payload`), `qos`, `retain` and `timeout`";
+const FIELDS: &str = "`topic`, `msg` (or `payload`), `qos`, `retain`, `properties` and `timeout`";
 
-/// Publishes the message of the request's body.
-pub fn answer(endpoints: &Endpoints, request: &mut Request, query: Option<&str>) -> Result<Reply, Reply> {
-    require_post(request, query)?;
+/// The message of a request, and how long it may take.
+pub fn read(endpoints: &Endpoints, request: &mut Request, target: &Target) -> Result<(Message, Duration), Reply> {
+    require_post(request, target)?;
     require_json(request)?;
     let body = body(request, endpoints.max_body)?;
-    let message = parse(&body).map_err(Reply::invalid)?;
-    endpoints.publisher.publish(message)?;
-    Ok(Reply::published())
+    let (message, timeout) = parse(&body, endpoints.max_timeout).map_err(Reply::invalid)?;
+    Ok((message, timeout.unwrap_or(endpoints.timeout)))
 }
 
-/// The message in a body; the error names the field and the rule.
-fn parse(body: &[u8]) -> Result<Message, String> {
+/// The message in a body, and its timeout if it has one; the error names the field and the rule.
+fn parse(body: &[u8], max_timeout: Duration) -> Result<(Message, Option<Duration>), String> {
     let mut fields = Fields::parse(body)?;
-    let topic = fields.take("topic").ok_or("field `topic` is missing")?;
-    let msg = one_of(fields.take("msg"), fields.take("payload"))?;
-    let qos = fields.take("qos").map_or(Ok(Qos::AtMostOnce), |value| named("qos", qos(value)))?;
-    let retain = fields.take("retain").map_or(Ok(false), |value| named("retain", value.truth()))?;
-    fields.take("timeout").map_or(Ok(()), |value| named("timeout", check_timeout(value)))?;
+    let topic = fields.read("topic", topic)?.ok_or("field `topic` is missing")?;
+    let message = Message {
+        topic,
+        payload: payload(&mut fields)?.into(),
+        qos: fields.read("qos", qos)?.unwrap_or(Qos::AtMostOnce),
+        retain: fields.read("retain", Value::truth)?.unwrap_or(false),
+        properties: fields.read("properties", properties::read)?.unwrap_or_default(),
+    };
+    let timeout = fields.read("timeout", |value| timeout(value, max_timeout))?;
     fields.finish(FIELDS)?;
-    let topic =
-        named("topic", topic.text().and_then(|name| TopicName::try_from(name).map_err(|error| error.to_string())))?;
-    Ok(Message { topic, payload: named("msg", msg.payload())?, qos, retain })
+    Ok((message, timeout))
+}
+
+fn topic(value: Value) -> Result<TopicName, String> {
+    TopicName::try_from(value.text()?).map_err(|error| error.to_string())
 }
 
 /// `payload` is another name for `msg`.
-fn one_of<'a>(msg: Option<Value<'a>>, payload: Option<Value<'a>>) -> Result<Value<'a>, &'static str> {
-    match (msg, payload) {
-        (Some(_), Some(_)) => Err("fields `msg` and `payload` are two names for one thing: only one may be there"),
-        (msg, payload) => msg.or(payload).ok_or("field `msg` is missing"),
+fn payload(fields: &mut Fields) -> Result<Vec<u8>, String> {
+    match (fields.take("msg"), fields.take("payload")) {
+        (Some(_), Some(_)) => {
+            Err("fields `msg` and `payload` are two names for one thing: only one may be there".to_owned())
+        }
+        (Some(value), None) => named("msg", value.payload()),
+        (None, Some(value)) => named("payload", value.payload()),
+        (None, None) => Err("field `msg` is missing".to_owned()),
     }
 }
 
@@ -48,35 +59,43 @@ fn qos(value: Value) -> Result<Qos, String> {
     Qos::try_from(level).map_err(|error| format!("{error}, not {level}"))
 }
 
-/// A publish at QoS 0 waits for nothing, but a timeout that could never hold is refused all the same.
-fn check_timeout(value: Value) -> Result<(), String> {
-    let (seconds, longest) = (value.number()?, MAX_PUBLISH_TIMEOUT.as_secs_f64());
-    if seconds > 0.0 && seconds <= longest {
-        Ok(())
-    } else {
-        Err(format!("must be a number of seconds above 0 and up to {longest}, not {seconds}"))
-    }
-}
-
-fn named<T>(name: &str, checked: Result<T, String>) -> Result<T, String> {
-    checked.map_err(|what| format!("`{name}` {what}"))
+fn timeout(value: Value, longest: Duration) -> Result<Duration, String> {
+    let seconds = value.number()?;
+    let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero() && *timeout <= longest);
+    timeout.ok_or_else(|| {
+        format!("must be a number of seconds above 0 and up to {}, not {seconds}", longest.as_secs_f64())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Properties;
+
+    const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+
+    fn parse(body: &[u8]) -> Result<(Message, Option<Duration>), String> {
+        super::parse(body, MAX_TIMEOUT)
+    }
 
     #[test]
     fn the_tutorials_body_is_a_message_at_qos_0() {
-        let message = parse(br#"{"topic": "django/mqtt", "msg": "hello"}"#).unwrap();
+        let (message, timeout) = parse(br#"{"topic": "django/mqtt", "msg": "hello"}"#).unwrap();
         let topic = TopicName::try_from("django/mqtt".to_owned()).unwrap();
-        assert_eq!(message, Message { topic, payload: b"hello".to_vec(), qos: Qos::AtMostOnce, retain: false });
+        let payload = b"hello".as_slice().into();
+        let properties = Properties::default();
+        assert_eq!(message, Message { topic, payload, qos: Qos::AtMostOnce, retain: false, properties });
+        assert_eq!(timeout, None);
     }
 
     #[test]
     fn every_field_is_read() {
-        let message = parse(br#"{"timeout": 0.5, "retain": true, "qos": 2, "payload": null, "topic": "a"}"#).unwrap();
+        let body = br#"{"timeout": 0.5, "retain": true, "qos": 2, "payload": null, "topic": "a",
+            "properties": {"content_type": "x"}}"#;
+        let (message, timeout) = parse(body).unwrap();
         assert_eq!((message.retain, message.qos, message.payload.len()), (true, Qos::ExactlyOnce, 0));
+        assert!(message.properties.content_type.is_some());
+        assert_eq!(timeout, Some(Duration::from_millis(500)));
     }
 
     #[test]
@@ -90,7 +109,7 @@ mod tests {
             ),
             (
                 r#"{"topic":"a","msg":1,"Retain":true}"#,
-                "unknown field `Retain`: there are `topic`, `msg` (or `payload`), `qos`, `retain` and `timeout`",
+                "unknown field `Retain`: there are `topic`, `msg` (or `payload`), `qos`, `retain`, `properties` and `timeout`",
             ),
             (r#"{"topic":7,"msg":1}"#, "`topic` must be a string, not 7"),
             (r#"{"topic":null,"msg":1}"#, "`topic` must be a string, not null"),
@@ -120,6 +139,18 @@ mod tests {
             (
                 r#"{"topic":"a","msg":1,"timeout":60.5}"#,
                 "`timeout` must be a number of seconds above 0 and up to 60, not 60.5",
+            ),
+            (
+                r#"{"topic":"a","payload":"\udc00"}"#,
+                "`payload` must be a string, not one with half a surrogate pair (\\ud800 to \\udfff alone)",
+            ),
+            (
+                r#"{"topic":"a","msg":1,"properties":{"content_type":7}}"#,
+                "`properties` `content_type` must be a string, not 7",
+            ),
+            (
+                r#"{"topic":"a","msg":1,"timeout":1e400}"#,
+                "`timeout` must be a number of seconds above 0 and up to 60, not inf",
             ),
             (r#"{"topic":"a","msg":1,"timeout":"5"}"#, "`timeout` must be a number, not a string"),
         ] {

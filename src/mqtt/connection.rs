@@ -3,113 +3,317 @@
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
+use super::in_flight::Window;
+use super::pipe::{CONNECT_TIMEOUT, Cause, Event, Limits, Lost, MAX_UNACKNOWLEDGED, Next, PACKET_IDENTIFIERS, Pipe};
 use super::publisher::Publisher;
-use super::v5::{self, Lost};
-use super::{Event, subscriptions};
-use crate::config::{Config, Mqtt, Subscription};
+use super::subscriptions;
+use super::version::Version;
+use crate::config::{Config, Mqtt, Protocol, Session, Subscription};
 use crate::journal;
 
 /// A connection that held this long is stable: the next pause is the shortest again. A shorter one may have been
 /// ended by what we sent or by another client of our name, and must not be renewed at full speed.
 const STABLE: Duration = Duration::from_secs(10);
+/// A broker that lets a publish or our SUBSCRIBE wait so long for its acknowledgement is taken for dead.
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The library is not called with a shorter timeout than this: it might cut a packet, or never connect.
+const SHORTEST_WAIT: Duration = Duration::from_secs(6);
+/// So many connections in a row that end over a packet that is too large are followed by one without subscriptions.
+const MAX_INBOUND_TOO_LARGE: u32 = 3;
+
+/// So many different failures to connect are told before the next connection.
+const MAX_TOLD: usize = 16;
 
 /// Everything that the thread needs.
 pub struct Driver {
     mqtt: Mqtt,
+    version: Version,
     subscriptions: Vec<Subscription>,
     publisher: Publisher,
+    backoff: Backoff,
+    /// The failures to connect that were told since the last connection: each is told once.
+    told: Vec<String>,
+    inbound_too_large: u32,
+}
+
+/// One connection that came about.
+struct Connection<'a> {
+    driver: &'a Driver,
+    pipe: Box<dyn Pipe>,
+    limits: Limits,
+    stage: Stage,
+    last_event: Instant,
+}
+
+/// What a connection is about, one after the other.
+enum Stage {
+    /// A resumed session sends again what it owes: its packet identifiers must be free before others are taken.
+    Resuming,
+    /// The answer to our SUBSCRIBE is awaited since then: it shares the packet identifiers too.
+    Subscribing(Instant),
+    /// Messages are handed over.
+    Ready,
+    /// The same, but the library must get back places in its window first.
+    Recovering,
 }
 
 impl Driver {
     pub fn new(config: &Config, publisher: Publisher) -> Self {
-        Self { mqtt: config.mqtt.clone(), subscriptions: config.subscribe.clone(), publisher }
+        Self {
+            mqtt: config.mqtt.clone(),
+            version: Version::of(&config.mqtt),
+            subscriptions: config.subscribe.clone(),
+            publisher,
+            backoff: Backoff::new(config.mqtt.reconnect_max),
+            told: Vec::new(),
+            inbound_too_large: 0,
+        }
     }
 
-    /// Returns when the daemon is to stop.
-    pub fn run(self) {
-        let mut backoff = Backoff::new(self.mqtt.reconnect_max);
-        let mut failures = Failures::default();
-        while !self.publisher.is_stopping() {
-            let lost = self.one_connection(&mut backoff, &mut failures);
-            self.publisher.disconnected();
-            match lost {
-                None => break,
-                Some(lost) if self.publisher.is_stopping() => {
-                    log::warn!("connection to {} lost while stopping: {lost}", self.mqtt.address());
-                }
-                Some(lost) => log::warn!("connection to {} lost: {lost}; connecting again", self.mqtt.address()),
+    /// Returns when the connection is to end.
+    pub fn run(mut self) {
+        while !self.publisher.is_ending() {
+            let Some((pipe, limits)) = self.connect() else { return };
+            let since = Instant::now();
+            let ended = self.serve(pipe, limits);
+            self.publisher.lost(self.session() != Session::Clean);
+            if since.elapsed() >= STABLE {
+                self.backoff.reset();
             }
-            if self.publisher.pause(backoff.pause()) {
-                break;
+            let Some(lost) = ended else { return };
+            self.tell_lost(&lost);
+            if self.publisher.pause(self.backoff.pause()) {
+                return;
             }
         }
     }
 
-    /// Connects, however often it takes, and drives the connection to its end: `None` if we ended it.
+    /// Tries to connect, however often it takes; `None` if it is no longer wanted.
     ///
     /// Each connection has a client of its own: one that was connected keeps packet identifiers and requests of a
-    /// session that the broker no longer has (bytebeamio/rumqtt#1014, #1056).
-    fn one_connection(&self, backoff: &mut Backoff, failures: &mut Failures) -> Option<Lost> {
-        let (sender, mut pipe) = v5::open(&self.mqtt);
-        let limits = loop {
-            match pipe.next() {
-                Ok(Event::Connected(limits)) => break limits,
-                Ok(_) => {}
-                Err(lost) => {
-                    failures.report(&self.mqtt.address(), &lost);
-                    if self.publisher.pause(backoff.pause()) {
+    /// session that the broker may no longer have (bytebeamio/rumqtt#1014, #1056).
+    fn connect(&mut self) -> Option<(Box<dyn Pipe>, Limits)> {
+        let (sender, mut pipe) = self.version.open(&self.mqtt, self.session());
+        loop {
+            match pipe.next(2 * CONNECT_TIMEOUT) {
+                Next::Event(Event::Connected { session_present, limits }) => {
+                    self.told.clear();
+                    self.publisher.connected(sender, limits, session_present);
+                    log::info!("connected to {}", self.mqtt.address());
+                    return Some((pipe, limits));
+                }
+                Next::Event(_) | Next::Nothing => {}
+                Next::Lost(lost) => {
+                    self.tell_failure(&lost);
+                    if self.publisher.pause(self.backoff.pause()) {
                         return None;
                     }
                 }
             }
-        };
-        failures.forget();
-        if let Err(lost) = sender.subscribe(&self.subscriptions) {
-            return Some(lost);
         }
-        // only now: whoever publishes sees what comes back on the topics of the file
-        self.publisher.connected(sender, limits);
-        log::info!("connected to {}", self.mqtt.address());
-        let since = Instant::now();
-        let lost = self.serve(&mut pipe);
-        if since.elapsed() >= STABLE {
-            backoff.reset();
-        }
-        lost
     }
 
-    fn serve(&self, pipe: &mut v5::Pipe) -> Option<Lost> {
-        loop {
-            match pipe.next() {
-                Ok(Event::Received(message)) => journal::received(&message.topic, &message.payload),
-                Ok(Event::Subscribed(answers)) => subscriptions::report(&self.subscriptions, &answers),
-                Ok(Event::Disconnected) => {
-                    log::info!("disconnected from {}", self.mqtt.address());
-                    return None;
-                }
-                Ok(Event::Connected(_) | Event::Other) => {}
-                Err(lost) => return Some(lost),
+    /// Drives a connection to its end: `None` if we ended it.
+    fn serve(&self, pipe: Box<dyn Pipe>, limits: Limits) -> Option<Lost> {
+        let mut connection =
+            Connection { driver: self, pipe, limits, stage: Stage::Resuming, last_event: Instant::now() };
+        let ended = connection.run();
+        // what was read before the end counts; what was written may not have left
+        for event in connection.pipe.left_over() {
+            connection.take_left_over(event);
+        }
+        ended.err()
+    }
+
+    /// Whether to subscribe: not where that has ended the connection again and again.
+    fn subscribes(&self) -> bool {
+        !self.subscriptions.is_empty() && self.inbound_too_large < MAX_INBOUND_TOO_LARGE
+    }
+
+    /// The session to ask for. A kept one is given up where its messages end the connection again and again.
+    fn session(&self) -> Session {
+        if self.inbound_too_large < MAX_INBOUND_TOO_LARGE { self.mqtt.session } else { Session::Clean }
+    }
+
+    fn tell_lost(&mut self, lost: &Lost) {
+        log::warn!("connection to {} lost: {lost}; connecting again", self.mqtt.address());
+        if lost.cause != Cause::InboundTooLarge {
+            // once there are no subscriptions, none of their messages can end the connection any more
+            if self.inbound_too_large < MAX_INBOUND_TOO_LARGE {
+                self.inbound_too_large = 0;
             }
+            return;
+        }
+        self.inbound_too_large += 1;
+        if self.inbound_too_large == MAX_INBOUND_TOO_LARGE {
+            log::error!(
+                "the broker sent a packet over the limit {MAX_INBOUND_TOO_LARGE} times in a row: from now on nothing is \
+                 received, publishing goes on; raise `max-packet-size` or clear the retained message, and restart"
+            );
+        }
+    }
+
+    /// Tells of a failure to connect when it is another one than before, not at every try.
+    fn tell_failure(&mut self, lost: &Lost) {
+        let hint = match (lost.cause, self.mqtt.protocol) {
+            (Cause::Version, Protocol::V5) => "; set `protocol = \"3.1.1\"`",
+            (Cause::Version, Protocol::V311) => "; set `protocol = \"5\"`",
+            (Cause::NoConnack, Protocol::V5) => "; if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`",
+            _ => "",
+        };
+        let words = format!("cannot connect to {}: {lost}{hint}; trying again", self.mqtt.address());
+        if !self.told.contains(&words) && self.told.len() < MAX_TOLD {
+            log::warn!("{words}");
+            self.told.push(words);
         }
     }
 }
 
-/// Tells of a failure to connect when it is another one than before, not at every try.
-#[derive(Default)]
-struct Failures {
-    told: Option<String>,
-}
-
-impl Failures {
-    fn report(&mut self, address: &str, lost: &Lost) {
-        let words = lost.to_string();
-        if self.told.as_ref() != Some(&words) {
-            log::warn!("cannot connect to {address}: {words}; trying again");
-            self.told = Some(words);
+impl Connection<'_> {
+    /// Returns when we ended the connection; its loss is the error.
+    fn run(&mut self) -> Result<(), Lost> {
+        self.proceed()?;
+        loop {
+            match self.pipe.next(self.patience()) {
+                Next::Event(Event::Disconnected) if !self.driver.publisher.is_ending() => {
+                    return Err(Lost::new("the broker sent what it must not, and the library gave up"));
+                }
+                Next::Event(Event::Disconnected) => {
+                    log::info!("disconnected from {}", self.driver.mqtt.address());
+                    return Ok(());
+                }
+                Next::Event(event) => {
+                    self.last_event = Instant::now();
+                    self.take(event)?;
+                    self.proceed()?;
+                }
+                Next::Nothing => {}
+                Next::Lost(lost) => return Err(lost),
+            }
+            self.check_life()?;
         }
     }
 
-    fn forget(&mut self) {
-        self.told = None;
+    fn take(&mut self, event: Event) -> Result<(), Lost> {
+        let publisher = &self.driver.publisher;
+        let violated = match event {
+            Event::Written(packet_identifier) => publisher.written(packet_identifier, true),
+            Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
+            Event::Subscribed(answers) => {
+                subscriptions::report(&self.driver.subscriptions, &answers);
+                if matches!(self.stage, Stage::Subscribing(_)) {
+                    self.become_ready();
+                }
+                Ok(())
+            }
+            Event::Received(message) => {
+                journal::received(&message.topic, &message.payload);
+                Ok(())
+            }
+            Event::Connected { .. } | Event::Disconnected | Event::Other => Ok(()),
+        };
+        violated.map_err(|violation| Lost::new(violation.to_string()))
+    }
+
+    /// After the end nobody can be blamed for what does not fit, and nothing is known to have left.
+    fn take_left_over(&self, event: Event) {
+        let publisher = &self.driver.publisher;
+        let fits = match event {
+            Event::Written(packet_identifier) => publisher.written(packet_identifier, false),
+            Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
+            Event::Received(message) => {
+                journal::received(&message.topic, &message.payload);
+                Ok(())
+            }
+            Event::Subscribed(_) | Event::Connected { .. } | Event::Disconnected | Event::Other => Ok(()),
+        };
+        if let Err(violation) = fits {
+            log::debug!("{violation}");
+        }
+    }
+
+    /// Goes on to the next stage when the present one is over.
+    fn proceed(&mut self) -> Result<(), Lost> {
+        let publisher = &self.driver.publisher;
+        match self.stage {
+            Stage::Resuming if publisher.with_connection() > 0 => {
+                self.pipe.resend(publisher.owed(self.window().size));
+            }
+            Stage::Resuming if self.driver.subscribes() => {
+                let subscribed = publisher.with_sender(|sender| sender.subscribe(&self.driver.subscriptions));
+                if !matches!(subscribed, Some(Ok(()))) {
+                    return Err(Lost::new("the topic filters could not be handed over"));
+                }
+                self.stage = Stage::Subscribing(Instant::now());
+            }
+            Stage::Resuming => self.become_ready(),
+            // half of the window is left, or nothing of it
+            Stage::Ready if self.pipe.leaked() * 2 > self.window().size => {
+                publisher.hold_back(true);
+                self.stage = Stage::Recovering;
+                return self.proceed();
+            }
+            Stage::Ready if self.pipe.leaked() > 0 => publisher.ready(self.window_left()),
+            Stage::Recovering if publisher.with_connection() == 0 => {
+                self.pipe.recover();
+                self.stage = Stage::Ready;
+                publisher.ready(self.window());
+                publisher.hold_back(false);
+            }
+            Stage::Subscribing(_) | Stage::Ready | Stage::Recovering => {}
+        }
+        Ok(())
+    }
+
+    fn become_ready(&mut self) {
+        self.stage = Stage::Ready;
+        self.driver.publisher.ready(self.window());
+    }
+
+    /// What this broker takes at a time, and what the library gives it packet identifiers from.
+    fn window(&self) -> Window {
+        let announced = self.limits.receive_maximum.max(1);
+        Window { size: announced.min(MAX_UNACKNOWLEDGED), cycle: announced.min(PACKET_IDENTIFIERS) }
+    }
+
+    /// The same, less what the library has lost.
+    fn window_left(&self) -> Window {
+        let window = self.window();
+        let left = self.limits.receive_maximum.min(PACKET_IDENTIFIERS).saturating_sub(self.pipe.leaked()).max(1);
+        Window { size: window.size.min(left), ..window }
+    }
+
+    /// How long the library may wait for the next event before we look whether the connection lives.
+    fn patience(&self) -> Duration {
+        let silence = self.last_event + self.longest_silence();
+        let acknowledgement = self.oldest_unanswered().map_or(silence, |since| since + ACKNOWLEDGEMENT_TIMEOUT);
+        let due = silence.min(acknowledgement).min(Instant::now() + ACKNOWLEDGEMENT_TIMEOUT);
+        due.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT)
+    }
+
+    /// The library probes a silent connection, but does not notice in MQTT 5 that its own writing stands still.
+    fn check_life(&self) -> Result<(), Lost> {
+        if self.last_event.elapsed() >= self.longest_silence() {
+            return Err(Lost::new(format!("nothing heard for {} s", self.longest_silence().as_secs())));
+        }
+        if self.oldest_unanswered().is_some_and(|since| since.elapsed() >= ACKNOWLEDGEMENT_TIMEOUT) {
+            return Err(Lost::new(format!("no acknowledgement for {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs())));
+        }
+        if self.driver.publisher.is_overdue() {
+            return Err(Lost::new("the broker takes nothing, and a message would leave after its deadline"));
+        }
+        Ok(())
+    }
+
+    fn longest_silence(&self) -> Duration {
+        2 * self.pipe.keepalive() + CONNECT_TIMEOUT
+    }
+
+    fn oldest_unanswered(&self) -> Option<Instant> {
+        let subscribe = match self.stage {
+            Stage::Subscribing(since) => Some(since),
+            _ => None,
+        };
+        subscribe.into_iter().chain(self.driver.publisher.oldest_unacknowledged()).min()
     }
 }

@@ -4,139 +4,300 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
+use super::in_flight::{Acknowledgement, InFlight, Owed, Violation, Window};
+use super::outcome::{Failure, Outcome};
+use super::pipe::{Limits, Sender};
+use super::version::Version;
+use crate::config::Config;
+use crate::message::Message;
 
-use super::Limits;
-use super::v5::{self, Sender};
-use crate::message::{Message, Qos};
+/// Bytes that all messages together may take while they wait; more, where `max-packet-size` is that large.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// Hands messages over to the current connection, if there is one.
+/// Is told, once, what became of a message. Must not wait.
+pub type Caller = Box<dyn FnOnce(Outcome) + Send>;
+
+/// Takes messages, hands them over to the current connection in order, and tells what became of each.
 #[derive(Clone)]
 pub struct Publisher(Arc<Shared>);
 
 struct Shared {
-    link: Mutex<Link>,
-    stopping: Condvar,
-    /// Ours; the broker's own comes with each connection.
+    state: Mutex<State>,
+    /// Notified when a deadline comes sooner than the clock knows, when a stop begins, and when nothing waits any more.
+    changed: Condvar,
+    version: Version,
+    /// Ours, in bytes; the broker's own comes with each connection.
     max_packet_size: u32,
 }
 
-/// Where messages go now.
-#[derive(Default)]
-struct Link {
-    connected: Option<(Sender, Limits)>,
-    stopping: bool,
+struct State {
+    table: InFlight<Caller>,
+    connection: Option<(Box<dyn Sender>, Limits)>,
+    stage: Stage,
+    /// When the clock looks again.
+    clock_set_to: Option<Instant>,
 }
 
-/// Why a message was not handed over; the broker certainly does not have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// There is no connection.
-    #[error("not sent: there is no connection to the broker")]
-    NotConnected,
-    /// The daemon is about to end.
-    #[error("not sent: the bridge is stopping")]
-    Stopping,
-    /// The broker does not read as fast as messages come.
-    #[error("not sent: too many messages wait for the broker")]
-    QueueFull,
-    /// The packet is larger than we or the broker allow.
-    #[error("not sent: an MQTT packet of {size} bytes is over the limit of {limit}")]
-    PacketTooLarge {
-        /// Of the whole PUBLISH packet, in bytes.
-        size: usize,
-        /// The smaller one of `max-packet-size` and the broker's own.
-        limit: u32,
-    },
-    /// The broker announced that it keeps no messages.
-    #[error("not sent: this broker does not support `retain`")]
-    RetainNotSupported,
-    /// A quality of service that waits for an acknowledgement.
-    #[error("not sent: `qos` 1 and 2 are not built yet, only 0")]
-    QosNotSupported,
+/// How far a stop has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Stage {
+    Running,
+    /// No further messages are accepted.
+    Draining,
+    /// Everything is settled: the connection ends, and the clock stands still.
+    Ending,
 }
 
 impl Publisher {
     /// A publisher without a connection.
-    pub(super) fn new(max_packet_size: u32) -> Self {
-        Self(Arc::new(Shared { link: Mutex::default(), stopping: Condvar::new(), max_packet_size }))
+    pub(super) fn new(config: &Config) -> Self {
+        let max_packet_size = config.mqtt.max_packet_size;
+        let max_bytes = MAX_BYTES.max(2 * max_packet_size as usize);
+        let table = InFlight::new(config.publish.max_waiting, max_bytes);
+        let state = State { table, connection: None, stage: Stage::Running, clock_set_to: None };
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            version: Version::of(&config.mqtt),
+            max_packet_size,
+        }))
     }
 
-    /// Hands a message over to the connection. `Ok` says no more than that the connection lived at that moment.
-    ///
-    /// # Errors
-    /// Why it was not handed over. Nothing that the broker would end the shared connection for gets past here.
-    pub fn publish(&self, message: Message) -> Result<(), Refusal> {
-        // asked first: it holds whether or not there is a connection
-        self.check_size(&message, u32::MAX)?;
-        let link = self.lock();
-        let (sender, limits) = match &link.connected {
-            _ if message.qos != Qos::AtMostOnce => return Err(Refusal::QosNotSupported),
-            _ if link.stopping => return Err(Refusal::Stopping),
-            None => return Err(Refusal::NotConnected),
-            Some(connected) => connected,
-        };
-        self.check_size(&message, limits.max_packet_size)?;
-        if message.retain && !limits.retain_available {
-            return Err(Refusal::RetainNotSupported);
+    /// Takes a message, and tells `caller` what became of it: at once if it cannot be sent at all, and after `timeout`
+    /// at the latest. Nothing that the broker would end the shared connection for gets past here.
+    pub fn publish(&self, message: Message, timeout: Duration, caller: Caller) {
+        if let Err(failure) = self.0.check(&message, Limits::default()) {
+            return caller(Err(failure));
         }
-        sender.publish(message).map_err(|v5::QueueFull| Refusal::QueueFull)
+        let now = Instant::now();
+        self.with_state(|state| {
+            if state.stage != Stage::Running {
+                return caller(Err(Failure::Stopping));
+            }
+            state.table.accept(message, now + timeout, caller);
+            self.0.feed(state, now);
+        });
     }
 
-    /// From now on messages go to this connection.
-    pub(super) fn connected(&self, sender: Sender, limits: Limits) {
-        self.lock().connected = Some((sender, limits));
-    }
-
-    /// From now on there is no connection.
-    pub(super) fn disconnected(&self) {
-        self.lock().connected = None;
-    }
-
-    /// Refuses every further message.
-    pub fn stop_accepting(&self) {
-        self.lock().stopping = true;
-    }
-
-    /// Lets the connection end, after what was handed over, with a DISCONNECT.
-    /// Returns false if there is none, or no place in its queue, and so nothing to wait for.
-    #[must_use]
-    pub fn disconnect(&self) -> bool {
-        self.stop_accepting();
-        self.0.stopping.notify_all();
-        self.lock().connected.as_ref().is_some_and(|(sender, _)| sender.disconnect().is_ok())
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.lock().stopping
-    }
-
-    /// Waits for the given time, less if the daemon is to stop: then it returns true.
-    pub(super) fn pause(&self, duration: Duration) -> bool {
-        let deadline = Instant::now() + duration;
-        let mut link = self.lock();
-        while !link.stopping {
+    /// Accepts nothing more, and waits until everything accepted is settled, or the deadline has come: then the rest
+    /// is settled as what it is.
+    pub fn drain(&self, deadline: Instant) {
+        let mut state = self.lock();
+        state.stage = Stage::Draining;
+        self.0.changed.notify_all();
+        while state.table.unsettled() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            link = self.0.stopping.wait_timeout(link, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        link.stopping
+        drop(state);
+        self.with_state(|state| state.table.stop());
     }
 
-    fn check_size(&self, message: &Message, broker: u32) -> Result<(), Refusal> {
-        let (size, limit) = (v5::packet_size(message), self.0.max_packet_size.min(broker));
+    /// Accepts nothing more.
+    pub fn stop_accepting(&self) {
+        self.lock().stage = Stage::Draining;
+    }
+
+    /// Lets the connection end with a DISCONNECT after what was handed over.
+    /// Returns false if there is none, and so nothing to wait for.
+    #[must_use]
+    pub fn disconnect(&self) -> bool {
+        let mut state = self.lock();
+        state.stage = Stage::Ending;
+        self.0.changed.notify_all();
+        state.connection.as_ref().is_some_and(|(sender, _)| sender.disconnect().is_ok())
+    }
+
+    /// Tells callers whose deadline has come. Returns at the end of a stop.
+    pub(super) fn run_clock(&self) {
+        let mut state = self.lock();
+        while state.stage != Stage::Ending {
+            state.table.expire(Instant::now());
+            let settled = state.table.take_settled();
+            if !settled.is_empty() {
+                drop(state);
+                tell(settled);
+                self.0.changed.notify_all();
+                state = self.lock();
+                continue;
+            }
+            let next = state.table.next_deadline();
+            state.clock_set_to = next;
+            state = match next {
+                None => self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Whether the connection is to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.lock().stage == Stage::Ending
+    }
+
+    /// Waits for the given time, less if the connection is to end: then it returns true.
+    pub(super) fn pause(&self, duration: Duration) -> bool {
+        let deadline = Instant::now() + duration;
+        let mut state = self.lock();
+        while state.stage != Stage::Ending {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.stage == Stage::Ending
+    }
+
+    /// A connection came about; it takes nothing before [`Self::ready`].
+    pub(super) fn connected(&self, sender: Box<dyn Sender>, limits: Limits, session_present: bool) {
+        self.with_state(|state| {
+            state.table.connected(session_present);
+            state.connection = Some((sender, limits));
+        });
+    }
+
+    /// Does something with the current connection's sender; `None` without one.
+    pub(super) fn with_sender<T>(&self, act: impl FnOnce(&dyn Sender) -> T) -> Option<T> {
+        self.lock().connection.as_ref().map(|(sender, _)| act(sender.as_ref()))
+    }
+
+    /// What a resumed session owes and may be sent now.
+    pub(super) fn owed(&self, receive_maximum: u16) -> Vec<Owed> {
+        self.lock().table.owed(receive_maximum, Instant::now())
+    }
+
+    /// How many messages are with the connection and not acknowledged.
+    pub(super) fn with_connection(&self) -> usize {
+        self.lock().table.with_connection()
+    }
+
+    /// The connection takes messages from now on.
+    pub(super) fn ready(&self, window: Window) {
+        self.with_state(|state| {
+            state.table.ready(window);
+            self.0.feed(state, Instant::now());
+        });
+    }
+
+    /// Holds back what could be handed over, or no longer.
+    pub(super) fn hold_back(&self, held: bool) {
+        self.with_state(|state| {
+            state.table.pause(held);
+            self.0.feed(state, Instant::now());
+        });
+    }
+
+    /// A PUBLISH was written; `flushed` says whether it left us for certain.
+    pub(super) fn written(&self, packet_identifier: u16, flushed: bool) -> Result<(), Violation> {
+        self.with_state(|state| {
+            let now = Instant::now();
+            state.table.written(packet_identifier, flushed, now)?;
+            self.0.feed(state, now);
+            Ok(())
+        })
+    }
+
+    /// An acknowledgement came.
+    pub(super) fn acknowledged(
+        &self,
+        kind: Acknowledgement,
+        packet_identifier: u16,
+        code: Option<u8>,
+    ) -> Result<(), Violation> {
+        self.with_state(|state| {
+            state.table.acknowledged(kind, packet_identifier, code)?;
+            self.0.feed(state, Instant::now());
+            Ok(())
+        })
+    }
+
+    /// The connection ended.
+    pub(super) fn lost(&self, session_may_be_kept: bool) {
+        self.with_state(|state| {
+            state.connection = None;
+            state.table.lost(session_may_be_kept);
+        });
+    }
+
+    /// Since when the oldest unacknowledged message has been with the connection.
+    pub(super) fn oldest_unacknowledged(&self) -> Option<Instant> {
+        self.lock().table.oldest_unacknowledged()
+    }
+
+    /// Whether a message that was handed over would leave after its deadline.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.lock().table.is_overdue(Instant::now())
+    }
+
+    /// Changes the state, and tells callers afterwards, without the lock.
+    fn with_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        let settled = state.table.take_settled();
+        let drained = state.stage != Stage::Running && state.table.unsettled() == 0;
+        let sooner = match (state.table.next_deadline(), state.clock_set_to) {
+            (Some(deadline), Some(set_to)) => deadline < set_to,
+            (deadline, _) => deadline.is_some(),
+        };
+        drop(state);
+        tell(settled);
+        if drained || sooner {
+            self.0.changed.notify_all();
+        }
+        result
+    }
+
+    /// A panic while the lock is held ends the process, so a poisoned state is never used for long.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Hands over what the connection takes now.
+    fn feed(&self, state: &mut State, now: Instant) {
+        let Some((sender, limits)) = &state.connection else { return };
+        state.table.expire(now);
+        while let Some(message) = state.table.next() {
+            match self.check(message, *limits) {
+                Err(failure) => state.table.refuse(failure),
+                Ok(()) if sender.publish(message).is_ok() => state.table.hand_over(now),
+                // a place is free as soon as the connection has made its next step
+                Ok(()) => break,
+            }
+        }
+    }
+
+    /// Whether a broker with these limits can be sent a message.
+    fn check(&self, message: &Message, limits: Limits) -> Result<(), Failure> {
+        let (size, limit) = (self.version.packet_size(message), self.max_packet_size.min(limits.max_packet_size));
+        if !self.version.has_properties() && !message.properties.is_empty() {
+            return Err(Failure::PropertiesNotSupported);
+        }
+        if message.retain && !limits.retain_available {
+            return Err(Failure::RetainNotSupported);
+        }
+        if message.qos as u8 > limits.max_qos {
+            return Err(Failure::QosNotSupported(limits.max_qos));
+        }
         if u32::try_from(size).is_ok_and(|size| size <= limit) {
             Ok(())
         } else {
-            Err(Refusal::PacketTooLarge { size, limit })
+            Err(Failure::PacketTooLarge { size, limit })
         }
     }
+}
 
-    /// A panic while the lock is held ends the process, so a poisoned link is never used for long.
-    fn lock(&self) -> MutexGuard<'_, Link> {
-        self.0.link.lock().unwrap_or_else(PoisonError::into_inner)
+fn tell(settled: Vec<(Caller, Outcome)>) {
+    for (caller, outcome) in settled {
+        caller(outcome);
     }
 }
 

@@ -1,56 +1,45 @@
-//! MQTT 5 as rumqttc speaks it, and the only place that names it: our messages in, our events out.
+//! MQTT 5 as rumqttc speaks it: our messages in, our events out.
 
 use std::time::Duration;
 
-use rumqttc::NetworkOptions;
-use rumqttc::Outgoing;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, ConnectReturnCode, Filter, Packet, SubscribeReasonCode};
-use rumqttc::v5::mqttbytes::{self};
-use rumqttc::v5::{Client, Connection, ConnectionError, MqttOptions, RecvTimeoutError, StateError};
-use thiserror::Error;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, ConnectReturnCode, Filter, Packet, PubAckReason, PubCompReason, PubRecReason, PubRel, Publish,
+    PublishProperties, SubscribeReasonCode,
+};
+use rumqttc::v5::mqttbytes::{self, QoS};
+use rumqttc::v5::{Client, Connection, ConnectionError, MqttOptions, RecvTimeoutError, Request, StateError};
+use rumqttc::{NetworkOptions, Outgoing};
 
+use super::in_flight::{Acknowledgement, Owed};
+use super::pipe::{
+    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Received, Sender,
+    inbound_limit, length_bytes,
+};
 use super::reason::Reason;
-use super::{Event, Limits, Received};
-use crate::config::{Mqtt, Subscription};
-use crate::message::{Message, Qos};
+use crate::config::{Mqtt, Session, Subscription};
+use crate::message::{Message, Properties, Qos};
 use crate::printable::Printable;
 
-/// How many requests may wait for the connection to send them.
-const QUEUE: usize = 1000;
-/// How long connecting may take, the CONNACK included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Packet identifiers that are used in turn; rumqttc keeps a slot of some 200 bytes for each.
-const PACKET_IDENTIFIERS: u16 = 1000;
 /// How much of a broker's own words a record shows, in bytes.
 const SHOWN: usize = 256;
 
-/// The sending end of one connection. Never waits.
-#[derive(Clone)]
-pub struct Sender(Client);
+struct Sender5(Client);
 
-/// The receiving end of one connection, which also makes it go.
-pub struct Pipe {
+struct Pipe5 {
     connection: Connection,
     keepalive: Duration,
+    connected: bool,
+    leaked: u16,
 }
 
-/// The connection does not take what is handed over as fast as it comes.
-#[derive(Debug)]
-pub struct QueueFull;
-
-/// Why a connection ended, or did not come about, in words.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct Lost(String);
-
-/// A connection that is yet to be made: the first [`Pipe::next`] does it.
-pub fn open(mqtt: &Mqtt) -> (Sender, Pipe) {
-    let (client, connection) = Client::new(options(mqtt), QUEUE);
-    (Sender(client), Pipe { connection, keepalive: mqtt.keepalive })
+/// A connection that is yet to be made.
+pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
+    let (client, connection) = Client::new(options(mqtt, session), QUEUE);
+    let pipe = Pipe5 { connection, keepalive: mqtt.keepalive, connected: false, leaked: 0 };
+    (Box::new(Sender5(client)), Box::new(pipe))
 }
 
-fn options(mqtt: &Mqtt) -> MqttOptions {
+fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
     let mut options = MqttOptions::new(&mqtt.client_id, &mqtt.server, mqtt.port);
     // not `default()`, whose timeout is 0 s
     let mut network = NetworkOptions::new();
@@ -60,34 +49,36 @@ fn options(mqtt: &Mqtt) -> MqttOptions {
         .set_network_options(network)
         .set_connection_timeout(CONNECT_TIMEOUT.as_secs())
         .set_keep_alive(mqtt.keepalive)
-        .set_clean_start(true)
         .set_outgoing_inflight_upper_limit(PACKET_IDENTIFIERS)
         // announced to the broker too, which then keeps longer packets to itself
-        .set_max_packet_size(Some(mqtt.max_packet_size));
+        .set_max_packet_size(Some(inbound_limit(mqtt.max_packet_size)));
+    match session {
+        Session::Clean => options.set_clean_start(true),
+        // without an expiry interval the session would end with the connection
+        Session::Kept { expiry } => options.set_clean_start(false).set_session_expiry_interval(Some(expiry)),
+    };
     if let Some(login) = &mqtt.login {
         options.set_credentials(&login.user, login.password.reveal());
     }
     options
 }
 
-impl Sender {
-    /// Hands over a message that must have been checked against [`packet_size`].
-    pub fn publish(&self, message: Message) -> Result<(), QueueFull> {
-        let qos = library_qos(message.qos);
-        self.0.try_publish(message.topic.as_str(), qos, message.retain, message.payload).map_err(|_| QueueFull)
+impl Sender for Sender5 {
+    fn publish(&self, message: &Message) -> Result<(), QueueFull> {
+        let (topic, qos, payload) = (message.topic.as_str(), library_qos(message.qos), message.payload.clone());
+        let handed_over = match properties(&message.properties) {
+            None => self.0.try_publish(topic, qos, message.retain, payload),
+            Some(properties) => self.0.try_publish_with_properties(topic, qos, message.retain, payload, properties),
+        };
+        handed_over.map_err(|_| QueueFull)
     }
 
-    /// Hands over one SUBSCRIBE for all topic filters, if there are any.
-    pub fn subscribe(&self, subscriptions: &[Subscription]) -> Result<(), Lost> {
-        if subscriptions.is_empty() {
-            return Ok(());
-        }
+    fn subscribe(&self, subscriptions: &[Subscription]) -> Result<(), QueueFull> {
         let filters = subscriptions.iter().map(|wanted| Filter::new(wanted.topic.as_str(), library_qos(wanted.qos)));
-        self.0.try_subscribe_many(filters).map_err(|_| Lost("the topic filters could not be handed over".to_owned()))
+        self.0.try_subscribe_many(filters).map_err(|_| QueueFull)
     }
 
-    /// Hands over a DISCONNECT, which goes out after everything else.
-    pub fn disconnect(&self) -> Result<(), QueueFull> {
+    fn disconnect(&self) -> Result<(), QueueFull> {
         self.0.try_disconnect().map_err(|_| QueueFull)
     }
 }
@@ -95,53 +86,127 @@ impl Sender {
 /// The size of a whole PUBLISH packet in bytes (MQTT 5, 3.3).
 pub fn packet_size(message: &Message) -> usize {
     let packet_identifier = if message.qos == Qos::AtMostOnce { 0 } else { 2 };
-    // a topic name with its length, an empty set of properties, the payload
-    let remaining = 2 + message.topic.as_str().len() + packet_identifier + 1 + message.payload.len();
-    let length_bytes = match remaining {
-        0..128 => 1,
-        128..16_384 => 2,
-        16_384..2_097_152 => 3,
-        _ => 4,
-    };
-    1 + length_bytes + remaining
+    let properties = properties_size(&message.properties);
+    let topic = 2 + message.topic.as_str().len();
+    super::pipe::packet_size(topic + packet_identifier + length_bytes(properties) + properties + message.payload.len())
 }
 
-impl Pipe {
-    /// Waits for the next event. After an error the next call connects anew.
-    pub fn next(&mut self) -> Result<Event, Lost> {
-        // rumqttc's flush of MQTT 5 has no limit of its own, so a broker that stands still would hold us for ever;
-        // a living connection has an event at every PINGREQ, and connecting has a shorter limit
-        let silence = 2 * self.connection.eventloop.options.keep_alive() + CONNECT_TIMEOUT;
-        match self.connection.recv_timeout(silence) {
-            Ok(Ok(event)) => Ok(self.translate(event)),
-            Ok(Err(error)) => Err(Lost(words(&error))),
-            Err(RecvTimeoutError::Timeout) => {
-                self.connection.eventloop.clean();
-                Err(Lost(format!("nothing heard for {} s", silence.as_secs())))
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(Lost("the request queue is closed".to_owned())),
+fn properties_size(properties: &Properties) -> usize {
+    let string = |length: usize| 1 + 2 + length;
+    let user =
+        properties.user_properties.iter().map(|(name, value)| string(name.as_str().len()) + 2 + value.as_str().len());
+    properties.payload_format_indicator.map_or(0, |_| 1 + 1)
+        + properties.message_expiry_interval.map_or(0, |_| 1 + 4)
+        + properties.response_topic.as_ref().map_or(0, |topic| string(topic.as_str().len()))
+        + properties.correlation_data.as_ref().map_or(0, |data| string(data.len()))
+        + properties.content_type.as_ref().map_or(0, |text| string(text.as_str().len()))
+        + user.sum::<usize>()
+}
+
+fn properties(properties: &Properties) -> Option<PublishProperties> {
+    let pair = |(name, value): &(crate::message::MqttString, crate::message::MqttString)| {
+        (name.as_str().to_owned(), value.as_str().to_owned())
+    };
+    (!properties.is_empty()).then(|| PublishProperties {
+        payload_format_indicator: properties.payload_format_indicator.map(u8::from),
+        message_expiry_interval: properties.message_expiry_interval,
+        response_topic: properties.response_topic.as_ref().map(|topic| topic.as_str().to_owned()),
+        correlation_data: properties.correlation_data.clone(),
+        content_type: properties.content_type.as_ref().map(|text| text.as_str().to_owned()),
+        user_properties: properties.user_properties.iter().map(pair).collect(),
+        ..PublishProperties::default()
+    })
+}
+
+impl Pipe for Pipe5 {
+    fn next(&mut self, timeout: Duration) -> Next {
+        match self.connection.recv_timeout(timeout) {
+            Ok(Ok(event)) => Next::Event(self.translate(event)),
+            Ok(Err(error)) => Next::Lost(lost(&error, self.connected)),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::Lost(Lost::new("the request queue is closed")),
         }
     }
 
-    fn translate(&mut self, event: rumqttc::v5::Event) -> Event {
-        use rumqttc::v5::Event::{Incoming, Outgoing as Sent};
-        match event {
-            Incoming(Packet::ConnAck(connack)) => {
-                self.mend_keepalive();
-                Event::Connected(limits(&connack))
+    fn left_over(&mut self) -> Vec<Event> {
+        let events: Vec<_> = self.connection.eventloop.state.events.drain(..).collect();
+        events.into_iter().map(|event| self.translate(event)).collect()
+    }
+
+    fn resend(&mut self, owed: Vec<Owed>) {
+        self.connection.eventloop.pending.extend(owed.into_iter().map(|owed| match owed {
+            Owed::PubRel(packet_identifier) => Request::PubRel(PubRel::new(packet_identifier, None)),
+            Owed::Publish(packet_identifier, message) => {
+                let qos = library_qos(message.qos);
+                let mut publish =
+                    Publish::new(message.topic.as_str(), qos, message.payload, properties(&message.properties));
+                publish.retain = message.retain;
+                publish.pkid = packet_identifier;
+                publish.dup = true;
+                Request::Publish(publish)
             }
-            Incoming(Packet::SubAck(suback)) => {
+        }));
+    }
+
+    fn keepalive(&self) -> Duration {
+        self.connection.eventloop.options.keep_alive()
+    }
+
+    fn leaked(&self) -> u16 {
+        self.leaked
+    }
+
+    fn recover(&mut self) {
+        // nothing is unacknowledged, so that this returns nothing to be sent again
+        self.connection.eventloop.state.clean();
+        self.leaked = 0;
+    }
+}
+
+impl Pipe5 {
+    fn translate(&mut self, event: rumqttc::v5::Event) -> Event {
+        match event {
+            rumqttc::v5::Event::Incoming(packet) => self.translate_incoming(packet),
+            rumqttc::v5::Event::Outgoing(Outgoing::Publish(packet_identifier)) => Event::Written(packet_identifier),
+            rumqttc::v5::Event::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
+            rumqttc::v5::Event::Outgoing(_) => Event::Other,
+        }
+    }
+
+    fn translate_incoming(&mut self, packet: Packet) -> Event {
+        match packet {
+            Packet::ConnAck(connack) => {
+                self.connected = true;
+                self.mend_keepalive();
+                Event::Connected { session_present: connack.session_present, limits: limits(&connack) }
+            }
+            Packet::SubAck(suback) => {
                 Event::Subscribed(suback.return_codes.iter().map(|&code| granted(code)).collect())
             }
-            Incoming(Packet::Publish(message)) => {
+            // a topic alias that was never given: the library answers with an error of its own
+            Packet::Publish(message) if message.topic.is_empty() => Event::Other,
+            Packet::Publish(message) => {
                 Event::Received(Received { topic: message.topic.into(), payload: message.payload.into() })
             }
-            Sent(Outgoing::Disconnect) => Event::Disconnected,
+            Packet::PubAck(ack) => {
+                Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, Some(puback_code(ack.reason)))
+            }
+            Packet::PubRec(ack) => {
+                let code = pubrec_code(ack.reason);
+                // the library does not count a refused QoS 2 publish as done (bytebeamio/rumqtt#1060)
+                self.leaked += u16::from(code >= 0x80);
+                Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, Some(code))
+            }
+            Packet::PubComp(ack) => {
+                let found = ack.reason == PubCompReason::Success;
+                self.leaked += u16::from(!found);
+                Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, Some(if found { 0 } else { 146 }))
+            }
             _ => Event::Other,
         }
     }
 
-    /// A broker that turns keep alive off would have rumqttc send PINGREQ without a pause.
+    /// A broker that turns keep alive off would have the library send PINGREQ without a pause.
     fn mend_keepalive(&mut self) {
         let options = &mut self.connection.eventloop.options;
         if options.keep_alive().is_zero() {
@@ -151,10 +216,13 @@ impl Pipe {
 }
 
 fn limits(connack: &ConnAck) -> Limits {
-    let announced = connack.properties.as_ref();
+    let default = Limits::default();
+    let Some(announced) = &connack.properties else { return default };
     Limits {
-        max_packet_size: announced.and_then(|properties| properties.max_packet_size).unwrap_or(u32::MAX),
-        retain_available: announced.and_then(|properties| properties.retain_available) != Some(0),
+        receive_maximum: announced.receive_max.unwrap_or(default.receive_maximum),
+        max_packet_size: announced.max_packet_size.unwrap_or(default.max_packet_size),
+        max_qos: announced.max_qos.unwrap_or(default.max_qos),
+        retain_available: announced.retain_available != Some(0),
     }
 }
 
@@ -182,35 +250,84 @@ fn granted(code: SubscribeReasonCode) -> Result<u8, u8> {
     }
 }
 
-fn words(error: &ConnectionError) -> String {
-    match error {
-        ConnectionError::Io(error) => error.to_string(),
-        ConnectionError::Timeout(_) => format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
-        ConnectionError::ConnectionRefused(code) => refused(connack_code(*code)),
-        ConnectionError::MqttState(error) => state_words(error),
-        other => Printable::new(&other.to_string(), SHOWN).to_string(),
+/// MQTT 5, 3.4.2.1.
+fn puback_code(reason: PubAckReason) -> u8 {
+    match reason {
+        PubAckReason::Success => 0,
+        PubAckReason::NoMatchingSubscribers => 16,
+        PubAckReason::UnspecifiedError => 128,
+        PubAckReason::ImplementationSpecificError => 131,
+        PubAckReason::NotAuthorized => 135,
+        PubAckReason::TopicNameInvalid => 144,
+        PubAckReason::PacketIdentifierInUse => 145,
+        PubAckReason::QuotaExceeded => 151,
+        PubAckReason::PayloadFormatInvalid => 153,
     }
 }
 
-fn state_words(error: &StateError) -> String {
+/// MQTT 5, 3.5.2.1.
+fn pubrec_code(reason: PubRecReason) -> u8 {
+    match reason {
+        PubRecReason::Success => 0,
+        PubRecReason::NoMatchingSubscribers => 16,
+        PubRecReason::UnspecifiedError => 128,
+        PubRecReason::ImplementationSpecificError => 131,
+        PubRecReason::NotAuthorized => 135,
+        PubRecReason::TopicNameInvalid => 144,
+        PubRecReason::PacketIdentifierInUse => 145,
+        PubRecReason::QuotaExceeded => 151,
+        PubRecReason::PayloadFormatInvalid => 153,
+    }
+}
+
+fn lost(error: &ConnectionError, connected: bool) -> Lost {
+    let not_answered = if connected { Cause::Other } else { Cause::NoConnack };
     match error {
-        StateError::ConnectionAborted => "closed by the broker".to_owned(),
-        StateError::AwaitPingResp => "no answer to a PINGREQ within the keep alive time".to_owned(),
+        ConnectionError::Io(error) => Lost::new(error.to_string()),
+        ConnectionError::Timeout(_) => {
+            Lost::because(not_answered, format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
+        }
+        ConnectionError::ConnectionRefused(code) => refused(connack_code(*code)),
+        ConnectionError::MqttState(error) => lost_by_state(error, not_answered),
+        ConnectionError::NotConnAck(_) => {
+            Lost::new("the broker answered our CONNECT with something else than a CONNACK")
+        }
+        ConnectionError::RequestsDone => Lost::new("the request queue is closed"),
+    }
+}
+
+fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
+    match error {
+        StateError::ConnectionAborted => Lost::because(not_answered, "closed by the broker"),
+        StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
         StateError::ServerDisconnect { reason_code, reason_string } => {
             let said = reason_string.as_ref().map(|text| format!(": {}", Printable::new(text, SHOWN)));
-            format!("ended by the broker: {}{}", Reason(*reason_code as u8), said.unwrap_or_default())
+            Lost::new(format!("ended by the broker: {}{}", Reason(*reason_code as u8), said.unwrap_or_default()))
         }
-        StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => error.to_string(),
-        StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code)) => refused(*code),
-        StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, max }) => {
-            format!("the broker sent a packet of {pkt_size} bytes, over `max-packet-size` {max}")
+        StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
+            Lost::because(not_answered, error.to_string())
         }
-        other => Printable::new(&other.to_string(), SHOWN).to_string(),
+        StateError::ConnFail { reason } => refused(connack_code(*reason)),
+        StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code))
+            if not_answered == Cause::NoConnack =>
+        {
+            refused(*code)
+        }
+        StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, max }) => Lost::because(
+            Cause::InboundTooLarge,
+            format!("the broker sent a packet of {pkt_size} bytes, over the limit of {max}"),
+        ),
+        StateError::Deserialization(error) => {
+            let words = error.to_string();
+            Lost::new(format!("the broker sent a packet that makes no sense: {}", Printable::new(&words, SHOWN)))
+        }
+        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
     }
 }
 
-fn refused(code: u8) -> String {
-    format!("refused by the broker: {}", Reason(code))
+fn refused(code: u8) -> Lost {
+    let cause = if matches!(code, 1 | 132) { Cause::Version } else { Cause::Other };
+    Lost::because(cause, format!("refused by the broker: {}", Reason(code)))
 }
 
 /// The code in the CONNACK (MQTT 5, 3.2.2.2).
@@ -246,19 +363,47 @@ fn connack_code(code: ConnectReturnCode) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use rumqttc::v5::mqttbytes::v5::Publish;
+    use bytes::Bytes;
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::message::TopicName;
+    use crate::message::{MqttString, TopicName};
 
-    #[test]
-    fn the_size_of_a_packet_is_what_the_library_will_write() {
-        for length in [0, 100, 119, 120, 16_372, 16_373, 2_097_141, 2_097_142, 3_000_000] {
-            let topic = TopicName::try_from("a/topic".to_owned()).unwrap();
-            let payload = vec![0; length];
-            let library = Publish::new("a/topic", QoS::AtMostOnce, payload.clone(), None).size();
-            let message = Message { topic, payload, qos: Qos::AtMostOnce, retain: false };
-            assert_eq!(packet_size(&message), library, "{length}");
+    fn text(length: usize) -> MqttString {
+        MqttString::try_from("x".repeat(length)).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_size_of_a_packet_is_what_the_library_will_write(
+            lengths in prop::array::uniform5(prop::option::of(0usize..200)),
+            payload in prop::sample::select(vec![0, 100, 110, 119, 127, 16_360, 16_383, 2_097_100, 2_097_152]),
+            qos in 0i64..3,
+            expiry in any::<Option<u32>>(),
+        ) {
+            let [topic, correlation, content, name, value] = lengths;
+            let message = Message {
+                topic: TopicName::try_from("t".repeat(1 + topic.unwrap_or(0))).unwrap(),
+                payload: Bytes::from(vec![0; payload]),
+                qos: Qos::try_from(qos).unwrap(),
+                retain: false,
+                properties: Properties {
+                    payload_format_indicator: topic.map(|length| length % 2 == 0),
+                    message_expiry_interval: expiry,
+                    response_topic: value.map(|length| TopicName::try_from("r".repeat(length + 1)).unwrap()),
+                    correlation_data: correlation.map(|length| Bytes::from(vec![0; length])),
+                    content_type: content.map(text),
+                    user_properties: name.into_iter().map(|length| (text(length), text(value.unwrap_or(3)))).collect(),
+                },
+            };
+            let mut library = Publish::new(
+                message.topic.as_str(),
+                library_qos(message.qos),
+                message.payload.clone(),
+                properties(&message.properties),
+            );
+            library.pkid = 1;
+            prop_assert_eq!(packet_size(&message), library.size());
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::support::daemon::{Daemon, program};
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
-use crate::support::scripted_broker::{CONNECT, PINGREQ, PUBLISH, SUBSCRIBE, ScriptedBroker, connack, suback};
+use crate::support::scripted_broker::{CONNECT, PINGREQ, PUBLISH, SUBSCRIBE, Script, ScriptedBroker, connack, suback};
 use std::process::Command;
 
 /// A broker that is tried at full speed, for tests that count tries.
@@ -17,8 +17,8 @@ fn a_broker_that_is_absent_at_start_is_said_once_and_found_later() {
     let port = free_port();
     let daemon = Daemon::start(port);
     daemon.wait_for(&format!("warning: cannot connect to 127.0.0.1:{port}: Connection refused"));
-    let reply = daemon.publish(r#"{"topic": "t", "msg": "x"}"#);
-    reply.assert_refused(503, 4, "not sent: there is no connection to the broker");
+    let reply = daemon.publish(r#"{"topic": "t", "msg": "x", "timeout": 0.2}"#);
+    reply.assert_refused(503, 4, "not sent: there was no connection to the broker within the timeout");
     assert_eq!(reply.header("retry-after"), Some("1"));
 
     let broker = Mosquitto::on_port(port, "allow_anonymous true");
@@ -57,10 +57,10 @@ fn a_broker_that_was_killed_and_restarted_is_connected_and_subscribed_to_again()
         lost,
         format!("warning: connection to 127.0.0.1:{} lost: closed by the broker; connecting again", broker.port())
     );
-    daemon.publish(r#"{"topic": "back", "msg": "lost"}"#).assert_refused(
+    daemon.publish(r#"{"topic": "back", "msg": "lost", "timeout": 0.2}"#).assert_refused(
         503,
         4,
-        "not sent: there is no connection to the broker",
+        "not sent: there was no connection to the broker within the timeout",
     );
     broker.restart();
     daemon.wait_for_nth(2, "connected to 127.0.0.1:");
@@ -114,19 +114,33 @@ fn each_refusal_of_the_broker_is_told_in_words_with_its_code() {
     ] {
         let line = daemon.wait_for(words);
         assert!(line.starts_with("warning: cannot connect to 127.0.0.1:"), "{line}");
-        assert!(line.ends_with(&format!("refused by the broker: {words}; trying again")), "{line}");
+        let hint = if words.contains("version") { "; set `protocol = \"3.1.1\"`" } else { "" };
+        assert!(line.ends_with(&format!("refused by the broker: {words}{hint}; trying again")), "{line}");
     }
 }
 
 #[test]
-fn the_return_codes_of_an_older_broker_are_told_in_words_too() {
-    let broker = ScriptedBroker::start(|n, _| Some(connack(u8::try_from(n % 5 + 1).unwrap(), &[])));
-    let daemon = Daemon::with(&impatient(broker.port()));
-    daemon.wait_for("unacceptable protocol version (reason code 1)");
-    daemon.wait_for("client identifier rejected (reason code 2)");
-    daemon.wait_for("server unavailable (reason code 3)");
-    daemon.wait_for("bad user name or password (reason code 4)");
-    daemon.wait_for("not authorized (reason code 5)");
+fn the_return_codes_of_mqtt_3_1_1_are_told_in_words() {
+    let broker = ScriptedBroker::start(|n, _| Some(vec![0x20, 2, 0, u8::try_from(n % 5 + 1).unwrap()]));
+    let daemon = Daemon::with(&format!("{}\nprotocol = \"3.1.1\"", impatient(broker.port())));
+    daemon.wait_for("unacceptable protocol version (reason code 1); set `protocol = \"5\"`; trying again");
+    daemon.wait_for("client identifier rejected (reason code 2); trying again");
+    daemon.wait_for("server unavailable (reason code 3); trying again");
+    daemon.wait_for("bad user name or password (reason code 4); trying again");
+    daemon.wait_for("not authorized (reason code 5); trying again");
+}
+
+#[test]
+fn a_broker_that_does_not_speak_mqtt_5_is_told_what_to_set() {
+    const HINT: &str = "if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`; trying again";
+    // one that answers as MQTT 3.1.1 has it and closes, and one that closes without a word
+    for script in [(|_, _| Some(vec![0x20, 2, 0, 1, 0xff])) as Script, |_, _| None] {
+        let broker = ScriptedBroker::start(script);
+        let daemon = Daemon::with(&impatient(broker.port()));
+        daemon.wait_for(HINT);
+    }
+    let refusing = ScriptedBroker::start(|_, _| Some(connack(132, &[])));
+    Daemon::with(&impatient(refusing.port())).wait_for("set `protocol = \"3.1.1\"`; trying again");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
         (r#"{"topic":"a"}"#, "field `msg` is missing"),
         (
             r#"{"topic":"a","msg":1,"color":"red"}"#,
-            "unknown field `color`: there are `topic`, `msg` (or `payload`), `qos`, `retain` and `timeout`",
+            "unknown field `color`: there are `topic`, `msg` (or `payload`), `qos`, `retain`, `properties` and `timeout`",
         ),
         (r#"{"topic":["a"],"msg":1}"#, "`topic` must be a string, not an array"),
         (r#"{"topic":"a","msg":1,"qos":"0"}"#, "`qos` must be a whole number, not a string"),
@@ -63,16 +63,6 @@ fn bytes_that_are_no_utf_8_are_refused() {
     let reply = daemon.connect().post("/publish", b"{\"topic\":\"a\",\"msg\":\"\xff\"}");
     assert_eq!((reply.status, reply.code()), (400, 3));
     assert!(reply.error().starts_with("the body is not valid JSON: invalid unicode code point"), "{}", reply.error());
-}
-
-#[test]
-fn qos_1_and_2_are_refused_until_they_are_built() {
-    let broker = Mosquitto::start();
-    let daemon = Daemon::connected(broker.port());
-    for qos in [1, 2] {
-        let reply = daemon.publish(&json!({"topic": "a", "msg": "x", "qos": qos}).to_string());
-        reply.assert_refused(501, 10, "not sent: `qos` 1 and 2 are not built yet, only 0");
-    }
 }
 
 #[test]
@@ -175,7 +165,7 @@ fn a_content_type_that_is_not_json_is_refused_and_none_is_taken() {
     with(&[("Content-Type", "text/plain")]).assert_refused(
         415,
         3,
-        "`Content-Type` must be `application/json`, not `text/plain`",
+        "`Content-Type` must be `application/json` in UTF-8, not `text/plain`",
     );
     with(&[JSON, ("Content-Encoding", "gzip")]).assert_refused(415, 3, "`Content-Encoding: gzip` is not supported");
     for headers in [&[][..], &[JSON], &[("Content-Type", "application/x-www-form-urlencoded")]] {

@@ -1,0 +1,65 @@
+//! Tables of `bridge.toml` that are written as tables: serde would take an array of their values too, by position.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use toml::Spanned;
+
+/// One of several tables, and its place in the file.
+pub struct Table<T> {
+    pub span: Range<usize>,
+    pub keys: T,
+}
+
+/// `[name]`.
+pub fn single<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_map(Single(PhantomData))
+}
+
+/// `[[name]]`, as often as it stands there.
+pub fn array<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<Table<T>>, D::Error> {
+    deserializer.deserialize_seq(Array(PhantomData))
+}
+
+struct Single<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Single<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a table, in single brackets and with its keys below")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<T, M::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+struct Array<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Array<T> {
+    type Value = Vec<Table<T>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("tables in double brackets, [[subscribe]]")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Vec<Table<T>>, S::Error> {
+        let mut tables = Vec::new();
+        while let Some(element) = sequence.next_element::<Spanned<Element<T>>>()? {
+            tables.push(Table { span: element.span(), keys: element.into_inner().0 });
+        }
+        Ok(tables)
+    }
+}
+
+struct Element<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        single(deserializer).map(Self)
+    }
+}

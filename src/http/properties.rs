@@ -1,0 +1,166 @@
+//! `properties`: what MQTT 5 says about a message beside its payload, by the names of the specification.
+
+use bytes::Bytes;
+
+use super::fields::{Value, named};
+use crate::message::{MqttString, Properties, TopicName};
+
+const FIELDS: &str = "`payload_format_indicator`, `message_expiry_interval`, `response_topic`, `correlation_data`, \
+                      `content_type` and `user_properties`";
+
+/// Reads the object; the error names the property and the rule.
+pub fn read(value: Value) -> Result<Properties, String> {
+    let mut fields = value.object()?;
+    let properties = Properties {
+        payload_format_indicator: fields.read("payload_format_indicator", indicator)?,
+        message_expiry_interval: fields.read("message_expiry_interval", expiry)?,
+        response_topic: fields.read("response_topic", topic)?,
+        correlation_data: fields.read("correlation_data", correlation_data)?,
+        content_type: fields.read("content_type", string)?,
+        user_properties: fields.read("user_properties", user_properties)?.unwrap_or_default(),
+    };
+    fields.finish(FIELDS)?;
+    Ok(properties)
+}
+
+/// 1 says that the payload is UTF-8 text, 0 that it is bytes (MQTT 5, 3.3.2.3.2).
+fn indicator(value: Value) -> Result<bool, String> {
+    match value.whole_number()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(format!("must be 0 or 1, not {other}")),
+    }
+}
+
+fn expiry(value: Value) -> Result<u32, String> {
+    let seconds = value.whole_number()?;
+    u32::try_from(seconds).map_err(|_| format!("must be a number of seconds from 0 to {}, not {seconds}", u32::MAX))
+}
+
+fn topic(value: Value) -> Result<TopicName, String> {
+    TopicName::try_from(value.text()?).map_err(|error| error.to_string())
+}
+
+fn correlation_data(value: Value) -> Result<Bytes, String> {
+    let data = value.text()?.into_bytes();
+    // Binary Data has a length of two bytes (MQTT 5, 1.5.6)
+    if u16::try_from(data.len()).is_err() {
+        return Err(format!("is {} bytes long, over the {} that MQTT allows", data.len(), u16::MAX));
+    }
+    Ok(data.into())
+}
+
+fn string(value: Value) -> Result<MqttString, String> {
+    MqttString::try_from(value.text()?).map_err(|error| error.to_string())
+}
+
+/// An object, or an ordered list of `[name, value]` or `{"key": …, "value": …}`: in a list a name may stand twice.
+fn user_properties(value: Value) -> Result<Vec<(MqttString, MqttString)>, String> {
+    if value.is_array() {
+        return value.array()?.into_iter().map(pair).collect();
+    }
+    let fields = value.object().map_err(|_| "must be an object, or an array of [name, value]".to_owned())?;
+    fields.into_iter().map(|(name, value)| checked_pair(name, value)).collect()
+}
+
+fn pair(value: Value) -> Result<(MqttString, MqttString), String> {
+    if value.is_array() {
+        return match value.array()?.as_slice() {
+            [name, value] => checked_pair(name.text()?, *value),
+            other => Err(format!("must have 2 strings in each pair, not {}", other.len())),
+        };
+    }
+    let mut fields = value.object().map_err(|_| "must be an array of [name, value]".to_owned())?;
+    let (name, value) = (fields.take("key"), fields.take("value"));
+    fields.finish("`key` and `value`")?;
+    match (name, value) {
+        (Some(name), Some(value)) => checked_pair(name.text()?, value),
+        _ => Err("must have `key` and `value` in each pair".to_owned()),
+    }
+}
+
+fn checked_pair(name: String, value: Value) -> Result<(MqttString, MqttString), String> {
+    let name = MqttString::try_from(name).map_err(|error| format!("has a name that {error}"))?;
+    let value = named(name.as_str(), string(value))?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::Fields;
+    use super::*;
+
+    fn parse(json: &str) -> Result<Properties, String> {
+        let body = format!("{{\"p\":{json}}}");
+        let mut fields = Fields::parse(body.as_bytes()).unwrap();
+        read(fields.take("p").unwrap())
+    }
+
+    fn pairs(json: &str) -> Vec<(String, String)> {
+        let properties = parse(&format!("{{\"user_properties\":{json}}}")).unwrap();
+        let text = |(name, value): &(MqttString, MqttString)| (name.as_str().to_owned(), value.as_str().to_owned());
+        properties.user_properties.iter().map(text).collect()
+    }
+
+    #[test]
+    fn every_property_is_read() {
+        let json = r#"{"payload_format_indicator":1,"message_expiry_interval":4294967295,"response_topic":"r/t",
+            "correlation_data":"ö","content_type":"text/plain","user_properties":{"a":"1"}}"#;
+        let text = |text: &str| MqttString::try_from(text.to_owned()).unwrap();
+        let expected = Properties {
+            payload_format_indicator: Some(true),
+            message_expiry_interval: Some(u32::MAX),
+            response_topic: Some(TopicName::try_from("r/t".to_owned()).unwrap()),
+            correlation_data: Some(Bytes::from("ö")),
+            content_type: Some(text("text/plain")),
+            user_properties: vec![(text("a"), text("1"))],
+        };
+        assert_eq!(parse(json), Ok(expected));
+        assert_eq!(parse("{}"), Ok(Properties::default()));
+    }
+
+    #[test]
+    fn user_properties_keep_their_order_and_in_a_list_their_repetitions() {
+        let two = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(pairs(r#"{"z":"1","a":"2"}"#), [two("z", "1"), two("a", "2")]);
+        assert_eq!(pairs(r#"[["z","1"],["a","2"],["z","3"]]"#), [two("z", "1"), two("a", "2"), two("z", "3")]);
+        assert_eq!(pairs(r#"[{"key":"z","value":"1"},{"value":"2","key":"z"}]"#), [two("z", "1"), two("z", "2")]);
+        assert_eq!(pairs("[]"), []);
+    }
+
+    #[test]
+    fn each_refusal_names_the_property_and_the_rule() {
+        let long = "x".repeat(65_536);
+        for (json, words) in [
+            ("[]", "must be an object, not an array"),
+            (
+                r#"{"color":1}"#,
+                "unknown field `color`: there are `payload_format_indicator`, `message_expiry_interval`, `response_topic`, `correlation_data`, `content_type` and `user_properties`",
+            ),
+            (r#"{"payload_format_indicator":2}"#, "`payload_format_indicator` must be 0 or 1, not 2"),
+            (
+                r#"{"message_expiry_interval":-1}"#,
+                "`message_expiry_interval` must be a number of seconds from 0 to 4294967295, not -1",
+            ),
+            (
+                r#"{"response_topic":"a/#"}"#,
+                "`response_topic` must not contain the wildcard `#`: one publishes to a topic name, not to a topic filter",
+            ),
+            (r#"{"content_type":"a\nb"}"#, "`content_type` must not contain the character U+000A"),
+            (r#"{"user_properties":1}"#, "`user_properties` must be an object, or an array of [name, value]"),
+            (r#"{"user_properties":{"a":1}}"#, "`user_properties` `a` must be a string, not 1"),
+            (r#"{"user_properties":[["a"]]}"#, "`user_properties` must have 2 strings in each pair, not 1"),
+            (r#"{"user_properties":[{"key":"a"}]}"#, "`user_properties` must have `key` and `value` in each pair"),
+            (
+                r#"{"user_properties":{"a\u0000":"b"}}"#,
+                "`user_properties` has a name that must not contain the character U+0000",
+            ),
+            (
+                &format!(r#"{{"correlation_data":"{long}"}}"#),
+                "`correlation_data` is 65536 bytes long, over the 65535 that MQTT allows",
+            ),
+        ] {
+            assert_eq!(parse(json).unwrap_err(), words);
+        }
+    }
+}

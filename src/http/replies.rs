@@ -1,0 +1,58 @@
+//! The thread that writes answers which had to wait for the broker, so that nobody else waits for a slow client.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use super::reply::Reply;
+use super::turns::Exchange;
+
+/// The answers to be written. There are no more of them than connections: each has one request with us at a time.
+#[derive(Clone, Default)]
+pub struct Replies(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(Exchange, Reply)>,
+    closed: bool,
+}
+
+impl Replies {
+    /// Has an answer written. Never waits.
+    pub fn push(&self, exchange: Exchange, reply: Reply) {
+        self.change(|state| state.queue.push_back((exchange, reply)));
+    }
+
+    /// Lets [`Self::run`] return when everything is written.
+    pub fn close(&self) {
+        self.change(|state| state.closed = true);
+    }
+
+    /// Writes one answer after another.
+    pub fn run(&self) {
+        loop {
+            let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+            while state.queue.is_empty() {
+                if state.closed {
+                    return;
+                }
+                state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            let answers = std::mem::take(&mut state.queue);
+            drop(state);
+            for (exchange, reply) in answers {
+                exchange.answer(reply);
+            }
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.changed.notify_one();
+    }
+}

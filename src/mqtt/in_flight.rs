@@ -1,0 +1,470 @@
+//! Every message that was accepted and is not yet settled, and what is known of it. Does no I/O.
+//!
+//! An entry waits until it may be handed to the connection, is handed over (one at a time, so that next to nothing
+//! can leave late), is sent, and is settled by an acknowledgement, a refusal, a loss or its deadline. Who waits for it
+//! is told once, whatever happens; an entry whose caller was told may stay, so that a late acknowledgement finds it.
+//!
+//! rumqttc gives packet identifiers in turn and tells of them in the order of hand-over. So that none is used twice
+//! at a time, the unfinished hand-overs of a connection lie within one cycle of identifiers (bytebeamio/rumqtt#1014).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::outcome::{Failure, Outcome, Published};
+use crate::message::{Message, Qos};
+
+/// How often a message may be sent on connections that end before it is acknowledged.
+const MAX_TRIES: u8 = 3;
+/// A message that was lost this often is sent alone, so that it is known which one the broker cannot take.
+const SUSPECT_TRIES: u8 = 2;
+/// How long after its deadline a message may still leave because it was already handed over.
+const OVERDUE: Duration = Duration::from_millis(100);
+
+/// The table. `R` is who waits for an outcome.
+pub struct InFlight<R> {
+    entries: BTreeMap<Sequence, Entry<R>>,
+    waiting: BTreeSet<Sequence>,
+    handed_over: Option<Sequence>,
+    sent: HashMap<u16, Sequence>,
+    /// The unfinished messages of this connection that have a packet identifier, in the order of hand-over.
+    turns: BTreeMap<u64, Sequence>,
+    deadlines: BTreeSet<(Instant, Sequence)>,
+    settled: Vec<(R, Outcome)>,
+    window: Option<Window>,
+    paused: bool,
+    max_waiting: usize,
+    max_bytes: usize,
+    /// Of the topic names and payloads of all entries.
+    bytes: usize,
+    next_sequence: Sequence,
+    next_turn: u64,
+}
+
+/// The order of acceptance.
+type Sequence = u64;
+
+/// How much a connection takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Publishes at QoS 1 and 2 that may be unacknowledged at a time.
+    pub size: u16,
+    /// After so many, packet identifiers begin again.
+    pub cycle: u16,
+}
+
+struct Entry<R> {
+    message: Message,
+    /// `None` once the caller was told.
+    caller: Option<R>,
+    deadline: Instant,
+    state: State,
+    /// Whether a connection ever had it: then only the broker can know.
+    ever_handed_over: bool,
+    /// Connections that ended while it was unacknowledged.
+    losses: u8,
+    turn: Option<u64>,
+    /// The PUBREC has come: the broker has the message.
+    received: bool,
+    /// Of the PUBREC, in MQTT 5.
+    reason_code: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    HandedOver { since: Instant },
+    Sent { packet_identifier: u16, since: Instant, on_this_connection: bool },
+}
+
+/// The packets that acknowledge a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "they are the specification's names")]
+pub enum Acknowledgement {
+    /// Of QoS 1.
+    PubAck,
+    /// The first half of QoS 2.
+    PubRec,
+    /// The second half of QoS 2.
+    PubComp,
+}
+
+/// What the other side must not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Violation {
+    /// Of a packet identifier that waits for none, or for another kind.
+    #[error("the broker sent an unexpected {kind:?} for packet identifier {packet_identifier}")]
+    Acknowledgement {
+        /// Which packet.
+        kind: Acknowledgement,
+        /// Whose.
+        packet_identifier: u16,
+    },
+    /// The library sent something else than was handed over.
+    #[error("packet identifier {0} was sent for nothing that was handed over")]
+    Written(u16),
+}
+
+/// What a resumed session still owes the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owed {
+    /// A PUBLISH, again.
+    Publish(u16, Message),
+    /// The PUBREL of a PUBLISH that the broker has received.
+    PubRel(u16),
+}
+
+impl<R> InFlight<R> {
+    /// An empty table for at most `max_waiting` unsettled messages, and `max_bytes` of all messages together; a single
+    /// one may be larger.
+    pub fn new(max_waiting: usize, max_bytes: usize) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            handed_over: None,
+            sent: HashMap::new(),
+            turns: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            settled: Vec::new(),
+            window: None,
+            paused: false,
+            max_waiting,
+            max_bytes,
+            bytes: 0,
+            next_sequence: 0,
+            next_turn: 0,
+        }
+    }
+
+    /// Takes a message, whose caller is told of its outcome at the deadline at the latest.
+    pub fn accept(&mut self, message: Message, deadline: Instant, caller: R) {
+        let bytes = message.bytes();
+        let full = self.bytes.saturating_add(bytes) > self.max_bytes && !self.entries.is_empty();
+        if full || self.unsettled() >= self.max_waiting {
+            self.settled.push((caller, Err(Failure::TooManyWaiting)));
+            return;
+        }
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.bytes += bytes;
+        let state = State::Waiting;
+        let caller = Some(caller);
+        let entry = Entry {
+            message,
+            caller,
+            deadline,
+            state,
+            ever_handed_over: false,
+            losses: 0,
+            turn: None,
+            received: false,
+            reason_code: None,
+        };
+        self.entries.insert(sequence, entry);
+        self.waiting.insert(sequence);
+        self.deadlines.insert((deadline, sequence));
+    }
+
+    /// The message that is to be handed over now, if there is one and the connection takes it.
+    pub fn next(&self) -> Option<&Message> {
+        let window = self.window.filter(|_| self.handed_over.is_none() && !self.paused)?;
+        let entry = &self.entries[self.waiting.first()?];
+        let oldest = self.turns.first_key_value().map_or(self.next_turn, |(turn, _)| *turn);
+        let within_cycle = self.next_turn - oldest < u64::from(window.cycle);
+        let free = self.sent.len() < usize::from(window.size) && within_cycle;
+        let alone = self.sent.is_empty() || (entry.losses < SUSPECT_TRIES && !self.sends_a_suspect());
+        (free && alone).then_some(&entry.message)
+    }
+
+    /// The message of [`Self::next`] was handed over.
+    pub fn hand_over(&mut self, now: Instant) {
+        let Some(sequence) = self.waiting.pop_first() else { return };
+        self.handed_over = Some(sequence);
+        self.change(sequence, |entry| {
+            entry.state = State::HandedOver { since: now };
+            entry.ever_handed_over = true;
+        });
+        if self.entries[&sequence].message.qos != Qos::AtMostOnce {
+            self.take_turn(sequence);
+        }
+    }
+
+    fn take_turn(&mut self, sequence: Sequence) {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.turns.insert(turn, sequence);
+        self.change(sequence, |entry| entry.turn = Some(turn));
+    }
+
+    /// The message of [`Self::next`] cannot be sent to this broker.
+    pub fn refuse(&mut self, failure: Failure) {
+        if let Some(&sequence) = self.waiting.first() {
+            self.settle(sequence, Err(failure));
+        }
+    }
+
+    /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed` says whether it left us for certain.
+    pub fn written(&mut self, packet_identifier: u16, flushed: bool, now: Instant) -> Result<(), Violation> {
+        if packet_identifier != 0 && self.sent.contains_key(&packet_identifier) {
+            return Ok(());
+        }
+        let violation = Violation::Written(packet_identifier);
+        let sequence = self.handed_over.take().ok_or(violation)?;
+        let at_most_once = self.entries[&sequence].message.qos == Qos::AtMostOnce;
+        if at_most_once != (packet_identifier == 0) {
+            self.handed_over = Some(sequence);
+            return Err(violation);
+        }
+        if at_most_once {
+            self.settle(sequence, if flushed { Ok(Published::Written) } else { Err(Failure::Unknown) });
+            return Ok(());
+        }
+        self.sent.insert(packet_identifier, sequence);
+        let state = State::Sent { packet_identifier, since: now, on_this_connection: true };
+        self.change(sequence, |entry| entry.state = state);
+        Ok(())
+    }
+
+    /// An acknowledgement came, with its reason code in MQTT 5.
+    pub fn acknowledged(
+        &mut self,
+        kind: Acknowledgement,
+        packet_identifier: u16,
+        code: Option<u8>,
+    ) -> Result<(), Violation> {
+        let violation = Violation::Acknowledgement { kind, packet_identifier };
+        let sequence = *self.sent.get(&packet_identifier).ok_or(violation)?;
+        let entry = &self.entries[&sequence];
+        let refused = code.filter(|&code| code >= 0x80);
+        let success = |reason_code| Ok(Published::Acknowledged { packet_identifier, reason_code });
+        match (entry.message.qos, kind, entry.received) {
+            (Qos::AtLeastOnce, Acknowledgement::PubAck, _) => {
+                self.settle(sequence, refused.map_or(success(code), |code| Err(Failure::Refused(code))));
+            }
+            (Qos::ExactlyOnce, Acknowledgement::PubRec, false) => match refused {
+                Some(code) => self.settle(sequence, Err(Failure::Refused(code))),
+                None => self.change(sequence, |entry| (entry.received, entry.reason_code) = (true, code)),
+            },
+            // whatever its code: the broker has the message since its PUBREC, and what it may say here, that the
+            // packet identifier is not found, is no error after a reconnection (MQTT 5, 3.7.2.1)
+            (Qos::ExactlyOnce, Acknowledgement::PubComp, true) => {
+                let code = entry.reason_code;
+                self.settle(sequence, success(code));
+            }
+            _ => return Err(violation),
+        }
+        Ok(())
+    }
+
+    /// The connection ended. A session that may be resumed keeps what it owes; otherwise what is unacknowledged and
+    /// still waited for is to be sent anew, and what nobody waits for is forgotten.
+    pub fn lost(&mut self, session_may_be_kept: bool) {
+        self.window = None;
+        self.paused = false;
+        self.turns.clear();
+        if let Some(sequence) = self.handed_over.take() {
+            self.wait_again(sequence);
+        }
+        for sequence in self.sent.values().copied().collect::<Vec<_>>() {
+            self.change(sequence, |entry| {
+                // a resumed session's message that was not sent again on this connection did not end it
+                if let State::Sent { on_this_connection: true, .. } = entry.state {
+                    entry.losses += 1;
+                }
+                entry.turn = None;
+            });
+            if self.entries[&sequence].losses >= MAX_TRIES {
+                self.settle(sequence, Err(Failure::GivenUp));
+            }
+        }
+        if !session_may_be_kept {
+            self.forget_session();
+        }
+    }
+
+    /// A connection is there; if it resumed the session, what is owed must be sent before anything else.
+    pub fn connected(&mut self, session_present: bool) {
+        if !session_present {
+            self.forget_session();
+        }
+        for sequence in self.sent.values().copied().collect::<Vec<_>>() {
+            self.change(sequence, |entry| {
+                if let State::Sent { on_this_connection, .. } = &mut entry.state {
+                    *on_this_connection = false;
+                }
+            });
+        }
+    }
+
+    /// What is owed and may be sent now, `size` unacknowledged at a time, in the order of acceptance.
+    pub fn owed(&mut self, size: u16, now: Instant) -> Vec<Owed> {
+        let mut on_the_way = 0;
+        let mut suspects = 0;
+        let mut candidates = Vec::new();
+        let mut of_session: Vec<Sequence> = self.sent.values().copied().collect();
+        of_session.sort_unstable();
+        for sequence in of_session {
+            let entry = &self.entries[&sequence];
+            match entry.state {
+                State::Sent { on_this_connection: true, .. } => on_the_way += 1,
+                _ => candidates.push(sequence),
+            }
+            suspects += usize::from(entry.losses >= SUSPECT_TRIES);
+        }
+        let size = if suspects > 0 { 1 } else { usize::from(size) };
+        candidates.truncate(size.saturating_sub(on_the_way));
+        candidates.into_iter().filter_map(|sequence| self.send_owed(sequence, now)).collect()
+    }
+
+    fn send_owed(&mut self, sequence: Sequence, now: Instant) -> Option<Owed> {
+        self.take_turn(sequence);
+        let entry = self.entries.get_mut(&sequence)?;
+        let State::Sent { packet_identifier, since, on_this_connection } = &mut entry.state else {
+            return None;
+        };
+        (*since, *on_this_connection) = (now, true);
+        Some(if entry.received {
+            Owed::PubRel(*packet_identifier)
+        } else {
+            Owed::Publish(*packet_identifier, entry.message.clone())
+        })
+    }
+
+    /// The connection takes messages from now on.
+    pub fn ready(&mut self, window: Window) {
+        self.window = Some(window);
+    }
+
+    /// Holds back what could be handed over, or no longer.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Tells the callers whose deadline has come.
+    pub fn expire(&mut self, now: Instant) {
+        while let Some(&(deadline, sequence)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
+            self.deadlines.remove(&(deadline, sequence));
+            let entry = &self.entries[&sequence];
+            let failure = match entry.ever_handed_over {
+                true => Failure::Unknown,
+                false if self.window.is_some() => Failure::Busy,
+                false => Failure::NotConnected,
+            };
+            if entry.state == State::Waiting {
+                self.settle(sequence, Err(failure));
+            } else {
+                // it stays: its acknowledgement may come yet, and must not be taken for another's
+                self.tell(sequence, Err(failure));
+            }
+        }
+    }
+
+    /// Tells every caller who still waits, because there is no more time.
+    pub fn stop(&mut self) {
+        for sequence in self.entries.keys().copied().collect::<Vec<_>>() {
+            let failure = if self.entries[&sequence].ever_handed_over { Failure::Unknown } else { Failure::Stopping };
+            self.settle(sequence, Err(failure));
+        }
+    }
+
+    /// When [`Self::expire`] has something to do next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Since when the oldest unacknowledged message has been with the connection.
+    pub fn oldest_unacknowledged(&self) -> Option<Instant> {
+        let oldest = self.turns.first_key_value().map(|(_, sequence)| *sequence);
+        let since = |sequence: Sequence| match self.entries[&sequence].state {
+            State::HandedOver { since } | State::Sent { since, .. } => Some(since),
+            State::Waiting => None,
+        };
+        oldest.into_iter().chain(self.handed_over).filter_map(since).min()
+    }
+
+    /// Whether a message that was handed over would leave after its deadline.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        let handed_over = self.handed_over.map(|sequence| &self.entries[&sequence]);
+        handed_over.is_some_and(|entry| now > entry.deadline + OVERDUE)
+    }
+
+    /// Messages whose callers wait to be told.
+    pub fn unsettled(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// Messages that are with the connection and not acknowledged.
+    pub fn with_connection(&self) -> usize {
+        self.sent.len() + usize::from(self.handed_over.is_some())
+    }
+
+    /// The callers to be told since the last time, and what.
+    pub fn take_settled(&mut self) -> Vec<(R, Outcome)> {
+        std::mem::take(&mut self.settled)
+    }
+
+    fn sends_a_suspect(&self) -> bool {
+        // whoever is sent beside a suspect was sent before it became one; a suspect itself is alone
+        self.sent.len() == 1 && self.sent.values().any(|sequence| self.entries[sequence].losses >= SUSPECT_TRIES)
+    }
+
+    /// The session is gone: what was sent is sent anew if somebody waits for it, with the identifiers of a new session.
+    fn forget_session(&mut self) {
+        let sent: Vec<Sequence> = self.sent.drain().map(|(_, sequence)| sequence).collect();
+        for sequence in sent {
+            self.wait_again(sequence);
+        }
+    }
+
+    fn wait_again(&mut self, sequence: Sequence) {
+        if self.entries[&sequence].caller.is_none() {
+            self.remove(sequence);
+            return;
+        }
+        self.change(sequence, |entry| {
+            entry.state = State::Waiting;
+            entry.turn = None;
+            entry.received = false;
+        });
+        self.waiting.insert(sequence);
+    }
+
+    fn remove(&mut self, sequence: Sequence) -> Option<Entry<R>> {
+        let entry = self.entries.remove(&sequence)?;
+        self.bytes -= entry.message.bytes();
+        Some(entry)
+    }
+
+    fn change(&mut self, sequence: Sequence, change: impl FnOnce(&mut Entry<R>)) {
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            change(entry);
+        }
+    }
+
+    /// Tells the caller, if that was not done before.
+    fn tell(&mut self, sequence: Sequence, outcome: Outcome) {
+        let Some(entry) = self.entries.get_mut(&sequence) else { return };
+        if let Some(caller) = entry.caller.take() {
+            self.deadlines.remove(&(entry.deadline, sequence));
+            self.settled.push((caller, outcome));
+        }
+    }
+
+    /// Tells the caller and forgets the message.
+    fn settle(&mut self, sequence: Sequence, outcome: Outcome) {
+        self.tell(sequence, outcome);
+        let Some(entry) = self.remove(sequence) else { return };
+        if let Some(turn) = entry.turn {
+            self.turns.remove(&turn);
+        }
+        match entry.state {
+            State::Waiting => drop(self.waiting.remove(&sequence)),
+            State::HandedOver { .. } => self.handed_over = None,
+            State::Sent { packet_identifier, .. } => drop(self.sent.remove(&packet_identifier)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,590 @@
+//! The table event by event, the orders that only failures produce, and random ones.
+
+use super::*;
+use crate::message::{Properties, TopicName};
+
+use Acknowledgement::{PubAck, PubComp, PubRec};
+
+type Table = InFlight<u32>;
+
+const WINDOW: Window = Window { size: 3, cycle: 3 };
+
+fn message(qos: u8) -> Message {
+    Message {
+        topic: TopicName::try_from("t".to_owned()).unwrap(),
+        payload: "x".into(),
+        qos: Qos::try_from(i64::from(qos)).unwrap(),
+        retain: false,
+        properties: Properties::default(),
+    }
+}
+
+/// A moment in a test's own time, in milliseconds.
+struct Time(Instant);
+
+impl Time {
+    fn at(&self, milliseconds: u64) -> Instant {
+        self.0 + Duration::from_millis(milliseconds)
+    }
+}
+
+fn start() -> Time {
+    Time(Instant::now())
+}
+
+fn table(max_waiting: usize) -> Table {
+    let mut table = InFlight::new(max_waiting, usize::MAX);
+    table.connected(false);
+    table.ready(WINDOW);
+    table
+}
+
+/// Accepts messages with these levels of QoS, whose callers are 0, 1, 2 …, and whose deadline is after 1000 ms.
+fn accept(table: &mut Table, time: &Time, levels: &[u8]) {
+    for (caller, qos) in levels.iter().enumerate() {
+        table.accept(message(*qos), time.at(1000), u32::try_from(caller).unwrap());
+    }
+}
+
+/// Hands over and writes the next message.
+fn send(table: &mut Table, time: &Time, packet_identifier: u16) {
+    assert!(table.next().is_some());
+    table.hand_over(time.at(0));
+    table.written(packet_identifier, true, time.at(0)).unwrap();
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what is compared with it is an outcome")]
+fn acknowledged(packet_identifier: u16, reason_code: u8) -> Outcome {
+    Ok(Published::Acknowledged { packet_identifier, reason_code: Some(reason_code) })
+}
+
+#[test]
+fn each_quality_of_service_is_settled_by_its_own_last_packet() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[0, 1, 2]);
+    send(&mut table, &time, 0);
+    assert_eq!(table.take_settled(), [(0, Ok(Published::Written))]);
+    send(&mut table, &time, 1);
+    send(&mut table, &time, 2);
+    table.acknowledged(PubRec, 2, Some(16)).unwrap();
+    assert_eq!(table.take_settled(), []);
+    table.acknowledged(PubComp, 2, Some(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    assert_eq!(table.take_settled(), [(2, acknowledged(2, 16)), (1, acknowledged(1, 0))]);
+    assert_eq!((table.unsettled(), table.with_connection()), (0, 0));
+}
+
+#[test]
+fn mqtt_3_1_1_has_no_reason_code() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1]);
+    send(&mut table, &time, 1);
+    table.acknowledged(PubAck, 1, None).unwrap();
+    let outcome = Ok(Published::Acknowledged { packet_identifier: 1, reason_code: None });
+    assert_eq!(table.take_settled(), [(0, outcome)]);
+}
+
+#[test]
+fn a_refusal_settles_its_message_alone() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 2, 1]);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    table.acknowledged(PubRec, 2, Some(135)).unwrap();
+    table.acknowledged(PubAck, 3, Some(151)).unwrap();
+    assert_eq!(table.take_settled(), [(1, Err(Failure::Refused(135))), (2, Err(Failure::Refused(151)))]);
+    assert_eq!(table.with_connection(), 1);
+}
+
+#[test]
+fn acknowledgements_may_come_out_of_order() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 1, 1]);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    for packet_identifier in [3, 1, 2] {
+        table.acknowledged(PubAck, packet_identifier, Some(0)).unwrap();
+    }
+    let callers: Vec<u32> = table.take_settled().into_iter().map(|(caller, _)| caller).collect();
+    assert_eq!(callers, [2, 0, 1]);
+}
+
+#[test]
+fn what_does_not_fit_settles_nothing() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 2]);
+    send(&mut table, &time, 1);
+    send(&mut table, &time, 2);
+    for (kind, packet_identifier) in [(PubAck, 2), (PubComp, 2), (PubRec, 1), (PubComp, 1), (PubAck, 7)] {
+        let violation = Violation::Acknowledgement { kind, packet_identifier };
+        assert_eq!(table.acknowledged(kind, packet_identifier, Some(0)), Err(violation));
+    }
+    table.acknowledged(PubRec, 2, Some(0)).unwrap();
+    assert!(table.acknowledged(PubRec, 2, Some(0)).is_err(), "twice");
+    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    assert!(table.acknowledged(PubAck, 1, Some(0)).is_err(), "twice");
+    assert_eq!(table.take_settled(), [(0, acknowledged(1, 0))]);
+    assert_eq!(table.written(9, true, time.at(0)), Err(Violation::Written(9)));
+}
+
+#[test]
+fn one_message_is_handed_over_at_a_time_and_in_order() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 0]);
+    table.hand_over(time.at(0));
+    assert!(table.next().is_none(), "the first is not written yet");
+    assert_eq!(table.written(0, true, time.at(0)), Err(Violation::Written(0)), "it is no QoS 0");
+    table.written(1, true, time.at(0)).unwrap();
+    assert_eq!(table.next().map(|message| message.qos), Some(Qos::AtMostOnce));
+}
+
+#[test]
+fn no_more_is_unacknowledged_than_the_window_allows() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 1, 2, 1, 0]);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    assert!(table.next().is_none());
+    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    send(&mut table, &time, 1);
+}
+
+#[test]
+fn a_packet_identifier_is_not_used_again_before_it_is_free() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[2, 1, 1, 1]);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    table.acknowledged(PubAck, 2, Some(0)).unwrap();
+    table.acknowledged(PubAck, 3, Some(0)).unwrap();
+    table.acknowledged(PubRec, 1, Some(0)).unwrap();
+    assert!(table.next().is_none(), "the next identifier is 1, whose PUBCOMP is yet to come");
+    table.acknowledged(PubComp, 1, Some(0)).unwrap();
+    send(&mut table, &time, 1);
+}
+
+#[test]
+fn one_too_many_is_refused_at_once() {
+    let (time, mut table) = (start(), table(2));
+    accept(&mut table, &time, &[1, 1, 1]);
+    assert_eq!(table.take_settled(), [(2, Err(Failure::TooManyWaiting))]);
+}
+
+#[test]
+fn messages_are_bounded_in_bytes_too_but_a_single_one_always_fits() {
+    let time = start();
+    let mut table: Table = InFlight::new(10, 3);
+    accept(&mut table, &time, &[1, 1]);
+    assert_eq!(table.take_settled(), [(1, Err(Failure::TooManyWaiting))], "two bytes each");
+    let mut table: Table = InFlight::new(10, 0);
+    accept(&mut table, &time, &[1]);
+    assert_eq!(table.take_settled(), []);
+}
+
+#[test]
+fn a_deadline_says_what_is_known() {
+    let time = start();
+    let mut table: Table = InFlight::new(10, usize::MAX);
+    table.accept(message(1), time.at(5), 0);
+    table.expire(time.at(4));
+    assert_eq!(table.take_settled(), []);
+    table.expire(time.at(5));
+    assert_eq!(table.take_settled(), [(0, Err(Failure::NotConnected))]);
+
+    table.ready(Window { size: 1, cycle: 1 });
+    table.accept(message(1), time.at(10), 1);
+    table.accept(message(1), time.at(9), 2);
+    send(&mut table, &time, 1);
+    table.expire(time.at(10));
+    assert_eq!(table.take_settled(), [(2, Err(Failure::Busy)), (1, Err(Failure::Unknown))]);
+    assert_eq!(table.with_connection(), 1, "its acknowledgement may still come");
+    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    assert_eq!(table.take_settled(), [], "and tells nobody");
+    assert_eq!(table.next_deadline(), None);
+}
+
+#[test]
+fn a_lost_session_is_sent_anew_in_order_and_only_for_those_who_wait() {
+    let (time, mut table) = (start(), table(10));
+    table.accept(message(1), time.at(10), 0);
+    table.accept(message(2), time.at(1000), 1);
+    table.accept(message(1), time.at(1000), 2);
+    table.accept(message(1), time.at(1000), 3);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    table.acknowledged(PubRec, 2, Some(0)).unwrap();
+    table.expire(time.at(10));
+    table.lost(false);
+    assert!(table.next().is_none(), "there is no connection");
+    table.connected(false);
+    table.ready(WINDOW);
+    assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
+    assert_eq!(table.next().unwrap().qos, Qos::ExactlyOnce);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    table.acknowledged(PubAck, 3, Some(0)).unwrap();
+    table.acknowledged(PubAck, 2, Some(0)).unwrap();
+    table.acknowledged(PubRec, 1, Some(0)).unwrap();
+    table.acknowledged(PubComp, 1, Some(0)).unwrap();
+    let callers: Vec<u32> = table.take_settled().into_iter().map(|(caller, _)| caller).collect();
+    assert_eq!(callers, [3, 2, 1]);
+    assert_eq!((table.unsettled(), table.with_connection()), (0, 0));
+}
+
+#[test]
+fn what_was_handed_over_and_lost_its_connection_is_unknown_at_its_deadline() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 1]);
+    table.hand_over(time.at(0));
+    table.lost(false);
+    table.expire(time.at(1000));
+    assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown)), (1, Err(Failure::NotConnected))]);
+}
+
+#[test]
+fn a_resumed_session_sends_what_it_owes_in_order_and_in_portions() {
+    let (time, mut table) = (start(), table(10));
+    table.accept(message(1), time.at(10), 0);
+    table.accept(message(2), time.at(1000), 1);
+    table.accept(message(2), time.at(1000), 2);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    table.acknowledged(PubRec, 3, Some(0)).unwrap();
+    table.expire(time.at(10));
+    table.take_settled();
+    table.lost(true);
+    table.connected(true);
+    assert_eq!(table.owed(2, time.at(20)), [Owed::Publish(1, message(1)), Owed::Publish(2, message(2))]);
+    assert_eq!(table.owed(2, time.at(20)), [], "two are on the way");
+    table.written(1, true, time.at(20)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    assert_eq!(table.owed(2, time.at(20)), [Owed::PubRel(3)]);
+    table.acknowledged(PubComp, 3, Some(146)).unwrap();
+    table.acknowledged(PubRec, 2, Some(0)).unwrap();
+    table.acknowledged(PubComp, 2, Some(0)).unwrap();
+    assert_eq!(table.take_settled(), [(2, acknowledged(3, 0)), (1, acknowledged(2, 0))]);
+    assert_eq!(table.with_connection(), 0);
+}
+
+#[test]
+fn a_session_that_could_have_been_kept_and_was_not_is_sent_anew() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1]);
+    send(&mut table, &time, 1);
+    table.lost(true);
+    table.connected(false);
+    table.ready(WINDOW);
+    send(&mut table, &time, 1);
+    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    assert_eq!(table.take_settled(), [(0, acknowledged(1, 0))]);
+}
+
+#[test]
+fn a_message_that_ends_the_connection_each_time_is_given_up_and_the_others_go_through() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 1, 1]);
+    for _ in 0..2 {
+        (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+        table.lost(false);
+        table.connected(false);
+        table.ready(WINDOW);
+    }
+    // the first one is the poison: sent alone, it is found out
+    send(&mut table, &time, 1);
+    assert!(table.next().is_none(), "a suspect is alone");
+    table.lost(false);
+    assert_eq!(table.take_settled(), [(0, Err(Failure::GivenUp))]);
+    table.connected(false);
+    table.ready(WINDOW);
+    for packet_identifier in [1, 2] {
+        send(&mut table, &time, packet_identifier);
+        table.acknowledged(PubAck, packet_identifier, Some(0)).unwrap();
+    }
+    assert_eq!(table.take_settled(), [(1, acknowledged(1, 0)), (2, acknowledged(2, 0))]);
+}
+
+#[test]
+fn a_loss_at_qos_0_is_unknown_and_never_repeated() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[0]);
+    table.hand_over(time.at(0));
+    table.written(0, false, time.at(0)).unwrap();
+    assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
+    table.lost(false);
+    assert_eq!(table.unsettled(), 0);
+}
+
+#[test]
+fn a_message_that_would_leave_late_is_noticed() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[0]);
+    table.hand_over(time.at(0));
+    assert_eq!(table.oldest_unacknowledged(), Some(time.at(0)));
+    assert!(!table.is_overdue(time.at(1050)));
+    assert!(table.is_overdue(time.at(1200)));
+    table.expire(time.at(1200));
+    table.lost(false);
+    assert_eq!(table.with_connection(), 0, "nobody waits for it any more: it is not sent again");
+    table.connected(false);
+    table.ready(WINDOW);
+    assert!(table.next().is_none());
+}
+
+#[test]
+fn a_stop_tells_everybody_what_is_known() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 1]);
+    send(&mut table, &time, 1);
+    table.stop();
+    assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown)), (1, Err(Failure::Stopping))]);
+    assert_eq!(table.unsettled(), 0);
+}
+
+mod random {
+    use std::collections::{HashMap, HashSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What may happen next; numbers choose among what is possible.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Accept { qos: u8, timeout: u64 },
+        HandOver,
+        Write,
+        Acknowledge { which: usize, refuse: bool },
+        Lose { session_kept: bool, flushed: bool },
+        Reconnect { session_present: bool, size: u16 },
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (0u8..3, 1u64..200).prop_map(|(qos, timeout)| Step::Accept { qos, timeout }),
+            4 => Just(Step::HandOver),
+            4 => Just(Step::Write),
+            4 => (any::<usize>(), prop::bool::weighted(0.1)).prop_map(|(which, refuse)| Step::Acknowledge { which, refuse }),
+            1 => any::<(bool, bool)>().prop_map(|(session_kept, flushed)| Step::Lose { session_kept, flushed }),
+            2 => (any::<bool>(), 1u16..5).prop_map(|(session_present, size)| Step::Reconnect { session_present, size }),
+            1 => (1u64..50).prop_map(Step::Wait),
+        ]
+    }
+
+    /// A library and a broker as far as the table sees them.
+    struct World {
+        table: Table,
+        start: Time,
+        now: u64,
+        connected: bool,
+        window: Window,
+        last_identifier: u16,
+        /// Handed over and not written: its caller.
+        handed_over: Option<u32>,
+        /// With the broker: whose message, and whether its PUBREC is out.
+        with_broker: HashMap<u16, (u32, bool)>,
+        session_kept: bool,
+        next_caller: u32,
+        levels: HashMap<u32, u8>,
+        ever_handed_over: HashSet<u32>,
+        deadlines: HashMap<u32, u64>,
+        outcomes: HashMap<u32, Outcome>,
+        acknowledged: HashSet<u32>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self {
+                table: InFlight::new(8, usize::MAX),
+                start: super::start(),
+                now: 0,
+                connected: false,
+                window: Window { size: 1, cycle: 1 },
+                last_identifier: 0,
+                handed_over: None,
+                with_broker: HashMap::new(),
+                session_kept: false,
+                next_caller: 0,
+                levels: HashMap::new(),
+                ever_handed_over: HashSet::new(),
+                deadlines: HashMap::new(),
+                outcomes: HashMap::new(),
+                acknowledged: HashSet::new(),
+            }
+        }
+
+        fn take(&mut self, step: &Step) {
+            match *step {
+                Step::Accept { qos, timeout } => self.accept(qos, timeout),
+                Step::HandOver => self.hand_over(),
+                Step::Write => self.write(),
+                Step::Acknowledge { which, refuse } => self.acknowledge(which, refuse),
+                Step::Lose { session_kept, flushed } => self.lose(session_kept, flushed),
+                Step::Reconnect { session_present, size } => self.reconnect(session_present, size),
+                Step::Wait(time) => self.now += time,
+            }
+            self.table.expire(self.start.at(self.now));
+            self.collect();
+        }
+
+        fn accept(&mut self, qos: u8, timeout: u64) {
+            let caller = self.next_caller;
+            self.next_caller += 1;
+            // the payload says whose message it is
+            let message = Message { payload: caller.to_string().into(), ..message(qos) };
+            self.levels.insert(caller, qos);
+            self.deadlines.insert(caller, self.now + timeout);
+            self.table.accept(message, self.start.at(self.now + timeout), caller);
+        }
+
+        fn hand_over(&mut self) {
+            let Some(message) = self.table.next() else { return };
+            assert!(self.connected && self.handed_over.is_none());
+            let caller: u32 = std::str::from_utf8(&message.payload).unwrap().parse().unwrap();
+            assert!(!self.outcomes.contains_key(&caller), "nobody waits for {caller}");
+            assert!(self.deadlines[&caller] > self.now, "{caller} goes out after its deadline");
+            self.table.hand_over(self.start.at(self.now));
+            self.ever_handed_over.insert(caller);
+            self.handed_over = Some(caller);
+        }
+
+        fn write(&mut self) {
+            let Some(caller) = self.handed_over.take() else { return };
+            let identifier = self.identifier_for(caller);
+            self.table.written(identifier, true, self.start.at(self.now)).unwrap();
+        }
+
+        /// As the library gives them: in turn, without looking whether one is free.
+        fn identifier_for(&mut self, caller: u32) -> u16 {
+            if self.levels[&caller] == 0 {
+                return 0;
+            }
+            self.last_identifier = self.last_identifier % self.window.cycle + 1;
+            let before = self.with_broker.insert(self.last_identifier, (caller, false));
+            assert_eq!(before, None, "packet identifier {} is in use", self.last_identifier);
+            assert!(self.with_broker.len() <= usize::from(self.window.size), "over Receive Maximum");
+            self.last_identifier
+        }
+
+        fn acknowledge(&mut self, which: usize, refuse: bool) {
+            let mut identifiers: Vec<u16> = self.with_broker.keys().copied().collect();
+            identifiers.sort_unstable();
+            if identifiers.is_empty() || !self.connected {
+                return;
+            }
+            let identifier = identifiers[which % identifiers.len()];
+            let (caller, received) = self.with_broker[&identifier];
+            let (kind, last) = match (self.levels[&caller], received) {
+                (1, _) => (PubAck, true),
+                (_, false) => (PubRec, refuse),
+                (_, true) => (PubComp, true),
+            };
+            let refused = refuse && kind != PubComp;
+            if last {
+                self.with_broker.remove(&identifier);
+                self.acknowledged.extend((!refused).then_some(caller));
+            } else {
+                self.with_broker.insert(identifier, (caller, true));
+            }
+            let code = if refused { 135 } else { 0 };
+            let was_told = self.outcomes.contains_key(&caller);
+            // an identifier that is owed, but not sent again yet, is not acknowledged by a sane broker
+            self.table.acknowledged(kind, identifier, Some(code)).unwrap();
+            self.collect();
+            if last && !was_told {
+                let expected = if refused { Err(Failure::Refused(135)) } else { acknowledged(identifier, 0) };
+                assert_eq!(self.outcomes.get(&caller), Some(&expected), "{caller}");
+            }
+        }
+
+        fn lose(&mut self, session_kept: bool, flushed: bool) {
+            if !self.connected {
+                return;
+            }
+            self.connected = false;
+            self.session_kept = session_kept;
+            if let Some(caller) = self.handed_over.take().filter(|_| flushed) {
+                // the library wrote it, and the connection ended before it could tell
+                let identifier = self.identifier_for(caller);
+                self.table.written(identifier, false, self.start.at(self.now)).unwrap();
+            }
+            self.table.lost(session_kept);
+        }
+
+        fn reconnect(&mut self, session_present: bool, size: u16) {
+            if self.connected {
+                return;
+            }
+            self.connected = true;
+            let session_present = session_present && self.session_kept;
+            self.window = Window { size, cycle: size };
+            self.last_identifier = 0;
+            self.table.connected(session_present);
+            if !session_present {
+                self.with_broker.clear();
+            }
+            // what is owed goes out in portions, and is acknowledged, before anything new
+            let mut sent_again = 0;
+            while self.table.with_connection() > 0 {
+                let owed = self.table.owed(size, self.start.at(self.now));
+                assert!(!owed.is_empty() && owed.len() <= usize::from(size));
+                for owed in owed {
+                    sent_again += 1;
+                    self.settle_owed(owed);
+                }
+            }
+            assert!(sent_again <= 8 + 5, "no more than was unacknowledged");
+            self.with_broker.clear();
+            self.table.ready(self.window);
+        }
+
+        fn settle_owed(&mut self, owed: Owed) {
+            let identifier = match owed {
+                Owed::Publish(identifier, message) => {
+                    let (caller, received) = self.with_broker[&identifier];
+                    assert_eq!(message.payload, caller.to_string(), "the identifier's own message");
+                    assert!(!received);
+                    self.table.written(identifier, true, self.start.at(self.now)).unwrap();
+                    if self.levels[&caller] == 1 {
+                        self.acknowledged.insert(caller);
+                        return self.table.acknowledged(PubAck, identifier, Some(0)).unwrap();
+                    }
+                    self.table.acknowledged(PubRec, identifier, Some(0)).unwrap();
+                    identifier
+                }
+                Owed::PubRel(identifier) => identifier,
+            };
+            self.acknowledged.insert(self.with_broker[&identifier].0);
+            self.table.acknowledged(PubComp, identifier, Some(0)).unwrap();
+        }
+
+        /// Every caller is told once, and nothing that is not so.
+        fn collect(&mut self) {
+            for (caller, outcome) in self.table.take_settled() {
+                let handed_over = self.ever_handed_over.contains(&caller);
+                match outcome {
+                    Ok(Published::Written) => assert_eq!(self.levels[&caller], 0),
+                    Ok(Published::Acknowledged { .. }) => {
+                        assert!(self.acknowledged.contains(&caller), "{caller} was not acknowledged");
+                    }
+                    Err(Failure::NotConnected | Failure::Busy | Failure::TooManyWaiting) => assert!(!handed_over),
+                    Err(Failure::Unknown | Failure::Refused(_) | Failure::GivenUp) => assert!(handed_over),
+                    Err(other) => panic!("{caller}: {other:?}"),
+                }
+                let before = self.outcomes.insert(caller, outcome);
+                assert_eq!(before, None, "{caller} was told twice");
+            }
+            assert!(self.table.unsettled() <= 8);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn everybody_is_told_once_and_the_truth(steps in prop::collection::vec(step(), 0..120)) {
+            let mut world = World::new();
+            for step in &steps {
+                world.take(step);
+            }
+            world.now += 1000;
+            world.table.expire(world.start.at(world.now));
+            world.collect();
+            prop_assert_eq!(world.outcomes.len(), usize::try_from(world.next_caller).unwrap());
+            prop_assert_eq!(world.table.next_deadline(), None);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What became of a message, and no more than is known.
+
+use thiserror::Error;
+
+/// What the caller of a publish is told, once.
+pub type Outcome = Result<Published, Failure>;
+
+/// The broker has the message, or as much of that as its quality of service can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// QoS 0: handed to a live connection.
+    Written,
+    /// QoS 1 and 2: acknowledged by the broker.
+    Acknowledged {
+        /// Of this message.
+        packet_identifier: u16,
+        /// Of PUBACK or PUBREC: 0, or 16 if nobody subscribes. MQTT 3.1.1 has none.
+        reason_code: Option<u8>,
+    },
+}
+
+/// The broker does not have the message, or nobody can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Failure {
+    /// Certainly not sent: no connection came about in time.
+    #[error("not sent: there was no connection to the broker within the timeout")]
+    NotConnected,
+    /// Certainly not sent: the broker had not acknowledged enough of what came before.
+    #[error("not sent: the broker was busy with earlier messages for the whole timeout")]
+    Busy,
+    /// Certainly not sent: the daemon is about to end.
+    #[error("not sent: the bridge is stopping")]
+    Stopping,
+    /// Certainly not sent: `max-waiting` is reached.
+    #[error("not sent: too many messages wait for the broker")]
+    TooManyWaiting,
+    /// Not sent: the packet is larger than we or the broker allow.
+    #[error("not sent: an MQTT packet of {size} bytes is over the limit of {limit}")]
+    PacketTooLarge {
+        /// Of the whole PUBLISH packet, in bytes.
+        size: usize,
+        /// The smaller one of `max-packet-size` and the broker's own.
+        limit: u32,
+    },
+    /// Not sent: the broker announced that it keeps no messages.
+    #[error("not sent: this broker does not support `retain`")]
+    RetainNotSupported,
+    /// Not sent: over the broker's Maximum QoS.
+    #[error("not sent: this broker supports `qos` {0} at most")]
+    QosNotSupported(u8),
+    /// Not sent: MQTT 3.1.1 has no properties.
+    #[error("not sent: `properties` need MQTT 5, and `protocol` is \"3.1.1\"")]
+    PropertiesNotSupported,
+    /// The broker refused it, with this reason code.
+    #[error("refused by the broker: {}", super::reason::Reason(*.0))]
+    Refused(u8),
+    /// The broker ended the connection each time that the message was sent.
+    #[error("given up: the connection ended each of three times that the message was sent")]
+    GivenUp,
+    /// It was handed to a connection, and no acknowledgement came in time.
+    #[error("sent, outcome unknown: no acknowledgement from the broker in time")]
+    Unknown,
+}

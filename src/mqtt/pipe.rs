@@ -1,0 +1,174 @@
+//! What both versions of MQTT have in common: the seam behind which the library's two modules lie.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::in_flight::{Acknowledgement, Owed};
+use crate::config::Subscription;
+use crate::message::Message;
+
+/// How long connecting may take, the CONNACK included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Packet identifiers that are used in turn; the library keeps a slot for each.
+pub const PACKET_IDENTIFIERS: u16 = 2048;
+/// The most publishes at QoS 1 and 2 that are unacknowledged at a time; a broker may allow less.
+pub const MAX_UNACKNOWLEDGED: u16 = 1000;
+/// Requests that may lie in the library's queue. There are far fewer: one publish, a SUBSCRIBE, a DISCONNECT.
+pub const QUEUE: usize = 16;
+/// The library takes packets so many times larger than `max-packet-size` before it ends the connection: one message
+/// that is too large must be told of by its topic, not by a broken connection.
+pub const INBOUND_FACTOR: u32 = 16;
+/// The largest remaining length of a packet (MQTT 5, 1.5.5).
+const LARGEST: u32 = 268_435_455;
+
+/// The sending end of one connection. Never waits.
+pub trait Sender: Send {
+    /// Hands over a message that was checked against our limits and the broker's.
+    fn publish(&self, message: &Message) -> Result<(), QueueFull>;
+    /// Hands over one SUBSCRIBE for all topic filters.
+    fn subscribe(&self, subscriptions: &[Subscription]) -> Result<(), QueueFull>;
+    /// Hands over a DISCONNECT.
+    fn disconnect(&self) -> Result<(), QueueFull>;
+}
+
+/// The receiving end of one connection, which also makes it go; the first [`Pipe::next`] connects.
+pub trait Pipe {
+    /// Waits for the next event. After an error nothing but [`Pipe::left_over`] is of use, unless it came before
+    /// the connection: then the next call connects anew.
+    fn next(&mut self, timeout: Duration) -> Next;
+    /// What the library had read or prepared before the connection ended, and did not tell. An [`Event::Written`]
+    /// among it may not have left.
+    fn left_over(&mut self) -> Vec<Event>;
+    /// Sends again what the session owes, before anything that is handed over.
+    fn resend(&mut self, owed: Vec<Owed>);
+    /// How long the connection is silent before it is probed, by the word of the broker if it has one.
+    fn keepalive(&self) -> Duration;
+    /// Places in the window that the library lost, and does not get back without [`Pipe::recover`].
+    fn leaked(&self) -> u16;
+    /// Gets them back. Only to be called while nothing is unacknowledged.
+    fn recover(&mut self);
+}
+
+/// What [`Pipe::next`] brings.
+#[derive(Debug)]
+pub enum Next {
+    /// Something happened.
+    Event(Event),
+    /// Nothing happened within the timeout.
+    Nothing,
+    /// The connection ended, or did not come about.
+    Lost(Lost),
+}
+
+/// What happens on a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The broker accepted us.
+    Connected {
+        /// Whether it kept our session.
+        session_present: bool,
+        /// What it announced.
+        limits: Limits,
+    },
+    /// The broker answered our SUBSCRIBE: for each filter the granted QoS or a reason code.
+    Subscribed(Vec<Result<u8, u8>>),
+    /// A message came in.
+    Received(Received),
+    /// A PUBLISH was written, with packet identifier 0 at QoS 0.
+    Written(u16),
+    /// A PUBLISH was acknowledged, or half so, with a reason code in MQTT 5.
+    Acknowledged(Acknowledgement, u16, Option<u8>),
+    /// A DISCONNECT is on its way, after everything that was handed over before it. The library may have sent it by
+    /// itself, over something that the broker must not do.
+    Disconnected,
+    /// Nothing that concerns us.
+    Other,
+}
+
+/// A message from the broker.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Received {
+    /// UTF-8 if the broker keeps to the specification.
+    pub topic: Vec<u8>,
+    /// Any bytes.
+    pub payload: Vec<u8>,
+}
+
+/// What a broker announced that it accepts, in its CONNACK (MQTT 5, 3.2.2.3); the defaults where it did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Publishes at QoS 1 and 2 that it takes unacknowledged.
+    pub receive_maximum: u16,
+    /// Bytes.
+    pub max_packet_size: u32,
+    /// The highest level of QoS.
+    pub max_qos: u8,
+    /// Whether it keeps messages.
+    pub retain_available: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { receive_maximum: u16::MAX, max_packet_size: u32::MAX, max_qos: 2, retain_available: true }
+    }
+}
+
+/// The connection does not take what is handed over.
+#[derive(Debug)]
+pub struct QueueFull;
+
+/// Why a connection ended, or did not come about.
+#[derive(Debug, Error)]
+#[error("{words}")]
+pub struct Lost {
+    words: String,
+    /// What the cause seems to be, where it is one that we answer to.
+    pub cause: Cause,
+}
+
+/// The causes that make a difference for the next connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Whatever else.
+    Other,
+    /// The broker sent a packet that is too large even for [`inbound_limit`].
+    InboundTooLarge,
+    /// The broker said that it does not speak our version of MQTT.
+    Version,
+    /// The broker ended the connection or stayed silent instead of answering our CONNECT, as some do that do not
+    /// know our version.
+    NoConnack,
+}
+
+impl Lost {
+    /// For a cause that makes no difference.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self::because(Cause::Other, words)
+    }
+
+    /// For one that does.
+    pub fn because(cause: Cause, words: impl Into<String>) -> Self {
+        Self { words: words.into(), cause }
+    }
+}
+
+/// The largest packet that the library may accept, in bytes.
+pub fn inbound_limit(max_packet_size: u32) -> u32 {
+    max_packet_size.saturating_mul(INBOUND_FACTOR).min(LARGEST)
+}
+
+/// The size of a packet with this remaining length, in bytes (MQTT 5, 2.1.4).
+pub fn packet_size(remaining: usize) -> usize {
+    1 + length_bytes(remaining) + remaining
+}
+
+/// How many bytes a Variable Byte Integer takes (MQTT 5, 1.5.5).
+pub fn length_bytes(value: usize) -> usize {
+    match value {
+        0..128 => 1,
+        128..16_384 => 2,
+        16_384..2_097_152 => 3,
+        _ => 4,
+    }
+}

@@ -1,0 +1,206 @@
+//! MQTT 3.1.1 as rumqttc speaks it: our messages in, our events out.
+
+use std::time::Duration;
+
+use rumqttc::mqttbytes::{self, QoS};
+use rumqttc::{
+    Client, ConnectReturnCode, Connection, ConnectionError, Event as LibraryEvent, MqttOptions, NetworkOptions,
+    Outgoing, Packet, PubRel, Publish, RecvTimeoutError, Request, StateError, SubscribeFilter, SubscribeReasonCode,
+};
+
+use super::in_flight::{Acknowledgement, Owed};
+use super::pipe::{
+    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Received, Sender,
+    inbound_limit,
+};
+use super::reason::Reason;
+use crate::config::{Mqtt, Session, Subscription};
+use crate::message::{Message, Qos};
+use crate::printable::Printable;
+
+/// How much of the library's words a record shows, in bytes.
+const SHOWN: usize = 256;
+
+struct Sender4(Client);
+
+struct Pipe4(Connection);
+
+/// A connection that is yet to be made.
+pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
+    let (client, mut connection) = Client::new(options(mqtt, session), QUEUE);
+    // not `default()`, whose timeout is 0 s
+    let mut network = NetworkOptions::new();
+    // without it a burst waits for the broker's delayed acknowledgement of TCP: 44 ms
+    network.set_tcp_nodelay(true);
+    network.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
+    connection.eventloop.set_network_options(network);
+    (Box::new(Sender4(client)), Box::new(Pipe4(connection)))
+}
+
+fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
+    let mut options = MqttOptions::new(&mqtt.client_id, &mqtt.server, mqtt.port);
+    // what goes out is checked before it is handed over
+    let (inbound, outbound) = (inbound_limit(mqtt.max_packet_size) as usize, usize::MAX);
+    options
+        .set_keep_alive(mqtt.keepalive)
+        .set_clean_session(session == Session::Clean)
+        .set_inflight(PACKET_IDENTIFIERS)
+        .set_max_packet_size(inbound, outbound);
+    if let Some(login) = &mqtt.login {
+        options.set_credentials(&login.user, login.password.reveal());
+    }
+    options
+}
+
+impl Sender for Sender4 {
+    fn publish(&self, message: &Message) -> Result<(), QueueFull> {
+        let qos = library_qos(message.qos);
+        let handed_over = self.0.try_publish(message.topic.as_str(), qos, message.retain, message.payload.clone());
+        handed_over.map_err(|_| QueueFull)
+    }
+
+    fn subscribe(&self, subscriptions: &[Subscription]) -> Result<(), QueueFull> {
+        let filter =
+            |wanted: &Subscription| SubscribeFilter::new(wanted.topic.as_str().into(), library_qos(wanted.qos));
+        self.0.try_subscribe_many(subscriptions.iter().map(filter)).map_err(|_| QueueFull)
+    }
+
+    fn disconnect(&self) -> Result<(), QueueFull> {
+        self.0.try_disconnect().map_err(|_| QueueFull)
+    }
+}
+
+/// The size of a whole PUBLISH packet in bytes (MQTT 3.1.1, 3.3).
+pub fn packet_size(message: &Message) -> usize {
+    let packet_identifier = if message.qos == Qos::AtMostOnce { 0 } else { 2 };
+    super::pipe::packet_size(2 + message.topic.as_str().len() + packet_identifier + message.payload.len())
+}
+
+impl Pipe for Pipe4 {
+    fn next(&mut self, timeout: Duration) -> Next {
+        match self.0.recv_timeout(timeout) {
+            Ok(Ok(event)) => Next::Event(translate(event)),
+            Ok(Err(error)) => Next::Lost(lost(&error)),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::Lost(Lost::new("the request queue is closed")),
+        }
+    }
+
+    fn left_over(&mut self) -> Vec<Event> {
+        self.0.eventloop.state.events.drain(..).map(translate).collect()
+    }
+
+    fn resend(&mut self, owed: Vec<Owed>) {
+        self.0.eventloop.pending.extend(owed.into_iter().map(|owed| match owed {
+            Owed::PubRel(packet_identifier) => Request::PubRel(PubRel::new(packet_identifier)),
+            Owed::Publish(packet_identifier, message) => {
+                let mut publish = Publish::new(message.topic.as_str(), library_qos(message.qos), message.payload);
+                publish.retain = message.retain;
+                publish.pkid = packet_identifier;
+                publish.dup = true;
+                Request::Publish(publish)
+            }
+        }));
+    }
+
+    fn keepalive(&self) -> Duration {
+        self.0.eventloop.mqtt_options.keep_alive()
+    }
+
+    fn leaked(&self) -> u16 {
+        0
+    }
+
+    fn recover(&mut self) {}
+}
+
+fn translate(event: LibraryEvent) -> Event {
+    match event {
+        LibraryEvent::Incoming(Packet::ConnAck(connack)) => {
+            Event::Connected { session_present: connack.session_present, limits: Limits::default() }
+        }
+        LibraryEvent::Incoming(Packet::SubAck(suback)) => {
+            Event::Subscribed(suback.return_codes.iter().map(|&code| granted(code)).collect())
+        }
+        LibraryEvent::Incoming(Packet::Publish(message)) => {
+            Event::Received(Received { topic: message.topic.into_bytes(), payload: message.payload.into() })
+        }
+        LibraryEvent::Incoming(Packet::PubAck(ack)) => Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, None),
+        LibraryEvent::Incoming(Packet::PubRec(ack)) => Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, None),
+        LibraryEvent::Incoming(Packet::PubComp(ack)) => Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, None),
+        LibraryEvent::Outgoing(Outgoing::Publish(packet_identifier)) => Event::Written(packet_identifier),
+        LibraryEvent::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
+        _ => Event::Other,
+    }
+}
+
+fn library_qos(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+        Qos::ExactlyOnce => QoS::ExactlyOnce,
+    }
+}
+
+/// The granted QoS, or 128 for a refusal (MQTT 3.1.1, 3.9.3).
+fn granted(code: SubscribeReasonCode) -> Result<u8, u8> {
+    match code {
+        SubscribeReasonCode::Success(qos) => Ok(qos as u8),
+        SubscribeReasonCode::Failure => Err(128),
+    }
+}
+
+fn lost(error: &ConnectionError) -> Lost {
+    match error {
+        ConnectionError::Io(error) => Lost::new(error.to_string()),
+        ConnectionError::NetworkTimeout => Lost::new(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
+        ConnectionError::FlushTimeout => {
+            Lost::new(format!("the broker took nothing for {} s", CONNECT_TIMEOUT.as_secs()))
+        }
+        ConnectionError::ConnectionRefused(code) => refused(*code),
+        ConnectionError::MqttState(error) => lost_by_state(error),
+        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
+    }
+}
+
+fn lost_by_state(error: &StateError) -> Lost {
+    match error {
+        StateError::ConnectionAborted => Lost::new("closed by the broker"),
+        StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
+        StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
+            Lost::new(error.to_string())
+        }
+        StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded(size)) => {
+            Lost::because(Cause::InboundTooLarge, format!("the broker sent a packet of {size} bytes, over the limit"))
+        }
+        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
+    }
+}
+
+fn refused(code: ConnectReturnCode) -> Lost {
+    let code = code as u8;
+    let cause = if code == 1 { Cause::Version } else { Cause::Other };
+    Lost::because(cause, format!("refused by the broker: {}", Reason(code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::message::{Properties, TopicName};
+
+    #[test]
+    fn the_size_of_a_packet_is_what_the_library_will_write() {
+        for (length, qos) in
+            [(0, Qos::AtMostOnce), (118, Qos::AtLeastOnce), (16_373, Qos::ExactlyOnce), (2_097_143, Qos::AtMostOnce)]
+        {
+            let topic = TopicName::try_from("a/topic".to_owned()).unwrap();
+            let payload = Bytes::from(vec![0; length]);
+            let mut library = Publish::new("a/topic", library_qos(qos), payload.clone());
+            library.pkid = 1;
+            let message = Message { topic, payload, qos, retain: false, properties: Properties::default() };
+            assert_eq!(packet_size(&message), library.size(), "{length}");
+        }
+    }
+}
