@@ -4,6 +4,7 @@
 
 mod support;
 
+mod acknowledging;
 mod command_line;
 mod connecting;
 mod publishing;

@@ -94,6 +94,14 @@ impl Daemon {
         Connection::open(&self.address)
     }
 
+    /// A connection that is known to be served: of several that are opened at once, the HTTP library leaves some
+    /// without a thread.
+    pub fn served_connection(&self) -> Connection {
+        let mut connection = self.connect();
+        assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
+        connection
+    }
+
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
     }

@@ -50,6 +50,10 @@ impl Mosquitto {
         self.port
     }
 
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
     pub fn kill(&mut self) {
         self.process.kill();
     }

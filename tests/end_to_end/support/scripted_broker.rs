@@ -1,8 +1,9 @@
-//! A broker that does what a test tells it to, and what mosquitto never does; it speaks just enough MQTT 5.
+//! A broker that does what a test tells it to, and what mosquitto never does; it speaks just enough MQTT.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::PATIENCE;
@@ -11,45 +12,58 @@ use super::PATIENCE;
 pub struct ScriptedBroker {
     port: u16,
     packets: Receiver<Packet>,
+    latest: Arc<Mutex<Option<TcpStream>>>,
 }
 
 /// A packet from a client.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Packet {
+    /// On which connection it came, from 0.
+    pub connection: usize,
     /// The first four bits.
     pub kind: u8,
+    /// The next four.
+    pub flags: u8,
     /// What follows the fixed header.
     pub body: Vec<u8>,
 }
 
 pub const CONNECT: u8 = 1;
 pub const PUBLISH: u8 = 3;
+pub const PUBREL: u8 = 6;
 pub const SUBSCRIBE: u8 = 8;
 pub const PINGREQ: u8 = 12;
-
-/// What the broker does at its `n`th connection, from 0: it is given the CONNECT and each later packet, and answers
-/// with bytes; `None` ends the connection.
-pub type Script = fn(n: usize, packet: &Packet) -> Option<Vec<u8>>;
+pub const DISCONNECT: u8 = 14;
 
 impl ScriptedBroker {
-    pub fn start(script: Script) -> Self {
+    /// The script is given each packet of the `n`th connection, from 0, and answers with bytes; `None` ends the
+    /// connection.
+    pub fn start(script: impl FnMut(usize, &Packet) -> Option<Vec<u8>> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, packets) = channel();
+        let latest = Arc::new(Mutex::new(None));
+        let (script, current) = (Arc::new(Mutex::new(script)), latest.clone());
         thread::spawn(move || {
             for (n, stream) in listener.incoming().enumerate() {
-                let (Ok(stream), sender) = (stream, sender.clone()) else { break };
-                thread::spawn(move || serve(n, stream, script, &sender));
+                let (Ok(stream), script, sender) = (stream, script.clone(), sender.clone()) else { break };
+                *current.lock().unwrap() = stream.try_clone().ok();
+                thread::spawn(move || serve(n, stream, &script, &sender));
             }
         });
-        Self { port, packets }
+        Self { port, packets, latest }
     }
 
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Waits for the next packet of this kind from any connection; returns it and how many others came before it.
+    /// Sends bytes of its own accord on the latest connection.
+    pub fn send(&self, bytes: &[u8]) {
+        self.latest.lock().unwrap().as_ref().expect("a connection").write_all(bytes).unwrap();
+    }
+
+    /// Waits for the next packet of this kind from any connection; returns it and the others that came before it.
     pub fn wait_for(&self, kind: u8) -> (Packet, Vec<Packet>) {
         let mut others = Vec::new();
         loop {
@@ -60,12 +74,54 @@ impl ScriptedBroker {
             }
         }
     }
+
+    /// The packets that came and were not waited for.
+    pub fn others(&self) -> Vec<Packet> {
+        self.packets.try_iter().collect()
+    }
 }
 
-/// A CONNACK with this reason code and these properties.
+impl Packet {
+    /// Of a PUBLISH.
+    pub fn qos(&self) -> u8 {
+        self.flags >> 1 & 3
+    }
+
+    /// Of a PUBLISH.
+    pub fn is_duplicate(&self) -> bool {
+        self.flags & 8 != 0
+    }
+
+    /// Of a PUBLISH at QoS 1 or 2, or of what has it first.
+    pub fn identifier(&self) -> [u8; 2] {
+        let at = if self.kind == PUBLISH { 2 + self.topic().len() } else { 0 };
+        [self.body[at], self.body[at + 1]]
+    }
+
+    /// Of a PUBLISH.
+    pub fn topic(&self) -> &str {
+        let length = usize::from(u16::from_be_bytes([self.body[0], self.body[1]]));
+        std::str::from_utf8(&self.body[2..2 + length]).unwrap()
+    }
+}
+
+/// A CONNACK of MQTT 5 with this reason code and these properties.
 pub fn connack(code: u8, properties: &[u8]) -> Vec<u8> {
     let length = u8::try_from(properties.len()).unwrap();
     [&[0x20, 3 + length, 0, code, length], properties].concat()
+}
+
+/// A CONNACK of MQTT 5 that says whether the session was kept.
+pub fn connack_resuming(session_present: bool, properties: &[u8]) -> Vec<u8> {
+    let mut packet = connack(0, properties);
+    packet[2] = session_present.into();
+    packet
+}
+
+/// The property Receive Maximum (MQTT 5, 3.2.2.3.3).
+pub fn receive_maximum(maximum: u16) -> [u8; 3] {
+    let [high, low] = maximum.to_be_bytes();
+    [0x21, high, low]
 }
 
 /// The SUBACK to a SUBSCRIBE with these codes.
@@ -74,21 +130,56 @@ pub fn suback(subscribe: &Packet, codes: &[u8]) -> Vec<u8> {
     [&[0x90, 3 + length, subscribe.body[0], subscribe.body[1], 0], codes].concat()
 }
 
-fn serve(n: usize, mut stream: TcpStream, script: Script, packets: &Sender<Packet>) {
-    // an error ends the connection, as does the script; the test sees what came before
-    while let Ok(packet) = read_packet(&mut stream) {
-        let Some(answer) = script(n, &packet) else { break };
-        drop(packets.send(packet));
-        if stream.write_all(&answer).is_err() {
-            break;
-        }
+pub const PUBACK: u8 = 0x40;
+pub const PUBREC: u8 = 0x50;
+pub const PUBCOMP: u8 = 0x70;
+
+/// An acknowledgement of this kind with reason code 0, in either version.
+pub fn acknowledgement(kind: u8, [high, low]: [u8; 2]) -> Vec<u8> {
+    vec![kind, 2, high, low]
+}
+
+/// One of MQTT 5 with another reason code.
+pub fn acknowledgement_with(kind: u8, [high, low]: [u8; 2], code: u8) -> Vec<u8> {
+    vec![kind, 4, high, low, code, 0]
+}
+
+/// What a well-behaved broker of MQTT 5 with these properties answers.
+pub fn behave(packet: &Packet, properties: &[u8]) -> Vec<u8> {
+    match packet.kind {
+        CONNECT => connack(0, properties),
+        SUBSCRIBE => suback(packet, &[0]),
+        PUBLISH if packet.qos() == 1 => acknowledgement(PUBACK, packet.identifier()),
+        PUBLISH if packet.qos() == 2 => acknowledgement(PUBREC, packet.identifier()),
+        PUBREL => acknowledgement(PUBCOMP, packet.identifier()),
+        PINGREQ => vec![0xd0, 0],
+        _ => Vec::new(),
     }
 }
 
-fn read_packet(stream: &mut TcpStream) -> io::Result<Packet> {
+fn serve(
+    n: usize,
+    mut stream: TcpStream,
+    script: &Mutex<impl FnMut(usize, &Packet) -> Option<Vec<u8>>>,
+    packets: &Sender<Packet>,
+) {
+    // an error ends the connection, as does the script; the test sees what came before
+    while let Ok(packet) = read_packet(n, &mut stream) {
+        let answer = script.lock().unwrap()(n, &packet);
+        drop(packets.send(packet));
+        match answer {
+            Some(answer) if stream.write_all(&answer).is_ok() => {}
+            _ => break,
+        }
+    }
+    // the test's own handle would keep it open
+    drop(stream.shutdown(std::net::Shutdown::Both));
+}
+
+fn read_packet(connection: usize, stream: &mut TcpStream) -> io::Result<Packet> {
     let mut byte = [0];
     stream.read_exact(&mut byte)?;
-    let kind = byte[0] >> 4;
+    let (kind, flags) = (byte[0] >> 4, byte[0] & 15);
     let (mut length, mut shift) = (0, 0);
     loop {
         stream.read_exact(&mut byte)?;
@@ -100,5 +191,5 @@ fn read_packet(stream: &mut TcpStream) -> io::Result<Packet> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    Ok(Packet { kind, body })
+    Ok(Packet { connection, kind, flags, body })
 }
