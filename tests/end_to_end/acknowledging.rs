@@ -304,7 +304,8 @@ fn what_the_broker_has_no_room_for_in_time_was_certainly_not_sent() {
 #[test]
 fn publishes_wait_for_the_broker_and_go_out_in_order_when_it_comes() {
     let port = free_port();
-    let daemon = Daemon::start(port);
+    // a single worker takes requests in the order in which they come
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {port}\n[http]\nworkers = 1"));
     daemon.wait_for("cannot connect");
     let mut waiting: Vec<Connection> = Vec::new();
     for n in 0..20 {

@@ -5,6 +5,7 @@
 mod support;
 
 mod acknowledging;
+mod chaos;
 mod command_line;
 mod connecting;
 mod publishing;

@@ -6,6 +6,7 @@ pub mod http;
 pub mod machine;
 pub mod mosquitto;
 pub mod process;
+pub mod proxy;
 pub mod scripted_broker;
 
 use std::net::TcpListener;

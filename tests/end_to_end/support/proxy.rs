@@ -1,0 +1,111 @@
+//! A TCP proxy that cuts connections, losing bytes on the way, and that can be slow.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The listening side. It ends with the test's process.
+pub struct Proxy {
+    port: u16,
+    latest: Arc<Mutex<Option<Link>>>,
+}
+
+/// One proxied connection.
+#[derive(Clone)]
+struct Link {
+    client: Arc<TcpStream>,
+    broker: Arc<TcpStream>,
+    loses_upwards: Arc<AtomicBool>,
+    loses_downwards: Arc<AtomicBool>,
+}
+
+/// Which bytes a cut loses before it closes the connection.
+#[derive(Debug, Clone, Copy)]
+pub enum Loss {
+    ToBroker,
+    ToClient,
+    Both,
+}
+
+impl Proxy {
+    /// Leads to the broker on this port; bytes take so long in each direction.
+    pub fn start(broker: u16, delay: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let latest = Arc::new(Mutex::new(None));
+        let current = latest.clone();
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                // a broker that is away is a connection that ends at once
+                let (Ok(client), Ok(broker)) = (client, TcpStream::connect(("127.0.0.1", broker))) else { continue };
+                *current.lock().unwrap() = Some(Link::start(client, broker, delay));
+            }
+        });
+        Self { port, latest }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Loses what is on the way for a moment, and then the connection.
+    pub fn cut(&self, loss: Loss, moment: Duration) {
+        let Some(link) = self.latest.lock().unwrap().take() else { return };
+        link.loses_upwards.store(!matches!(loss, Loss::ToClient), Ordering::SeqCst);
+        link.loses_downwards.store(!matches!(loss, Loss::ToBroker), Ordering::SeqCst);
+        thread::park_timeout(moment);
+        link.close();
+    }
+}
+
+impl Link {
+    fn start(client: TcpStream, broker: TcpStream, delay: Duration) -> Self {
+        client.set_nodelay(true).unwrap();
+        broker.set_nodelay(true).unwrap();
+        let (client, broker) = (Arc::new(client), Arc::new(broker));
+        let link = Self { client, broker, loses_upwards: Arc::default(), loses_downwards: Arc::default() };
+        let (up, down) = (link.clone(), link.clone());
+        thread::spawn(move || up.pump(&up.client, &up.broker, &up.loses_upwards, delay));
+        thread::spawn(move || down.pump(&down.broker, &down.client, &down.loses_downwards, delay));
+        link
+    }
+
+    fn pump(&self, from: &TcpStream, to: &Arc<TcpStream>, loses: &Arc<AtomicBool>, delay: Duration) {
+        let (sender, receiver) = channel();
+        let (writer, lost) = (to.clone(), loses.clone());
+        let writing = thread::spawn(move || write(&receiver, &writer, &lost));
+        let mut buffer = vec![0; 16_384];
+        let mut reader = from;
+        while let Ok(read @ 1..) = reader.read(&mut buffer) {
+            if sender.send((Instant::now() + delay, buffer[..read].to_vec())).is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        drop(writing.join());
+        self.close();
+    }
+
+    fn close(&self) {
+        for stream in [&self.client, &self.broker] {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+fn write(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: &TcpStream, loses: &AtomicBool) {
+    for (due, bytes) in pieces {
+        let mut left = due.saturating_duration_since(Instant::now());
+        while !left.is_zero() {
+            thread::park_timeout(left);
+            left = due.saturating_duration_since(Instant::now());
+        }
+        if !loses.load(Ordering::SeqCst) && to.write_all(&bytes).is_err() {
+            break;
+        }
+    }
+}
