@@ -299,6 +299,10 @@ fn lost(error: &ConnectionError, connected: bool) -> Lost {
 fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
     match error {
         StateError::ConnectionAborted => Lost::because(not_answered, "closed by the broker"),
+        StateError::WrongPacket => Lost::new("the broker sent a packet of a kind that only clients send"),
+        StateError::Unsolicited(packet_identifier) => {
+            Lost::new(format!("the broker acknowledged packet identifier {packet_identifier}, which waits for nothing"))
+        }
         StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
         StateError::ServerDisconnect { reason_code, reason_string } => {
             let said = reason_string.as_ref().map(|text| format!(": {}", Printable::new(text, SHOWN)));

@@ -4,7 +4,7 @@ use crate::support::daemon::{Daemon, program};
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
-use crate::support::scripted_broker::{CONNECT, PINGREQ, PUBLISH, SUBSCRIBE, ScriptedBroker, connack, suback};
+use crate::support::scripted_broker::{CONNECT, PINGREQ, PUBLISH, SUBSCRIBE, ScriptedBroker, behave, connack, suback};
 use std::process::Command;
 
 /// A broker that is tried at full speed, for tests that count tries.
@@ -175,6 +175,32 @@ fn a_server_that_ends_the_connection_is_quoted_with_its_reason() {
     let line = daemon.wait_for("lost");
     let words = "session taken over by another client with the same client identifier (reason code 142): by\\nme";
     assert!(line.ends_with(&format!("lost: ended by the broker: {words}; connecting again")), "{line}");
+}
+
+#[test]
+fn a_broker_that_breaks_the_protocol_ends_a_connection_and_not_the_daemon() {
+    for breach in [
+        // a PUBLISH without a topic name, with a topic alias that was never given
+        &[0x30, 7, 0, 0, 3, 0x23, 0, 5, b'x'][..],
+        // a packet type that only clients send, one that does not exist, and a malformed length
+        &[0x82, 7, 0, 1, 0, 0, 1, b'a', 0],
+        &[0x00, 0],
+        &[0x30, 0xff, 0xff, 0xff, 0xff, 0xff],
+        // DISCONNECT without a reason code, and with an unknown one
+        &[0xe0, 0],
+        &[0xe0, 2, 0x55, 0],
+    ] {
+        let breach = breach.to_vec();
+        let broker = ScriptedBroker::start(move |n, packet| match (n, packet.kind) {
+            (0, SUBSCRIBE) => Some([suback(packet, &[0]), breach.clone()].concat()),
+            _ => Some(behave(packet, &[])),
+        });
+        let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"a\"", broker.port()));
+        daemon.wait_for("lost: ");
+        daemon.wait_for_nth(2, "connected to");
+        assert_eq!(daemon.publish(r#"{"topic": "t", "msg": "x", "qos": 1}"#).status, 200);
+        assert_eq!(daemon.lines_with("Received message").len(), 0);
+    }
 }
 
 #[test]

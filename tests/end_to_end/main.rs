@@ -8,6 +8,7 @@ mod acknowledging;
 mod chaos;
 mod command_line;
 mod connecting;
+mod link;
 mod publishing;
 mod receiving;
 mod refusals;

@@ -78,3 +78,39 @@ fn a_long_payload_is_cut_and_its_length_is_said() {
     daemon.wait_for_nth(2, RECEIVED);
     assert!(daemon.lines_with(RECEIVED)[1].ends_with("payload: "), "an empty one is a record too");
 }
+
+/// A daemon whose packets are 1 KiB at most, so that what comes in may be 16 KiB.
+fn small(broker: &Mosquitto, protocol: &str) -> Daemon {
+    Daemon::with(&format!(
+        "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nmax-packet-size = 1024\nreconnect-max = 0.05\n\
+         [[subscribe]]\ntopic = \"big\"\nqos = 1",
+        broker.port()
+    ))
+}
+
+#[test]
+fn a_message_over_max_packet_size_is_recorded_cut_and_acknowledged() {
+    for protocol in ["5", "3.1.1"] {
+        let broker = Mosquitto::start();
+        let daemon = small(&broker, protocol);
+        daemon.wait_for("subscribed to big");
+        broker.publish(&["-q", "1", "-t", "big", "-m", &"x".repeat(10_000)]);
+        assert!(daemon.wait_for(RECEIVED).ends_with("… (1024 of 10000 bytes)"));
+        broker.wait_for("Received PUBACK from mqtt-bridge-");
+        assert_eq!(daemon.lines_with("lost").len(), 0);
+    }
+}
+
+#[test]
+fn a_message_that_is_far_too_large_ends_no_more_than_three_connections_and_publishing_goes_on() {
+    // in MQTT 5 mosquitto keeps such a message to itself
+    let broker = Mosquitto::start();
+    broker.publish(&["-r", "-q", "1", "-t", "big", "-m", &"x".repeat(100_000)]);
+    let daemon = small(&broker, "3.1.1");
+    let line = daemon.wait_for("error: ");
+    assert!(line.contains("the broker sent a packet over the limit 3 times in a row"), "{line}");
+    daemon.wait_for_nth(4, "connected to");
+    assert_eq!(daemon.publish(r#"{"topic": "t", "msg": "x", "qos": 1}"#).status, 200);
+    assert_eq!(daemon.lines_with("lost").len(), 3, "{:?}", daemon.lines());
+    assert!(daemon.lines_with("subscribed").len() <= 3, "the last connection has no subscription");
+}

@@ -1,11 +1,14 @@
 //! How the daemon ends: cleanly when it is told to, loudly when it must.
 
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
 
-use crate::support::daemon::Daemon;
-use crate::support::free_port;
+use crate::support::daemon::{Daemon, program};
+use crate::support::folder::Folder;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::{PATIENCE, free_port};
 
 #[test]
 fn sigterm_and_sigint_send_disconnect_and_exit_0() {
@@ -67,13 +70,15 @@ fn a_running_request_is_answered_and_new_ones_are_refused_during_a_stop() {
 #[test]
 fn a_request_that_never_ends_cannot_hold_up_a_stop_beyond_the_timeout() {
     let broker = Mosquitto::start();
-    let mut daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[publish]\ntimeout = 0.5", broker.port()));
+    let config = format!("[mqtt]\nport = {}\nclient-id = \"me\"\n[publish]\ntimeout = 0.5", broker.port());
+    let mut daemon = Daemon::connected_with(&config);
     let mut running = daemon.connect();
     running.send(b"POST /publish HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n");
     assert_eq!(running.reply().status, 100);
     daemon.signal("TERM");
     assert_eq!(daemon.wait_for_end().code(), Some(0));
     assert_eq!(daemon.lines_with("1 requests were not complete after 0.5 s: they get no answer").len(), 1);
+    broker.wait_for("Received DISCONNECT from me");
 }
 
 #[test]
@@ -87,4 +92,29 @@ fn the_end_of_a_thread_ends_the_process_with_1_and_says_which() {
     assert_eq!(daemon.wait_for_end().code(), Some(1));
     daemon.wait_for("error: thread mqtt panicked at ");
     assert_eq!(daemon.lines().last().unwrap(), "mqtt-bridge: thread mqtt ended unexpectedly: it panicked");
+}
+
+#[test]
+fn a_stop_is_not_held_up_by_a_standard_error_that_nobody_reads() {
+    let broker = Mosquitto::start();
+    let (folder, http) = (Folder::new(), free_port());
+    let config = folder.write(
+        "bridge.toml",
+        &format!(
+            "[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"t\"\n[publish]\ntimeout = 0.5\n[http]\nlisten = \"127.0.0.1:{http}\"",
+            broker.port()
+        ),
+    );
+    let mut child = program().arg("--config").arg(config).stderr(Stdio::piped()).spawn().unwrap();
+    broker.wait_for("Sending SUBACK to mqtt-bridge-");
+    // far more than a pipe holds
+    for _ in 0..200 {
+        broker.publish(&["-t", "t", "-m", &"x".repeat(1000)]);
+    }
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let (sender, ended) = channel();
+    let unread = child.stderr.take();
+    thread::spawn(move || sender.send(child.wait().unwrap().code()));
+    assert_eq!(ended.recv_timeout(PATIENCE), Ok(Some(0)));
+    drop(unread);
 }
