@@ -34,6 +34,8 @@ pub struct Driver {
     /// The failures to connect that were told since the last connection: each is told once.
     told: Vec<String>,
     inbound_too_large: u32,
+    /// The broker's session is not to be resumed next time.
+    session_spoilt: bool,
 }
 
 /// One connection that came about.
@@ -67,6 +69,7 @@ impl Driver {
             backoff: Backoff::new(config.mqtt.reconnect_max),
             told: Vec::new(),
             inbound_too_large: 0,
+            session_spoilt: false,
         }
     }
 
@@ -76,7 +79,9 @@ impl Driver {
             let Some((pipe, limits)) = self.connect() else { return };
             let since = Instant::now();
             let ended = self.serve(pipe, limits);
-            self.publisher.lost(self.session() != Session::Clean);
+            let kept = self.session() != Session::Clean;
+            // what was given up must not come back from the broker's session by its packet identifier
+            self.session_spoilt = self.publisher.lost(kept);
             if since.elapsed() >= STABLE {
                 self.backoff.reset();
             }
@@ -118,6 +123,7 @@ impl Driver {
         let mut connection =
             Connection { driver: self, pipe, limits, stage: Stage::Resuming, last_event: Instant::now() };
         let ended = connection.run();
+        self.publisher.detach();
         // what was read before the end counts; what was written may not have left
         for event in connection.pipe.left_over() {
             connection.take_left_over(event);
@@ -130,9 +136,10 @@ impl Driver {
         !self.subscriptions.is_empty() && self.inbound_too_large < MAX_INBOUND_TOO_LARGE
     }
 
-    /// The session to ask for. A kept one is given up where its messages end the connection again and again.
+    /// The session to ask for. A kept one is left where its messages end the connection again and again.
     fn session(&self) -> Session {
-        if self.inbound_too_large < MAX_INBOUND_TOO_LARGE { self.mqtt.session } else { Session::Clean }
+        let left = self.session_spoilt || self.inbound_too_large >= MAX_INBOUND_TOO_LARGE;
+        if left { Session::Clean } else { self.mqtt.session }
     }
 
     fn tell_lost(&mut self, lost: &Lost) {

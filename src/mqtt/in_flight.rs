@@ -7,16 +7,18 @@
 //! rumqttc gives packet identifiers in turn and tells of them in the order of hand-over. So that none is used twice
 //! at a time, the unfinished hand-overs of a connection lie within one cycle of identifiers (bytebeamio/rumqtt#1014).
 
+mod session;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+pub use session::Owed;
+
 use super::outcome::{Failure, Outcome, Published};
 use crate::message::{Message, Qos};
 
-/// How often a message may be sent on connections that end before it is acknowledged.
-const MAX_TRIES: u8 = 3;
 /// A message that was lost this often is sent alone, so that it is known which one the broker cannot take.
 const SUSPECT_TRIES: u8 = 2;
 /// How long after its deadline a message may still leave because it was already handed over.
@@ -106,15 +108,6 @@ pub enum Violation {
     Written(u16),
 }
 
-/// What a resumed session still owes the broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owed {
-    /// A PUBLISH, again.
-    Publish(u16, Message),
-    /// The PUBREL of a PUBLISH that the broker has received.
-    PubRel(u16),
-}
-
 impl<R> InFlight<R> {
     /// An empty table for at most `max_waiting` unsettled messages, and `max_bytes` of all messages together; a single
     /// one may be larger.
@@ -137,13 +130,17 @@ impl<R> InFlight<R> {
         }
     }
 
+    /// Tells a caller that its message is not taken.
+    pub fn reject(&mut self, caller: R, failure: Failure) {
+        self.settled.push((caller, Err(failure)));
+    }
+
     /// Takes a message, whose caller is told of its outcome at the deadline at the latest.
     pub fn accept(&mut self, message: Message, deadline: Instant, caller: R) {
         let bytes = message.bytes();
         let full = self.bytes.saturating_add(bytes) > self.max_bytes && !self.entries.is_empty();
         if full || self.unsettled() >= self.max_waiting {
-            self.settled.push((caller, Err(Failure::TooManyWaiting)));
-            return;
+            return self.reject(caller, Failure::TooManyWaiting);
         }
         let sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -257,80 +254,6 @@ impl<R> InFlight<R> {
         Ok(())
     }
 
-    /// The connection ended. A session that may be resumed keeps what it owes; otherwise what is unacknowledged and
-    /// still waited for is to be sent anew, and what nobody waits for is forgotten.
-    pub fn lost(&mut self, session_may_be_kept: bool) {
-        self.window = None;
-        self.paused = false;
-        self.turns.clear();
-        if let Some(sequence) = self.handed_over.take() {
-            self.wait_again(sequence);
-        }
-        for sequence in self.sent.values().copied().collect::<Vec<_>>() {
-            self.change(sequence, |entry| {
-                // a resumed session's message that was not sent again on this connection did not end it
-                if let State::Sent { on_this_connection: true, .. } = entry.state {
-                    entry.losses += 1;
-                }
-                entry.turn = None;
-            });
-            if self.entries[&sequence].losses >= MAX_TRIES {
-                self.settle(sequence, Err(Failure::GivenUp));
-            }
-        }
-        if !session_may_be_kept {
-            self.forget_session();
-        }
-    }
-
-    /// A connection is there; if it resumed the session, what is owed must be sent before anything else.
-    pub fn connected(&mut self, session_present: bool) {
-        if !session_present {
-            self.forget_session();
-        }
-        for sequence in self.sent.values().copied().collect::<Vec<_>>() {
-            self.change(sequence, |entry| {
-                if let State::Sent { on_this_connection, .. } = &mut entry.state {
-                    *on_this_connection = false;
-                }
-            });
-        }
-    }
-
-    /// What is owed and may be sent now, `size` unacknowledged at a time, in the order of acceptance.
-    pub fn owed(&mut self, size: u16, now: Instant) -> Vec<Owed> {
-        let mut on_the_way = 0;
-        let mut suspects = 0;
-        let mut candidates = Vec::new();
-        let mut of_session: Vec<Sequence> = self.sent.values().copied().collect();
-        of_session.sort_unstable();
-        for sequence in of_session {
-            let entry = &self.entries[&sequence];
-            match entry.state {
-                State::Sent { on_this_connection: true, .. } => on_the_way += 1,
-                _ => candidates.push(sequence),
-            }
-            suspects += usize::from(entry.losses >= SUSPECT_TRIES);
-        }
-        let size = if suspects > 0 { 1 } else { usize::from(size) };
-        candidates.truncate(size.saturating_sub(on_the_way));
-        candidates.into_iter().filter_map(|sequence| self.send_owed(sequence, now)).collect()
-    }
-
-    fn send_owed(&mut self, sequence: Sequence, now: Instant) -> Option<Owed> {
-        self.take_turn(sequence);
-        let entry = self.entries.get_mut(&sequence)?;
-        let State::Sent { packet_identifier, since, on_this_connection } = &mut entry.state else {
-            return None;
-        };
-        (*since, *on_this_connection) = (now, true);
-        Some(if entry.received {
-            Owed::PubRel(*packet_identifier)
-        } else {
-            Owed::Publish(*packet_identifier, entry.message.clone())
-        })
-    }
-
     /// The connection takes messages from now on.
     pub fn ready(&mut self, window: Window) {
         self.window = Some(window);
@@ -407,27 +330,6 @@ impl<R> InFlight<R> {
     fn sends_a_suspect(&self) -> bool {
         // whoever is sent beside a suspect was sent before it became one; a suspect itself is alone
         self.sent.len() == 1 && self.sent.values().any(|sequence| self.entries[sequence].losses >= SUSPECT_TRIES)
-    }
-
-    /// The session is gone: what was sent is sent anew if somebody waits for it, with the identifiers of a new session.
-    fn forget_session(&mut self) {
-        let sent: Vec<Sequence> = self.sent.drain().map(|(_, sequence)| sequence).collect();
-        for sequence in sent {
-            self.wait_again(sequence);
-        }
-    }
-
-    fn wait_again(&mut self, sequence: Sequence) {
-        if self.entries[&sequence].caller.is_none() {
-            self.remove(sequence);
-            return;
-        }
-        self.change(sequence, |entry| {
-            entry.state = State::Waiting;
-            entry.turn = None;
-            entry.received = false;
-        });
-        self.waiting.insert(sequence);
     }
 
     fn remove(&mut self, sequence: Sequence) -> Option<Entry<R>> {

@@ -72,7 +72,7 @@ impl Publisher {
         let now = Instant::now();
         self.with_state(|state| {
             if state.stage != Stage::Running {
-                return caller(Err(Failure::Stopping));
+                return state.table.reject(caller, Failure::Stopping);
             }
             state.table.accept(message, now + timeout, caller);
             self.0.feed(state, now);
@@ -218,12 +218,14 @@ impl Publisher {
         })
     }
 
-    /// The connection ended.
-    pub(super) fn lost(&self, session_may_be_kept: bool) {
-        self.with_state(|state| {
-            state.connection = None;
-            state.table.lost(session_may_be_kept);
-        });
+    /// Nothing more is handed over to the connection.
+    pub(super) fn detach(&self) {
+        self.lock().connection = None;
+    }
+
+    /// The connection ended, and what it left is told. Returns whether its session must not be resumed.
+    pub(super) fn lost(&self, session_may_be_kept: bool) -> bool {
+        self.with_state(|state| state.table.lost(session_may_be_kept))
     }
 
     /// Since when the oldest unacknowledged message has been with the connection.

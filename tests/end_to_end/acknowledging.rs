@@ -13,7 +13,7 @@ use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{
     CONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Packet, ScriptedBroker, acknowledgement, acknowledgement_with,
-    behave, receive_maximum,
+    behave, connack_resuming, receive_maximum,
 };
 
 fn body(topic: &str, qos: u8, timeout: f64) -> String {
@@ -369,32 +369,31 @@ fn a_timeout_over_max_timeout_is_refused_and_the_default_is_the_configured_one()
 
 #[test]
 fn a_poisoned_message_is_given_up_after_three_tries_and_the_others_go_through() {
-    let (sender, received) = std::sync::mpsc::channel();
-    let broker = ScriptedBroker::start(move |_, packet| {
-        if packet.kind != PUBLISH {
-            return Some(behave(packet, &[]));
-        }
-        if packet.topic() == "poison" {
-            sender.send("poison".to_owned()).unwrap();
-            return None;
-        }
-        // nothing is acknowledged on a connection that the poison may yet end, but for the last
-        sender.send(packet.topic().to_owned()).unwrap();
-        Some(behave(packet, &[]))
-    });
-    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.05", broker.port()));
-    daemon.wait_for("connected to");
-    let mut poison = begin(&daemon, &body("poison", 1, 20.0));
-    let replies = publish_all(&daemon, 30, 1, 20.0);
-    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
-    poison.reply().assert_refused(
-        502,
-        13,
-        "given up: the connection ended each of three times that the message was sent",
-    );
-    let poisoned = received.try_iter().filter(|topic| topic == "poison").count();
-    assert_eq!(poisoned, 3);
-    assert_eq!(daemon.publish(&body("after", 2, 5.0)).status, 200);
+    for clean_session in [true, false] {
+        let broker = ScriptedBroker::start(|n, packet| match packet.kind {
+            // a session that is not to be clean was kept
+            CONNECT => Some(connack_resuming(n > 0 && packet.body[7] & 2 == 0, &[])),
+            PUBLISH if packet.topic() == "poison" => None,
+            _ => Some(behave(packet, &[])),
+        });
+        let daemon = Daemon::connected_with(&format!(
+            "[mqtt]\nport = {}\nreconnect-max = 0.05\nclean-session = {clean_session}",
+            broker.port()
+        ));
+        let mut poison = begin(&daemon, &body("poison", 2, 20.0));
+        let replies = publish_all(&daemon, 30, 1, 20.0);
+        assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+        let words = "given up: the connection ended each of three times that the message was sent";
+        poison.reply().assert_refused(502, 13, words);
+        assert_eq!(daemon.publish(&body("after", 2, 5.0)).status, 200);
+        let packets = broker.others();
+        let poisoned = packets.iter().filter(|p| p.kind == PUBLISH && p.topic() == "poison").count();
+        assert_eq!(poisoned, 3);
+        let clean_starts: Vec<bool> =
+            packets.iter().filter(|p| p.kind == CONNECT).map(|connect| connect.body[7] & 2 != 0).collect();
+        let last = [clean_session, clean_session, clean_session, true];
+        assert_eq!(clean_starts, last, "the session that still has the poison is left");
+    }
 }
 
 #[test]
@@ -449,8 +448,8 @@ fn a_resumed_session_sends_again_what_it_owes_with_its_identifier_and_in_portion
     // 20 publishes wait at the first connection; the second takes 2 at a time
     let mut answered = 0;
     let broker = ScriptedBroker::start(move |n, packet| match (n, packet.kind) {
-        (0, CONNECT) => Some(crate::support::scripted_broker::connack_resuming(false, &receive_maximum(20))),
-        (_, CONNECT) => Some(crate::support::scripted_broker::connack_resuming(true, &receive_maximum(2))),
+        (0, CONNECT) => Some(connack_resuming(false, &receive_maximum(20))),
+        (_, CONNECT) => Some(connack_resuming(true, &receive_maximum(2))),
         (0, PUBLISH) => {
             answered += 1;
             // the broker has received the first one at QoS 2, and dies of the last

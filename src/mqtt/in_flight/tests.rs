@@ -285,7 +285,7 @@ fn a_message_that_ends_the_connection_each_time_is_given_up_and_the_others_go_th
     // the first one is the poison: sent alone, it is found out
     send(&mut table, &time, 1);
     assert!(table.next().is_none(), "a suspect is alone");
-    table.lost(false);
+    assert!(table.lost(false), "the session is not to be resumed");
     assert_eq!(table.take_settled(), [(0, Err(Failure::GivenUp))]);
     table.connected(false);
     table.ready(WINDOW);
