@@ -6,6 +6,8 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::scripted_broker::{CONNECT, PINGREQ, PUBLISH, SUBSCRIBE, ScriptedBroker, behave, connack, suback};
 use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 /// A broker that is tried at full speed, for tests that count tries.
 fn impatient(port: u16) -> String {
@@ -221,19 +223,23 @@ fn a_broker_without_keep_alive_is_not_flooded_with_pings() {
 }
 
 #[test]
-fn no_delay_is_set_on_the_connection() {
+fn no_delay_is_set_on_both_sides_in_both_versions() {
     let broker = Mosquitto::start();
-    let folder = crate::support::folder::Folder::new();
-    let trace = folder.path().join("trace");
-    let daemon = Daemon::run(&format!("[mqtt]\nport = {}", broker.port()), |config| {
-        let mut command = Command::new("strace");
-        command.args(["-f", "-e", "trace=setsockopt", "-o"]).arg(&trace);
-        command.arg(program().get_program()).arg("--config").arg(config);
-        command
-    });
-    daemon.wait_for("connected to");
-    let calls = std::fs::read_to_string(&trace).unwrap();
-    assert!(calls.contains("TCP_NODELAY, [1]"), "{calls}");
+    for protocol in ["5", "3.1.1"] {
+        let folder = crate::support::folder::Folder::new();
+        let trace = folder.path().join("trace");
+        let config = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port());
+        let daemon = Daemon::run(&config, |config| {
+            let mut command = Command::new("strace");
+            command.args(["-f", "-e", "trace=setsockopt", "-o"]).arg(&trace);
+            command.arg(program().get_program()).arg("--config").arg(config);
+            command
+        });
+        daemon.wait_for("connected to");
+        let calls = std::fs::read_to_string(&trace).unwrap();
+        assert_eq!(calls.matches("TCP_NODELAY, [1]").count(), 2, "HTTP and MQTT: {calls}");
+        assert_eq!(calls.matches("TCP_NODELAY, [0]").count(), 0, "{calls}");
+    }
 }
 
 #[test]
@@ -260,4 +266,51 @@ fn the_default_client_identifier_is_the_same_at_every_start() {
         .collect();
     assert_eq!(ids[0], ids[1]);
     assert_eq!(ids[0].len(), 22);
+}
+
+#[test]
+fn all_topic_filters_go_into_one_subscribe_whose_answer_is_awaited_before_publishing() {
+    let broker = ScriptedBroker::start(|_, packet| match packet.kind {
+        SUBSCRIBE => Some(Vec::new()),
+        _ => Some(behave(packet, &[])),
+    });
+    let tables = ["a", "b/#", "+/c"].map(|topic| format!("\n[[subscribe]]\ntopic = \"{topic}\"")).concat();
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}{tables}", broker.port()));
+    let (subscribe, _) = broker.wait_for(SUBSCRIBE);
+    let mut waiting = daemon.served_connection();
+    waiting.send(
+        b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 33\r\n\r\n{\"topic\":\"t\",\"msg\":\"x\",\"qos\":\"1\"}",
+    );
+    assert_eq!(waiting.reply().status, 400, "two quotes too many");
+    waiting.send(
+        b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 31\r\n\r\n{\"topic\":\"t\",\"msg\":\"x\",\"qos\":1}",
+    );
+    // a refused request on another connection goes the same way, so that ours is accepted
+    assert_eq!(daemon.publish("{}").status, 400);
+    assert!(broker.others().is_empty(), "nothing but the SUBSCRIBE was sent");
+    broker.send(&suback(&subscribe, &[0, 0, 0]));
+    let (publish, others) = broker.wait_for(PUBLISH);
+    assert_ne!(publish.identifier(), subscribe.identifier());
+    assert!(others.is_empty());
+    assert_eq!(waiting.reply().status, 200);
+}
+
+#[test]
+fn a_connection_that_ends_at_once_again_and_again_is_not_renewed_at_full_speed() {
+    let (sender, times) = channel();
+    let broker = ScriptedBroker::start(move |_, packet| {
+        if packet.kind == CONNECT {
+            sender.send(Instant::now()).unwrap();
+            return Some(behave(packet, &[]));
+        }
+        None
+    });
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"deadly\"", broker.port()));
+    daemon.wait_for_nth(5, "lost");
+    let times: Vec<Instant> = times.try_iter().collect();
+    // pauses of 0.1, 0.2, 0.4 and 0.8 s, each at least half of it
+    let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    for (gap, least) in gaps.iter().zip([50, 100, 200, 400]) {
+        assert!(*gap >= Duration::from_millis(least), "{gaps:?}");
+    }
 }

@@ -147,6 +147,19 @@ fn no_more_is_unacknowledged_than_the_window_allows() {
 }
 
 #[test]
+fn the_window_holds_where_there_are_more_packet_identifiers_than_it_has_places() {
+    let (time, mut table) = (start(), table(10));
+    table.ready(Window { size: 2, cycle: 10 });
+    accept(&mut table, &time, &[1, 1, 1, 0]);
+    send(&mut table, &time, 1);
+    send(&mut table, &time, 2);
+    assert!(table.next().is_none());
+    table.acknowledged(PubAck, 2, Some(0)).unwrap();
+    send(&mut table, &time, 3);
+    assert!(table.next().is_none(), "nor does QoS 0 overtake");
+}
+
+#[test]
 fn a_packet_identifier_is_not_used_again_before_it_is_free() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[2, 1, 1, 1]);
@@ -348,7 +361,7 @@ mod random {
         Write,
         Acknowledge { which: usize, refuse: bool },
         Lose { session_kept: bool, flushed: bool },
-        Reconnect { session_present: bool, size: u16 },
+        Reconnect { session_present: bool, size: u16, spare: u16 },
         Wait(u64),
     }
 
@@ -359,7 +372,8 @@ mod random {
             4 => Just(Step::Write),
             4 => (any::<usize>(), prop::bool::weighted(0.1)).prop_map(|(which, refuse)| Step::Acknowledge { which, refuse }),
             1 => any::<(bool, bool)>().prop_map(|(session_kept, flushed)| Step::Lose { session_kept, flushed }),
-            2 => (any::<bool>(), 1u16..5).prop_map(|(session_present, size)| Step::Reconnect { session_present, size }),
+            2 => (any::<bool>(), 1u16..5, 0u16..3)
+                .prop_map(|(session_present, size, spare)| Step::Reconnect { session_present, size, spare }),
             1 => (1u64..50).prop_map(Step::Wait),
         ]
     }
@@ -413,7 +427,9 @@ mod random {
                 Step::Write => self.write(),
                 Step::Acknowledge { which, refuse } => self.acknowledge(which, refuse),
                 Step::Lose { session_kept, flushed } => self.lose(session_kept, flushed),
-                Step::Reconnect { session_present, size } => self.reconnect(session_present, size),
+                Step::Reconnect { session_present, size, spare } => {
+                    self.reconnect(session_present, Window { size, cycle: size + spare });
+                }
                 Step::Wait(time) => self.now += time,
             }
             self.table.expire(self.start.at(self.now));
@@ -504,13 +520,14 @@ mod random {
             self.table.lost(session_kept);
         }
 
-        fn reconnect(&mut self, session_present: bool, size: u16) {
+        fn reconnect(&mut self, session_present: bool, window: Window) {
             if self.connected {
                 return;
             }
             self.connected = true;
             let session_present = session_present && self.session_kept;
-            self.window = Window { size, cycle: size };
+            self.window = window;
+            let size = window.size;
             self.last_identifier = 0;
             self.table.connected(session_present);
             if !session_present {
