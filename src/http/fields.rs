@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::request::SHOWN;
+use super::reply::SHOWN;
 use crate::printable::Printable;
 
 /// The most fields that an object may have: each is compared with all others.

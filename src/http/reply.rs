@@ -5,9 +5,11 @@ use std::io::Cursor;
 use serde::Serialize;
 use tiny_http::{Header, Response};
 
-use super::request::SHOWN;
 use crate::mqtt::{Failure, Outcome, Published};
 use crate::printable::Printable;
+
+/// How much of a client's words an error text repeats, in bytes.
+pub const SHOWN: usize = 80;
 
 /// The tutorial's `code`, with the meanings and numbers of paho's return codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

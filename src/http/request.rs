@@ -4,13 +4,11 @@ use std::io::Read;
 
 use tiny_http::{Method, Request};
 
-use super::reply::Reply;
+use super::reply::{Reply, SHOWN};
 use crate::printable::Printable;
 
 /// How much memory a body gets before its first byte has come.
 const FIRST_PIECE: usize = 16 * 1024;
-/// How much of a client's words an error text repeats, in bytes.
-pub const SHOWN: usize = 80;
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
