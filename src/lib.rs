@@ -75,6 +75,7 @@ impl Bridge {
         let (drained, end) = (start + self.timeout.saturating_sub(share), start + self.timeout);
         self.publisher.stop_accepting();
         self.listener.stop_accepting();
+        log::info!("stopping");
         self.publisher.drain(drained);
         let disconnecting = self.publisher.disconnect();
         if disconnecting && events.await_ends(mqtt::THREAD, 1, drained + share / 2) > 0 {

@@ -113,7 +113,6 @@ fn stop(bridge: Bridge, events: Events) -> u8 {
     let timeout = bridge.stop_timeout() + STOP_SLACK;
     let (done, stopped) = sync_channel(1);
     let stopping = move || {
-        log::info!("stopping");
         bridge.stop(&events);
         log::info!("stopped");
         let _ = done.send(());

@@ -1,9 +1,10 @@
 //! The thread that drives the connection: connects, subscribes, hands on what comes in, and connects again.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use super::in_flight::Window;
+use super::in_flight::{Acknowledgement, Owed, Window};
 use super::pipe::{CONNECT_TIMEOUT, Cause, Event, Limits, Lost, MAX_UNACKNOWLEDGED, Next, PACKET_IDENTIFIERS, Pipe};
 use super::publisher::Publisher;
 use super::subscriptions;
@@ -36,6 +37,8 @@ pub struct Driver {
     inbound_too_large: u32,
     /// The broker's session is not to be resumed next time.
     session_spoilt: bool,
+    /// The broker may keep a session of an earlier run, of which we know nothing.
+    session_unknown: bool,
 }
 
 /// One connection that came about.
@@ -49,6 +52,9 @@ struct Connection<'a> {
 
 /// What a connection is about, one after the other.
 enum Stage {
+    /// The session of an earlier run may have packet identifiers in use for messages at QoS 2 that were never released:
+    /// a new message with one of them would be taken for the old one, acknowledged, and lost. These are left.
+    Releasing { left: HashSet<u16>, since: Instant },
     /// A resumed session sends again what it owes: its packet identifiers must be free before others are taken.
     Resuming,
     /// The answer to our SUBSCRIBE is awaited since then: it shares the packet identifiers too.
@@ -70,15 +76,16 @@ impl Driver {
             told: Vec::new(),
             inbound_too_large: 0,
             session_spoilt: false,
+            session_unknown: true,
         }
     }
 
     /// Returns when the connection is to end.
     pub fn run(mut self) {
         while !self.publisher.is_ending() {
-            let Some((pipe, limits)) = self.connect() else { return };
+            let Some((pipe, limits, session_present)) = self.connect() else { return };
             let since = Instant::now();
-            let ended = self.serve(pipe, limits);
+            let ended = self.serve(pipe, limits, session_present);
             let kept = self.session() != Session::Clean;
             // what was given up must not come back from the broker's session by its packet identifier
             self.session_spoilt = self.publisher.lost(kept);
@@ -97,7 +104,7 @@ impl Driver {
     ///
     /// Each connection has a client of its own: one that was connected keeps packet identifiers and requests of a
     /// session that the broker may no longer have (bytebeamio/rumqtt#1014, #1056).
-    fn connect(&mut self) -> Option<(Box<dyn Pipe>, Limits)> {
+    fn connect(&mut self) -> Option<(Box<dyn Pipe>, Limits, bool)> {
         let (sender, mut pipe) = self.version.open(&self.mqtt, self.session());
         loop {
             match pipe.next(2 * CONNECT_TIMEOUT) {
@@ -105,7 +112,7 @@ impl Driver {
                     self.told.clear();
                     self.publisher.connected(sender, limits, session_present);
                     log::info!("connected to {}", self.mqtt.address());
-                    return Some((pipe, limits));
+                    return Some((pipe, limits, session_present));
                 }
                 Next::Event(_) | Next::Nothing => {}
                 Next::Lost(lost) => {
@@ -119,15 +126,18 @@ impl Driver {
     }
 
     /// Drives a connection to its end: `None` if we ended it.
-    fn serve(&self, pipe: Box<dyn Pipe>, limits: Limits) -> Option<Lost> {
+    fn serve(&mut self, pipe: Box<dyn Pipe>, limits: Limits, session_present: bool) -> Option<Lost> {
+        let release = session_present && self.session_unknown;
         let mut connection =
             Connection { driver: self, pipe, limits, stage: Stage::Resuming, last_event: Instant::now() };
-        let ended = connection.run();
+        let ended = connection.run(release);
+        let released = !matches!(connection.stage, Stage::Releasing { .. });
         self.publisher.detach();
         // what was read before the end counts; what was written may not have left
         for event in connection.pipe.left_over() {
             connection.take_left_over(event);
         }
+        self.session_unknown &= !released;
         ended.err()
     }
 
@@ -178,7 +188,10 @@ impl Driver {
 
 impl Connection<'_> {
     /// Returns when we ended the connection; its loss is the error.
-    fn run(&mut self) -> Result<(), Lost> {
+    fn run(&mut self, release: bool) -> Result<(), Lost> {
+        if release {
+            self.release();
+        }
         self.proceed()?;
         loop {
             match self.pipe.next(self.patience()) {
@@ -205,6 +218,9 @@ impl Connection<'_> {
         let publisher = &self.driver.publisher;
         let violated = match event {
             Event::Written(packet_identifier) => publisher.written(packet_identifier, true),
+            Event::Acknowledged(Acknowledgement::PubComp, packet_identifier, _) if self.released(packet_identifier) => {
+                Ok(())
+            }
             Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
             Event::Subscribed(answers) => {
                 subscriptions::report(&self.driver.subscriptions, &answers);
@@ -239,11 +255,32 @@ impl Connection<'_> {
         }
     }
 
+    /// Sends a PUBREL for every packet identifier that we may come to use.
+    fn release(&mut self) {
+        let identifiers = 1..=self.window().cycle;
+        self.pipe.resend(identifiers.clone().map(Owed::PubRel).collect());
+        self.stage = Stage::Releasing { left: identifiers.collect(), since: Instant::now() };
+    }
+
+    /// Whether this was the answer to one of those.
+    fn released(&mut self, packet_identifier: u16) -> bool {
+        match &mut self.stage {
+            Stage::Releasing { left, .. } => left.remove(&packet_identifier),
+            _ => false,
+        }
+    }
+
     /// Goes on to the next stage when the present one is over.
     fn proceed(&mut self) -> Result<(), Lost> {
         let publisher = &self.driver.publisher;
-        match self.stage {
-            Stage::Resuming if publisher.with_connection() > 0 => {
+        match &self.stage {
+            Stage::Releasing { left, .. } if left.is_empty() => {
+                // most were not in use, which the library takes for a loss
+                self.pipe.recover();
+                self.stage = Stage::Resuming;
+                return self.proceed();
+            }
+            Stage::Resuming if publisher.unacknowledged() > 0 => {
                 self.pipe.resend(publisher.owed(self.window().size));
             }
             Stage::Resuming if self.driver.subscribes() => {
@@ -261,13 +298,14 @@ impl Connection<'_> {
                 return self.proceed();
             }
             Stage::Ready if self.pipe.leaked() > 0 => publisher.ready(self.window_left()),
-            Stage::Recovering if publisher.with_connection() == 0 => {
+            // one may still lie in the library's queue, which cannot take it before this
+            Stage::Recovering if publisher.unacknowledged() == 0 => {
                 self.pipe.recover();
                 self.stage = Stage::Ready;
                 publisher.ready(self.window());
                 publisher.hold_back(false);
             }
-            Stage::Subscribing(_) | Stage::Ready | Stage::Recovering => {}
+            Stage::Releasing { .. } | Stage::Subscribing(_) | Stage::Ready | Stage::Recovering => {}
         }
         Ok(())
     }
@@ -318,8 +356,8 @@ impl Connection<'_> {
 
     fn oldest_unanswered(&self) -> Option<Instant> {
         let subscribe = match self.stage {
-            Stage::Subscribing(since) => Some(since),
-            _ => None,
+            Stage::Subscribing(since) | Stage::Releasing { since, .. } => Some(since),
+            Stage::Resuming | Stage::Ready | Stage::Recovering => None,
         };
         subscribe.into_iter().chain(self.driver.publisher.oldest_unacknowledged()).min()
     }

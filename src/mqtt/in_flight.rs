@@ -317,9 +317,9 @@ impl<R> InFlight<R> {
         self.deadlines.len()
     }
 
-    /// Messages that are with the connection and not acknowledged.
-    pub fn with_connection(&self) -> usize {
-        self.sent.len() + usize::from(self.handed_over.is_some())
+    /// Messages that were sent and are not acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        self.sent.len()
     }
 
     /// The callers to be told since the last time, and what.

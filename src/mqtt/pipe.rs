@@ -11,7 +11,7 @@ use crate::message::Message;
 /// How long connecting may take, the CONNACK included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Packet identifiers that are used in turn; the library keeps a slot for each.
-pub const PACKET_IDENTIFIERS: u16 = 2048;
+pub const PACKET_IDENTIFIERS: u16 = 1024;
 /// The most publishes at QoS 1 and 2 that are unacknowledged at a time; a broker may allow less.
 pub const MAX_UNACKNOWLEDGED: u16 = 1000;
 /// Requests that may lie in the library's queue. There are far fewer: one publish, a SUBSCRIBE, a DISCONNECT.
@@ -46,7 +46,7 @@ pub trait Pipe {
     fn keepalive(&self) -> Duration;
     /// Places in the window that the library lost, and does not get back without [`Pipe::recover`].
     fn leaked(&self) -> u16;
-    /// Gets them back. Only to be called while nothing is unacknowledged.
+    /// Gets them back. Only to be called while nothing that was sent is unacknowledged.
     fn recover(&mut self);
 }
 

@@ -173,9 +173,9 @@ impl Publisher {
         self.lock().table.owed(receive_maximum, Instant::now())
     }
 
-    /// How many messages are with the connection and not acknowledged.
-    pub(super) fn with_connection(&self) -> usize {
-        self.lock().table.with_connection()
+    /// How many messages were sent and are not acknowledged.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.lock().table.unacknowledged()
     }
 
     /// The connection takes messages from now on.

@@ -411,6 +411,7 @@ fn nothing_appears_after_its_caller_was_told_that_it_was_not_sent_or_unknown() {
     broker.restart();
     daemon.wait_for_nth(2, "connected to");
     assert_eq!(daemon.publish(&body("after", 1, 5.0)).status, 200);
+    broker.wait_for("'after'");
     let published: Vec<String> = broker.log_with("Received PUBLISH").iter().map(|line| topic_of(line)).collect();
     assert_eq!(published, ["after"], "the log of the second broker has nothing else");
 }
@@ -623,4 +624,54 @@ fn a_broker_that_answers_pings_but_no_publish_is_left_after_30_s() {
     let took = begun.elapsed();
     assert!((30..37).contains(&took.as_secs()), "{took:?}");
     assert_eq!(daemon.lines_with("lost: no acknowledgement for 30 s").len(), 1, "{:?}", daemon.lines());
+}
+
+#[test]
+fn a_session_of_an_earlier_run_is_released_before_its_packet_identifiers_are_used() {
+    for (protocol, properties) in [("5", receive_maximum(5).to_vec()), ("3.1.1", Vec::new())] {
+        // MQTT 3.1.1 has no properties, and so a shorter CONNACK; MQTT 5 has a word for what is not in use
+        let older = protocol == "3.1.1";
+        let broker = ScriptedBroker::start(move |_, packet| {
+            Some(match packet.kind {
+                CONNECT if older => vec![0x20, 2, 1, 0],
+                CONNECT => connack_resuming(true, &properties),
+                PUBREL if !older && packet.identifier() != [0, 2] => {
+                    acknowledgement_with(PUBCOMP, packet.identifier(), 146)
+                }
+                _ => behave(packet, &[]),
+            })
+        });
+        let daemon = Daemon::with(&format!(
+            "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nclean-session = false",
+            broker.port()
+        ));
+        for n in 0..20 {
+            assert_eq!(daemon.publish(&body(&format!("n/{n}"), 2, 20.0)).status, 200);
+        }
+        let (_, before) = broker.wait_for(PUBLISH);
+        let released: Vec<u16> =
+            before.iter().filter(|p| p.kind == PUBREL).map(|p| u16::from_be_bytes(p.identifier())).collect();
+        let last = if older { 1024 } else { 5 };
+        assert_eq!(released, (1..=last).collect::<Vec<u16>>(), "{protocol}");
+        assert_eq!(daemon.lines_with("lost").len(), 0, "{:?}", daemon.lines());
+    }
+}
+
+#[test]
+fn an_acknowledgement_that_came_just_before_the_end_of_the_connection_counts() {
+    let mut first = true;
+    let broker = ScriptedBroker::start(move |_, packet| {
+        if packet.kind == PUBLISH && std::mem::take(&mut first) {
+            // the last packet is none, so that both are read together and the connection ends
+            return Some([acknowledgement(PUBACK, packet.identifier()), vec![0, 0]].concat());
+        }
+        Some(behave(packet, &[]))
+    });
+    let daemon = Daemon::connected(broker.port());
+    assert_acknowledged(&daemon.publish(&body("once", 1, 20.0)), Some(0));
+    daemon.wait_for_nth(2, "connected to");
+    assert_eq!(daemon.publish(&body("after", 1, 20.0)).status, 200);
+    let topics: Vec<String> =
+        broker.others().iter().filter(|p| p.kind == PUBLISH).map(|p| p.topic().to_owned()).collect();
+    assert_eq!(topics, ["once", "after"]);
 }

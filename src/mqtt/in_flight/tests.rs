@@ -71,7 +71,7 @@ fn each_quality_of_service_is_settled_by_its_own_last_packet() {
     table.acknowledged(PubComp, 2, Some(0)).unwrap();
     table.acknowledged(PubAck, 1, Some(0)).unwrap();
     assert_eq!(table.take_settled(), [(2, acknowledged(2, 16)), (1, acknowledged(1, 0))]);
-    assert_eq!((table.unsettled(), table.with_connection()), (0, 0));
+    assert_eq!((table.unsettled(), table.unacknowledged()), (0, 0));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_refusal_settles_its_message_alone() {
     table.acknowledged(PubRec, 2, Some(135)).unwrap();
     table.acknowledged(PubAck, 3, Some(151)).unwrap();
     assert_eq!(table.take_settled(), [(1, Err(Failure::Refused(135))), (2, Err(Failure::Refused(151)))]);
-    assert_eq!(table.with_connection(), 1);
+    assert_eq!(table.unacknowledged(), 1);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_deadline_says_what_is_known() {
     send(&mut table, &time, 1);
     table.expire(time.at(10));
     assert_eq!(table.take_settled(), [(2, Err(Failure::Busy)), (1, Err(Failure::Unknown))]);
-    assert_eq!(table.with_connection(), 1, "its acknowledgement may still come");
+    assert_eq!(table.unacknowledged(), 1, "its acknowledgement may still come");
     table.acknowledged(PubAck, 1, Some(0)).unwrap();
     assert_eq!(table.take_settled(), [], "and tells nobody");
     assert_eq!(table.next_deadline(), None);
@@ -235,7 +235,7 @@ fn a_lost_session_is_sent_anew_in_order_and_only_for_those_who_wait() {
     table.acknowledged(PubComp, 1, Some(0)).unwrap();
     let callers: Vec<u32> = table.take_settled().into_iter().map(|(caller, _)| caller).collect();
     assert_eq!(callers, [3, 2, 1]);
-    assert_eq!((table.unsettled(), table.with_connection()), (0, 0));
+    assert_eq!((table.unsettled(), table.unacknowledged()), (0, 0));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_resumed_session_sends_what_it_owes_in_order_and_in_portions() {
     table.acknowledged(PubRec, 2, Some(0)).unwrap();
     table.acknowledged(PubComp, 2, Some(0)).unwrap();
     assert_eq!(table.take_settled(), [(2, acknowledged(3, 0)), (1, acknowledged(2, 0))]);
-    assert_eq!(table.with_connection(), 0);
+    assert_eq!(table.unacknowledged(), 0);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn a_message_that_would_leave_late_is_noticed() {
     assert!(table.is_overdue(time.at(1200)));
     table.expire(time.at(1200));
     table.lost(false);
-    assert_eq!(table.with_connection(), 0, "nobody waits for it any more: it is not sent again");
+    assert_eq!(table.unacknowledged(), 0, "nobody waits for it any more: it is not sent again");
     table.connected(false);
     table.ready(WINDOW);
     assert!(table.next().is_none());
@@ -535,7 +535,7 @@ mod random {
             }
             // what is owed goes out in portions, and is acknowledged, before anything new
             let mut sent_again = 0;
-            while self.table.with_connection() > 0 {
+            while self.table.unacknowledged() > 0 {
                 let owed = self.table.owed(size, self.start.at(self.now));
                 assert!(!owed.is_empty() && owed.len() <= usize::from(size));
                 for owed in owed {
