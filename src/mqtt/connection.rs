@@ -17,8 +17,8 @@ use crate::journal;
 const STABLE: Duration = Duration::from_secs(10);
 /// A broker that lets a publish or our SUBSCRIBE wait so long for its acknowledgement is taken for dead.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The library is not called with a shorter timeout than this: it might cut a packet, or never connect.
-const SHORTEST_WAIT: Duration = Duration::from_secs(6);
+/// The library is not called with a shorter timeout than this, so that nothing turns without end.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// So many connections in a row that end over a packet that is too large are followed by one without subscriptions.
 const MAX_INBOUND_TOO_LARGE: u32 = 3;
 

@@ -622,7 +622,7 @@ fn a_broker_that_answers_pings_but_no_publish_is_left_after_30_s() {
     waiting.set_patience(Duration::from_secs(50));
     assert_eq!(waiting.reply().status, 200, "by the next connection");
     let took = begun.elapsed();
-    assert!((30..37).contains(&took.as_secs()), "{took:?}");
+    assert!((30..33).contains(&took.as_secs()), "{took:?}");
     assert_eq!(daemon.lines_with("lost: no acknowledgement for 30 s").len(), 1, "{:?}", daemon.lines());
 }
 

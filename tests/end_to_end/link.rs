@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::Daemon;
+use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::proxy::Proxy;
 
@@ -14,8 +15,10 @@ const ROUND_TRIP: Duration = Duration::from_millis(50);
 #[test]
 fn publishes_over_a_link_of_50_ms_are_answered_and_do_not_wait_for_each_other() {
     let each: usize = std::env::var("LINK_PUBLISHES").map_or(5, |value| value.parse().expect("a number"));
+    // a line for mosquitto's configuration
+    let more = std::env::var("LINK_BROKER").unwrap_or_default();
     for protocol in ["3.1.1", "5"] {
-        let broker = Mosquitto::start();
+        let broker = Mosquitto::on_port(free_port(), &format!("allow_anonymous true\n{more}"));
         let proxy = Proxy::start(broker.port(), ROUND_TRIP / 2);
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", proxy.port()));
         let connections: Vec<_> = (0..CONNECTIONS).map(|_| daemon.served_connection()).collect();
