@@ -81,6 +81,8 @@ impl Bridge {
         if disconnecting && events.await_ends(mqtt::THREAD, 1, drained + share / 2) > 0 {
             log::warn!("the broker did not take our DISCONNECT in time");
         }
+        // what is pipelined behind a request gets its turn, and its refusal, when that is answered
+        self.listener.await_idle(drained + share * 3 / 4);
         self.listener.end();
         let running = events.await_ends(http::WORKERS, self.listener.workers(), end);
         if running > 0 {

@@ -3,7 +3,7 @@
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use socket2::SockRef;
@@ -97,7 +97,6 @@ impl Listener {
         })?;
         for number in 1..=self.workers {
             let worker = Worker {
-                server: self.server.clone(),
                 turns: self.turns.clone(),
                 endpoints: Endpoints::new(config, publisher.clone(), self.replies.clone()),
                 stage: self.stage.clone(),
@@ -113,6 +112,11 @@ impl Listener {
         if let Err(error) = SockRef::from(&self.socket).shutdown(Shutdown::Read) {
             log::warn!("cannot stop listening on {}: {error}", self.address);
         }
+    }
+
+    /// Waits until every request that came is answered, or the deadline has come.
+    pub fn await_idle(&self, deadline: Instant) {
+        self.turns.await_idle(deadline);
     }
 
     /// Lets each worker end after the requests that are already there, and the answers' thread after them.
@@ -138,7 +142,6 @@ impl fmt::Debug for Listener {
 
 /// One thread that reads and checks requests, one after another, and waits for nobody.
 struct Worker {
-    server: Arc<Server>,
     turns: Arc<Turns>,
     endpoints: Endpoints,
     stage: Arc<Stage>,
@@ -148,17 +151,11 @@ impl Worker {
     /// Returns when the workers are to end; the end of accepting is an error unless it was asked for.
     fn run(&self) -> Result<(), String> {
         loop {
-            while let Some(exchange) = self.turns.ready() {
-                self.endpoints.answer(exchange);
-            }
-            match self.server.recv() {
-                Ok(request) => {
-                    if let Some(exchange) = self.turns.arrive(request) {
-                        self.endpoints.answer(exchange);
-                    }
-                }
+            match self.turns.next() {
+                Ok(Some(exchange)) => self.endpoints.answer(exchange),
+                Ok(None) => {}
                 Err(_) if self.stage.ending.load(Ordering::SeqCst) => return Ok(()),
-                // what was pipelined is ready, or the socket was shut by us
+                // what was pipelined became ready, or the socket was shut by us
                 Err(error) if error.raw_os_error().is_none() || self.stage.deaf.load(Ordering::SeqCst) => {}
                 Err(error) => return Err(format!("no further connection can be accepted: {error}")),
             }

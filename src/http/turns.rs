@@ -4,8 +4,10 @@
 //! wait. The broker may answer in any order, so that two requests of one connection must not be with it together.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tiny_http::{Request, Server};
 
@@ -14,7 +16,11 @@ use super::reply::Reply;
 /// Whose turn it is, on all connections.
 pub struct Turns {
     server: Arc<Server>,
+    /// Held from the library's queue to our own books: two requests of one connection must not overtake each other.
+    receiving: Mutex<()>,
     state: Mutex<State>,
+    /// Notified when no request is unanswered any more.
+    idle: Condvar,
 }
 
 #[derive(Default)]
@@ -34,11 +40,43 @@ pub struct Exchange {
 
 impl Turns {
     pub fn new(server: Arc<Server>) -> Arc<Self> {
-        Arc::new(Self { server, state: Mutex::default() })
+        Arc::new(Self { server, receiving: Mutex::default(), state: Mutex::default(), idle: Condvar::new() })
+    }
+
+    /// Waits for the next request whose turn it is. `None` says to ask again.
+    ///
+    /// # Errors
+    /// The library's: it cannot accept, or its `unblock` was called while nothing was ready.
+    pub fn next(self: &Arc<Self>) -> io::Result<Option<Exchange>> {
+        let receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(exchange) = self.ready() {
+            return Ok(Some(exchange));
+        }
+        let received = self.server.recv();
+        match received {
+            Ok(request) => {
+                let exchange = self.arrive(request);
+                drop(receiving);
+                Ok(exchange)
+            }
+            Err(error) => self.ready().map_or(Err(error), |exchange| Ok(Some(exchange))),
+        }
+    }
+
+    /// Waits until every request that came is answered, or the deadline has come.
+    pub fn await_idle(&self, deadline: Instant) {
+        let mut state = self.lock();
+        while !state.parked.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.idle.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// A request that just came: it is parked if another of its connection is not yet answered.
-    pub fn arrive(self: &Arc<Self>, request: Request) -> Option<Exchange> {
+    fn arrive(self: &Arc<Self>, request: Request) -> Option<Exchange> {
         let client = request.remote_addr().copied();
         if let Some(client) = client {
             let mut state = self.lock();
@@ -52,7 +90,7 @@ impl Turns {
     }
 
     /// A follower whose turn has come.
-    pub fn ready(self: &Arc<Self>) -> Option<Exchange> {
+    fn ready(self: &Arc<Self>) -> Option<Exchange> {
         let request = self.lock().ready.pop_front()?;
         let client = request.remote_addr().copied();
         Some(Exchange { request: Some(request), client, turns: self.clone() })
@@ -62,7 +100,12 @@ impl Turns {
     fn pass_on(&self, client: SocketAddr) {
         let mut state = self.lock();
         match state.parked.get_mut(&client).and_then(VecDeque::pop_front) {
-            None => drop(state.parked.remove(&client)),
+            None => {
+                state.parked.remove(&client);
+                if state.parked.is_empty() {
+                    self.idle.notify_all();
+                }
+            }
             Some(follower) => {
                 state.ready.push_back(follower);
                 drop(state);

@@ -21,7 +21,9 @@ const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// So many connections in a row that end over a packet that is too large are followed by one without subscriptions.
 const MAX_INBOUND_TOO_LARGE: u32 = 3;
-
+/// So often the session of an earlier run is tried to be released: some brokers end the connection over a PUBREL that
+/// they do not know, and some say nothing. Then it is left.
+const MAX_RELEASES: u32 = 2;
 /// So many different failures to connect are told before the next connection.
 const MAX_TOLD: usize = 16;
 
@@ -39,6 +41,7 @@ pub struct Driver {
     session_spoilt: bool,
     /// The broker may keep a session of an earlier run, of which we know nothing.
     session_unknown: bool,
+    releases_failed: u32,
 }
 
 /// One connection that came about.
@@ -48,6 +51,8 @@ struct Connection<'a> {
     limits: Limits,
     stage: Stage,
     last_event: Instant,
+    /// The session cannot be resumed.
+    spoilt: bool,
 }
 
 /// What a connection is about, one after the other.
@@ -77,6 +82,7 @@ impl Driver {
             inbound_too_large: 0,
             session_spoilt: false,
             session_unknown: true,
+            releases_failed: 0,
         }
     }
 
@@ -88,7 +94,7 @@ impl Driver {
             let ended = self.serve(pipe, limits, session_present);
             let kept = self.session() != Session::Clean;
             // what was given up must not come back from the broker's session by its packet identifier
-            self.session_spoilt = self.publisher.lost(kept);
+            self.session_spoilt |= self.publisher.lost(kept);
             if since.elapsed() >= STABLE {
                 self.backoff.reset();
             }
@@ -128,16 +134,25 @@ impl Driver {
     /// Drives a connection to its end: `None` if we ended it.
     fn serve(&mut self, pipe: Box<dyn Pipe>, limits: Limits, session_present: bool) -> Option<Lost> {
         let release = session_present && self.session_unknown;
-        let mut connection =
-            Connection { driver: self, pipe, limits, stage: Stage::Resuming, last_event: Instant::now() };
+        let mut connection = Connection {
+            driver: self,
+            pipe,
+            limits,
+            stage: Stage::Resuming,
+            last_event: Instant::now(),
+            spoilt: false,
+        };
         let ended = connection.run(release);
         let released = !matches!(connection.stage, Stage::Releasing { .. });
+        let spoilt = connection.spoilt;
         self.publisher.detach();
         // what was read before the end counts; what was written may not have left
         for event in connection.pipe.left_over() {
             connection.take_left_over(event);
         }
         self.session_unknown &= !released;
+        self.releases_failed += u32::from(!released);
+        self.session_spoilt = spoilt || self.releases_failed >= MAX_RELEASES;
         ended.err()
     }
 
@@ -189,6 +204,10 @@ impl Driver {
 impl Connection<'_> {
     /// Returns when we ended the connection; its loss is the error.
     fn run(&mut self, release: bool) -> Result<(), Lost> {
+        if self.driver.publisher.give_up_owed(self.limits) {
+            self.spoilt = true;
+            return Err(Lost::new("the broker no longer takes what the session owes: it is left"));
+        }
         if release {
             self.release();
         }
@@ -207,7 +226,12 @@ impl Connection<'_> {
                     self.take(event)?;
                     self.proceed()?;
                 }
-                Next::Nothing => {}
+                Next::Nothing => {
+                    // it may have been writing, and has to be set going again
+                    if self.driver.publisher.interrupt() {
+                        self.pipe.nudge();
+                    }
+                }
                 Next::Lost(lost) => return Err(lost),
             }
             self.check_life()?;
@@ -233,6 +257,9 @@ impl Connection<'_> {
                 journal::received(&message.topic, &message.payload);
                 Ok(())
             }
+            Event::Collision(packet_identifier) => {
+                return Err(Lost::new(format!("packet identifier {packet_identifier} is in use")));
+            }
             Event::Connected { .. } | Event::Disconnected | Event::Other => Ok(()),
         };
         violated.map_err(|violation| Lost::new(violation.to_string()))
@@ -248,7 +275,11 @@ impl Connection<'_> {
                 journal::received(&message.topic, &message.payload);
                 Ok(())
             }
-            Event::Subscribed(_) | Event::Connected { .. } | Event::Disconnected | Event::Other => Ok(()),
+            Event::Subscribed(_)
+            | Event::Connected { .. }
+            | Event::Disconnected
+            | Event::Collision(_)
+            | Event::Other => Ok(()),
         };
         if let Err(violation) = fits {
             log::debug!("{violation}");
@@ -257,7 +288,8 @@ impl Connection<'_> {
 
     /// Sends a PUBREL for every packet identifier that we may come to use.
     fn release(&mut self) {
-        let identifiers = 1..=self.window().cycle;
+        // all that an earlier run may have used, whatever this broker announces now
+        let identifiers = 1..=PACKET_IDENTIFIERS;
         self.pipe.resend(identifiers.clone().map(Owed::PubRel).collect());
         self.stage = Stage::Releasing { left: identifiers.collect(), since: Instant::now() };
     }
@@ -318,7 +350,9 @@ impl Connection<'_> {
     /// What this broker takes at a time, and what the library gives it packet identifiers from.
     fn window(&self) -> Window {
         let announced = self.limits.receive_maximum.max(1);
-        Window { size: announced.min(MAX_UNACKNOWLEDGED), cycle: announced.min(PACKET_IDENTIFIERS) }
+        // one less than the broker allows, where that is possible: the library reads no DISCONNECT from a full window
+        let size = announced.saturating_sub(1).clamp(1, MAX_UNACKNOWLEDGED);
+        Window { size, cycle: announced.min(PACKET_IDENTIFIERS) }
     }
 
     /// The same, less what the library has lost.
@@ -332,7 +366,8 @@ impl Connection<'_> {
     fn patience(&self) -> Duration {
         let silence = self.last_event + self.longest_silence();
         let acknowledgement = self.oldest_unanswered().map_or(silence, |since| since + ACKNOWLEDGEMENT_TIMEOUT);
-        let due = silence.min(acknowledgement).min(Instant::now() + ACKNOWLEDGEMENT_TIMEOUT);
+        let overdue = self.driver.publisher.overdue_at().unwrap_or(silence);
+        let due = silence.min(acknowledgement).min(overdue).min(Instant::now() + ACKNOWLEDGEMENT_TIMEOUT);
         due.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT)
     }
 
@@ -344,7 +379,7 @@ impl Connection<'_> {
         if self.oldest_unanswered().is_some_and(|since| since.elapsed() >= ACKNOWLEDGEMENT_TIMEOUT) {
             return Err(Lost::new(format!("no acknowledgement for {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs())));
         }
-        if self.driver.publisher.is_overdue() {
+        if self.driver.publisher.overdue_at().is_some_and(|at| Instant::now() > at) {
             return Err(Lost::new("the broker takes nothing, and a message would leave after its deadline"));
         }
         Ok(())

@@ -50,7 +50,8 @@ type Sequence = u64;
 /// How much a connection takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Publishes at QoS 1 and 2 that may be unacknowledged at a time.
+    /// Publishes at QoS 1 and 2 that may be unacknowledged at a time; while they are, the library reads nothing of what
+    /// is handed over, so that QoS 0 waits too.
     pub size: u16,
     /// After so many, packet identifiers begin again.
     pub cycle: u16,
@@ -67,6 +68,8 @@ struct Entry<R> {
     /// Connections that ended while it was unacknowledged.
     losses: u8,
     turn: Option<u64>,
+    /// The library was interrupted while it had the message and had not told that it was written.
+    interrupted: bool,
     /// The PUBREC has come: the broker has the message.
     received: bool,
     /// Of the PUBREC, in MQTT 5.
@@ -155,6 +158,7 @@ impl<R> InFlight<R> {
             ever_handed_over: false,
             losses: 0,
             turn: None,
+            interrupted: false,
             received: false,
             reason_code: None,
         };
@@ -194,11 +198,21 @@ impl<R> InFlight<R> {
         self.change(sequence, |entry| entry.turn = Some(turn));
     }
 
-    /// The message of [`Self::next`] cannot be sent to this broker.
+    /// The message of [`Self::next`] cannot be sent to this broker; one that was sent before may be with it all the same.
     pub fn refuse(&mut self, failure: Failure) {
         if let Some(&sequence) = self.waiting.first() {
-            self.settle(sequence, Err(failure));
+            let sent = self.entries[&sequence].ever_handed_over;
+            self.settle(sequence, Err(if sent { Failure::Unknown } else { failure }));
         }
+    }
+
+    /// The library was interrupted: what was handed over may have left, or be dropped.
+    pub fn interrupt(&mut self) -> bool {
+        let handed_over = self.handed_over;
+        if let Some(sequence) = handed_over {
+            self.change(sequence, |entry| entry.interrupted = true);
+        }
+        handed_over.is_some()
     }
 
     /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed` says whether it left us for certain.
@@ -213,6 +227,7 @@ impl<R> InFlight<R> {
             self.handed_over = Some(sequence);
             return Err(violation);
         }
+        let flushed = flushed && !self.entries[&sequence].interrupted;
         if at_most_once {
             self.settle(sequence, if flushed { Ok(Published::Written) } else { Err(Failure::Unknown) });
             return Ok(());
@@ -306,10 +321,9 @@ impl<R> InFlight<R> {
         oldest.into_iter().chain(self.handed_over).filter_map(since).min()
     }
 
-    /// Whether a message that was handed over would leave after its deadline.
-    pub fn is_overdue(&self, now: Instant) -> bool {
-        let handed_over = self.handed_over.map(|sequence| &self.entries[&sequence]);
-        handed_over.is_some_and(|entry| now > entry.deadline + OVERDUE)
+    /// When a message that was handed over, and not written, must not leave any more.
+    pub fn overdue_at(&self) -> Option<Instant> {
+        self.handed_over.map(|sequence| self.entries[&sequence].deadline + OVERDUE)
     }
 
     /// Messages whose callers wait to be told.

@@ -42,6 +42,8 @@ pub trait Pipe {
     fn left_over(&mut self) -> Vec<Event>;
     /// Sends again what the session owes, before anything that is handed over.
     fn resend(&mut self, owed: Vec<Owed>);
+    /// Sends a PINGREQ, so that what lies in the library's buffer after an interruption is written on.
+    fn nudge(&mut self);
     /// How long the connection is silent before it is probed, by the word of the broker if it has one.
     fn keepalive(&self) -> Duration;
     /// Places in the window that the library lost, and does not get back without [`Pipe::recover`].
@@ -82,6 +84,8 @@ pub enum Event {
     /// A DISCONNECT is on its way, after everything that was handed over before it. The library may have sent it by
     /// itself, over something that the broker must not do.
     Disconnected,
+    /// The library met a packet identifier in use, which the table rules out.
+    Collision(u16),
     /// Nothing that concerns us.
     Other,
 }

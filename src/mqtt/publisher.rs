@@ -233,9 +233,19 @@ impl Publisher {
         self.lock().table.oldest_unacknowledged()
     }
 
-    /// Whether a message that was handed over would leave after its deadline.
-    pub(super) fn is_overdue(&self) -> bool {
-        self.lock().table.is_overdue(Instant::now())
+    /// When a message that was handed over, and not written, must not leave any more.
+    pub(super) fn overdue_at(&self) -> Option<Instant> {
+        self.lock().table.overdue_at()
+    }
+
+    /// The library was interrupted. Returns whether it had a message.
+    pub(super) fn interrupt(&self) -> bool {
+        self.lock().table.interrupt()
+    }
+
+    /// Gives up what is owed and cannot be sent to a broker with these limits; returns whether there was any.
+    pub(super) fn give_up_owed(&self, limits: Limits) -> bool {
+        self.with_state(|state| state.table.give_up_owed(|message| self.0.check(message, limits).is_ok()))
     }
 
     /// Changes the state, and tells callers afterwards, without the lock.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use rumqttc::mqttbytes::{self, QoS};
 use rumqttc::{
     Client, ConnectReturnCode, Connection, ConnectionError, Event as LibraryEvent, MqttOptions, NetworkOptions,
-    Outgoing, Packet, PubRel, Publish, RecvTimeoutError, Request, StateError, SubscribeFilter, SubscribeReasonCode,
+    Outgoing, Packet, PingReq, PubRel, Publish, RecvTimeoutError, Request, StateError, SubscribeFilter,
+    SubscribeReasonCode,
 };
 
 use super::in_flight::{Acknowledgement, Owed};
@@ -103,6 +104,10 @@ impl Pipe for Pipe4 {
         }));
     }
 
+    fn nudge(&mut self) {
+        self.0.eventloop.pending.push_back(Request::PingReq(PingReq));
+    }
+
     fn keepalive(&self) -> Duration {
         self.0.eventloop.mqtt_options.keep_alive()
     }
@@ -130,6 +135,7 @@ fn translate(event: LibraryEvent) -> Event {
         LibraryEvent::Incoming(Packet::PubComp(ack)) => Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, None),
         LibraryEvent::Outgoing(Outgoing::Publish(packet_identifier)) => Event::Written(packet_identifier),
         LibraryEvent::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
+        LibraryEvent::Outgoing(Outgoing::AwaitAck(packet_identifier)) => Event::Collision(packet_identifier),
         _ => Event::Other,
     }
 }

@@ -148,6 +148,10 @@ impl Pipe for Pipe5 {
         }));
     }
 
+    fn nudge(&mut self) {
+        self.connection.eventloop.pending.push_back(Request::PingReq);
+    }
+
     fn keepalive(&self) -> Duration {
         self.connection.eventloop.options.keep_alive()
     }
@@ -169,6 +173,7 @@ impl Pipe5 {
             rumqttc::v5::Event::Incoming(packet) => self.translate_incoming(packet),
             rumqttc::v5::Event::Outgoing(Outgoing::Publish(packet_identifier)) => Event::Written(packet_identifier),
             rumqttc::v5::Event::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
+            rumqttc::v5::Event::Outgoing(Outgoing::AwaitAck(packet_identifier)) => Event::Collision(packet_identifier),
             rumqttc::v5::Event::Outgoing(_) => Event::Other,
         }
     }
@@ -321,6 +326,10 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
             Cause::InboundTooLarge,
             format!("the broker sent a packet of {pkt_size} bytes, over the limit of {max}"),
         ),
+        StateError::OutgoingPacketTooLarge { pkt_size, max }
+        | StateError::Deserialization(mqttbytes::Error::OutgoingPacketTooLarge { pkt_size, max }) => {
+            Lost::new(format!("our packet of {pkt_size} bytes is over the broker's limit of {max}"))
+        }
         StateError::Deserialization(error) => {
             let words = error.to_string();
             Lost::new(format!("the broker sent a packet that makes no sense: {}", Printable::new(&words, SHOWN)))

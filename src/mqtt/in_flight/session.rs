@@ -83,6 +83,21 @@ impl<R> InFlight<R> {
         candidates.into_iter().filter_map(|sequence| self.send_owed(sequence, now)).collect()
     }
 
+    /// Settles what is owed and cannot be sent to this broker. Returns whether there was any: then the session cannot be
+    /// resumed.
+    pub fn give_up_owed(&mut self, can_be_sent: impl Fn(&Message) -> bool) -> bool {
+        let sent: Vec<Sequence> = self.sent.values().copied().collect();
+        let cannot = |sequence: &Sequence| {
+            let entry = &self.entries[sequence];
+            !entry.received && !can_be_sent(&entry.message)
+        };
+        let given_up: Vec<Sequence> = sent.into_iter().filter(cannot).collect();
+        for sequence in &given_up {
+            self.settle(*sequence, Err(Failure::Unknown));
+        }
+        !given_up.is_empty()
+    }
+
     fn send_owed(&mut self, sequence: Sequence, now: Instant) -> Option<Owed> {
         self.take_turn(sequence);
         let entry = self.entries.get_mut(&sequence)?;
@@ -113,6 +128,7 @@ impl<R> InFlight<R> {
         self.change(sequence, |entry| {
             entry.state = State::Waiting;
             entry.turn = None;
+            entry.interrupted = false;
             entry.received = false;
         });
         self.waiting.insert(sequence);

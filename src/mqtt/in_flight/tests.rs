@@ -326,14 +326,57 @@ fn a_message_that_would_leave_late_is_noticed() {
     accept(&mut table, &time, &[0]);
     table.hand_over(time.at(0));
     assert_eq!(table.oldest_unacknowledged(), Some(time.at(0)));
-    assert!(!table.is_overdue(time.at(1050)));
-    assert!(table.is_overdue(time.at(1200)));
+    assert_eq!(table.overdue_at(), Some(time.at(1100)));
     table.expire(time.at(1200));
     table.lost(false);
     assert_eq!(table.unacknowledged(), 0, "nobody waits for it any more: it is not sent again");
     table.connected(false);
     table.ready(WINDOW);
     assert!(table.next().is_none());
+}
+
+#[test]
+fn what_the_library_was_interrupted_with_is_not_known_to_have_left() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[0, 1]);
+    assert!(!table.interrupt(), "nothing was handed over");
+    table.hand_over(time.at(0));
+    assert!(table.interrupt());
+    table.written(0, true, time.at(0)).unwrap();
+    assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
+    table.hand_over(time.at(0));
+    assert!(table.interrupt());
+    table.written(1, true, time.at(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    assert_eq!(table.take_settled(), [(1, acknowledged(1, 0))], "an acknowledgement is one");
+}
+
+#[test]
+fn a_message_that_was_sent_before_is_unknown_where_it_cannot_be_sent_again() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 1]);
+    send(&mut table, &time, 1);
+    table.lost(false);
+    table.connected(false);
+    table.ready(WINDOW);
+    table.refuse(Failure::RetainNotSupported);
+    table.refuse(Failure::RetainNotSupported);
+    let expected = [(0, Err(Failure::Unknown)), (1, Err(Failure::RetainNotSupported))];
+    assert_eq!(table.take_settled(), expected);
+}
+
+#[test]
+fn what_is_owed_and_cannot_be_sent_again_is_given_up_unless_the_broker_has_it() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 2, 2]);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    table.acknowledged(PubRec, 2, Some(0)).unwrap();
+    table.lost(true);
+    table.connected(true);
+    assert!(table.give_up_owed(|message| message.qos != Qos::ExactlyOnce));
+    assert_eq!(table.take_settled(), [(2, Err(Failure::Unknown))]);
+    assert_eq!(table.unacknowledged(), 2);
+    assert!(!table.give_up_owed(|message| message.qos != Qos::ExactlyOnce));
 }
 
 #[test]
