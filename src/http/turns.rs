@@ -48,17 +48,14 @@ impl Turns {
     /// # Errors
     /// The library's: it cannot accept, or its `unblock` was called while nothing was ready.
     pub fn next(self: &Arc<Self>) -> io::Result<Option<Exchange>> {
-        let receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        let _receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(exchange) = self.ready() {
             return Ok(Some(exchange));
         }
-        let received = self.server.recv();
-        match received {
-            Ok(request) => {
-                let exchange = self.arrive(request);
-                drop(receiving);
-                Ok(exchange)
-            }
+        match self.server.recv() {
+            Ok(request) => Ok(self.arrive(request)),
+            // the end of accepting is told once, and must not get lost
+            Err(error) if error.raw_os_error().is_some() => Err(error),
             Err(error) => self.ready().map_or(Err(error), |exchange| Ok(Some(exchange))),
         }
     }
