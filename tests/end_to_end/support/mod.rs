@@ -10,12 +10,20 @@ pub mod proxy;
 pub mod scripted_broker;
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long a test waits for what must happen; far more than it takes, for slow machines.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A port on which nobody listens.
+/// A port on which nobody listens, and which the system gives to nobody by itself (ip(7), `ip_local_port_range`).
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let of_this_process = std::process::id().wrapping_mul(31);
+    let mut candidates = std::iter::repeat_with(|| {
+        let number = of_this_process.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(20_000 + number % 12_000).unwrap()
+    });
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    candidates.by_ref().take(1000).find(is_free).expect("a free port")
 }
