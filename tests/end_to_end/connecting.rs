@@ -231,7 +231,8 @@ fn no_delay_is_set_on_both_sides_in_both_versions() {
         let config = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port());
         let daemon = Daemon::run(&config, |config| {
             let mut command = Command::new("strace");
-            command.args(["-f", "-e", "trace=setsockopt", "-o"]).arg(&trace);
+            // -D: the daemon is the test's child, and ends with it; strace follows
+            command.args(["-D", "-f", "-e", "trace=setsockopt", "-o"]).arg(&trace);
             command.arg(program().get_program()).arg("--config").arg(config);
             command
         });
