@@ -11,6 +11,8 @@ pub const MAX_TOPIC_BYTES: usize = 65_535;
 ///
 /// No specification limits them, but brokers do, and end the connection over it: EMQX at 128, mosquitto at 200.
 pub const MAX_TOPIC_LEVELS: usize = 128;
+/// What a shared subscription starts with (MQTT 5, 4.8.2).
+const SHARED: &str = "$share/";
 
 /// A message that may be published on a connection shared with others.
 ///
@@ -163,6 +165,62 @@ impl TopicFilter {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is `$share/GROUP/FILTER`: each message goes to one subscriber of the group (MQTT 5, 4.8.2).
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.0.starts_with(SHARED)
+    }
+
+    /// Whether it matches this topic name; a shared one is judged by its inner filter.
+    #[must_use]
+    pub fn matches(&self, topic: &TopicName) -> bool {
+        self.takes(topic.0.split('/'))
+    }
+
+    /// Whether it matches every topic name that the other one can match; shared ones are judged by their inner filters.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.takes(other.levels())
+    }
+
+    /// Whether it matches all that these levels stand for: those of a topic name, or those of a topic filter.
+    fn takes<'a>(&self, levels: impl Iterator<Item = &'a str>) -> bool {
+        let mut levels = levels.peekable();
+        // MQTT 5, 4.7.2-1: what belongs to the broker is not met by a wildcard
+        let is_the_brokers = levels.peek().is_some_and(|first| first.starts_with('$'));
+        if is_the_brokers && self.inner().starts_with(['+', '#']) {
+            return false;
+        }
+        for level in self.levels() {
+            match (level, levels.next()) {
+                // the level above included
+                ("#", _) => return true,
+                // any number of levels, none included, is more than one level can take
+                (_, None | Some("#")) => return false,
+                ("+", Some(_)) => {}
+                (level, Some(taken)) if level == taken => {}
+                _ => return false,
+            }
+        }
+        levels.next().is_none()
+    }
+
+    /// The levels that are matched, one by one.
+    fn levels(&self) -> impl Iterator<Item = &str> {
+        let inner = match self.inner() {
+            // no topic name is empty, so that these take at least one level more
+            "#" => "+/#",
+            "/#" => "/+/#",
+            other => other,
+        };
+        inner.split('/')
+    }
+
+    fn inner(&self) -> &str {
+        // it was checked when it was made
+        inner_filter(&self.0).unwrap_or(&self.0)
+    }
 }
 
 impl TryFrom<String> for TopicFilter {
@@ -226,7 +284,7 @@ fn is_forbidden(c: char) -> bool {
 
 /// The part of a shared subscription that is matched; a filter that is not shared is all matched.
 fn inner_filter(filter: &str) -> Result<&str, TopicError> {
-    let Some(shared) = filter.strip_prefix("$share/") else {
+    let Some(shared) = filter.strip_prefix(SHARED) else {
         return Ok(filter);
     };
     match shared.split_once('/') {
@@ -321,6 +379,106 @@ mod tests {
         }
     }
 
+    #[test]
+    fn filters_match_as_the_specification_says() {
+        for (text, topic, matched) in [
+            ("sport/tennis/player1/#", "sport/tennis/player1", true),
+            ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true),
+            ("sport/#", "sport", true),
+            ("sport/tennis/+", "sport/tennis/player1/ranking", false),
+            ("sport/+", "sport", false),
+            ("sport/+", "sport/", true),
+            ("+/+", "/finance", true),
+            ("/+", "/finance", true),
+            ("+", "/finance", false),
+            ("#", "/", true),
+            ("#", "$SYS/x", false),
+            ("+/monitor/Clients", "$SYS/monitor/Clients", false),
+            ("$SYS/#", "$SYS", true),
+            ("$SYS/monitor/+", "$SYS/monitor/Clients", true),
+            ("a/+", "a/$b", true),
+            ("$share/g/a/+", "a/b", true),
+            ("$share/g/#", "$SYS/x", false),
+            ("$share/g/a", "$share/g/a", false),
+        ] {
+            assert_eq!(filter(text).unwrap().matches(&TopicName(topic.to_owned())), matched, "{text} and {topic}");
+        }
+    }
+
+    #[test]
+    fn a_filter_covers_what_never_goes_beyond_it() {
+        for (text, other, covered) in [
+            ("a/+", "a/b", true),
+            ("a/+", "a/#", false),
+            ("a/#", "a", true),
+            ("a/#", "a/+/#", true),
+            ("a/+/#", "a/#", false),
+            ("+/#", "#", true),
+            ("#", "+/#", true),
+            ("#", "$SYS/#", false),
+            ("$SYS/#", "$SYS/+/load", true),
+            ("#", "$share/g/a", true),
+            ("$share/g/a/#", "a/b", true),
+            ("/+/#", "/#", true),
+            ("+", "$share", false),
+        ] {
+            assert_eq!(filter(text).unwrap().covers(&filter(other).unwrap()), covered, "{text} and {other}");
+        }
+        assert!(filter("$share/g/a").unwrap().is_shared());
+        assert!(!filter("$share").unwrap().is_shared());
+    }
+
+    /// Everything of up to `depth` of these levels that is not empty.
+    fn all_of(levels: &[&str], depth: usize) -> Vec<String> {
+        let mut all: Vec<String> = levels.iter().map(|&level| level.to_owned()).collect();
+        let mut longest = all.clone();
+        for _ in 1..depth {
+            longest =
+                longest.iter().flat_map(|start| levels.iter().map(move |level| format!("{start}/{level}"))).collect();
+            all.extend_from_slice(&longest);
+        }
+        all.retain(|topic| !topic.is_empty());
+        all
+    }
+
+    /// Every pair of filters that can be made of these levels, against every topic name that could tell them apart:
+    /// one level deeper, and with a level that no filter names.
+    #[test]
+    fn a_filter_covers_another_exactly_when_it_matches_all_of_its_topic_names() {
+        let topics: Vec<TopicName> = all_of(&["", "a", "$x", "unnamed"], 5).into_iter().map(TopicName).collect();
+        let filters: Vec<(TopicFilter, Vec<bool>)> = all_of(&["", "a", "$x", "+", "#"], 4)
+            .into_iter()
+            .filter_map(|text| TopicFilter::try_from(text).ok())
+            .map(|filter| (topics.iter().map(|topic| filter.matches(topic)).collect(), filter))
+            .map(|(matched, filter)| (filter, matched))
+            .collect();
+        assert_eq!(
+            filters.len(),
+            5 + 4 * 5 + 16 * 5 + 64 * 5 - 1,
+            "each combination in which `#` is last, but none that is empty"
+        );
+        for (filter, matched) in &filters {
+            for (other, others) in &filters {
+                let all_matched = matched.iter().zip(others).all(|(matched, other)| *matched || !other);
+                assert_eq!(filter.covers(other), all_matched, "{} and {}", filter.as_str(), other.as_str());
+            }
+        }
+    }
+
+    /// The rules for matching written a second time, by characters instead of by levels.
+    fn is_matched(filter: &str, topic: &str) -> bool {
+        let after_level = || topic.find('/').map_or("", |end| &topic[end..]);
+        match (filter.chars().next(), topic.chars().next()) {
+            _ if filter == "#" => true,
+            _ if filter == "/#" => topic.is_empty() || topic.starts_with('/'),
+            (Some('+'), _) => is_matched(&filter[1..], after_level()),
+            (Some(wanted), Some(found)) => {
+                wanted == found && is_matched(&filter[wanted.len_utf8()..], &topic[found.len_utf8()..])
+            }
+            (wanted, found) => wanted == found,
+        }
+    }
+
     /// The rules of the specification written a second time, by characters and their neighbours instead of by levels.
     fn wildcards_are_legal(filter: &str) -> bool {
         let bytes = filter.as_bytes();
@@ -359,6 +517,27 @@ mod tests {
         fn a_shared_filter_is_judged_by_its_group_and_its_inner_filter(group in "[a+#]{0,3}", inner in "[a+#/]{0,5}") {
             let legal = !group.is_empty() && !group.contains(['+', '#']) && !inner.is_empty() && wildcards_are_legal(&inner);
             prop_assert_eq!(filter(&format!("$share/{group}/{inner}")).is_ok(), legal);
+        }
+
+        #[test]
+        fn a_filter_matches_as_its_characters_say(
+            text in "(\\$share/g/)?(\\$?(|a|b|ö|\\+)/){0,3}(\\$?|a|b|ö|\\+|#)",
+            topic in "(\\$?(|a|b|ö)/){0,3}(\\$?|a|b|ö)",
+        ) {
+            let inner = text.strip_prefix("$share/g/").unwrap_or(&text);
+            if let (Ok(filter), false) = (filter(&text), topic.is_empty()) {
+                let is_the_brokers = topic.starts_with('$') && inner.starts_with(['+', '#']);
+                let matched = !is_the_brokers && is_matched(inner, &topic);
+                prop_assert_eq!(filter.matches(&TopicName(topic)), matched);
+            }
+        }
+
+        #[test]
+        fn sharing_a_subscription_does_not_change_what_it_covers(text in "((a|\\+)/){0,2}(a|\\+|#)", other in "((a|\\+)/){0,2}(a|\\+|#)") {
+            let shared = |text: &str| filter(&format!("$share/g/{text}")).unwrap();
+            let covered = filter(&text).unwrap().covers(&filter(&other).unwrap());
+            prop_assert_eq!(shared(&text).covers(&filter(&other).unwrap()), covered);
+            prop_assert_eq!(filter(&text).unwrap().covers(&shared(&other)), covered);
         }
 
         #[test]
