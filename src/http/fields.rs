@@ -18,17 +18,17 @@ pub struct Fields<'a>(Vec<(String, &'a RawValue)>);
 impl<'a> Fields<'a> {
     /// Parses a whole JSON text, which must be an object. The error says what is wrong, and where.
     pub fn parse(body: &'a [u8]) -> Result<Self, String> {
+        let invalid = |error| format!("the body is not valid JSON: {error}");
         match body.trim_ascii_start().first() {
-            None => return Err("the body is empty: it must be a JSON object".to_owned()),
-            Some(b'{') => {}
-            Some(_) if serde_json::from_slice::<&RawValue>(body).is_ok() => {
-                return Err("the body must be a JSON object".to_owned());
-            }
-            Some(_) => {}
+            None => Err("the body is empty: it must be a JSON object".to_owned()),
+            Some(b'{') => serde_json::from_slice(body)
+                .map_err(|error| if error.is_data() { error.to_string() } else { invalid(error) }),
+            // asked for an object, the parser would repeat a string that it finds instead, whatever its length
+            Some(_) => match serde_json::from_slice::<&RawValue>(body) {
+                Ok(_) => Err("the body must be a JSON object".to_owned()),
+                Err(error) => Err(invalid(error)),
+            },
         }
-        serde_json::from_slice(body).map_err(|error| {
-            if error.is_data() { error.to_string() } else { format!("the body is not valid JSON: {error}") }
-        })
     }
 
     /// The value of a field as it was written, if it is there.
@@ -213,6 +213,7 @@ mod tests {
             ("{", "the body is not valid JSON: EOF while parsing an object at line 1 column 1"),
             ("hello", "the body is not valid JSON: expected value at line 1 column 1"),
             ("{} x", "the body is not valid JSON: trailing characters at line 1 column 4"),
+            ("\"a\" x", "the body is not valid JSON: trailing characters at line 1 column 5"),
             ("{\"a\":1,}", "the body is not valid JSON: trailing comma at line 1 column 8"),
             ("{'a':1}", "the body is not valid JSON: key must be a string at line 1 column 2"),
             ("{\"a\":1,\"a\":2}", "field `a` is there twice at line 1 column 13"),
