@@ -3,6 +3,7 @@
 mod file;
 mod password;
 mod table;
+mod token;
 mod value;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use self::token::{NewTokenError, hash, new_token};
 use crate::message::{Qos, TopicFilter};
 
 /// Where the configuration is looked for when no path is given, first match first.
@@ -33,6 +35,8 @@ pub struct Config {
     pub publish: Publish,
     /// `[http]`: where and how requests are served.
     pub http: Http,
+    /// `[[token]]`: who may do what; if there is none, everybody may do everything.
+    pub tokens: Vec<Token>,
 }
 
 /// The connection to the broker.
@@ -123,12 +127,57 @@ pub struct Publish {
 /// Where and how requests are served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Http {
-    /// The address to listen on; port 0 lets the system choose.
-    pub listen: SocketAddr,
+    /// Where to listen.
+    pub listen: Listen,
     /// Threads that read and answer requests.
     pub workers: usize,
     /// The longest body of a request, in bytes.
     pub max_body: usize,
+    /// Connections that are open at a time.
+    pub max_connections: usize,
+    /// How long a connection may be without a request.
+    pub idle_timeout: Duration,
+    /// How long a request may take to arrive, from its first byte to its last.
+    pub request_timeout: Duration,
+    /// Whether anybody may publish where strangers can reach us and there are no tokens.
+    pub allow_anonymous: bool,
+    /// Names and addresses that we may be called by beside those of loopback, in lower case; IPv6 without brackets.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of web pages that may call us, as browsers write them.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Where requests are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and a port; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// The absolute path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One `[[token]]`: what the bearer of a secret may do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Token {
+    /// What error texts call it; no other token has it.
+    pub name: String,
+    /// SHA-256 of the secret; no other token has it.
+    pub sha256: [u8; 32],
+    /// Where it may publish; none of them is shared.
+    pub publish: Vec<TopicFilter>,
+    /// What it may read; none of them is shared.
+    pub subscribe: Vec<TopicFilter>,
+    /// Messages per second, above 0; `None` is no limit.
+    pub rate: Option<f64>,
 }
 
 /// Text that is never shown.

@@ -11,20 +11,22 @@ pub mod printable;
 pub mod thread;
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::http::{BindError, Listener};
+use crate::http::{BindError, Door};
 use crate::mqtt::Publisher;
 use crate::thread::{Events, Watch};
+
+/// How long a stop waits for the first requests of connections that were accepted before it.
+const LAST_CALL: Duration = Duration::from_millis(300);
 
 /// A running bridge.
 #[derive(Debug)]
 pub struct Bridge {
-    listener: Listener,
+    doors: Vec<Door>,
     publisher: Publisher,
     timeout: Duration,
 }
@@ -47,17 +49,22 @@ impl Bridge {
     /// # Errors
     /// If the address cannot be listened on, or there are no threads to be had.
     pub fn start(config: &Config, watch: &Watch) -> Result<Self, StartError> {
-        let listener = Listener::bind(config)?;
+        let listeners = http::listen(&config.http, !config.tokens.is_empty())?;
         let publisher = mqtt::start(config, watch)?;
-        listener.serve(config, &publisher, watch)?;
-        log::info!("listening on http://{}", listener.address());
-        Ok(Self { listener, publisher, timeout: config.publish.timeout })
+        let open = |listener| {
+            let words = format!("listening on {listener}");
+            let door = Door::open(listener, config, &publisher, watch)?;
+            log::info!("{words}");
+            Ok(door)
+        };
+        let doors = listeners.into_iter().map(open).collect::<io::Result<_>>()?;
+        Ok(Self { doors, publisher, timeout: config.publish.timeout })
     }
 
-    /// The address that it listens on.
+    /// Where requests go, as a URL.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.listener.address()
+    pub fn url(&self) -> String {
+        self.doors.first().map(Door::to_string).unwrap_or_default()
     }
 
     /// How long [`Self::stop`] may take.
@@ -73,8 +80,11 @@ impl Bridge {
         // the broker's and the workers' share, whatever the publishes need
         let share = (self.timeout / 4).min(Duration::from_secs(1));
         let (drained, end) = (start + self.timeout.saturating_sub(share), start + self.timeout);
+        self.doors.iter().for_each(Door::stop_accepting);
+        // those who were let in before are not turned away
+        let last_call = start + (self.timeout / 10).min(LAST_CALL);
+        self.doors.iter().for_each(|door| door.await_first_requests(last_call));
         self.publisher.stop_accepting();
-        self.listener.stop_accepting();
         log::info!("stopping");
         self.publisher.drain(drained);
         let disconnecting = self.publisher.disconnect();
@@ -82,16 +92,16 @@ impl Bridge {
             log::warn!("the broker did not take our DISCONNECT in time");
         }
         // what is pipelined behind a request gets its turn, and its refusal, when that is answered
-        self.listener.await_idle(drained + share * 3 / 4);
-        self.listener.end();
-        let running = events.await_ends(http::WORKERS, self.listener.workers(), end);
+        let idle = drained + share * 3 / 4;
+        let running: usize = self.doors.iter().map(|door| door.await_idle(idle)).sum();
+        self.doors.iter().for_each(|door| door.end(end));
         if running > 0 {
             log::warn!(
                 "{running} requests were not complete after {} s: they get no answer",
                 self.timeout.as_secs_f64()
             );
         }
-        self.listener.end_replies();
-        let _ = events.await_ends(http::REPLY_THREAD, 1, end);
+        self.doors.iter().for_each(Door::end_replies);
+        let _ = events.await_ends(http::REPLY_THREAD, self.doors.len(), end);
     }
 }

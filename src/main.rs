@@ -8,7 +8,7 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, ValueExt};
-use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, Source};
+use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, NewTokenError, Source, new_token};
 use mqtt_bridge::printable::one_line;
 use mqtt_bridge::thread::{self, Event, Events};
 use mqtt_bridge::{Bridge, StartError, journal};
@@ -27,12 +27,13 @@ const CONFIGURATION: u8 = 78;
 const HELP: &str = "\
 An HTTP-to-MQTT bridge: POST /publish puts a message on a broker, and what the broker sends goes to the journal.
 
-Usage: mqtt-bridge [--config PATH] [--check] [--version] [--help]
+Usage: mqtt-bridge [--config PATH] [--check] [--new-token NAME] [--version] [--help]
 
-  --config PATH  the configuration; without it ./bridge.toml, else /etc/mqtt-bridge/bridge.toml, else the defaults
-  --check        say whether the configuration is good, and end
-  --version      print the version, and end
-  --help         print this, and end
+  --config PATH     the configuration; without it ./bridge.toml, else /etc/mqtt-bridge/bridge.toml, else the defaults
+  --check           say whether the configuration is good, and end
+  --new-token NAME  print a new secret and the table that lets its bearer in, and end
+  --version         print the version, and end
+  --help            print this, and end
 
 Exit status: 0 stopped by SIGTERM, SIGINT or SIGHUP, 1 failed while running, 2 wrong usage, 78 wrong configuration.
 ";
@@ -42,6 +43,11 @@ fn main() -> ExitCode {
         Err(error) => fail(USAGE, &format!("{error}; try --help")),
         Ok(Command::Help) => say(HELP),
         Ok(Command::Version) => say(concat!("mqtt-bridge ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::NewToken(name)) => match new_token(&name) {
+            Ok(token) => say(&token),
+            Err(error @ NewTokenError::Name) => fail(USAGE, &format!("{error}; try --help")),
+            Err(error) => fail(FAILED, &error.to_string()),
+        },
         Ok(Command::Check(source)) => match Config::load(&source, &Environment::of_this_process()) {
             Ok(_) => say(&format!("{source}: ok\n")),
             Err(fault) => fail(CONFIGURATION, &fault.to_string()),
@@ -57,24 +63,30 @@ fn main() -> ExitCode {
 enum Command {
     Run(Source),
     Check(Source),
+    NewToken(String),
     Version,
     Help,
 }
 
 fn arguments() -> Result<Command, lexopt::Error> {
-    let (mut path, mut check) = (None, false);
+    let (mut path, mut check, mut new_token) = (None, false, None);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("config") => path = Some(arguments.value()?.parse::<PathBuf>()?),
             Long("check") => check = true,
+            Long("new-token") => new_token = Some(arguments.value()?.parse::<String>()?),
             Short('V') | Long("version") => return Ok(Command::Version),
             Short('h') | Long("help") => return Ok(Command::Help),
             _ => return Err(argument.unexpected()),
         }
     }
     let source = Source::find(path);
-    Ok(if check { Command::Check(source) } else { Command::Run(source) })
+    Ok(match new_token {
+        Some(name) => Command::NewToken(name),
+        None if check => Command::Check(source),
+        None => Command::Run(source),
+    })
 }
 
 fn run(source: &Source, config: &Config) -> u8 {
@@ -101,6 +113,11 @@ fn run(source: &Source, config: &Config) -> u8 {
     };
     match events.next() {
         Event::StopRequested => stop(bridge, events),
+        Event::RestartRequested(why) => {
+            log::warn!("a restart is needed: {why}");
+            let _ = stop(bridge, events);
+            fail(FAILED, &why)
+        }
         Event::Ended(end) => {
             let cause = end.result.err().unwrap_or_else(|| "it returned".to_owned());
             fail(FAILED, &format!("thread {} ended unexpectedly: {cause}", end.thread))

@@ -15,6 +15,8 @@ const CAPACITY: usize = 256;
 pub enum Event {
     /// SIGTERM or SIGINT.
     StopRequested,
+    /// Something that only a new process cures; what is running is to be settled first.
+    RestartRequested(String),
     /// A thread is over.
     Ended(End),
 }
@@ -58,6 +60,30 @@ impl Watch {
         Ok(())
     }
 
+    /// Starts a thread whose return is not told, for those that come and go.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn spawn_passing(
+        &self,
+        name: &str,
+        body: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) -> io::Result<()> {
+        let (events, thread) = (self.0.clone(), name.to_owned());
+        Builder::new().name(thread.clone()).spawn(move || {
+            let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err("it panicked".to_owned()));
+            if result.is_err() {
+                drop(events.send(Event::Ended(End { thread, result })));
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Asks main to stop and to fail, so that systemd starts the daemon again.
+    pub fn request_restart(&self, why: String) {
+        drop(self.0.try_send(Event::RestartRequested(why)));
+    }
+
     /// Asks main to stop. Never waits: where the queue is full, stops enough have been asked for.
     pub fn request_stop(&self) {
         drop(self.0.try_send(Event::StopRequested));
@@ -84,7 +110,7 @@ impl Events {
                     }
                     missing -= usize::from(end.thread.starts_with(prefix));
                 }
-                Ok(Event::StopRequested) => {}
+                Ok(Event::StopRequested | Event::RestartRequested(_)) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -116,7 +142,7 @@ mod tests {
             Event::Ended(End { thread, result }) => {
                 assert_eq!((thread.as_str(), result), ("fails", Err("no more".to_owned())));
             }
-            Event::StopRequested => panic!("nobody asked for a stop"),
+            other => panic!("nobody asked for {other:?}"),
         }
     }
 
@@ -126,7 +152,7 @@ mod tests {
         watch.spawn("panics", || panic!("at {}", 7)).unwrap();
         match events.next() {
             Event::Ended(end) => assert_eq!(end.result, Err("it panicked".to_owned())),
-            Event::StopRequested => panic!("nobody asked for a stop"),
+            other => panic!("nobody asked for {other:?}"),
         }
     }
 

@@ -38,9 +38,9 @@ fn run() -> Result<(), String> {
     log::info!("a broker for this window alone listens on mqtt://127.0.0.1:{port} (MQTT 5)");
     let bridge = start_bridge(port, &watch)?;
     log::info!("in another window, try this, and see the message arrive here:");
-    log::info!("  curl -d '{{\"topic\": \"django/mqtt\", \"msg\": \"hello\"}}' http://{}/publish", bridge.address());
+    log::info!("  curl -d '{{\"topic\": \"django/mqtt\", \"msg\": \"hello\"}}' {}/publish", bridge.url());
     match events.next() {
-        Event::StopRequested => {
+        Event::StopRequested | Event::RestartRequested(_) => {
             bridge.stop(&events);
             Ok(())
         }

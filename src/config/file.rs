@@ -5,28 +5,39 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::{Spanned, Value};
 
 use super::password::{self, Password};
 use super::table::{self, Table};
 use super::{
-    Config, Environment, Fault, Http, Login, Mqtt, Protocol, Publish, Session, Source, Subscription, derived_client_id,
-    value,
+    Config, Environment, Fault, Http, Listen, Login, Mqtt, Protocol, Publish, Session, Source, Subscription, Token,
+    derived_client_id, value,
 };
 use crate::message::Qos;
+use crate::printable::Printable;
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Tables {
     #[serde(deserialize_with = "table::single")]
     mqtt: MqttTable,
-    #[serde(deserialize_with = "table::array")]
+    #[serde(deserialize_with = "subscribe_tables")]
     subscribe: Vec<Table<SubscribeTable>>,
     #[serde(deserialize_with = "table::single")]
     publish: PublishTable,
     #[serde(deserialize_with = "table::single")]
     http: HttpTable,
+    #[serde(deserialize_with = "token_tables")]
+    token: Vec<Table<TokenTable>>,
+}
+
+fn subscribe_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table<SubscribeTable>>, D::Error> {
+    table::array(deserializer, "[[subscribe]]")
+}
+
+fn token_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table<TokenTable>>, D::Error> {
+    table::array(deserializer, "[[token]]")
 }
 
 /// A value and its place in the file; checked by the functions of [`value`].
@@ -70,6 +81,22 @@ struct HttpTable {
     listen: Key,
     workers: Key,
     max_body: Key,
+    max_connections: Key,
+    idle_timeout: Key,
+    request_timeout: Key,
+    allow_anonymous: Key,
+    allowed_hosts: Key,
+    allowed_origins: Key,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TokenTable {
+    name: Key,
+    sha256: Key,
+    publish: Key,
+    subscribe: Key,
+    rate: Key,
 }
 
 /// Turns the text of a file and the environment into a configuration, or into the first fault.
@@ -82,6 +109,7 @@ pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Co
         mqtt,
         publish: read_publish(&file, &tables.publish)?,
         http: read_http(&file, &tables.http)?,
+        tokens: read_tokens(&file, &tables.token)?,
     })
 }
 
@@ -183,14 +211,56 @@ fn read_publish(file: &File, table: &PublishTable) -> Result<Publish, Fault> {
 }
 
 fn read_http(file: &File, table: &HttpTable) -> Result<Http, Fault> {
+    let idle_timeout = file.read("idle-timeout", &table.idle_timeout, value::connection_timeout)?;
+    let request_timeout = file.read("request-timeout", &table.request_timeout, value::connection_timeout)?;
+    let max_connections = file.read("max-connections", &table.max_connections, value::max_connections)?;
+    let allow_anonymous = file.read("allow-anonymous", &table.allow_anonymous, value::truth)?;
+    let allowed_hosts = file.read("allowed-hosts", &table.allowed_hosts, value::hosts)?;
+    let allowed_origins = file.read("allowed-origins", &table.allowed_origins, value::origins)?;
     Ok(Http {
         listen: file
             .read("listen", &table.listen, value::listen)?
-            .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8000))),
+            .unwrap_or(Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)))),
         workers: file.read("workers", &table.workers, value::workers)?.unwrap_or(2),
         max_body: file.read("max-body", &table.max_body, value::max_body)?.unwrap_or(1_048_576),
+        max_connections: max_connections.unwrap_or(1000),
+        idle_timeout: idle_timeout.unwrap_or(Duration::from_secs(60)),
+        request_timeout: request_timeout.unwrap_or(Duration::from_secs(10)),
+        allow_anonymous: allow_anonymous.unwrap_or(false),
+        allowed_hosts: allowed_hosts.unwrap_or_default(),
+        allowed_origins: allowed_origins.unwrap_or_default(),
     })
 }
+
+fn read_tokens(file: &File, tables: &[Table<TokenTable>]) -> Result<Vec<Token>, Fault> {
+    let mut tokens: Vec<Token> = Vec::with_capacity(tables.len());
+    for table in tables {
+        let token = read_token(file, table)?;
+        let fault = |key: &Key, what| Err(file.fault(key.as_ref().map(Spanned::span), what));
+        if tokens.iter().any(|other| other.name == token.name) {
+            return fault(&table.keys.name, "this `name` is there twice: each [[token]] needs one of its own");
+        }
+        if tokens.iter().any(|other| other.sha256 == token.sha256) {
+            return fault(&table.keys.sha256, "this `sha256` is there twice: each [[token]] needs a secret of its own");
+        }
+        tokens.push(token);
+    }
+    Ok(tokens)
+}
+
+fn read_token(file: &File, Table { span, keys }: &Table<TokenTable>) -> Result<Token, Fault> {
+    let missing = |name| file.fault(Some(span.clone()), &format!("`{name}` is missing in this [[token]]"));
+    Ok(Token {
+        name: file.read("name", &keys.name, value::token_name)?.ok_or_else(|| missing("name"))?,
+        sha256: file.read("sha256", &keys.sha256, value::token_hash)?.ok_or_else(|| missing("sha256"))?,
+        publish: file.read("publish", &keys.publish, value::token_filters)?.unwrap_or_default(),
+        subscribe: file.read("subscribe", &keys.subscribe, value::token_filters)?.unwrap_or_default(),
+        rate: file.read("rate", &keys.rate, value::rate)?,
+    })
+}
+
+/// How much of the parser's words a fault repeats, in bytes: all of them where no key is of unusual length.
+const MAX_WORDS: usize = 500;
 
 /// The text of a configuration file, for the lines of its faults.
 struct File<'a> {
@@ -244,7 +314,8 @@ impl Overridden<'_> {
     }
 }
 
-/// The parser's words, which may take several lines.
+/// The parser's words, which may take several lines, and repeat whatever the file has for a key.
 fn one_line(message: &str) -> String {
-    message.lines().collect::<Vec<_>>().join(", ")
+    let line = message.lines().collect::<Vec<_>>().join(", ");
+    Printable::new(&line, MAX_WORDS).to_string()
 }

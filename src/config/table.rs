@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use toml::Spanned;
 
 /// One of several tables, and its place in the file.
@@ -19,9 +19,12 @@ pub fn single<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -
     deserializer.deserialize_map(Single(PhantomData))
 }
 
-/// `[[name]]`, as often as it stands there.
-pub fn array<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<Table<T>>, D::Error> {
-    deserializer.deserialize_seq(Array(PhantomData))
+/// Tables of this name, in its double brackets, as often as they stand there.
+pub fn array<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+    name: &'static str,
+) -> Result<Vec<Table<T>>, D::Error> {
+    deserializer.deserialize_seq(Array { name, keys: PhantomData })
 }
 
 struct Single<T>(PhantomData<T>);
@@ -36,15 +39,29 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Single<T> {
     fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<T, M::Error> {
         T::deserialize(MapAccessDeserializer::new(map))
     }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<T, E> {
+        Err(E::invalid_type(UNSHOWN_TEXT, &self))
+    }
 }
 
-struct Array<T>(PhantomData<T>);
+/// Text in the place of a table might be a secret.
+const UNSHOWN_TEXT: Unexpected = Unexpected::Other("string");
+
+struct Array<T> {
+    name: &'static str,
+    keys: PhantomData<T>,
+}
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Array<T> {
     type Value = Vec<Table<T>>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("tables in double brackets, [[subscribe]]")
+        write!(f, "tables in double brackets, {}", self.name)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
+        Err(E::invalid_type(UNSHOWN_TEXT, &self))
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Vec<Table<T>>, S::Error> {

@@ -10,6 +10,19 @@ fn parse_with(text: &str, environment: &Environment) -> Result<Config, Fault> {
     Config::parse(text, &Source::File("bridge.toml".into()), environment)
 }
 
+/// Each text's fault is one line that starts so.
+fn assert_faults(cases: &[(&str, &str)]) {
+    for (text, start) in cases {
+        let fault = fault(text);
+        assert!(fault.starts_with(start), "{text:?} gives {fault:?}");
+        assert_eq!(fault.lines().count(), 1, "{fault:?}");
+    }
+}
+
+fn filter(text: &str) -> TopicFilter {
+    TopicFilter::try_from(text.to_owned()).unwrap()
+}
+
 fn fault(text: &str) -> String {
     parse(text).expect_err(text).to_string()
 }
@@ -22,7 +35,7 @@ fn the_shipped_file_says_the_built_in_defaults_and_names_every_key() {
     assert_eq!(config.subscribe[0].topic.as_str(), "django/mqtt");
     config.subscribe.clear();
     assert_eq!(config, parse("").expect("the defaults"));
-    let unknown_keys = ["[mqtt]\nx=1", "[[subscribe]]\nx=1", "[publish]\nx=1", "[http]\nx=1"];
+    let unknown_keys = ["[mqtt]\nx=1", "[[subscribe]]\nx=1", "[publish]\nx=1", "[http]\nx=1", "[[token]]\nx=1"];
     for names in unknown_keys.map(fault) {
         let keys = names.split('`').skip(3).step_by(2);
         for key in keys {
@@ -37,7 +50,8 @@ fn defaults_are_those_of_the_tutorial() {
     assert_eq!(config.mqtt.address(), "127.0.0.1:1883");
     assert_eq!(config.mqtt.keepalive, Duration::from_secs(60));
     assert_eq!(config.mqtt.login, None);
-    assert_eq!(config.http.listen, "127.0.0.1:8000".parse().unwrap());
+    assert_eq!(config.http.listen, Listen::Tcp("127.0.0.1:8000".parse().unwrap()));
+    assert!(config.tokens.is_empty() && !config.http.allow_anonymous);
 }
 
 #[test]
@@ -69,6 +83,22 @@ fn every_key_is_read() {
         listen = "[::1]:0"
         workers = 3
         max-body = 10
+        max-connections = 20
+        idle-timeout = 0.5
+        request-timeout = 3
+        allow-anonymous = true
+        allowed-hosts = ["Bridge.Example", "192.0.2.1", "[2001:DB8:0::1]"]
+        allowed-origins = ["https://Example.com", "http://example.com:8080", "http://[::1]:1"]
+        [[token]]
+        name = "kitchen"
+        sha256 = "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        publish = ["kitchen/#", "b"]
+        subscribe = ["+"]
+        rate = 0.5
+        [[token]]
+        name = "all"
+        sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+        rate = 1000000
         "#,
     )
     .unwrap();
@@ -85,11 +115,33 @@ fn every_key_is_read() {
             reconnect_max: Duration::from_millis(500),
         },
         subscribe: vec![
-            Subscription { topic: TopicFilter::try_from("a/+".to_owned()).unwrap(), qos: Qos::AtLeastOnce },
-            Subscription { topic: TopicFilter::try_from("b".to_owned()).unwrap(), qos: Qos::AtMostOnce },
+            Subscription { topic: filter("a/+"), qos: Qos::AtLeastOnce },
+            Subscription { topic: filter("b"), qos: Qos::AtMostOnce },
         ],
         publish: Publish { timeout: Duration::from_millis(2500), max_timeout: Duration::from_secs(3), max_waiting: 7 },
-        http: Http { listen: "[::1]:0".parse().unwrap(), workers: 3, max_body: 10 },
+        http: Http {
+            listen: Listen::Tcp("[::1]:0".parse().unwrap()),
+            workers: 3,
+            max_body: 10,
+            max_connections: 20,
+            idle_timeout: Duration::from_millis(500),
+            request_timeout: Duration::from_secs(3),
+            allow_anonymous: true,
+            allowed_hosts: ["bridge.example", "192.0.2.1", "2001:db8::1"].map(str::to_owned).into(),
+            allowed_origins: ["https://example.com", "http://example.com:8080", "http://[::1]:1"]
+                .map(str::to_owned)
+                .into(),
+        },
+        tokens: vec![
+            Token {
+                name: "kitchen".to_owned(),
+                sha256: hash("abc"),
+                publish: vec![filter("kitchen/#"), filter("b")],
+                subscribe: vec![filter("+")],
+                rate: Some(0.5),
+            },
+            Token { name: "all".to_owned(), sha256: [0; 32], publish: vec![], subscribe: vec![], rate: Some(1e6) },
+        ],
     };
     assert_eq!(config, expected);
     assert_eq!(config.mqtt.address(), "[::1]:1884");
@@ -99,7 +151,10 @@ fn every_key_is_read() {
 fn each_fault_is_one_line_with_file_line_key_and_rule() {
     let cases = [
         ("[mqtt]\nprot = 1", "bridge.toml:2: unknown field `prot`, expected one of `server`, `port`"),
-        ("\n[mqt]", "bridge.toml:2: unknown field `mqt`, expected one of `mqtt`, `subscribe`, `publish`, `http`"),
+        (
+            "\n[mqt]",
+            "bridge.toml:2: unknown field `mqt`, expected one of `mqtt`, `subscribe`, `publish`, `http`, `token`",
+        ),
         ("[mqtt]\nport = 1\nport = 2", "bridge.toml:3: duplicate key"),
         ("[mqtt]\n\nport", "bridge.toml:3: "),
         (
@@ -137,7 +192,7 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("[publish]\nmax-waiting = 0", "bridge.toml:2: `max-waiting` must be a whole number from 1 to 1000000, not 0"),
         ("mqtt = [\"127.0.0.1\", 1884]", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),
         ("[[mqtt]]\nport = 1", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),
-        ("http = \"x\"", "bridge.toml:1: invalid type: string \"x\", expected a table, in single brackets"),
+        ("http = \"x\"", "bridge.toml:1: invalid type: string, expected a table, in single brackets"),
         (
             "[subscribe]\ntopic = \"a\"",
             "bridge.toml:1: invalid type: map, expected tables in double brackets, [[subscribe]]",
@@ -168,21 +223,177 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
             "bridge.toml:2: `timeout` must be a number of seconds from 0.001 to 3600, not NaN",
         ),
         ("[publish]\ntimeout = -0.1", "bridge.toml:2: `timeout` must be"),
+        (TOKEN_WITHOUT_NAME, "bridge.toml:1: `name` is missing in this [[token]]"),
+        ("[[token]]\nname = \"a\"", "bridge.toml:1: `sha256` is missing in this [[token]]"),
+        (
+            "[[token]]\nname = \"a b\"",
+            "bridge.toml:2: `name` must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, not \"a b\"",
+        ),
+        ("[token]\nname = \"a\"", "bridge.toml:1: invalid type: map, expected tables in double brackets, [[token]]"),
+    ];
+    assert_faults(&cases);
+}
+
+#[test]
+fn a_key_is_repeated_in_part_and_escaped_whatever_it_is() {
+    let unusual = fault("\"\\u001b[31m\\u202e\" = 1");
+    assert!(unusual.starts_with("bridge.toml:1: unknown field `\\x1b[31m\\u{202e}`, expected one of"), "{unusual}");
+    let long = fault(&format!("{} = 1", "a".repeat(1000)));
+    assert!(long.len() < 600 && long.ends_with(" bytes)"), "{long}");
+}
+
+#[test]
+fn each_fault_of_the_http_interface_is_one_line_too() {
+    assert_faults(&[
         (
             "[http]\nlisten = \"8000\"",
             "bridge.toml:2: `listen` must be an address and a port such as \"127.0.0.1:8000\"",
         ),
-        ("[http]\nlisten = \"0.0.0.0:8000\"", "bridge.toml:2: `listen` must be a loopback address"),
+        ("[http]\nlisten = 8000", "bridge.toml:2: `listen` must be a string, not 8000"),
+        (
+            "[http]\nlisten = \"unix:\"",
+            "bridge.toml:2: `listen` must be \"unix:\" and an absolute path of at most 107 bytes",
+        ),
+        ("[http]\nlisten = \"unix:bridge.sock\"", "bridge.toml:2: `listen` must be \"unix:\" and an absolute path"),
+        ("[http]\nlisten = \"unix:/a\\u0000\"", "bridge.toml:2: `listen` must be \"unix:\" and an absolute path"),
         ("[http]\nworkers = 0", "bridge.toml:2: `workers` must be a whole number from 1 to 64, not 0"),
         (
             "[http]\nmax-body = true",
             "bridge.toml:2: `max-body` must be a whole number from 1 to 268435460, not true (bytes)",
         ),
-    ];
-    for (text, start) in cases {
-        let fault = fault(text);
-        assert!(fault.starts_with(start), "{text:?} gives {fault:?}");
+        (
+            "[http]\nmax-connections = 0",
+            "bridge.toml:2: `max-connections` must be a whole number from 1 to 100000, not 0",
+        ),
+        (
+            "[http]\nidle-timeout = 0.05",
+            "bridge.toml:2: `idle-timeout` must be a number of seconds from 0.1 to 3600, not 0.05",
+        ),
+        (
+            "[http]\nrequest-timeout = 3601",
+            "bridge.toml:2: `request-timeout` must be a number of seconds from 0.1 to 3600, not 3601",
+        ),
+        ("[http]\nallow-anonymous = 1", "bridge.toml:2: `allow-anonymous` must be true or false, not 1"),
+        (
+            "[http]\nallowed-hosts = \"a\"",
+            "bridge.toml:2: `allowed-hosts` must be a list of host names or addresses in brackets, not \"a\"",
+        ),
+        (
+            "[http]\nallowed-hosts = [\"a\", \"b:80\"]",
+            "bridge.toml:2: `allowed-hosts` must be host names or addresses, without scheme, port and wildcard, not \"b:80\"",
+        ),
+        (
+            "[http]\nallowed-origins = [\"https://a/\"]",
+            "bridge.toml:2: `allowed-origins` must be origins such as \"https://example.com\" or \"http://example.com:8080\", without path, default port and wildcard, not \"https://a/\"",
+        ),
+    ]);
+}
+
+const TOKEN_WITHOUT_NAME: &str =
+    "[[token]]\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"";
+
+#[test]
+fn each_fault_of_a_token_is_one_line_too() {
+    let token = TOKEN_WITHOUT_NAME.replace("[[token]]\n", "[[token]]\nname = \"a\"\n");
+    for (line, start) in [
+        ("publish = \"a\"", "bridge.toml:4: `publish` must be a list of topic filters in brackets, not \"a\""),
+        ("publish = [\"a#\"]", "bridge.toml:4: `publish` `#` must be the last level, and all of it: \"a#\""),
+        ("publish = [\"a\", 1]", "bridge.toml:4: `publish` must be a string, not 1"),
+        (
+            "subscribe = [\"$share/g/a\"]",
+            "bridge.toml:4: `subscribe` must name no shared subscription, but what is in it: \"$share/g/a\"",
+        ),
+        ("rate = 0", "bridge.toml:4: `rate` must be a number of messages per second above 0 and up to 1000000, not 0"),
+        ("rate = 1000001", "bridge.toml:4: `rate` must be"),
+        ("rate = nan", "bridge.toml:4: `rate` must be"),
+        ("rate = -0.5", "bridge.toml:4: `rate` must be"),
+        ("rate = \"fast\"", "bridge.toml:4: `rate` must be"),
+        ("secret = 1", "bridge.toml:4: unknown field `secret`, expected one of `name`, `sha256`, `publish`"),
+    ] {
+        let fault = fault(&format!("{token}\n{line}"));
+        assert!(fault.starts_with(start), "{line:?} gives {fault:?}");
         assert_eq!(fault.lines().count(), 1, "{fault:?}");
+    }
+    let same_name = fault(&format!("{token}\n{}", token.replace("0000", "1111")));
+    assert_eq!(same_name, "bridge.toml:5: this `name` is there twice: each [[token]] needs one of its own");
+    let same_secret = fault(&format!("{token}\n{}", token.replace("\"a\"", "\"b\"")));
+    assert_eq!(same_secret, "bridge.toml:6: this `sha256` is there twice: each [[token]] needs a secret of its own");
+}
+
+#[test]
+fn a_secret_in_the_place_of_its_hash_is_not_repeated() {
+    for text in [
+        "[[token]]\nname = \"a\"\nsha256 = \"hush\"",
+        "[[token]]\nname = \"a\"\nsha256 = [\"hush\"]",
+        "[[token]]\nname = \"a\"\nsha256 = hush",
+        "[[token]]\nname = \"a\"\nsha256 = \"hush",
+        "\n\ntoken = \"hush\"",
+        "\n\ntoken = [\"hush\"]",
+    ] {
+        let fault = fault(text);
+        assert!(fault.starts_with("bridge.toml:3: ") && !fault.contains("hush"), "{fault}");
+        assert_eq!(fault.lines().count(), 1, "{fault:?}");
+    }
+    let hint = fault("[[token]]\nname = \"a\"\nsha256 = \"hush\"");
+    assert_eq!(
+        hint,
+        "bridge.toml:3: `sha256` must be a string of 64 hexadecimal digits, the SHA-256 of a secret: \
+         `mqtt-bridge --new-token NAME` makes both"
+    );
+}
+
+#[test]
+fn the_address_is_a_port_of_any_host_or_the_path_of_a_socket() {
+    let listen = |text: &str| parse(&format!("[http]\nlisten = \"{text}\"")).map(|config| config.http.listen);
+    for address in ["0.0.0.0:8000", "[::]:8000", "192.0.2.1:0"] {
+        assert_eq!(listen(address), Ok(Listen::Tcp(address.parse().unwrap())));
+    }
+    let longest = format!("/{}", "a".repeat(106));
+    for path in ["/run/x.sock", "/ö b", &longest] {
+        assert_eq!(listen(&format!("unix:{path}")), Ok(Listen::Unix(path.into())));
+    }
+    assert!(listen(&format!("unix:{longest}a")).is_err());
+}
+
+#[test]
+fn origins_are_what_browsers_write_and_hosts_have_no_port() {
+    let is_good = |key: &str, value: &str| parse(&format!("[http]\n{key} = [\"{value}\"]")).is_ok();
+    for origin in
+        ["https://a", "http://a.example:1", "http://127.0.0.1:65535", "http://[::1]", "chrome-extension://abc"]
+    {
+        assert!(is_good("allowed-origins", origin), "{origin}");
+    }
+    for origin in [
+        "",
+        "*",
+        "null",
+        "a",
+        "https://",
+        "https://*",
+        "https://a/",
+        "https://a/b",
+        "https://a:",
+        "https://a:x",
+        "https://a:65536",
+        "https://a:+1",
+        "https://a:443",
+        "http://a:80",
+        "https://u@a",
+        "https://a b",
+        "https://a?b",
+        "1://a",
+        "://a",
+        "http://::1",
+        "http://[a]",
+        "https://ö",
+    ] {
+        assert!(!is_good("allowed-origins", origin), "{origin}");
+    }
+    for host in ["a", "A.example", "192.0.2.1", "::1", "[::1]", "a_b-c"] {
+        assert!(is_good("allowed-hosts", host), "{host}");
+    }
+    for host in ["", "*", "*.a", "a:80", "http://a", "a/", "u@a", "[::1]:80", "ö", " a"] {
+        assert!(!is_good("allowed-hosts", host), "{host}");
     }
 }
 

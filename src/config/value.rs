@@ -1,12 +1,12 @@
 //! What each value of the configuration may be; errors say what is allowed and what was found.
 
-use std::net::SocketAddr;
+use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::Value;
 
-use super::Protocol;
+use super::{Listen, Protocol, token};
 use crate::message::{Qos, TopicFilter};
 use crate::printable::Printable;
 
@@ -16,6 +16,11 @@ const LARGEST_PACKET: i64 = 268_435_460;
 const SMALLEST_MAX_PACKET: i64 = 1024;
 const MAX_WORKERS: i64 = 64;
 const MAX_WAITING: i64 = 1_000_000;
+const MAX_CONNECTIONS: i64 = 100_000;
+/// Messages per second.
+const MAX_RATE: f64 = 1e6;
+/// The longest path of a Unix socket, in bytes: 108 with the NUL after it (unix(7)).
+const MAX_UNIX_PATH: usize = 107;
 /// The longest time that any key may name.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// The longest UTF-8 string in MQTT, in bytes (MQTT 5, 1.5.4).
@@ -24,7 +29,7 @@ const MAX_STRING: usize = 65_535;
 pub fn server(value: &Value) -> Result<String, String> {
     let server = text(value)?;
     let address = server.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&server);
-    let is_ipv6 = address.parse::<std::net::Ipv6Addr>().is_ok();
+    let is_ipv6 = address.parse::<Ipv6Addr>().is_ok();
     let is_name = !server.is_empty() && server.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'));
     if is_ipv6 || is_name {
         Ok(address.to_owned())
@@ -109,18 +114,24 @@ pub fn qos(value: &Value) -> Result<Qos, String> {
     Qos::try_from(level).map_err(|error| format!("{error}, not {}", shown(value)))
 }
 
-pub fn listen(value: &Value) -> Result<SocketAddr, String> {
-    let allowed =
-        || format!("must be an address and a port such as \"127.0.0.1:8000\" or \"[::1]:8000\", not {}", shown(value));
-    let address: SocketAddr = text(value)?.parse().map_err(|_| allowed())?;
-    if address.ip().is_loopback() {
-        Ok(address)
-    } else {
-        Err(format!(
-            "must be a loopback address such as \"127.0.0.1:8000\", not {}: there are no tokens yet that could keep strangers out",
-            shown(value)
-        ))
+pub fn listen(value: &Value) -> Result<Listen, String> {
+    let text = text(value)?;
+    if let Some(path) = text.strip_prefix("unix:") {
+        return unix_path(path).ok_or_else(|| {
+            format!(
+                "must be \"unix:\" and an absolute path of at most {MAX_UNIX_PATH} bytes, such as \"unix:/run/mqtt-bridge.sock\", not {}",
+                shown(value)
+            )
+        });
     }
+    let allowed =
+        "an address and a port such as \"127.0.0.1:8000\" or \"[::1]:8000\", or \"unix:\" and an absolute path";
+    text.parse().map(Listen::Tcp).map_err(|_| format!("must be {allowed}, not {}", shown(value)))
+}
+
+fn unix_path(path: &str) -> Option<Listen> {
+    let is_good = path.starts_with('/') && path.len() <= MAX_UNIX_PATH && !path.contains('\0');
+    is_good.then(|| Listen::Unix(path.into()))
 }
 
 pub fn workers(value: &Value) -> Result<usize, String> {
@@ -129,6 +140,101 @@ pub fn workers(value: &Value) -> Result<usize, String> {
 
 pub fn max_body(value: &Value) -> Result<usize, String> {
     whole_number(value, 1..=LARGEST_PACKET).map_err(|error| format!("{error} (bytes)"))
+}
+
+pub fn max_connections(value: &Value) -> Result<usize, String> {
+    whole_number(value, 1..=MAX_CONNECTIONS)
+}
+
+pub fn connection_timeout(value: &Value) -> Result<Duration, String> {
+    seconds(value, Duration::from_millis(100))
+}
+
+/// Names in lower case, addresses in their shortest form and without brackets.
+pub fn hosts(value: &Value) -> Result<Vec<String>, String> {
+    list(value, "host names or addresses", |item| {
+        let name = item.as_str().unwrap_or_default().to_ascii_lowercase();
+        let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&name);
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        match address.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(address.to_string()),
+            Err(_) if !name.is_empty() && name.chars().all(is_allowed) => Ok(name),
+            Err(_) => {
+                Err(format!("must be host names or addresses, without scheme, port and wildcard, not {}", shown(item)))
+            }
+        }
+    })
+}
+
+/// Origins as browsers write them (RFC 6454, 6.2), so that they can be compared by their bytes.
+pub fn origins(value: &Value) -> Result<Vec<String>, String> {
+    list(value, "origins", |item| {
+        let origin = item.as_str().unwrap_or_default().to_ascii_lowercase();
+        let allowed = "must be origins such as \"https://example.com\" or \"http://example.com:8080\"";
+        if is_origin(&origin) {
+            Ok(origin)
+        } else {
+            Err(format!("{allowed}, without path, default port and wildcard, not {}", shown(item)))
+        }
+    })
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_ipv6 = address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    let is_default = matches!((scheme, port), ("http", Some("80")) | ("https", Some("443")));
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(is_scheme)
+        && (is_ipv6 || (!host.is_empty() && host.chars().all(is_name)))
+        && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+        && !is_default
+}
+
+pub fn token_name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    if token::is_name(&name) { Ok(name) } else { Err(format!("must be {}, not {}", token::NAME_RULE, shown(value))) }
+}
+
+/// What was found is never shown: it may be the secret itself.
+pub fn token_hash(value: &Value) -> Result<[u8; 32], String> {
+    let digits = value.as_str().unwrap_or_default();
+    token::parse_hash(digits).ok_or_else(|| {
+        "must be a string of 64 hexadecimal digits, the SHA-256 of a secret: `mqtt-bridge --new-token NAME` makes both"
+            .to_owned()
+    })
+}
+
+pub fn token_filters(value: &Value) -> Result<Vec<TopicFilter>, String> {
+    list(value, "topic filters", |item| {
+        let filter = topic_filter(item)?;
+        if filter.is_shared() {
+            return Err(format!("must name no shared subscription, but what is in it: {}", shown(item)));
+        }
+        Ok(filter)
+    })
+}
+
+pub fn rate(value: &Value) -> Result<f64, String> {
+    let rate = number(value);
+    if rate > 0.0 && rate <= MAX_RATE {
+        Ok(rate)
+    } else {
+        Err(format!("must be a number of messages per second above 0 and up to {MAX_RATE}, not {}", shown(value)))
+    }
+}
+
+/// An array in which each item passes a check.
+fn list<T>(value: &Value, what: &str, check: impl Fn(&Value) -> Result<T, String>) -> Result<Vec<T>, String> {
+    let items =
+        value.as_array().ok_or_else(|| format!("must be a list of {what} in brackets, not {}", shown(value)))?;
+    items.iter().map(check).collect()
 }
 
 pub fn text(value: &Value) -> Result<String, String> {
@@ -146,15 +252,19 @@ fn whole_number<T: TryFrom<i64>>(value: &Value, range: RangeInclusive<i64>) -> R
 
 /// A number of seconds, fractions allowed, from `shortest` to [`LONGEST`].
 fn seconds(value: &Value, shortest: Duration) -> Result<Duration, String> {
-    let number = match value {
+    let duration = Duration::try_from_secs_f64(number(value)).ok().filter(|d| (shortest..=LONGEST).contains(d));
+    let (from, to) = (shortest.as_secs_f64(), LONGEST.as_secs());
+    duration.ok_or_else(|| format!("must be a number of seconds from {from} to {to}, not {}", shown(value)))
+}
+
+/// A number with or without a fraction; NaN, which is in no range, where there is none.
+fn number(value: &Value) -> f64 {
+    match value {
         Value::Float(number) => *number,
         // a whole number that f64 cannot hold is out of range anyway
         Value::Integer(number) => i32::try_from(*number).map_or(f64::INFINITY, f64::from),
         _ => f64::NAN,
-    };
-    let duration = Duration::try_from_secs_f64(number).ok().filter(|d| (shortest..=LONGEST).contains(d));
-    let (from, to) = (shortest.as_secs_f64(), LONGEST.as_secs());
-    duration.ok_or_else(|| format!("must be a number of seconds from {from} to {to}, not {}", shown(value)))
+    }
 }
 
 /// The value as an error text shows it.

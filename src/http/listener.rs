@@ -1,164 +1,274 @@
-//! The socket, and the workers that take requests from it.
+//! The listening sockets: those that systemd passes, or else the one that the configuration names.
 
 use std::net::{Shutdown, SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-use std::{fmt, io};
+use std::os::fd::{AsFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+use std::{fmt, fs, io};
 
-use socket2::SockRef;
+use listenfd::ListenFd;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
-use tiny_http::Server;
 
-use super::Endpoints;
-use super::replies::Replies;
-use super::turns::Turns;
-use crate::config::Config;
-use crate::mqtt::Publisher;
-use crate::thread::Watch;
+use super::authorize::Reach;
+use super::descriptors::{self, Cookie, Descriptors};
+use crate::config::{Http, Listen};
 
-/// What the names of the workers' threads start with.
-pub const WORKERS: &str = "http-";
-/// The name of the thread that writes answers.
-pub const REPLY_THREAD: &str = "reply";
-/// How long a client may let its answer stand in the way of others'.
-const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections that wait to be accepted; the system's own limit may be lower (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+/// How long a client that does not read may hold up a thread that writes to it: what does not find room at once finds
+/// none soon.
+const SEND_TIMEOUT: Duration = Duration::from_millis(1);
+/// More than an answer takes, so that only a client that leaves many unread can hold up anything. In bytes.
+const SEND_BUFFER: usize = 256 * 1024;
+/// When a connection without traffic is probed for a client that is gone, and how often.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
+/// How long what was sent may stay unacknowledged by the client's machine.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Who may connect to a Unix socket: its owner and its group.
+const UNIX_MODE: u32 = 0o660;
+/// Descriptors of a connection: the library duplicates it.
+const DESCRIPTORS_EACH: u64 = 2;
+/// Descriptors that everything else takes.
+const OTHER_DESCRIPTORS: u64 = 64;
 
-/// A bound socket with its server.
+/// A socket that is listened on.
 pub struct Listener {
-    server: Arc<Server>,
-    /// The same socket as the server's, kept to stop it from accepting.
-    socket: TcpListener,
-    address: SocketAddr,
-    workers: usize,
-    turns: Arc<Turns>,
-    replies: Replies,
-    stage: Arc<Stage>,
+    socket: Kind,
+    cookie: Cookie,
+    address: SockAddr,
+    /// systemd's, who keeps it when we end.
+    is_passed: bool,
 }
 
-/// How far a stop has come.
-#[derive(Default)]
-struct Stage {
-    /// No connection is accepted any more.
-    deaf: AtomicBool,
-    /// The workers end.
-    ending: AtomicBool,
+enum Kind {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
-/// The address could not be listened on.
+/// Why nothing is served.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address}: {error}")]
-pub struct BindError {
-    address: SocketAddr,
-    error: io::Error,
+pub enum BindError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {error}")]
+    Address {
+        /// The address or the path.
+        address: String,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// What systemd passed is no socket that we can serve.
+    #[error("cannot serve the socket that systemd passed: {0}")]
+    Passed(io::Error),
+    /// Anybody could publish.
+    #[error(
+        "{0} can be reached from other machines: configure a [[token]], or set `allow-anonymous = true` in [http] to serve everybody"
+    )]
+    Anonymous(String),
+}
+
+/// All sockets to serve. Without tokens only this machine is served, unless the configuration allows everybody.
+///
+/// # Errors
+/// If a socket cannot be served, or must not be.
+pub fn listen(http: &Http, has_tokens: bool) -> Result<Vec<Listener>, BindError> {
+    let mut listeners = passed()?;
+    if listeners.is_empty() {
+        listeners.push(Listener::bind(&http.listen)?);
+    }
+    for listener in &listeners {
+        if listener.reach() == Reach::Network && !has_tokens && !http.allow_anonymous {
+            return Err(BindError::Anonymous(listener.to_string()));
+        }
+    }
+    Ok(listeners)
+}
+
+/// The sockets that systemd passed (`sd_listen_fds(3)`).
+fn passed() -> Result<Vec<Listener>, BindError> {
+    let mut passed = ListenFd::from_env();
+    let listeners = (0..passed.len()).map(|position| {
+        let kind = match passed.take_tcp_listener(position) {
+            Ok(socket) => socket.map(Kind::Tcp),
+            Err(_) => passed.take_unix_listener(position)?.map(Kind::Unix),
+        };
+        let kind = kind.ok_or_else(|| io::Error::other("it was taken twice"))?;
+        // the library waits in accept
+        SockRef::from(&kind).set_nonblocking(false)?;
+        if !SockRef::from(&kind).is_listener()? {
+            return Err(io::Error::other("it does not listen"));
+        }
+        Listener::new(kind, true)
+    });
+    listeners.collect::<io::Result<_>>().map_err(BindError::Passed)
 }
 
 impl Listener {
-    /// Binds the address: from here on connections are accepted, and wait for workers.
-    ///
-    /// # Errors
-    /// If the address is taken or not ours.
-    pub fn bind(config: &Config) -> Result<Self, BindError> {
-        let listen = config.http.listen;
-        let failed = |error| BindError { address: listen, error };
-        let socket = TcpListener::bind(listen).map_err(failed)?;
-        // accepted sockets inherit both
-        SockRef::from(&socket).set_write_timeout(Some(SEND_TIMEOUT)).map_err(failed)?;
-        SockRef::from(&socket).set_tcp_nodelay(true).map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
-        let server = Server::from_listener(socket.try_clone().map_err(failed)?, None)
-            .map_err(|error| failed(io::Error::other(error.to_string())))?;
-        let server = Arc::new(server);
-        let (turns, replies, stage) = (Turns::new(server.clone()), Replies::default(), Arc::default());
-        Ok(Self { server, socket, address, workers: config.http.workers, turns, replies, stage })
+    fn bind(listen: &Listen) -> Result<Self, BindError> {
+        let bound = match listen {
+            Listen::Tcp(address) => bind_tcp(*address).map(Kind::Tcp),
+            Listen::Unix(path) => bind_unix(path).map(Kind::Unix),
+        };
+        let address = match listen {
+            Listen::Tcp(address) => address.to_string(),
+            Listen::Unix(path) => format!("unix:{}", path.display()),
+        };
+        bound.and_then(|kind| Self::new(kind, false)).map_err(|error| BindError::Address { address, error })
     }
 
-    /// The bound address, with the port that the system chose for 0.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// How many workers [`Self::serve`] starts.
-    #[must_use]
-    pub fn workers(&self) -> usize {
-        self.workers
-    }
-
-    /// Starts the workers, and the thread that writes answers.
-    ///
-    /// # Errors
-    /// If the system has no thread to give.
-    pub fn serve(&self, config: &Config, publisher: &Publisher, watch: &Watch) -> io::Result<()> {
-        let replies = self.replies.clone();
-        watch.spawn(REPLY_THREAD, move || {
-            replies.run();
-            Ok(())
-        })?;
-        for number in 1..=self.workers {
-            let worker = Worker {
-                turns: self.turns.clone(),
-                endpoints: Endpoints::new(config, publisher.clone(), self.replies.clone()),
-                stage: self.stage.clone(),
-            };
-            watch.spawn(&format!("{WORKERS}{number}"), move || worker.run())?;
+    fn new(socket: Kind, is_passed: bool) -> io::Result<Self> {
+        let options = SockRef::from(&socket);
+        // accepted sockets inherit all of them
+        options.set_write_timeout(Some(SEND_TIMEOUT))?;
+        options.set_send_buffer_size(SEND_BUFFER)?;
+        if let Kind::Tcp(_) = socket {
+            options.set_tcp_nodelay(true)?;
+            options.set_tcp_keepalive(&KEEPALIVE)?;
+            options.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
         }
-        Ok(())
+        options.listen(BACKLOG)?;
+        let (cookie, address) = (options.cookie()?, options.local_addr()?);
+        Ok(Self { socket, cookie, address, is_passed })
     }
 
-    /// Takes no further connections; those that are there are still served.
-    pub fn stop_accepting(&self) {
-        self.stage.deaf.store(true, Ordering::SeqCst);
-        if let Err(error) = SockRef::from(&self.socket).shutdown(Shutdown::Read) {
-            log::warn!("cannot stop listening on {}: {error}", self.address);
+    /// From where it can be reached; asked of the socket itself.
+    pub(super) fn reach(&self) -> Reach {
+        match self.address.as_socket().map(|address| address.ip()) {
+            None => Reach::Unix,
+            Some(ip) if ip.to_canonical().is_loopback() => Reach::Loopback,
+            Some(_) => Reach::Network,
         }
     }
 
-    /// Waits until every request that came is answered, or the deadline has come.
-    pub fn await_idle(&self, deadline: Instant) {
-        self.turns.await_idle(deadline);
+    /// Our end of its connections, with the port that the system chose for 0.
+    pub(super) fn address(&self) -> &SockAddr {
+        &self.address
     }
 
-    /// Lets each worker end after the requests that are already there, and the answers' thread after them.
-    pub fn end(&self) {
-        self.stage.ending.store(true, Ordering::SeqCst);
-        // one token each; they lie behind the requests that came before
-        for _ in 0..self.workers {
-            self.server.unblock();
-        }
+    /// What tells it from all other sockets.
+    pub(super) fn cookie(&self) -> Cookie {
+        self.cookie
     }
 
-    /// Lets the thread that writes answers end when all are written.
-    pub fn end_replies(&self) {
-        self.replies.close();
-    }
-}
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Listener({})", self.address)
-    }
-}
-
-/// One thread that reads and checks requests, one after another, and waits for nobody.
-struct Worker {
-    turns: Arc<Turns>,
-    endpoints: Endpoints,
-    stage: Arc<Stage>,
-}
-
-impl Worker {
-    /// Returns when the workers are to end; the end of accepting is an error unless it was asked for.
-    fn run(&self) -> Result<(), String> {
-        loop {
-            match self.turns.next() {
-                Ok(Some(exchange)) => self.endpoints.answer(exchange),
-                Ok(None) => {}
-                Err(_) if self.stage.ending.load(Ordering::SeqCst) => return Ok(()),
-                // what was pipelined became ready, or the socket was shut by us
-                Err(error) if error.raw_os_error().is_none() || self.stage.deaf.load(Ordering::SeqCst) => {}
-                Err(error) => return Err(format!("no further connection can be accepted: {error}")),
+    /// Another descriptor of it for the library, and its number.
+    pub(super) fn for_library(&self) -> io::Result<(RawFd, tiny_http::Listener)> {
+        Ok(match &self.socket {
+            Kind::Tcp(socket) => {
+                let socket = socket.try_clone()?;
+                (descriptors::number(&socket), socket.into())
             }
+            Kind::Unix(socket) => {
+                let socket = socket.try_clone()?;
+                (descriptors::number(&socket), socket.into())
+            }
+        })
+    }
+
+    /// Makes a connection that ends at once, for a thread of the library's to notice.
+    pub(super) fn knock(&self) -> io::Result<()> {
+        let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&self.address) {
+            // the backlog is full: it will come
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::EINPROGRESS) =>
+            {
+                Ok(())
+            }
+            connected => connected,
         }
     }
+
+    /// Takes no further connections from the backlog. Of our own socket, those in it are refused; in a passed one
+    /// they stay for our successor, except perhaps for one, which is served.
+    pub(super) fn stop_accepting(&self, acceptor: RawFd) -> io::Result<()> {
+        if !self.is_passed {
+            if let (Kind::Unix(_), Some(path)) = (&self.socket, self.path()) {
+                fs::remove_file(path)?;
+            }
+            return SockRef::from(&self.socket).shutdown(Shutdown::Read);
+        }
+        // a shutdown would act on systemd's descriptor too. What the accepting thread waits for is the old socket,
+        // once more; after that it waits for one that nobody connects to
+        let nobody = match &self.socket {
+            Kind::Tcp(_) => {
+                let nobody = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+                nobody.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+                nobody
+            }
+            Kind::Unix(_) => Socket::new(Domain::UNIX, Type::STREAM, None)?,
+        };
+        nobody.listen(1)?;
+        if descriptors::cookie(acceptor) == Some(self.cookie) {
+            Descriptors::replace(acceptor, &nobody)?;
+        }
+        self.knock()
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.address.as_pathname()
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address.as_socket(), self.path()) {
+            (Some(address), _) => write!(f, "http://{address}"),
+            (None, Some(path)) => write!(f, "unix:{}", path.display()),
+            (None, None) => f.write_str("a Unix socket without a path"),
+        }
+    }
+}
+
+impl AsFd for Kind {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// Binds with the whole backlog from the start.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // a restart must not wait until the system has forgotten the last connections
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Binds a path, from which a socket that nobody answers on any more is removed.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let is_stale = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+        && matches!(UnixStream::connect(path), Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
+    if is_stale {
+        fs::remove_file(path)?;
+    }
+    let socket = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(UNIX_MODE))?;
+    Ok(socket)
+}
+
+/// Raises the limit of descriptors to what so many connections need. Returns how many there can be, and says so if that
+/// is fewer.
+pub fn allow_connections(max_connections: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = max_connections as u64 * DESCRIPTORS_EACH * 2 + OTHER_DESCRIPTORS;
+    let (current, maximum) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
+    let allowed = wanted.min(maximum).max(current);
+    let raised = allowed == current
+        || setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum: limit.maximum }).is_ok();
+    let allowed = if raised { allowed } else { current };
+    let possible = allowed.saturating_sub(OTHER_DESCRIPTORS) / DESCRIPTORS_EACH;
+    let possible = usize::try_from(possible).unwrap_or(usize::MAX).max(1);
+    if possible < max_connections {
+        log::warn!("the limit of {allowed} descriptors allows no more than {possible} connections");
+    }
+    max_connections.min(possible)
 }

@@ -1,10 +1,21 @@
-//! The HTTP interface, in the order of a request's way: `listener` takes it, `turns` lets one of a connection pass at
-//! a time, `request` says what it must be, an endpoint reads it, `reply` is the answer, and `replies` writes those
-//! that had to wait.
+//! The HTTP interface, in the order of a request's way: it comes in by a `listener`, a `generation` of the library's
+//! server takes it, `connections` lets one of a connection pass at a time, as an `exchange`; `request` says what it must
+//! be, `authorize` who may send it; an endpoint reads it, `reply` is the answer, `wire` its bytes, and `replies` writes
+//! those that had to wait. A `door` is all that serves one socket: its `guard` watches what the library hides, by its
+//! `sockets` and their `descriptors`, and `errands` are threads for whatever may have to wait for a client.
 
+mod door;
 mod listener;
-mod turns;
 
+mod connections;
+mod descriptors;
+mod exchange;
+mod generation;
+mod guard;
+mod sockets;
+
+mod authorize;
+mod errands;
 mod request;
 
 mod fields;
@@ -13,20 +24,34 @@ mod publish;
 
 mod replies;
 mod reply;
+mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-pub use listener::{BindError, Listener, REPLY_THREAD, WORKERS};
+pub use authorize::Reach;
+pub use door::Door;
+pub use listener::{BindError, Listener, listen};
+// the bytes of a request, for `fuzz/` alone
+#[doc(hidden)]
+pub use publish::parse as publish_body;
 
+use self::authorize::Gate;
+use self::exchange::Exchange;
 use self::replies::Replies;
 use self::reply::Reply;
-use self::turns::Exchange;
+use self::request::{Target, require_sound_framing};
 use crate::config::Config;
+use crate::message::Message;
 use crate::mqtt::Publisher;
+
+/// The name of the thread that writes answers.
+pub const REPLY_THREAD: &str = "reply";
 
 /// What the endpoints answer with.
 #[derive(Clone)]
 struct Endpoints {
+    gate: Arc<Gate>,
     publisher: Publisher,
     replies: Replies,
     /// Bytes.
@@ -36,8 +61,10 @@ struct Endpoints {
 }
 
 impl Endpoints {
-    fn new(config: &Config, publisher: Publisher, replies: Replies) -> Self {
+    /// For the requests of one listener, all of whose workers share the gate.
+    fn new(config: &Config, publisher: Publisher, replies: Replies, reach: Reach) -> Self {
         Self {
+            gate: Arc::new(Gate::new(config, reach)),
             publisher,
             replies,
             max_body: config.http.max_body,
@@ -46,21 +73,42 @@ impl Endpoints {
         }
     }
 
-    /// Finds the endpoint of a request and lets it answer, at once or when the broker has.
+    /// Answers a request, at once or when the broker has.
     fn answer(&self, mut exchange: Exchange) {
         let Some(request) = exchange.request() else { return };
-        let target = request::Target::of(request);
-        let refused = match target.path.as_str() {
-            "/publish" => match publish::read(self, request, &target) {
-                Ok((message, timeout)) => {
-                    let replies = self.replies.clone();
-                    let answer = move |outcome| replies.push(exchange, Reply::from(outcome));
-                    return self.publisher.publish(message, timeout, Box::new(answer));
-                }
-                Err(refusal) => refusal,
-            },
-            path => Reply::not_found(path),
-        };
-        exchange.answer(refused);
+        if let Err(refusal) = require_sound_framing(request, self.max_body) {
+            // what comes behind it may be anything
+            exchange.set_last();
+            return exchange.answer(&refusal);
+        }
+        let origin = self.gate.allowed_origin(request);
+        match self.read(&mut exchange) {
+            Ok((message, timeout)) => {
+                let replies = self.replies.clone();
+                let answer = move |outcome| replies.push(exchange, Reply::from(outcome).readable_by(origin));
+                self.publisher.publish(message, timeout, Box::new(answer));
+            }
+            Err(reply) => exchange.answer(&reply.readable_by(origin)),
+        }
+    }
+
+    /// What a request has published, and how long that may take; else its answer.
+    fn read(&self, exchange: &mut Exchange) -> Result<(Message, Duration), Reply> {
+        let request = exchange.request().ok_or_else(Reply::busy)?;
+        let admitted = self.gate.admit(request)?;
+        let target = Target::of(request);
+        match target.path.as_str() {
+            "/publish" => {
+                let (message, timeout) = publish::read(self, exchange, &target)?;
+                admitted.may_publish(&message.topic)?;
+                Ok((message, timeout))
+            }
+            path => Err(Reply::not_found(path)),
+        }
+    }
+
+    /// Lets the thread that writes answers end when all are written.
+    fn end_replies(&self) {
+        self.replies.close();
     }
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tiny_http::Request;
-
 use super::Endpoints;
+use super::exchange::Exchange;
 use super::fields::{Fields, Value, named};
 use super::properties;
 use super::reply::Reply;
@@ -14,16 +13,21 @@ use crate::message::{Message, Qos, TopicName};
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `qos`, `retain`, `properties` and `timeout`";
 
 /// The message of a request, and how long it may take.
-pub fn read(endpoints: &Endpoints, request: &mut Request, target: &Target) -> Result<(Message, Duration), Reply> {
-    require_post(request, target)?;
-    require_json(request)?;
-    let body = body(request, endpoints.max_body)?;
+pub fn read(endpoints: &Endpoints, exchange: &mut Exchange, target: &Target) -> Result<(Message, Duration), Reply> {
+    if let Some(request) = exchange.request() {
+        require_post(request, target)?;
+        require_json(request)?;
+    }
+    let body = body(exchange, endpoints.max_body)?;
     let (message, timeout) = parse(&body, endpoints.max_timeout).map_err(Reply::invalid)?;
     Ok((message, timeout.unwrap_or(endpoints.timeout)))
 }
 
-/// The message in a body, and its timeout if it has one; the error names the field and the rule.
-fn parse(body: &[u8], max_timeout: Duration) -> Result<(Message, Option<Duration>), String> {
+/// The message in a body, and its timeout if it has one.
+///
+/// # Errors
+/// Names the field and the rule.
+pub fn parse(body: &[u8], max_timeout: Duration) -> Result<(Message, Option<Duration>), String> {
     let mut fields = Fields::parse(body)?;
     let topic = fields.read("topic", topic)?.ok_or("field `topic` is missing")?;
     let message = Message {

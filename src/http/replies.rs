@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use super::exchange::Exchange;
 use super::reply::Reply;
-use super::turns::Exchange;
 
 /// The answers to be written. There are no more of them than connections: each has one request with us at a time.
 #[derive(Clone, Default)]
@@ -46,7 +46,7 @@ impl Replies {
             let answers = std::mem::take(&mut state.queue);
             drop(state);
             for (exchange, reply) in answers {
-                exchange.answer(reply);
+                exchange.answer(&reply);
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Every answer that there is: its status, its code, its words.
 
-use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
-use tiny_http::{Header, Response};
 
+use super::request::{MAX_HEAD, MAX_HEADERS, MAX_TARGET};
+use crate::message::TopicName;
 use crate::mqtt::{Failure, Outcome, Published};
 use crate::printable::Printable;
 
@@ -21,6 +23,7 @@ enum Code {
     ConnectionLost = 7,
     PayloadSize = 9,
     NotSupported = 10,
+    Authentication = 11,
     AclDenied = 12,
     Unknown = 13,
     QueueSize = 15,
@@ -34,16 +37,22 @@ pub struct Reply {
     error: Option<String>,
     packet_id: Option<u16>,
     reason_code: Option<u8>,
-    /// A header of our own making: nothing from a request goes into one.
-    header: Option<(&'static str, &'static str)>,
+    headers: Vec<(&'static str, Value)>,
+}
+
+/// The value of a header, of our own making: nothing from a request goes into one.
+#[derive(Debug, PartialEq, Eq)]
+enum Value {
+    Fixed(&'static str),
+    Made(Arc<str>),
 }
 
 /// The body of an answer, `code` first as in the tutorial.
 #[derive(Serialize)]
-struct Body {
+struct Body<'a> {
     code: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     packet_id: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,12 +60,59 @@ struct Body {
 }
 
 /// Seconds after which a client may well try again.
-const RETRY_AFTER: (&str, &str) = ("Retry-After", "1");
+const RETRY_AFTER: &str = "1";
+/// How a client without a token learns that it needs one (RFC 6750, 3).
+const CHALLENGE: &str = "Bearer realm=\"mqtt-bridge\"";
+/// The same for one whose token is not known.
+const CHALLENGE_AGAIN: &str = "Bearer realm=\"mqtt-bridge\", error=\"invalid_token\"";
 
 impl Reply {
     /// 400: the request breaks a rule.
     pub fn invalid(error: String) -> Self {
         Self::refusal(400, Code::Invalid, error)
+    }
+
+    /// 400: the connection ended with the chunks of a body (RFC 9112, 8).
+    pub fn chunks_cut_off() -> Self {
+        let error = "not sent: the connection ended with the body, and nothing tells whether all of its chunks came";
+        Self::invalid(error.to_owned())
+    }
+
+    /// 401: there are tokens, and the request has none.
+    pub fn token_missing() -> Self {
+        let error = "this needs a token: `Authorization: Bearer SECRET`".to_owned();
+        Self::refusal(401, Code::Authentication, error).with("WWW-Authenticate", Value::Fixed(CHALLENGE))
+    }
+
+    /// 401: the request's token is none of ours.
+    pub fn token_unknown() -> Self {
+        let error = "this token is not known".to_owned();
+        Self::refusal(401, Code::Authentication, error).with("WWW-Authenticate", Value::Fixed(CHALLENGE_AGAIN))
+    }
+
+    /// 403: a page of another origin calls us from its visitor's browser.
+    pub fn foreign_page(origin: Option<&str>) -> Self {
+        let page = origin.map_or("another site".to_owned(), |origin| format!("`{}`", Printable::new(origin, SHOWN)));
+        Self::forbidden(format!("a page of {page} may not call this: its origin is not in `allowed-origins`"))
+    }
+
+    /// 403: the request calls us by a name that may be anybody's.
+    pub fn foreign_host(host: &str) -> Self {
+        let host = Printable::new(host, SHOWN);
+        Self::forbidden(format!("the host must be an address of loopback or one of `allowed-hosts`, not `{host}`"))
+    }
+
+    /// 403: a proxy, and whoever can reach that, must not get at a daemon that asks for no token.
+    pub fn open_behind_proxy(header: &str) -> Self {
+        Self::forbidden(format!(
+            "`{header}` tells of a proxy, and there are no tokens: configure a [[token]], or `allow-anonymous`"
+        ))
+    }
+
+    /// 403: the token's filters do not match the topic.
+    pub fn topic_denied(token: &str, topic: &TopicName) -> Self {
+        let topic = Printable::new(topic.as_str(), SHOWN);
+        Self::forbidden(format!("not sent: token `{token}` may not publish to `{topic}`"))
     }
 
     /// 404: there is no such path.
@@ -71,7 +127,7 @@ impl Reply {
     /// 405: the path has other methods, which `Allow` names (RFC 9110, 15.5.6).
     pub fn method_not_allowed(allowed: &'static str) -> Self {
         let error = format!("the method must be {allowed}");
-        Self { header: Some(("Allow", allowed)), ..Self::refusal(405, Code::Invalid, error) }
+        Self::refusal(405, Code::Invalid, error).with("Allow", Value::Fixed(allowed))
     }
 
     /// 413: the body is longer than `max-body`.
@@ -84,29 +140,109 @@ impl Reply {
         Self::refusal(415, Code::Invalid, error)
     }
 
+    /// 408: the request is not complete in time.
+    pub fn request_timeout() -> Self {
+        let error = "not sent: the request was not complete within `request-timeout`".to_owned();
+        Self::refusal(408, Code::Invalid, error)
+    }
+
+    /// 411: the length of the body cannot be told.
+    pub fn length_required() -> Self {
+        let error = "the body must come with `Content-Length`, or with exactly `Transfer-Encoding: chunked`";
+        Self::refusal(411, Code::Invalid, error.to_owned())
+    }
+
+    /// 414: the target is too long.
+    pub fn target_too_long() -> Self {
+        Self::refusal(414, Code::Invalid, format!("the request target is over the limit of {MAX_TARGET} bytes"))
+    }
+
+    /// 431: the head is too long (RFC 6585, 5).
+    pub fn head_too_large() -> Self {
+        let error = format!("the head of the request is over the limit of {MAX_HEAD} bytes or {MAX_HEADERS} headers");
+        Self::refusal(431, Code::Invalid, error)
+    }
+
+    /// 503: there are more requests than we can serve.
+    pub fn busy() -> Self {
+        let error = "not sent: too many requests at a time".to_owned();
+        Self::refusal(503, Code::QueueSize, error).with("Retry-After", Value::Fixed(RETRY_AFTER))
+    }
+
+    /// 505: only versions 1.0 and 1.1 of HTTP.
+    pub fn version_not_supported() -> Self {
+        Self::refusal(505, Code::NotSupported, "the version must be HTTP/1.1 or HTTP/1.0".to_owned())
+    }
+
+    /// 429: the token's messages come faster than its `rate`.
+    pub fn too_fast(token: &str, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::refusal(429, Code::QueueSize, format!("not sent: token `{token}` is over its rate"))
+            .with("Retry-After", Value::Made(seconds.max(1).to_string().into()))
+    }
+
+    /// 204: what a browser may send us for a page of an allowed origin (Fetch, 3.3.3).
+    pub fn preflight() -> Self {
+        Self::plain(204, Code::Success)
+            .with("Access-Control-Allow-Methods", Value::Fixed("POST"))
+            .with("Access-Control-Allow-Headers", Value::Fixed("Authorization, Content-Type"))
+            .with("Access-Control-Max-Age", Value::Fixed("600"))
+    }
+
+    /// Lets a browser show the answer to a page of this origin, which is one of the configuration's.
+    pub fn readable_by(self, origin: Option<Arc<str>>) -> Self {
+        let Some(origin) = origin else { return self };
+        self.with("Access-Control-Allow-Origin", Value::Made(origin))
+            .with("Access-Control-Expose-Headers", Value::Fixed("Retry-After"))
+            .with("Vary", Value::Fixed("Origin"))
+    }
+
+    fn forbidden(error: String) -> Self {
+        Self::refusal(403, Code::AclDenied, error)
+    }
+
     fn refusal(status: u16, code: Code, error: String) -> Self {
         Self { error: Some(error), ..Self::plain(status, code) }
     }
 
     fn plain(status: u16, code: Code) -> Self {
-        Self { status, code, error: None, packet_id: None, reason_code: None, header: None }
+        Self { status, code, error: None, packet_id: None, reason_code: None, headers: Vec::new() }
     }
 
-    /// The answer as the HTTP library sends it.
-    pub fn into_response(self) -> Response<Cursor<Vec<u8>>> {
-        let Self { packet_id, reason_code, .. } = self;
-        let body = Body { code: self.code as u8, error: self.error, packet_id, reason_code };
-        // a number and a string always have a JSON form
-        let json = serde_json::to_vec(&body).unwrap_or_default();
-        let fixed = [("Content-Type", "application/json")].into_iter().chain(self.header);
-        let headers = fixed.filter_map(|(name, value)| Header::from_bytes(name, value).ok()).collect();
-        let length = json.len();
-        Response::new(self.status.into(), headers, Cursor::new(json), Some(length), None)
+    fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
-    #[cfg(test)]
+    /// The status code.
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// The headers that tell of the answer; those that frame it are the sender's.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let content_type = self.has_body().then_some(("Content-Type", "application/json"));
+        let others = self.headers.iter().map(|(name, value)| match value {
+            Value::Fixed(value) => (*name, *value),
+            Value::Made(value) => (*name, &**value),
+        });
+        content_type.into_iter().chain(others)
+    }
+
+    /// The body: JSON, or nothing.
+    pub fn body(&self) -> Vec<u8> {
+        if !self.has_body() {
+            return Vec::new();
+        }
+        let Self { packet_id, reason_code, .. } = *self;
+        let body = Body { code: self.code as u8, error: self.error.as_deref(), packet_id, reason_code };
+        // a number and a string always have a JSON form
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
+    /// 204 has none (RFC 9110, 15.3.5).
+    fn has_body(&self) -> bool {
+        self.status != 204
     }
 }
 
@@ -149,7 +285,7 @@ impl From<Failure> for Reply {
             Failure::Unknown => (504, Code::ConnectionLost),
         };
         let reason_code = if let Failure::Refused(code) = failure { Some(code) } else { None };
-        let header = (status == 503).then_some(RETRY_AFTER);
-        Self { reason_code, header, ..Self::refusal(status, code, failure.to_string()) }
+        let refusal = Self { reason_code, ..Self::refusal(status, code, failure.to_string()) };
+        if status == 503 { refusal.with("Retry-After", Value::Fixed(RETRY_AFTER)) } else { refusal }
     }
 }

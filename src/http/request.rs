@@ -1,14 +1,146 @@
 //! What a request must be before an endpoint looks into it.
 
-use std::io::Read;
+use std::io::{self, Read};
 
-use tiny_http::{Method, Request};
+use tiny_http::{HTTPVersion, Header, Method, Request};
 
+use super::connections::Cut;
+use super::exchange::Exchange;
 use super::reply::{Reply, SHOWN};
 use crate::printable::Printable;
 
-/// How much memory a body gets before its first byte has come.
-const FIRST_PIECE: usize = 16 * 1024;
+/// The longest head: request line and headers with their line ends, in bytes.
+pub const MAX_HEAD: u64 = 16 * 1024;
+/// The most headers.
+pub const MAX_HEADERS: usize = 100;
+/// The longest target, in bytes (RFC 9112, 3, asks for 8000 at least).
+pub const MAX_TARGET: usize = 8000;
+/// The longest body that the library reads together with the head, in bytes.
+pub const SMALL_BODY: u64 = 1024;
+/// How much the library may have read beyond a request, in bytes.
+pub const READ_AHEAD: u64 = 1024;
+/// How much of a body is read, and how much memory it gets, at a time. In bytes.
+const PIECE: usize = 16 * 1024;
+
+/// Refuses what is too large, and whatever could be understood in two ways: the library takes the first of two
+/// lengths, any transfer coding for chunks, and bare control characters for text (RFC 9112, 6.3 and 11).
+pub fn require_sound_framing(request: &Request, max_body: usize) -> Result<(), Reply> {
+    let version = request.http_version();
+    if *version != HTTPVersion(1, 1) && *version != HTTPVersion(1, 0) {
+        return Err(Reply::version_not_supported());
+    }
+    require_small_head(request)?;
+    require_plain_head(request)?;
+    require_one_length(request, max_body)
+}
+
+fn require_small_head(request: &Request) -> Result<(), Reply> {
+    if request.url().len() > MAX_TARGET {
+        Err(Reply::target_too_long())
+    } else if head_size(request) > MAX_HEAD || request.headers().len() > MAX_HEADERS {
+        Err(Reply::head_too_large())
+    } else {
+        Ok(())
+    }
+}
+
+/// Bytes of the head on the wire, less white space that the library drops.
+pub fn head_size(request: &Request) -> u64 {
+    let length = |header: &Header| header.field.as_str().as_str().len() + header.value.as_str().len() + ": \r\n".len();
+    let line = request.method().as_str().len() + request.url().len() + "  HTTP/1.1\r\n".len();
+    (line + request.headers().iter().map(length).sum::<usize>() + "\r\n".len()) as u64
+}
+
+fn require_plain_head(request: &Request) -> Result<(), Reply> {
+    if !is_token(request.method().as_str()) {
+        return Err(Reply::invalid("the method must be a token (RFC 9110, 5.6.2)".to_owned()));
+    }
+    if request.url().is_empty() || !request.url().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Reply::invalid("the request target must be printable ASCII without spaces".to_owned()));
+    }
+    for header in request.headers() {
+        let (name, value) = (header.field.as_str().as_str(), header.value.as_str());
+        if !is_token(name) {
+            return Err(Reply::invalid(format!(
+                "a header's name must be a token, not `{}`",
+                Printable::new(name, SHOWN)
+            )));
+        }
+        if !value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+            return Err(Reply::invalid(format!("the value of `{name}` must not contain control characters")));
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9112, 6.3: one length, or chunks.
+fn require_one_length(request: &Request, max_body: usize) -> Result<(), Reply> {
+    let codings = header(request, "Transfer-Encoding")?;
+    let length = header(request, "Content-Length")?;
+    match (codings, length) {
+        (None, None) => Ok(()),
+        (Some(_), Some(_)) => {
+            Err(Reply::invalid("`Content-Length` and `Transfer-Encoding` must not both be there".to_owned()))
+        }
+        (Some(coding), None) => {
+            let is_known = coding.eq_ignore_ascii_case("chunked") && *request.http_version() == HTTPVersion(1, 1);
+            if is_known && !is_upgrade(request) { Ok(()) } else { Err(Reply::length_required()) }
+        }
+        (None, Some(length)) => {
+            let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number && request.body_length().is_some() {
+                return Ok(());
+            }
+            // larger than any number that the library knows, or none
+            if is_number {
+                Err(Reply::body_too_large(max_body))
+            } else {
+                Err(Reply::invalid(format!(
+                    "`Content-Length` must be a number, not `{}`",
+                    Printable::new(length, SHOWN)
+                )))
+            }
+        }
+    }
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_allowed)
+}
+
+/// Whether all of the body came with the request, or there is none: the library reads a small one by itself.
+pub fn has_whole_body(request: &Request) -> bool {
+    let has = |name: &'static str| request.headers().iter().any(|header| header.field.equiv(name));
+    match request.body_length() {
+        Some(0) => true,
+        Some(length) => length as u64 <= SMALL_BODY && !has("Expect") && !is_upgrade(request),
+        None => !has("Transfer-Encoding"),
+    }
+}
+
+/// Whether the library takes the rest of the connection for the body.
+pub fn is_upgrade(request: &Request) -> bool {
+    let first = request.headers().iter().find(|header| header.field.equiv("Connection"));
+    first.is_some_and(|header| header.value.as_str().to_ascii_lowercase().contains("upgrade"))
+}
+
+/// Whether the library takes no further request from the connection: it looks for words anywhere in the first
+/// `Connection`.
+pub fn is_last_for_library(request: &Request) -> bool {
+    let is_old = *request.http_version() < HTTPVersion(1, 1);
+    let first = request.headers().iter().find(|header| header.field.equiv("Connection"));
+    let Some(first) = first.map(|header| header.value.as_str().to_ascii_lowercase()) else { return is_old };
+    first.contains("close") || first.contains("upgrade") || (is_old && !first.contains("keep-alive"))
+}
+
+/// Whether a `Connection` header names this option (RFC 9110, 7.6.1).
+pub fn has_connection_option(request: &Request, option: &str) -> bool {
+    let fields = request.headers().iter().filter(|header| header.field.equiv("Connection"));
+    let mut options = fields.flat_map(|header| header.value.as_str().split(','));
+    options.any(|found| found.trim().eq_ignore_ascii_case(option))
+}
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,29 +204,58 @@ pub fn require_json(request: &Request) -> Result<(), Reply> {
 }
 
 /// The whole body, at most `max` bytes. One that says that it is longer is refused without being read.
-pub fn body(request: &mut Request, max: usize) -> Result<Vec<u8>, Reply> {
+pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
+    let Some(request) = exchange.request() else { return Err(Reply::busy()) };
     let announced = request.body_length();
+    let is_chunked = announced.is_none() && !has_whole_body(request);
     if announced.is_some_and(|length| length > max) {
         return Err(Reply::body_too_large(max));
     }
-    // one byte more than is allowed tells a body that is too long; never up to the end of the connection,
+    // one byte more than is allowed tells chunks that are too long; never up to the end of the connection,
     // which is all that tiny_http gives for some requests
-    let limit = announced.unwrap_or(max + 1);
-    // what is only announced takes no memory
-    let mut body = Vec::with_capacity(limit.min(FIRST_PIECE));
-    let read = request.as_reader().take(limit as u64).read_to_end(&mut body);
+    let limit = announced.unwrap_or(if is_chunked { max + 1 } else { 0 });
+    let mut body = Vec::new();
+    let read = read(exchange, limit, &mut body);
+    let cut = exchange.release(body.len());
+    // where the connection ends, the library takes a part of a chunk for the last one. Nothing tells it from a client
+    // that has sent all and ends its side at once, which had better tell the length
+    let is_broken_off = is_chunked && (cut.is_some() || exchange.is_at_end());
+    let is_whole = read.is_ok() && !is_broken_off && announced.map_or(body.len() <= max, |length| body.len() == length);
+    if is_whole {
+        exchange.set_read();
+    }
+    if is_chunked {
+        // what follows chunks is not looked at: where they end is the library's opinion
+        exchange.set_last();
+    }
     match (read, announced) {
+        _ if is_whole => Ok(body),
+        _ if cut == Some(Cut::Evicted) => Err(Reply::busy()),
+        _ if cut == Some(Cut::Late) => Err(Reply::request_timeout()),
         (Err(error), _) => Err(Reply::invalid(format!("the body could not be read: {error}"))),
-        (Ok(read), Some(length)) if read < length => {
-            Err(Reply::invalid(format!("the body ended after {read} of {length} bytes")))
-        }
-        (Ok(read), None) if read > max => Err(Reply::body_too_large(max)),
-        (Ok(_), _) => Ok(body),
+        (Ok(()), Some(length)) => Err(Reply::invalid(format!("the body ended after {} of {length} bytes", body.len()))),
+        (Ok(()), None) if body.len() > max => Err(Reply::body_too_large(max)),
+        (Ok(()), None) => Err(Reply::chunks_cut_off()),
     }
 }
 
+/// Reads up to so many bytes, piece by piece; what is only announced takes no memory.
+fn read(exchange: &mut Exchange, limit: usize, body: &mut Vec<u8>) -> io::Result<()> {
+    while body.len() < limit {
+        let piece = PIECE.min(limit - body.len());
+        if exchange.may_wait() {
+            exchange.hold(piece);
+        }
+        let Some(request) = exchange.request() else { break };
+        if request.as_reader().take(piece as u64).read_to_end(body)? < piece {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// The value of a header that may be there once.
-fn header<'a>(request: &'a Request, name: &'static str) -> Result<Option<&'a str>, Reply> {
+pub fn header<'a>(request: &'a Request, name: &'static str) -> Result<Option<&'a str>, Reply> {
     let mut values = request.headers().iter().filter(|header| header.field.equiv(name));
     match (values.next(), values.next()) {
         (first, None) => Ok(first.map(|header| header.value.as_str())),
@@ -169,11 +330,73 @@ mod tests {
         }
     }
 
+    const MAX_BODY: usize = 1000;
+
+    fn status(request: TestRequest) -> u16 {
+        require_sound_framing(&request.into(), MAX_BODY).map_or_else(|refusal| refusal.status(), |()| 200)
+    }
+
     #[test]
-    fn a_body_is_read_whole_up_to_the_limit() {
-        let request = |body: &'static str| -> Request { TestRequest::new().with_body(body).into() };
-        assert_eq!(body(&mut request("12345"), 5).unwrap(), b"12345");
-        assert_eq!(body(&mut request(""), 5).unwrap(), b"");
-        assert_eq!(body(&mut request("123456"), 5).unwrap_err().status(), 413);
+    fn a_body_has_one_length_that_nobody_can_read_in_two_ways() {
+        for (headers, expected) in [
+            (&[("Content-Length", "5")][..], 200),
+            (&[("Content-Length", "5"), ("Content-Length", "5")], 400),
+            (&[("Content-Length", "5"), ("Transfer-Encoding", "chunked")], 400),
+            (&[("Content-Length", "-1")], 400),
+            (&[("Content-Length", "+5")], 400),
+            (&[("Content-Length", "2, 2")], 400),
+            (&[("Content-Length", "")], 400),
+            (&[("Content-Length", "99999999999999999999")], 413),
+        ] {
+            let with = |request: TestRequest, (name, value): &(&str, &str)| {
+                request.with_header(Header::from_bytes(*name, *value).unwrap())
+            };
+            let request = headers.iter().fold(TestRequest::new().with_body("12345"), with);
+            assert_eq!(status(request), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn control_characters_and_bad_names_are_refused() {
+        for (name, value, expected) in [
+            ("X-A", "a\tb", 200),
+            ("X-A", "a\nb", 400),
+            ("X-A", "a\rb", 400),
+            ("X-A", "a\0b", 400),
+            ("X-A", "\x1b[31m", 400),
+            ("X(A)", "a", 400),
+            ("", "a", 400),
+        ] {
+            let header = Header::from_bytes(name, value).unwrap();
+            assert_eq!(status(TestRequest::new().with_header(header)), expected, "{name}: {value:?}");
+        }
+        for path in ["", "/a\x1bb", "/a\0", "/a b"] {
+            assert_eq!(status(TestRequest::new().with_path(path)), 400, "{path:?}");
+        }
+        let bad_method = Method::NonStandard("P()ST{}".parse().unwrap());
+        assert_eq!(status(TestRequest::new().with_method(bad_method)), 400);
+    }
+
+    #[test]
+    fn heads_have_their_limits() {
+        let path = |length: usize| TestRequest::new().with_path(&format!("/{}", "a".repeat(length - 1)));
+        assert_eq!((status(path(MAX_TARGET)), status(path(MAX_TARGET + 1))), (200, 414));
+        let headers = |count: usize, length: usize| {
+            let header = Header::from_bytes("A", "a".repeat(length)).unwrap();
+            (0..count).fold(TestRequest::new(), |request, _| request.with_header(header.clone()))
+        };
+        assert_eq!((status(headers(MAX_HEADERS - 1, 1)), status(headers(MAX_HEADERS, 1))), (200, 431));
+        // the library's test request tells its length
+        let line = "GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n".len() + "A: \r\n".len();
+        let longest = usize::try_from(MAX_HEAD).unwrap() - line;
+        assert_eq!((status(headers(1, longest)), status(headers(1, longest + 1))), (200, 431));
+    }
+
+    #[test]
+    fn versions_other_than_1_0_and_1_1_are_refused() {
+        for (version, expected) in [((0, 9), 505), ((1, 0), 200), ((1, 1), 200), ((2, 0), 505)] {
+            let request = TestRequest::new().with_http_version(HTTPVersion(version.0, version.1));
+            assert_eq!(status(request), expected, "{version:?}");
+        }
     }
 }

@@ -316,7 +316,9 @@ fn publishes_wait_for_the_broker_and_go_out_in_order_when_it_comes() {
     daemon.wait_for("cannot connect");
     let mut waiting: Vec<Connection> = Vec::new();
     for n in 0..20 {
-        waiting.push(begin(&daemon, &body(&format!("n/{n}"), n % 3, 20.0)));
+        let connection = begin(&daemon, &body(&format!("n/{n}"), n % 3, 20.0));
+        connection.await_read();
+        waiting.push(connection);
         // accepted before the next one is sent: a refused request goes the same way, and is answered
         daemon.publish("{}").assert_refused(400, 3, "field `topic` is missing");
     }

@@ -21,7 +21,7 @@ fn version_and_help_are_printed() {
     assert_eq!((code, version.as_str()), (Some(0), concat!("mqtt-bridge ", env!("CARGO_PKG_VERSION"), "\n")));
     let (code, help, _) = run(&folder, &["--help"]);
     assert_eq!(code, Some(0));
-    for option in ["--config PATH", "--check", "--version", "--help"] {
+    for option in ["--config PATH", "--check", "--new-token NAME", "--version", "--help"] {
         assert!(help.contains(option), "{help}");
     }
 }
@@ -29,7 +29,9 @@ fn version_and_help_are_printed() {
 #[test]
 fn wrong_usage_exits_2_on_one_line() {
     let folder = Folder::new();
-    for arguments in [&["--prot"][..], &["--config"], &["x"], &["--check=yes"]] {
+    for arguments in
+        [&["--prot"][..], &["--config"], &["x"], &["--check=yes"], &["--new-token"], &["--new-token", "a b"]]
+    {
         let (code, out, error) = run(&folder, arguments);
         assert_eq!((code, out.as_str(), error.lines().count()), (Some(2), "", 1), "{arguments:?}: {error}");
         assert!(error.starts_with("mqtt-bridge: ") && error.ends_with("; try --help"), "{error}");
@@ -46,6 +48,20 @@ fn check_says_ok_or_the_first_fault() {
     let (code, out, error) = run(&folder, &["--check", "--config", "bad.toml"]);
     let fault = "mqtt-bridge: bad.toml:3: `keepalive` must be a whole number from 5 to 65535, not \"long\" (seconds)";
     assert_eq!((code, out.as_str(), error.as_str()), (Some(78), "", fault));
+}
+
+#[test]
+fn a_new_token_is_a_secret_and_a_table_that_loads_as_it_is() {
+    let folder = Folder::new();
+    let (code, out, error) = run(&folder, &["--new-token", "kitchen"]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    let (secret, table) = out.split_once('\n').unwrap();
+    let secret = secret.strip_prefix("secret, shown only now: ").expect(secret);
+    assert!(secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "{secret}");
+    assert!(!table.contains(secret), "the secret itself is not to be kept");
+    folder.write("bridge.toml", &format!("{}{table}", include_str!("../../bridge.toml")));
+    let (code, out, error) = run(&folder, &["--check"]);
+    assert_eq!((code, out.as_str(), error.as_str()), (Some(0), "bridge.toml: ok\n", ""));
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn every_suback_code_is_checked_and_told() {
         "warning: subscription to c refused: not authorized (reason code 135)",
         "warning: subscription to d refused: topic filter invalid (reason code 143)",
     ];
-    assert_eq!(daemon.lines()[daemon.lines().len() - 4..], expected);
+    assert_eq!(daemon.lines_with("subscri"), expected);
 }
 
 #[test]
@@ -280,11 +280,11 @@ fn all_topic_filters_go_into_one_subscribe_whose_answer_is_awaited_before_publis
     let (subscribe, _) = broker.wait_for(SUBSCRIBE);
     let mut waiting = daemon.served_connection();
     waiting.send(
-        b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 33\r\n\r\n{\"topic\":\"t\",\"msg\":\"x\",\"qos\":\"1\"}",
+        b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 33\r\n\r\n{\"topic\":\"t\",\"msg\":\"x\",\"qos\":\"1\"}",
     );
     assert_eq!(waiting.reply().status, 400, "two quotes too many");
     waiting.send(
-        b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 31\r\n\r\n{\"topic\":\"t\",\"msg\":\"x\",\"qos\":1}",
+        b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 31\r\n\r\n{\"topic\":\"t\",\"msg\":\"x\",\"qos\":1}",
     );
     // a refused request on another connection goes the same way, so that ours is accepted
     assert_eq!(daemon.publish("{}").status, 400);

@@ -5,12 +5,21 @@
 mod support;
 
 mod acknowledging;
+mod browsers;
 mod chaos;
 mod command_line;
 mod connecting;
+mod framing;
+mod front_door;
+mod healing;
+mod http_semantics;
 mod link;
 mod publishing;
 mod receiving;
 mod refusals;
+mod slow_clients;
+mod soak;
+mod sockets;
 mod stopping;
+mod tokens;
 mod unit_file;

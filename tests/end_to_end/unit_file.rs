@@ -56,7 +56,7 @@ fn the_unit_starts_the_daemon_restarts_it_after_a_crash_and_not_after_a_wrong_co
         "without a password: active",
         "NRestarts=0",
         "ExecMainStatus=78",
-        "mqtt-bridge: /etc/mqtt-bridge/bridge.toml:5: unknown field `prot`, expected one of `listen`, `workers`, `max-body`",
+        "mqtt-bridge: /etc/mqtt-bridge/bridge.toml:5: unknown field `prot`, expected one of `listen`, `workers`, `max-body`, `max-connections`, `idle-timeout`, `request-timeout`, `allow-anonymous`, `allowed-hosts`, `allowed-origins`",
         "end",
     ];
     assert_eq!(without_warnings, expected, "{log}");

@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus};
 use super::folder::Folder;
 use super::http::{Connection, Reply};
 use super::process::Process;
+use super::vitals::Vitals;
 
 pub struct Daemon {
     process: Process,
@@ -67,6 +68,11 @@ impl Daemon {
 
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// What it takes of the system.
+    pub fn vitals(&self) -> Vitals {
+        Vitals::of(self.id())
     }
 
     pub fn wait_for(&self, text: &str) -> String {

@@ -1,10 +1,11 @@
 //! A client that sends exactly the bytes that a test wants, and reads one answer after another.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 
@@ -19,10 +20,23 @@ pub struct Reply {
 
 impl Connection {
     pub fn open(address: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self(BufReader::new(stream))
+        Self::try_open(address).expect("a connection")
+    }
+
+    /// The same, where there may be no connection to be had.
+    pub fn try_open(address: &str) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.set_write_timeout(Some(PATIENCE)).ok()?;
+        Some(Self(BufReader::new(stream)))
+    }
+
+    /// The same for a client that takes little at a time, in bytes.
+    pub fn with_receive_buffer(address: &str, bytes: usize) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(bytes).unwrap();
+        socket.connect(&address.parse::<SocketAddr>().unwrap().into()).unwrap();
+        Self(BufReader::new(socket.into()))
     }
 
     /// How long an answer may take.
@@ -32,6 +46,46 @@ impl Connection {
 
     pub fn send(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn end_sending(&self) {
+        self.0.get_ref().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Waits for the daemon to end the connection, and has nothing come before that.
+    #[track_caller]
+    pub fn assert_ended(&mut self) {
+        let mut rest = Vec::new();
+        let end = self.0.read_to_end(&mut rest);
+        assert!(end.is_ok(), "instead of an end: {end:?}, after {:?}", String::from_utf8_lossy(&rest));
+        assert_eq!(String::from_utf8_lossy(&rest), "", "before the end");
+    }
+
+    /// Waits until the daemon has read everything that was sent.
+    pub fn await_read(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.daemons_end().is_some_and(|[_, queues]| !queues.ends_with(":00000000")) {
+            assert!(Instant::now() < deadline, "the daemon does not read");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether the daemon has not ended the connection, seen without reading what it sent.
+    pub fn is_established(&self) -> bool {
+        self.daemons_end().is_some_and(|[state, _]| state == "01")
+    }
+
+    /// State and queues of the daemon's end of the connection (proc(5), `/proc/net/tcp`).
+    fn daemons_end(&self) -> Option<[String; 2]> {
+        let (ours, theirs) = (self.0.get_ref().local_addr().unwrap(), self.0.get_ref().peer_addr().ok()?);
+        let end = |port: u16| format!(":{port:04X}");
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        table.lines().skip(1).find_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let is_it = columns[1].ends_with(&end(theirs.port())) && columns[2].ends_with(&end(ours.port()));
+            is_it.then(|| [columns[3].to_owned(), columns[4].to_owned()])
+        })
     }
 
     pub fn post(&mut self, path: &str, body: &[u8]) -> Reply {
@@ -48,6 +102,15 @@ impl Connection {
 
     /// Reads one answer.
     pub fn reply(&mut self) -> Reply {
+        let mut reply = self.reply_to_head();
+        let length = reply.header("content-length").unwrap_or("0");
+        reply.body = vec![0; length.parse().unwrap()];
+        self.0.read_exact(&mut reply.body).unwrap();
+        reply
+    }
+
+    /// Reads one answer that has no body, whatever length it tells.
+    pub fn reply_to_head(&mut self) -> Reply {
         let status_line = self.line();
         let status = status_line.split(' ').nth(1).and_then(|word| word.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no status in {status_line:?}"));
@@ -55,10 +118,28 @@ impl Connection {
         while let Some((name, value)) = self.line().split_once(": ") {
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
-        let length = headers.iter().find(|(name, _)| name == "content-length").map_or("0", |(_, value)| value);
-        let mut body = vec![0; length.parse().unwrap()];
-        self.0.read_exact(&mut body).unwrap();
-        Reply { status, headers, body }
+        Reply { status, headers, body: Vec::new() }
+    }
+
+    /// Reads until the daemon ends the connection, and returns what came.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = self.0.read_to_end(&mut rest).map_err(|error| assert_eq!(error.kind(), ErrorKind::ConnectionReset));
+        rest
+    }
+
+    /// Reads until the daemon ends the connection, or patience does.
+    pub fn try_rest(&mut self) {
+        drop(self.0.read_to_end(&mut Vec::new()));
+    }
+
+    /// Sends as much as the daemon takes; an end of the connection is no failure.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.0.get_mut().write_all(bytes).is_ok()
+    }
+
+    pub fn socket(&self) -> &TcpStream {
+        self.0.get_ref()
     }
 
     fn line(&mut self) -> String {

@@ -5,9 +5,13 @@ pub mod folder;
 pub mod http;
 pub mod machine;
 pub mod mosquitto;
+pub mod onlooker;
 pub mod process;
 pub mod proxy;
 pub mod scripted_broker;
+pub mod token;
+pub mod vitals;
+pub mod witness;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,0 +1,198 @@
+//! Who may do what: which pages and hosts requests may come from, and what the bearer of a token may do.
+
+mod authority;
+mod rate;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use subtle::ConstantTimeEq;
+use tiny_http::{Method, Request};
+
+use self::authority::Authority;
+use self::rate::Bucket;
+use super::reply::{Reply, SHOWN};
+use super::request::header;
+use crate::config::{Config, Token, hash};
+use crate::message::TopicName;
+use crate::printable::Printable;
+
+/// From where a listener can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Whoever may open the socket's path.
+    Unix,
+    /// This machine: its programs, and the pages in its browsers.
+    Loopback,
+    /// Other machines.
+    Network,
+}
+
+/// What is asked of every request to a listener.
+#[derive(Debug)]
+pub struct Gate {
+    reach: Reach,
+    allow_anonymous: bool,
+    allowed_hosts: Vec<String>,
+    allowed_origins: Vec<Arc<str>>,
+    /// If there is none, everybody may do everything.
+    bearers: Vec<Bearer>,
+}
+
+/// Whoever has the secret of a token.
+#[derive(Debug)]
+struct Bearer {
+    token: Token,
+    /// `None` where there is no limit.
+    bucket: Option<Mutex<Bucket>>,
+}
+
+/// What a request that was let in may do.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    /// `None` may do everything.
+    bearer: Option<&'a Bearer>,
+}
+
+/// What a proxy that says so tells of itself (RFC 7239, RFC 9110, 7.6.3).
+const SIGNS_OF_A_PROXY: [&str; 6] =
+    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"];
+
+impl Gate {
+    /// The rules of a configuration for a listener.
+    pub fn new(config: &Config, reach: Reach) -> Self {
+        let now = Instant::now();
+        let bearer = |token: &Token| Bearer {
+            token: token.clone(),
+            bucket: token.rate.map(|rate| Mutex::new(Bucket::new(rate, now))),
+        };
+        Self {
+            reach,
+            allow_anonymous: config.http.allow_anonymous,
+            allowed_hosts: config.http.allowed_hosts.clone(),
+            allowed_origins: config.http.allowed_origins.iter().map(|origin| origin.as_str().into()).collect(),
+            bearers: config.tokens.iter().map(bearer).collect(),
+        }
+    }
+
+    /// Lets a request in, or is its answer; its path and its body do not count yet.
+    pub fn admit(&self, request: &Request) -> Result<Admitted<'_>, Reply> {
+        let hosts = Hosts::of(request)?;
+        self.check_page(request, hosts)?;
+        self.check_hosts(hosts)?;
+        self.check_proxy(request)?;
+        self.check_preflight(request)?;
+        self.check_token(request)
+    }
+
+    /// The origin of the page that a request comes from, if that may read the answer.
+    pub fn allowed_origin(&self, request: &Request) -> Option<Arc<str>> {
+        let origin = header(request, "Origin").ok().flatten()?;
+        self.allowed_origins.iter().find(|allowed| ***allowed == *origin).cloned()
+    }
+
+    /// Browsers say which page a request comes from (Fetch, 3.2; Fetch Metadata, 2.3), and no page can forge that.
+    fn check_page(&self, request: &Request, hosts: Hosts) -> Result<(), Reply> {
+        let origin = header(request, "Origin")?;
+        let site = header(request, "Sec-Fetch-Site")?;
+        if self.allowed_origin(request).is_some() {
+            return Ok(());
+        }
+        let is_ours = |origin: &str| hosts.host.is_some_and(|host| host.is_of_origin(origin));
+        let is_foreign = origin.is_some_and(|origin| !is_ours(origin));
+        if is_foreign || site.is_some_and(|site| site.eq_ignore_ascii_case("cross-site")) {
+            return Err(Reply::foreign_page(origin));
+        }
+        Ok(())
+    }
+
+    /// A page may have its own name point to loopback, and is then no foreign one to its browser; its name still is.
+    fn check_hosts(&self, hosts: Hosts) -> Result<(), Reply> {
+        if self.reach != Reach::Loopback {
+            return Ok(());
+        }
+        let is_foreign = |host: &Authority| !host.is_loopback() && !host.is_one_of(&self.allowed_hosts);
+        let foreign = [hosts.host, hosts.target].into_iter().flatten().find(is_foreign);
+        foreign.map_or(Ok(()), |host| Err(Reply::foreign_host(host.as_str())))
+    }
+
+    fn check_proxy(&self, request: &Request) -> Result<(), Reply> {
+        if self.allow_anonymous || !self.bearers.is_empty() {
+            return Ok(());
+        }
+        let is_there = |name: &&'static str| request.headers().iter().any(|header| header.field.equiv(name));
+        let sign = SIGNS_OF_A_PROXY.into_iter().find(is_there);
+        sign.map_or(Ok(()), |name| Err(Reply::open_behind_proxy(name)))
+    }
+
+    /// A browser asks on behalf of a page before it sends what the page wants, and has no token for that.
+    fn check_preflight(&self, request: &Request) -> Result<(), Reply> {
+        let is_preflight =
+            *request.method() == Method::Options && header(request, "Access-Control-Request-Method")?.is_some();
+        if is_preflight && self.allowed_origin(request).is_some() { Err(Reply::preflight()) } else { Ok(()) }
+    }
+
+    fn check_token(&self, request: &Request) -> Result<Admitted<'_>, Reply> {
+        if self.bearers.is_empty() {
+            return Ok(Admitted { bearer: None });
+        }
+        let secret = header(request, "Authorization")?.and_then(secret).ok_or_else(Reply::token_missing)?;
+        let bearer = self.bearer(secret).ok_or_else(Reply::token_unknown)?;
+        Ok(Admitted { bearer: Some(bearer) })
+    }
+
+    /// Compares with every byte of every token, so that the time it takes tells nothing.
+    fn bearer(&self, secret: &str) -> Option<&Bearer> {
+        let hash = hash(secret);
+        self.bearers.iter().fold(None, |found, bearer| {
+            let is_same = bearer.token.sha256.ct_eq(&hash);
+            if bool::from(is_same) { Some(bearer) } else { found }
+        })
+    }
+}
+
+impl Admitted<'_> {
+    /// Whether a message may be published to this topic now; it counts for the token's rate.
+    pub fn may_publish(&self, topic: &TopicName) -> Result<(), Reply> {
+        let Some(Bearer { token, bucket }) = self.bearer else { return Ok(()) };
+        if !token.publish.iter().any(|filter| filter.matches(topic)) {
+            return Err(Reply::topic_denied(&token.name, topic));
+        }
+        let Some(bucket) = bucket else { return Ok(()) };
+        let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        taken.map_err(|wait| Reply::too_fast(&token.name, wait))
+    }
+}
+
+/// The secret of `Bearer SECRET` (RFC 6750, 2.1).
+fn secret(authorization: &str) -> Option<&str> {
+    let (scheme, secret) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(secret.trim())
+}
+
+/// By what names a request calls us.
+#[derive(Debug, Clone, Copy)]
+struct Hosts<'a> {
+    /// `Host`, which a client of HTTP/1.0 may leave out.
+    host: Option<Authority<'a>>,
+    /// The authority of a target in absolute form.
+    target: Option<Authority<'a>>,
+}
+
+impl<'a> Hosts<'a> {
+    /// RFC 9112, 3.2: neither may be malformed, and `Host` is there once.
+    fn of(request: &'a Request) -> Result<Self, Reply> {
+        let host = header(request, "Host")?;
+        if host.is_none() && *request.http_version() >= (1, 1) {
+            return Err(Reply::invalid("`Host` is missing".to_owned()));
+        }
+        let parse = |text: &'a str| {
+            let malformed = || Reply::invalid(format!("the host `{}` is malformed", Printable::new(text, SHOWN)));
+            Authority::parse(text).ok_or_else(malformed)
+        };
+        Ok(Self { host: host.map(parse).transpose()?, target: Authority::in_target(request).map(parse).transpose()? })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,384 @@
+//! The connections of one listener: whose turn it is on each, and when what it sends is due.
+//!
+//! The library writes the answers of a connection in the order of its requests, and makes whoever answers too early
+//! wait. The broker may answer in any order, so that two requests of one connection must not be with it together.
+
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tiny_http::Request;
+
+use super::descriptors;
+use super::errands::Errands;
+use super::exchange::let_go;
+use super::request::{has_whole_body, head_size};
+use super::sockets::{Place, Sockets, is_there};
+
+/// Requests that may be pipelined behind one that is not yet answered.
+pub const MAX_FOLLOWERS: usize = 16;
+/// How long a client may go on sending what was refused: ended at once, it might never read why (RFC 9112, 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+/// How often all sockets are looked through for one client's sake.
+const SEARCH_PAUSE: Duration = Duration::from_millis(10);
+
+/// All connections of one listener.
+pub struct Connections {
+    sockets: Sockets,
+    /// For answers on connections that cannot be told from each other.
+    writers: Errands,
+    request_timeout: Duration,
+    /// Bytes that unfinished bodies may take together.
+    max_held: usize,
+    state: Mutex<State>,
+    /// Notified when there is something new to see for those who stop us.
+    changed: Condvar,
+    /// Every answer is the last on its connection.
+    closing: AtomicBool,
+}
+
+/// What is known of all connections.
+#[derive(Default)]
+pub struct State {
+    /// By the client's address.
+    pub table: HashMap<SocketAddr, Connection>,
+    /// Connections that are refused and may still be sending.
+    pub lingering: Vec<Lingering>,
+    /// Requests that came and have no answer yet.
+    unanswered: usize,
+    /// Bytes of unfinished bodies.
+    held: usize,
+    /// How often the guard has looked.
+    pub looks: u64,
+}
+
+/// What is known of one connection.
+pub struct Connection {
+    /// Where its socket is to be found; the guard tells.
+    pub place: Option<Place>,
+    pub created: Instant,
+    /// A request of it is with us.
+    pub running: bool,
+    /// How many requests it had.
+    pub turns: u64,
+    /// Bytes of all requests that the library handed on, as far as they can be told, and of the bodies read since.
+    pub booked: u64,
+    /// When its last request was answered, or it began.
+    pub quiet_since: Instant,
+    /// When the guard first saw bytes of a request that is not yet complete.
+    pub first_byte: Option<Instant>,
+    /// When the last byte of the request that is with us must have come.
+    due: Instant,
+    /// The body that is being read.
+    pub body: Option<Body>,
+    /// Nothing more is taken from it.
+    pub ended: bool,
+    followers: VecDeque<Request>,
+    /// Not before that time it is asked again whether another connection has the address of this one, which has ended.
+    next_search: Instant,
+}
+
+/// A body that is being read.
+pub struct Body {
+    pub deadline: Instant,
+    /// Bytes.
+    held: usize,
+    pub cut: Option<Cut>,
+}
+
+/// Why a body was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Its deadline came.
+    Late,
+    /// Others needed the memory.
+    Evicted,
+}
+
+/// A connection that is refused and may still be sending. Its request is kept, which keeps the library from reading.
+pub struct Lingering {
+    pub place: Option<Place>,
+    pub until: Instant,
+    client: SocketAddr,
+    request: Request,
+}
+
+impl Connection {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            place: None,
+            created: now,
+            running: false,
+            turns: 0,
+            booked: 0,
+            quiet_since: now,
+            first_byte: None,
+            due: now,
+            body: None,
+            ended: false,
+            followers: VecDeque::new(),
+            next_search: now,
+        }
+    }
+}
+
+impl Connections {
+    /// `request_timeout`: from the first byte of a request to its last; `max_held`: bytes that unfinished bodies may
+    /// take together.
+    pub fn new(sockets: Sockets, writers: Errands, request_timeout: Duration, max_held: usize) -> Self {
+        Self {
+            sockets,
+            writers,
+            request_timeout,
+            max_held,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// A request that just came. It is given back if it is its turn; otherwise it is kept until then.
+    pub fn arrive(&self, request: Request) -> Option<Request> {
+        let mut state = self.lock();
+        state.unanswered += 1;
+        let Some(client) = request.remote_addr().copied() else {
+            return Some(request);
+        };
+        let now = Instant::now();
+        let connection = state.table.entry(client).or_insert_with(|| Connection::new(now));
+        connection.booked += size(&request);
+        if connection.running {
+            connection.followers.push_back(request);
+            // one more: the client may have its answer already, and the turn not yet have passed on
+            if connection.followers.len() > MAX_FOLLOWERS + 1 && !connection.ended {
+                connection.ended = true;
+                drop(state);
+                log::info!("{client} is ended: more than {MAX_FOLLOWERS} requests pipelined");
+                self.shut(client, &[]);
+            }
+            return None;
+        }
+        if connection.ended {
+            let is_due = now >= connection.next_search;
+            connection.next_search = now + SEARCH_PAUSE;
+            if !(is_due && self.is_another(client, connection.place)) {
+                state.unanswered -= 1;
+                drop(state);
+                let_go(request);
+                return None;
+            }
+            *connection = Connection::new(now);
+            connection.booked = size(&request);
+        }
+        connection.start(now, self.request_timeout);
+        Some(request)
+    }
+
+    /// The request of this client is answered. Returns the follower whose turn it is now.
+    pub fn finish(&self, client: Option<SocketAddr>) -> Option<Request> {
+        loop {
+            let mut locked = self.lock();
+            let state = &mut *locked;
+            state.unanswered -= 1;
+            self.changed.notify_all();
+            let now = Instant::now();
+            let connection = state.table.get_mut(&client?)?;
+            // a panic left it
+            state.held -= connection.body.take().map_or(0, |body| body.held);
+            let Some(follower) = connection.followers.pop_front() else {
+                (connection.running, connection.quiet_since) = (false, now);
+                return None;
+            };
+            if !connection.ended {
+                connection.start(now, self.request_timeout);
+                return Some(follower);
+            }
+            // in their order, or the library would wait
+            drop(locked);
+            let_go(follower);
+        }
+    }
+
+    /// Lets no further request of this client be taken, those that are already waiting included.
+    pub fn end(&self, client: SocketAddr) {
+        if let Some(connection) = self.lock().table.get_mut(&client) {
+            connection.ended = true;
+        }
+    }
+
+    /// Says the last words on a connection and ends it.
+    pub fn shut(&self, client: SocketAddr, words: &[u8]) {
+        self.end(client);
+        if let Some(place) = self.find(client) {
+            self.sockets.shut(place, words);
+        }
+    }
+
+    /// Refuses a request whose body is not read: says why, and ends the connection when the client has had the time
+    /// to hear it.
+    pub fn refuse(&self, client: SocketAddr, request: Request, words: &[u8]) {
+        self.end(client);
+        let place = self.find(client);
+        if let Some(place) = place {
+            self.sockets.dismiss(place, words);
+        }
+        let until = Instant::now() + LINGER;
+        self.lock().lingering.push(Lingering { place, until, client, request });
+    }
+
+    /// Ends the refused connections whose clients have heard it, or have had their time. Called by the guard.
+    pub fn see_off(&self, now: Instant) {
+        let lingering = mem::take(&mut self.lock().lingering);
+        for refused in lingering {
+            let may_send = refused.place.is_some_and(|place| self.sockets.drain(place));
+            if may_send && now < refused.until {
+                self.lock().lingering.push(refused);
+                continue;
+            }
+            if let Some(place) = refused.place {
+                self.sockets.shut(place, &[]);
+            }
+            let_go(refused.request);
+            self.finish(Some(refused.client));
+        }
+    }
+
+    /// Makes place for the next bytes of this client's body; if there is too little, those who have had their time
+    /// longest go.
+    pub fn hold(&self, client: SocketAddr, bytes: usize) {
+        let mut locked = self.lock();
+        let state = &mut *locked;
+        let Some(connection) = state.table.get_mut(&client) else {
+            return;
+        };
+        let deadline = connection.due;
+        connection.body.get_or_insert(Body { deadline, held: 0, cut: None }).held += bytes;
+        state.held += bytes;
+        let mut evicted = Vec::new();
+        while state.held > self.max_held {
+            let bodies = state.table.iter_mut().filter_map(|(client, connection)| {
+                let place = connection.place;
+                connection.body.as_mut().filter(|body| body.held > 0).map(|body| (*client, place, body))
+            });
+            let Some((client, place, body)) = bodies.min_by_key(|(_, _, body)| body.deadline) else { break };
+            body.cut = body.cut.or(Some(Cut::Evicted));
+            let freed = mem::take(&mut body.held);
+            evicted.push((client, place));
+            state.held -= freed;
+        }
+        drop(locked);
+        for (client, place) in evicted {
+            if let Some(place) = place.or_else(|| self.find(client)) {
+                self.sockets.cut(place);
+            }
+        }
+    }
+
+    /// So many bytes of this client's body were read, and no more will be. Tells whether it was cut.
+    pub fn release(&self, client: SocketAddr, read: usize) -> Option<Cut> {
+        let mut locked = self.lock();
+        let state = &mut *locked;
+        let connection = state.table.get_mut(&client)?;
+        connection.booked += read as u64;
+        let body = connection.body.take()?;
+        state.held -= body.held;
+        body.cut
+    }
+
+    /// Whether the next answer on this connection is its last.
+    pub fn is_last(&self, client: Option<SocketAddr>) -> bool {
+        if !self.closing.load(Ordering::SeqCst) {
+            return false;
+        }
+        let state = self.lock();
+        client.is_none_or(|client| state.table.get(&client).is_none_or(|connection| connection.followers.is_empty()))
+    }
+
+    /// Makes each further answer the last on its connection.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until each connection that was accepted had a request, or the deadline has come.
+    pub fn await_first_requests(&self, deadline: Instant) {
+        let looks = self.lock().looks;
+        // two: one may have begun before
+        self.wait_until(deadline, |state| {
+            let fresh = |connection: &Connection| connection.turns == 0 && !connection.ended;
+            state.looks > looks + 1 && !state.table.values().any(fresh)
+        });
+    }
+
+    /// Waits until every request that came is answered, or the deadline has come. Returns how many are not.
+    pub fn await_idle(&self, deadline: Instant) -> usize {
+        self.wait_until(deadline, |state| state.unanswered == 0);
+        self.lock().unanswered
+    }
+
+    fn wait_until(&self, deadline: Instant, done: impl Fn(&State) -> bool) {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(self.lock(), timeout, |state| !done(state));
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The sockets behind them.
+    pub fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    /// For answers that may have to wait for those of earlier requests.
+    pub fn writers(&self) -> &Errands {
+        &self.writers
+    }
+
+    /// What the guard works on.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The guard has looked.
+    pub fn looked(&self) {
+        self.lock().looks += 1;
+        self.changed.notify_all();
+    }
+
+    /// Whether a client's address belongs to another connection by now than to the one at a place, which has ended.
+    fn is_another(&self, client: SocketAddr, ended: Option<Place>) -> bool {
+        let Some(ended) = ended else { return false };
+        let is_still_there = is_there(ended) && descriptors::client(ended.number) == Some(client);
+        !is_still_there && self.sockets.search(client).is_some_and(|place| place.cookie != ended.cookie)
+    }
+
+    /// Whether all that this client will ever send was read.
+    pub fn is_at_end(&self, client: SocketAddr) -> bool {
+        self.find(client).is_none_or(|place| self.sockets.is_at_end(place))
+    }
+
+    /// Where the socket of a client is, as the guard saw it, or found by looking at all.
+    fn find(&self, client: SocketAddr) -> Option<Place> {
+        let known = self.lock().table.get(&client).and_then(|connection| connection.place);
+        known.filter(|place| is_there(*place)).or_else(|| {
+            let place = self.sockets.search(client)?;
+            // whatever comes from this address from now on is told from what this one had sent
+            self.lock().table.get_mut(&client)?.place = Some(place);
+            Some(place)
+        })
+    }
+}
+
+impl Connection {
+    fn start(&mut self, now: Instant, request_timeout: Duration) {
+        self.running = true;
+        self.turns += 1;
+        self.due = self.first_byte.take().unwrap_or(now) + request_timeout;
+    }
+}
+
+/// Bytes that a request took on the wire, less white space that the library drops and a body that is still to be read.
+fn size(request: &Request) -> u64 {
+    let body = if has_whole_body(request) { request.body_length().unwrap_or_default() } else { 0 };
+    head_size(request) + body as u64
+}

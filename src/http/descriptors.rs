@@ -1,0 +1,155 @@
+//! Descriptors that the library owns and does not show: looked at by their number, and acted on through one of ours.
+//!
+//! A number may be closed and given to another file at any time by the thread that owns it. So a look may tell of a
+//! file that was not meant, and is compared with what was; and nothing is done to a number: the file behind it is
+//! duplicated onto a descriptor of ours, looked at again there, and only then acted on.
+#![expect(unsafe_code, reason = "the descriptors of others are known by number only, and TCP_INFO has no safe type")]
+
+use std::fs::File;
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::{DupFlags, dup3, fcntl_getfd, ioctl_fionread};
+use socket2::{SockAddr, SockRef};
+
+/// What `/proc/self/status` may take.
+const STATUS_BYTES: usize = 4096;
+
+/// The descriptors of this process. Nothing here takes a new one, so that it works when there are none left.
+#[derive(Debug)]
+pub struct Descriptors {
+    status: File,
+    /// Behind [`Self::hand`] while it holds nothing.
+    nothing: File,
+    /// What is acted through.
+    hand: Mutex<OwnedFd>,
+    /// Its number.
+    ours: RawFd,
+    /// How many numbers there were at the last look.
+    size: AtomicI32,
+}
+
+/// What identifies a socket: no other one has the same as long as the system runs (`SO_COOKIE`, socket(7)).
+pub type Cookie = u64;
+
+impl Descriptors {
+    /// # Errors
+    /// If there is no `/proc`, or no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let nothing = File::open("/dev/null")?;
+        let hand = OwnedFd::from(nothing.try_clone()?);
+        let ours = hand.as_raw_fd();
+        Ok(Self {
+            status: File::open("/proc/self/status")?,
+            nothing,
+            hand: Mutex::new(hand),
+            ours,
+            size: AtomicI32::new(0),
+        })
+    }
+
+    /// All numbers that may be in use by others: what our hand holds, somebody else has.
+    pub fn numbers(&self) -> impl Iterator<Item = RawFd> {
+        let mut size = self.size.load(Ordering::Relaxed);
+        // the lowest free number is taken first, so that there are more only if the last one is taken
+        if size == 0 || is_open(size - 1) {
+            size = self.table_size();
+            self.size.store(size, Ordering::Relaxed);
+        }
+        let ours = self.ours;
+        (0..size).filter(move |number| *number != ours)
+    }
+
+    /// As many numbers as the system has place for now, of which there may be fewer in use.
+    fn table_size(&self) -> RawFd {
+        let mut bytes = [0; STATUS_BYTES];
+        let length = self.status.read_at(&mut bytes, 0).unwrap_or_default();
+        let text = std::str::from_utf8(&bytes[..length]).unwrap_or_default();
+        let size = text.lines().find_map(|line| line.strip_prefix("FDSize:")?.trim().parse().ok());
+        size.unwrap_or_default()
+    }
+
+    /// Whether so many descriptors are to be had.
+    pub fn has_room(&self, count: usize) -> bool {
+        let taken: io::Result<Vec<File>> = (0..count).map(|_| self.nothing.try_clone()).collect();
+        taken.is_ok()
+    }
+
+    /// Does something to the socket behind a number, if it is still the one that was meant.
+    pub fn act<R>(&self, number: RawFd, cookie: Cookie, act: impl FnOnce(SockRef<'_>) -> R) -> Option<R> {
+        let mut hand = self.hand.lock().unwrap_or_else(PoisonError::into_inner);
+        dup3(look(number), &mut hand, DupFlags::CLOEXEC).ok()?;
+        let socket = SockRef::from(&*hand);
+        let done = socket.cookie().is_ok_and(|found| found == cookie).then(|| act(SockRef::from(&*hand)));
+        // without this the client would wait for an end that our hand keeps open
+        let _ = dup3(&self.nothing, &mut hand, DupFlags::CLOEXEC);
+        done
+    }
+
+    /// Puts a socket into the place of the one behind a number, whose owner goes on with it without knowing.
+    pub fn replace(number: RawFd, replacement: impl AsFd) -> io::Result<()> {
+        // SAFETY: dup3 closes what the number stood for and opens the replacement in one step; the owner may go on
+        // using the number, which is given back unclosed
+        let mut taken = unsafe { OwnedFd::from_raw_fd(number) };
+        let replaced = dup3(replacement, &mut taken, DupFlags::CLOEXEC);
+        std::mem::forget(taken);
+        Ok(replaced?)
+    }
+}
+
+/// The socket behind a number, if it is one.
+pub fn cookie(number: RawFd) -> Option<Cookie> {
+    SockRef::from(&look(number)).cookie().ok()
+}
+
+/// Whether a descriptor has this number.
+pub fn is_open(number: RawFd) -> bool {
+    fcntl_getfd(look(number)).is_ok()
+}
+
+/// The address of our end of a socket, and the one of the client's if it is connected.
+pub fn ends(number: RawFd) -> Option<(SockAddr, Option<SockAddr>)> {
+    let descriptor = look(number);
+    let socket = SockRef::from(&descriptor);
+    Some((socket.local_addr().ok()?, socket.peer_addr().ok()))
+}
+
+/// The client's address of a TCP connection, as the library tells it.
+pub fn client(number: RawFd) -> Option<SocketAddr> {
+    SockRef::from(&look(number)).peer_addr().ok()?.as_socket()
+}
+
+/// Bytes that came in and that nobody has read yet.
+pub fn unread(number: RawFd) -> u64 {
+    ioctl_fionread(look(number)).unwrap_or_default()
+}
+
+/// Bytes that came in on a TCP connection since it began; its end may count as one (`tcpi_bytes_received`, tcp(7)).
+pub fn received(number: RawFd) -> Option<u64> {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
+    // SAFETY: the kernel writes at most `length` bytes; what it leaves is zero, and any bits are valid for integers
+    let (result, info) = unsafe {
+        let result =
+            libc::getsockopt(number, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length);
+        (result, info.assume_init())
+    };
+    (result == 0).then_some(info.tcpi_bytes_received)
+}
+
+/// A descriptor that somebody else owns, for the length of one call.
+fn look<'a>(number: RawFd) -> BorrowedFd<'a> {
+    // SAFETY: it is only looked at or duplicated: if it was closed meanwhile, the call fails; if it was given to
+    // another file, the caller finds out by what it sees. It never is -1
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// The number of a descriptor, to find out later whether its owner still has it.
+pub fn number(socket: &impl AsFd) -> RawFd {
+    socket.as_fd().as_raw_fd()
+}

@@ -1,0 +1,173 @@
+//! One request whose turn it is, and its answer; however it ends, the turn passes on.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tiny_http::{HTTPVersion, Method, Request};
+
+use super::connections::Cut;
+use super::generation::Generation;
+use super::reply::Reply;
+use super::request::{has_connection_option, has_whole_body, is_last_for_library};
+use super::wire::Form;
+
+/// The longest body that is ever let go of: the library reserves its length once more for what was not read of it,
+/// and a length that the system cannot reserve ends the process (`equal_reader.rs` of `tiny_http` 0.12).
+const MAX_DROPPED: usize = 64 * 1024 * 1024;
+
+/// A request with its way back to the client.
+pub struct Exchange {
+    request: Option<Request>,
+    client: Option<SocketAddr>,
+    generation: Arc<Generation>,
+    /// Bytes of its body may still be to come.
+    unread: bool,
+    /// The connection ends with the answer.
+    last: bool,
+    /// The guard passes the turn on when it has seen the client off.
+    is_refused: bool,
+}
+
+impl Exchange {
+    /// Takes a request whose turn it is.
+    pub fn new(request: Request, generation: Arc<Generation>) -> Self {
+        let client = request.remote_addr().copied();
+        let unread = !has_whole_body(&request);
+        Self { request: Some(request), client, generation, unread, last: false, is_refused: false }
+    }
+
+    /// The request; `None` only after its answer.
+    pub fn request(&mut self) -> Option<&mut Request> {
+        self.request.as_mut()
+    }
+
+    /// Whether reading the body may have to wait for the client.
+    pub fn may_wait(&self) -> bool {
+        self.unread
+    }
+
+    /// Makes the answer the last on its connection, whatever was pipelined behind it.
+    pub fn set_last(&mut self) {
+        self.last = true;
+        if let Some(client) = self.client {
+            self.generation.connections().end(client);
+        }
+    }
+
+    /// Makes place for bytes of the body.
+    pub fn hold(&self, bytes: usize) {
+        if let Some(client) = self.client {
+            self.generation.connections().hold(client, bytes);
+        }
+    }
+
+    /// So many bytes of the body were read, and no more will be. Tells whether it was cut short by us.
+    pub fn release(&self, read: usize) -> Option<Cut> {
+        self.generation.connections().release(self.client?, read)
+    }
+
+    /// The body was read to its end.
+    pub fn set_read(&mut self) {
+        self.unread = false;
+    }
+
+    /// Whether nothing more can come from the client. On a Unix socket that is not known.
+    pub fn is_at_end(&self) -> bool {
+        self.client.is_some_and(|client| self.generation.connections().is_at_end(client))
+    }
+
+    /// Writes the answer.
+    pub fn answer(mut self, reply: &Reply) {
+        let Some(request) = self.request.take() else { return };
+        self.last |= self.unread || self.generation.connections().is_last(self.client);
+        let closes = self.last || wants_end(&request);
+        // the library ends it by itself where it has read that it should
+        self.last |= closes && !is_last_for_library(&request);
+        let words = form(&request, closes).write(reply);
+        match self.client {
+            Some(client) if self.unread => {
+                self.is_refused = true;
+                self.generation.connections().refuse(client, request, &words);
+            }
+            Some(client) => self.write(Some(client), request, &words),
+            None => self.write_elsewhere(request, words),
+        }
+    }
+
+    /// Whose turn it is on a Unix socket cannot be told, and the library makes an answer wait for those of earlier
+    /// requests: for each its own thread waits.
+    fn write_elsewhere(self, request: Request, words: Vec<u8>) {
+        let generation = self.generation.clone();
+        let job = move || self.write(None, request, &words);
+        if let Some(job) = generation.connections().writers().run(Box::new(job)) {
+            job();
+        }
+    }
+
+    fn write(&self, client: Option<SocketAddr>, request: Request, words: &[u8]) {
+        let connections = self.generation.connections();
+        if let Some(client) = client.filter(|_| self.last) {
+            connections.end(client);
+        }
+        if self.unread && is_too_long_to_drop(&request) {
+            // a client on a Unix socket, which has no address to end it by
+            return let_go(request);
+        }
+        let mut writer = request.into_writer();
+        let written = writer.write_all(words).and_then(|()| writer.flush());
+        // before the library gets the writer back, which has its own words for what it cannot read
+        if let Some(client) = client.filter(|_| self.last || written.is_err()) {
+            connections.shut(client, &[]);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            // a panic: the library answers 500 when it is let go, and would wait for an unread body
+            if let Some(client) = self.client.filter(|_| self.unread) {
+                self.generation.connections().shut(client, &[]);
+            }
+            let_go(request);
+        }
+        if !self.is_refused {
+            self.generation.finish(self.client);
+        }
+    }
+}
+
+/// Whether the connection ends with the answer because the client, or the library, means it to.
+fn wants_end(request: &Request) -> bool {
+    let is_old = *request.http_version() < HTTPVersion(1, 1);
+    let keeps = !is_old || has_connection_option(request, "keep-alive");
+    !keeps || has_connection_option(request, "close") || is_last_for_library(request)
+}
+
+/// How the answer to a request is to be written.
+fn form(request: &Request, closes: bool) -> Form {
+    let is_old = *request.http_version() < HTTPVersion(1, 1);
+    let connection = match (closes, is_old) {
+        (true, _) => Some("close"),
+        (false, true) => Some("keep-alive"),
+        (false, false) => None,
+    };
+    Form { connection, without_body: *request.method() == Method::Head }
+}
+
+/// Lets go of a request that gets no answer, on a connection that has ended.
+pub fn let_go(request: Request) {
+    if is_too_long_to_drop(&request) {
+        // its thread and its descriptors stay; the guard counts them
+        std::mem::forget(request);
+    } else {
+        // its writer alone says nothing
+        drop(request.into_writer());
+    }
+}
+
+/// Whether letting go of a request could end the process.
+pub fn is_too_long_to_drop(request: &Request) -> bool {
+    request.body_length().is_some_and(|length| length > MAX_DROPPED)
+}

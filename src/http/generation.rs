@@ -1,0 +1,140 @@
+//! The library's server on the listening socket: its accepting thread may die, and then the next generation takes over
+//! while this one goes on serving the connections that it has.
+
+use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{io, thread};
+
+use tiny_http::{Request, Server};
+
+use super::connections::Connections;
+use super::descriptors::{self, Cookie};
+use super::exchange::Exchange;
+use super::listener::Listener;
+
+/// One server, and the requests that come by it.
+pub struct Generation {
+    /// Never dropped: that would connect to the socket, which is the next generation's, and remove a Unix socket's path.
+    server: ManuallyDrop<Server>,
+    /// The accepting thread's descriptor of the listening socket, closed when that thread dies.
+    acceptor: RawFd,
+    /// Held from the library's queue to our own books: two requests of one connection must not overtake each other.
+    receiving: Mutex<()>,
+    /// Followers whose turn has come.
+    ready: Mutex<VecDeque<Request>>,
+    connections: Arc<Connections>,
+    ending: AtomicBool,
+}
+
+/// A worker is to end.
+pub struct Ended;
+
+impl Generation {
+    /// Lets the library accept connections from this socket, from now on.
+    ///
+    /// # Errors
+    /// If there is no descriptor or no thread to be had.
+    pub fn start(listener: &Listener, connections: Arc<Connections>) -> io::Result<Arc<Self>> {
+        require_threads()?;
+        let (acceptor, socket) = listener.for_library()?;
+        // it panics where it finds no thread: in one without a name, that is no record
+        let starting = thread::Builder::new().spawn(|| Server::from_listener(socket, None))?;
+        let server = starting
+            .join()
+            .map_err(|_| io::Error::other("the HTTP library cannot start a thread"))?
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Arc::new(Self {
+            server: ManuallyDrop::new(server),
+            acceptor,
+            receiving: Mutex::default(),
+            ready: Mutex::default(),
+            connections,
+            ending: AtomicBool::new(false),
+        }))
+    }
+
+    /// Waits for the next request whose turn it is. `None` says to ask again.
+    pub fn next(self: &Arc<Self>) -> Result<Option<Exchange>, Ended> {
+        let _receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(follower) = self.ready().pop_front() {
+            return Ok(Some(Exchange::new(follower, self.clone())));
+        }
+        match self.server.recv() {
+            Ok(request) => {
+                let request = self.connections.arrive(request);
+                Ok(request.map(|request| Exchange::new(request, self.clone())))
+            }
+            // accepting failed: the guard finds the thread dead
+            Err(error) if error.raw_os_error().is_some() => Ok(None),
+            // unblocked
+            Err(_) if self.ending.load(Ordering::SeqCst) && self.ready().is_empty() => Err(Ended),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The request of this client is answered: the next one's turn, if there is one.
+    pub fn finish(&self, client: Option<SocketAddr>) {
+        if let Some(follower) = self.connections.finish(client) {
+            self.ready().push_back(follower);
+            // a worker that waits for requests of the server looks there too
+            self.server.unblock();
+        }
+    }
+
+    /// Lets each of so many workers end after the requests that are already there.
+    pub fn end(&self, workers: usize) {
+        self.ending.store(true, Ordering::SeqCst);
+        // one token each; they lie behind the requests that came before
+        for _ in 0..workers {
+            self.server.unblock();
+        }
+    }
+
+    /// Whether its workers were told to end.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
+    /// Whether the accepting thread is there: it alone owns its descriptor of the listening socket.
+    pub fn is_accepting(&self, socket: Cookie) -> bool {
+        descriptors::cookie(self.acceptor) == Some(socket)
+    }
+
+    /// The accepting thread's descriptor of the listening socket.
+    pub fn acceptor(&self) -> RawFd {
+        self.acceptor
+    }
+
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    fn ready(&self) -> MutexGuard<'_, VecDeque<Request>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many threads the library starts with: the accepting one, and four that wait for connections.
+const FIRST_THREADS: usize = 5;
+
+/// Finds out whether the library's first threads are to be had: without them it would die at once.
+fn require_threads() -> io::Result<()> {
+    let (end, ended) = sync_channel::<()>(0);
+    let ended = Arc::new(Mutex::new(ended));
+    let wait = |_| {
+        let ended = ended.clone();
+        // they wait for each other's turn, and all of them end with the channel
+        thread::Builder::new().spawn(move || {
+            let _ = ended.lock().map(|ended| ended.recv());
+        })
+    };
+    let started: io::Result<Vec<_>> = (0..=FIRST_THREADS).map(wait).collect();
+    drop(end);
+    started?.into_iter().for_each(|thread| drop(thread.join()));
+    Ok(())
+}

@@ -1,0 +1,337 @@
+//! The guard: sees the connections that the library hides, and ends those that would harm others.
+//!
+//! The library keeps a thread and two descriptors for each connection, for as long as the client likes; it leaves some
+//! of a burst of connections without a thread; and its accepting thread dies of a lack of either. From outside, with
+//! its public interface alone, all of that can be seen and cured, but for two leaks, which are counted.
+
+mod watched;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use self::watched::{Verdict, Watched};
+use super::connections::Connection;
+use super::descriptors::{self, Cookie};
+use super::door::Door;
+use super::generation::Generation;
+use super::sockets::Place;
+use super::wire::Form;
+
+/// How often it looks while there are connections: what one may send until it is seen has to be held in memory.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How often while there are none.
+const LONG_PAUSE: Duration = Duration::from_millis(20);
+/// While there are none it looks only at every so many-th time, unless it finds that something was opened.
+const SKIPPED: u32 = 10;
+/// Of its time it spends at most one part in so many, however many connections there are.
+const SHARE: u32 = 25;
+/// Bytes of requests that the library may have taken from all connections and not handed on.
+const MAX_BACKLOGS: u64 = 1024 * 1024;
+/// How many connections without a thread are helped at a time.
+const MAX_KNOCKS: usize = 512;
+/// How long after its end a connection may still be there before it counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
+/// How long what an ended connection sent may still be in the library's queue.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(1);
+/// How many may be stuck before the daemon is to be restarted: each holds a thread, and most of them two descriptors.
+const MAX_STUCK: usize = 200;
+/// How many descriptors there must be for another try to accept: the socket's and those of a handful of connections. One
+/// that finds its backlog longer than its room dies at once, and may leave a thread behind.
+const ROOM: usize = 32;
+/// How many must do in the end: the socket's, one connection's two, and one to knock with.
+const LEAST_ROOM: usize = 4;
+/// The longest pause between two tries to accept again.
+const MAX_BACKOFF: Duration = Duration::from_millis(800);
+const MIN_BACKOFF: Duration = Duration::from_millis(50);
+/// From which pause on the least room must do.
+const LATE_BACKOFF: Duration = Duration::from_millis(400);
+
+/// What connections may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub max_connections: usize,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// From the first byte of a request to its last.
+    pub request_timeout: Duration,
+}
+
+/// What it remembers from one look to the next.
+pub struct Guard {
+    door: Door,
+    limits: Limits,
+    watched: HashMap<Cookie, Watched>,
+    /// Sockets that are no connections of ours.
+    others: HashMap<Cookie, u64>,
+    /// How often it has looked.
+    round: u64,
+    /// Of all numbers the lowest that no descriptor had at the last look: the next one that is opened has it.
+    lowest_free: RawFd,
+    skipped: u32,
+    accepting_again: Option<(Instant, Duration)>,
+    /// How many accepting threads have died: now and then one leaves an idle thread behind, which was not told.
+    deaths: usize,
+    restarting: bool,
+}
+
+impl Guard {
+    pub fn new(door: Door, limits: Limits) -> Self {
+        let (watched, others) = (HashMap::new(), HashMap::new());
+        let (round, lowest_free, skipped) = (0, 0, 0);
+        Self {
+            door,
+            limits,
+            watched,
+            others,
+            round,
+            lowest_free,
+            skipped,
+            accepting_again: None,
+            deaths: 0,
+            restarting: false,
+        }
+    }
+
+    /// Looks again and again, as long as the process lives.
+    pub fn run(&mut self) {
+        loop {
+            let (start, cpu) = (Instant::now(), cpu_time());
+            self.renew(start);
+            if self.is_quiet() {
+                self.skipped += 1;
+                sleep(LONG_PAUSE);
+                continue;
+            }
+            self.skipped = 0;
+            self.look(start);
+            let helpless = self.judge(start);
+            self.help(helpless);
+            self.door.connections().see_off(start);
+            self.retire();
+            self.count_stuck(start);
+            self.door.connections().looked();
+            let pause = if self.watched.is_empty() { LONG_PAUSE } else { PAUSE };
+            sleep(pause.max(cpu_time().saturating_sub(cpu) * SHARE));
+        }
+    }
+
+    /// Whether there is nothing to see, as far as one number tells.
+    fn is_quiet(&self) -> bool {
+        let is_stopping = self.door.is_deaf();
+        self.watched.is_empty()
+            && !is_stopping
+            && self.skipped < SKIPPED
+            && self.lowest_free > 0
+            && !descriptors::is_open(self.lowest_free)
+    }
+
+    /// Accepts again where the library's accepting thread is dead.
+    fn renew(&mut self, now: Instant) {
+        if self.door.is_deaf() {
+            return;
+        }
+        if self.door.is_accepting() {
+            if self.accepting_again.take_if(|(next, backoff)| now > *next + *backoff * 4).is_some() {
+                log::info!("accepting connections on {} again", self.door.listener());
+            }
+            if let Err(error) = self.door.staff() {
+                log::debug!("too few workers: {error}");
+            }
+            return;
+        }
+        let backoff = match self.accepting_again {
+            Some((next, _)) if now < next => return,
+            Some((_, backoff)) => (backoff * 2).min(MAX_BACKOFF),
+            None => {
+                log::warn!(
+                    "cannot accept connections on {}: no descriptor or no thread is left; trying again",
+                    self.door.listener()
+                );
+                MIN_BACKOFF
+            }
+        };
+        self.accepting_again = Some((now + backoff, backoff));
+        let room = if backoff < LATE_BACKOFF { ROOM } else { LEAST_ROOM };
+        if !self.door.connections().sockets().has_room(room) {
+            return;
+        }
+        // all that is there now came by the dead one
+        self.look(now);
+        match self.door.accept() {
+            Ok(()) => self.deaths += 1,
+            Err(error) => log::debug!("cannot accept again: {error}"),
+        }
+    }
+
+    /// Sees which sockets there are.
+    fn look(&mut self, now: Instant) {
+        self.round += 1;
+        let sockets = self.door.connections().sockets();
+        let newest = self.door.newest();
+        self.lowest_free = 0;
+        for number in sockets.numbers() {
+            let Some(cookie) = descriptors::cookie(number) else {
+                if self.lowest_free == 0 && !descriptors::is_open(number) {
+                    self.lowest_free = number;
+                }
+                continue;
+            };
+            let place = Place { number, cookie };
+            if let Some(watched) = self.watched.get_mut(&cookie) {
+                (watched.place, watched.round) = (place, self.round);
+            } else if let Some(round) = self.others.get_mut(&cookie) {
+                *round = self.round;
+            } else if let Some(whose) = sockets.whose(place) {
+                let watched = Watched::new(whose, newest.clone(), place, self.round, now);
+                self.watched.insert(cookie, watched);
+            } else {
+                self.others.insert(cookie, self.round);
+            }
+        }
+        self.watched.retain(|_, watched| watched.round == self.round);
+        self.others.retain(|_, round| *round == self.round);
+        for watched in self.watched.values_mut() {
+            watched.measure();
+        }
+    }
+
+    /// Decides about each connection, and does it. Returns how many have no thread.
+    fn judge(&mut self, now: Instant) -> usize {
+        let connections = self.door.connections();
+        let (mut doomed, mut cut, mut idle, mut helpless) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut unfinished = Vec::new();
+        let mut state = connections.lock();
+        for watched in self.watched.values_mut() {
+            let Some(client) = watched.client else {
+                helpless += usize::from(watched.ended.is_none() && watched.stands_still());
+                continue;
+            };
+            if let Some(ended) = watched.ended {
+                let is_it = |connection: &Connection| connection.place == Some(watched.place);
+                // what it had sent is gone too, and its address may be another's by now
+                if now > ended + FORGOTTEN_AFTER && state.table.get(&client).is_some_and(is_it) {
+                    state.table.remove(&client);
+                }
+                continue;
+            }
+            let connection = state.table.entry(client).or_insert_with(|| Connection::new(now));
+            if !connection.is_at(watched.place, now) {
+                continue;
+            }
+            match watched.judge(connection, &self.limits, now) {
+                Verdict::Cut => cut.push(watched.place),
+                Verdict::Help => helpless += 1,
+                Verdict::End(words) => {
+                    connection.ended = true;
+                    watched.ended = Some(now).filter(|_| !connection.running);
+                    doomed.push((watched.place, words));
+                }
+                Verdict::Idle if watched.since < now => idle.push((connection.quiet_since, client, watched.place)),
+                Verdict::Leave if !connection.running && !connection.ended => {
+                    unfinished.extend(connection.first_byte.map(|since| (since, client, watched.place)));
+                }
+                Verdict::Idle | Verdict::Leave => {}
+            }
+        }
+        for (client, place) in self.heaviest() {
+            state.table.entry(client).and_modify(|connection| connection.ended = true);
+            doomed.push((place, None));
+        }
+        let too_many = self.watched.values().filter(|watched| watched.ended.is_none()).count();
+        let too_many = too_many.saturating_sub(self.limits.max_connections + doomed.len());
+        idle.sort_unstable_by_key(|(since, ..)| *since);
+        unfinished.sort_unstable_by_key(|(since, ..)| *since);
+        idle.append(&mut unfinished);
+        for (_, client, place) in idle.into_iter().take(too_many) {
+            state.table.entry(client).and_modify(|connection| connection.ended = true);
+            doomed.push((place, None));
+        }
+        let is_there = |place: &Place| self.watched.contains_key(&place.cookie);
+        state.table.retain(|_, connection| {
+            connection.running
+                || connection.place.as_ref().map_or(connection.created >= now, is_there)
+                || (connection.ended && now < connection.quiet_since + FORGOTTEN_AFTER)
+        });
+        drop(state);
+        for (place, words) in doomed {
+            let words = words.map(|reply| Form::LAST.write(&reply)).unwrap_or_default();
+            connections.sockets().shut(place, &words);
+        }
+        for place in cut {
+            connections.sockets().cut(place);
+        }
+        helpless
+    }
+
+    /// Those with the most requests that nobody has seen yet, as long as all of them together have too many.
+    fn heaviest(&self) -> Vec<(SocketAddr, Place)> {
+        let backlogs = self.watched.values().filter(|watched| watched.backlog > 0 && watched.ended.is_none());
+        let mut backlogs: Vec<_> = backlogs.collect();
+        backlogs.sort_unstable_by_key(|watched| watched.backlog);
+        let mut all: u64 = backlogs.iter().map(|watched| watched.backlog).sum();
+        let mut heaviest = Vec::new();
+        while let Some(watched) = backlogs.pop().filter(|_| all > MAX_BACKLOGS) {
+            all -= watched.backlog;
+            heaviest.extend(watched.client.map(|client| (client, watched.place)));
+        }
+        heaviest
+    }
+
+    /// Wakes a thread of the library's for each connection that waits for one: a connection that comes while none is
+    /// idle gets a new one, which looks for further ones when it is done.
+    fn help(&self, helpless: usize) {
+        for _ in 0..helpless.min(MAX_KNOCKS) {
+            if let Err(error) = self.door.listener().knock() {
+                log::debug!("cannot connect to ourselves: {error}");
+            }
+        }
+    }
+
+    fn retire(&self) {
+        self.door.retire(|generation| {
+            let came_by = |other: &Arc<Generation>| Arc::ptr_eq(other, generation);
+            self.watched.values().any(|watched| watched.generation.as_ref().is_some_and(came_by))
+        });
+    }
+
+    /// Counts the connections that nothing frees, and has the daemon restarted before they are too many.
+    fn count_stuck(&mut self, now: Instant) {
+        let is_stuck = |watched: &&Watched| watched.ended.is_some_and(|ended| now > ended + STUCK_AFTER);
+        // a client may well have reset its connection while its request waits for the broker
+        let waiting = self.door.connections().lock().table.values().filter(|c| c.running && c.place.is_none()).count();
+        let stuck = self.watched.values().filter(is_stuck).count().saturating_sub(waiting) + self.deaths;
+        if stuck >= MAX_STUCK && !self.restarting {
+            self.restarting = true;
+            self.door.request_restart(format!("{stuck} threads of connections cannot be freed"));
+        }
+    }
+}
+
+/// What this thread has computed so far: on a busy machine it is not the guard that takes the time.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+impl Connection {
+    /// Whether this is the connection at a place. Its address may have been another's before, which has ended.
+    fn is_at(&mut self, place: Place, now: Instant) -> bool {
+        match self.place {
+            Some(known) if known.cookie == place.cookie => self.place = Some(place),
+            // whose it was is gone, and what it had sent may still come
+            None if self.ended && !self.running => return false,
+            None => self.place = Some(place),
+            Some(_) if self.running => return false,
+            Some(_) => {
+                *self = Self::new(now);
+                self.place = Some(place);
+            }
+        }
+        true
+    }
+}

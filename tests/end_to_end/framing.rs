@@ -1,0 +1,230 @@
+//! Where a request ends: nobody's bytes are taken for a request that they are not, and nothing incomplete is published.
+
+use crate::support::witness::{LENGTH, MAX_BODY, MESSAGE, SMUGGLED, Witness, assert_last, chunks, post, request};
+
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+const TOO_LARGE: &str = "not sent: the body is over the limit of 4000 bytes";
+const TOO_LATE: &str = "not sent: the request was not complete within `request-timeout`";
+const UNREADABLE: &str = "the body could not be read: Error while decoding chunks";
+const CUT_OFF: &str = "not sent: the connection ended with the body, and nothing tells whether all of its chunks came";
+
+#[test]
+fn a_body_whose_length_can_be_read_in_two_ways_is_refused() {
+    let witness = Witness::start();
+    let no_length = "the body must come with `Content-Length`, or with exactly `Transfer-Encoding: chunked`";
+    let two_ways = "`Content-Length` and `Transfer-Encoding` must not both be there";
+    let (length_first, chunked_first) = (format!("{LENGTH}{CHUNKED}"), format!("{CHUNKED}{LENGTH}"));
+    for (lines, status, error) in [
+        (length_first.as_str(), 400, two_ways),
+        (&chunked_first, 400, two_ways),
+        ("Transfer-Encoding: identity\r\n", 411, no_length),
+        ("Transfer-Encoding: xchunked\r\n", 411, no_length),
+        ("Transfer-Encoding: gzip, chunked\r\n", 411, no_length),
+        ("Transfer-Encoding:\r\n", 411, no_length),
+        (&CHUNKED.repeat(2), 400, "`Transfer-Encoding` must not be there twice"),
+        // the library takes a folded line for a header of its own (RFC 9112, 5.2)
+        (&format!("{LENGTH}X: a\r\n\t{CHUNKED}"), 400, two_ways),
+    ] {
+        witness.last_reply(post(lines, &chunks(MESSAGE))).assert_refused(status, 3, error);
+    }
+    let old = format!("POST /publish HTTP/1.0\r\n{CHUNKED}\r\n{}", chunks(MESSAGE));
+    witness.last_reply(old).assert_refused(411, 3, no_length);
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn a_length_is_one_number() {
+    let witness = Witness::start();
+    for lines in [LENGTH.repeat(2), format!("{LENGTH}Content-Length: 5\r\n")] {
+        let reply = witness.last_reply(post(&lines, MESSAGE));
+        reply.assert_refused(400, 3, "`Content-Length` must not be there twice");
+    }
+    for length in ["-1", "2, 2", "23, 23", "abc", "+23", "0x17", "2 3", "23.0", ""] {
+        let reply = witness.last_reply(post(&format!("Content-Length: {length}\r\n"), MESSAGE));
+        reply.assert_refused(400, 3, &format!("`Content-Length` must be a number, not `{length}`"));
+    }
+    witness.reply(post("Content-Length: 0023\r\n", MESSAGE)).assert_published();
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn a_length_beyond_all_memory_is_refused_and_costs_nobody_else_anything() {
+    let witness = Witness::start();
+    // the first two cost a thread each, for as long as the daemon runs
+    for length in ["18446744073709551615", "1000000000000000", "18446744073709551616", "99999999999999999999999"] {
+        let reply = witness.last_reply(post(&format!("Content-Length: {length}\r\n"), MESSAGE));
+        reply.assert_refused(413, 9, TOO_LARGE);
+    }
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn chunks_are_taken_and_the_connection_ends_with_the_answer() {
+    let witness = Witness::start();
+    let pieces: Vec<String> = MESSAGE.chars().map(|piece| format!("1\r\n{piece}\r\n")).collect();
+    for (lines, body) in [
+        (CHUNKED, chunks(MESSAGE)),
+        ("transfer-encoding: Chunked\r\n", chunks(MESSAGE)),
+        (CHUNKED, format!("00017;a=b;c\r\n{MESSAGE}\r\n0;d\r\n\r\n")),
+        (CHUNKED, format!("{}0\r\n\r\n", pieces.concat())),
+        (CHUNKED, chunks(&format!("{MESSAGE:<MAX_BODY$}"))),
+    ] {
+        witness.last_reply(post(lines, &body)).assert_published();
+    }
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn a_body_that_is_not_wanted_is_no_request() {
+    let witness = Witness::start();
+    let nothing = "there is nothing at `/x`: try `POST /publish`";
+    let long = format!("Content-Length: {}\r\n", SMUGGLED.len() * 20);
+    for (lines, body) in [
+        (CHUNKED, chunks(SMUGGLED)),
+        (CHUNKED, format!("{:x}\r\n", SMUGGLED.len())),
+        (&long, SMUGGLED.repeat(20)),
+        (&long, String::new()),
+    ] {
+        witness.last_reply(request("POST /x", lines, &body)).assert_refused(404, 6, nothing);
+        let reply = witness.last_reply(request("PUT /publish", lines, &body));
+        reply.assert_refused(405, 3, "the method must be POST");
+    }
+    let short = format!("Content-Length: {}\r\n", SMUGGLED.len());
+    witness.reply(request("POST /x", &short, SMUGGLED)).assert_refused(404, 6, nothing);
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn what_is_wrong_with_chunks_ends_the_connection() {
+    let witness = Witness::start();
+    for (body, status, code, error) in [
+        (format!("zz\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
+        (format!("-17\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
+        (format!("10000000000000017\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
+        (format!("\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
+        (format!("16\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
+        (format!("17\r\n{MESSAGE}\r\n0\r\nX-Trailer: 1\r\n\r\n"), 400, 3, UNREADABLE),
+        (chunks(&" ".repeat(MAX_BODY + 1)), 413, 9, TOO_LARGE),
+        (format!("1000\r\n{:4096}", ""), 413, 9, TOO_LARGE),
+        // the request that is smuggled is a part of the chunk, and what is missing never comes
+        (format!("ffffffffffffffff\r\n{MESSAGE}\r\n0\r\n\r\n"), 408, 3, TOO_LATE),
+        (format!("200\r\n{MESSAGE}"), 408, 3, TOO_LATE),
+        (format!("17\r\n{MESSAGE}\r\n80;"), 408, 3, TOO_LATE),
+    ] {
+        witness.last_reply(post(CHUNKED, &body)).assert_refused(status, code, error);
+    }
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn a_body_that_stops_coming_is_not_published_be_it_valid_so_far() {
+    let witness = Witness::start();
+    for (lines, body) in [
+        (CHUNKED, format!("40\r\n{MESSAGE}")),
+        (CHUNKED, format!("17\r\n{MESSAGE}\r\n")),
+        ("Content-Length: 24\r\n", MESSAGE.to_owned()),
+        ("Content-Length: 2000\r\n", MESSAGE.to_owned()),
+    ] {
+        let mut connection = witness.send(post(lines, &body));
+        let reply = connection.reply();
+        reply.assert_refused(408, 3, TOO_LATE);
+        assert_last(&reply);
+        connection.assert_ended();
+        witness.assert_serving();
+    }
+    assert_eq!(witness.published(), 4, "by others");
+}
+
+#[test]
+fn a_body_that_is_broken_off_is_not_published_be_it_valid_so_far() {
+    let witness = Witness::start();
+    for (lines, body, error) in [
+        (CHUNKED, format!("40\r\n{MESSAGE}"), CUT_OFF),
+        (CHUNKED, format!("17\r\n{MESSAGE}\r\n"), UNREADABLE),
+        (CHUNKED, format!("17\r\n{MESSAGE}\r\n0\r\n"), UNREADABLE),
+        ("Content-Length: 2000\r\n", MESSAGE.to_owned(), "the body ended after 23 of 2000 bytes"),
+        ("Content-Length: 24\r\nExpect: 100-continue\r\n", MESSAGE.to_owned(), "the body ended after 23 of 24 bytes"),
+    ] {
+        let mut connection = witness.send(post(lines, &body));
+        connection.end_sending();
+        if lines.contains("Expect") {
+            assert_eq!(connection.reply().status, 100);
+        }
+        let reply = connection.reply();
+        reply.assert_refused(400, 3, error);
+        assert_last(&reply);
+        connection.assert_ended();
+        witness.assert_serving();
+    }
+    // the library reads a short body together with the head, and gives up without a word
+    let mut connection = witness.send(post("Content-Length: 24\r\n", MESSAGE));
+    connection.end_sending();
+    connection.assert_ended();
+    assert_eq!(witness.published(), 5, "by others");
+}
+
+#[test]
+fn whoever_breaks_off_hears_why_whichever_end_the_library_closes_first() {
+    let witness = Witness::start();
+    for _ in 0..200 {
+        let mut connection = witness.send(post("Content-Length: 2000\r\n", MESSAGE));
+        connection.end_sending();
+        connection.reply().assert_refused(400, 3, "the body ended after 23 of 2000 bytes");
+        connection.assert_ended();
+    }
+}
+
+#[test]
+fn a_whole_body_is_published_although_its_client_has_said_all() {
+    let witness = Witness::start();
+    for (lines, body) in [(LENGTH, MESSAGE.to_owned()), ("Content-Length: 2000\r\n", format!("{MESSAGE:<2000}"))] {
+        let mut connection = witness.send(post(lines, &body));
+        connection.end_sending();
+        connection.reply().assert_published();
+        connection.assert_ended();
+    }
+}
+
+#[test]
+fn what_follows_a_body_is_the_next_request() {
+    let witness = Witness::start();
+    let mut connection = witness.send(post(LENGTH, &format!("{MESSAGE}garbage\r\n\r\n{SMUGGLED}")));
+    connection.reply().assert_published();
+    assert_eq!(connection.reply().status, 400);
+    connection.assert_ended();
+    witness.reply(post(LENGTH, MESSAGE)).assert_published();
+    // without a length there is no body, whatever follows
+    let mut connection = witness.send(post("", MESSAGE));
+    connection.reply().assert_refused(400, 3, "the body is empty: it must be a JSON object");
+    connection.send(SMUGGLED.as_bytes());
+    assert_eq!(connection.reply().status, 400);
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused_before_it_is_sent_and_who_sends_it_can_read_why() {
+    let witness = Witness::start();
+    for line in ["", "Expect: 100-continue\r\n"] {
+        let mut connection = witness.send(post(&format!("{line}Content-Length: 60000000\r\n"), ""));
+        // the answer is there before a byte of the body, and without a 100
+        let reply = connection.reply();
+        reply.assert_refused(413, 9, TOO_LARGE);
+        assert_last(&reply);
+        connection.assert_ended();
+    }
+    for lines in ["Content-Length: 60000000\r\n", CHUNKED] {
+        let mut connection = witness.send(post(lines, "186a0\r\n"));
+        let piece = " ".repeat(100_000);
+        // far more than what the system takes without us
+        for _ in 0..120 {
+            connection.send(piece.as_bytes());
+            connection.send(if lines == CHUNKED { b"\r\n186a0\r\n" } else { b"" });
+        }
+        let reply = connection.reply();
+        reply.assert_refused(413, 9, TOO_LARGE);
+        assert_last(&reply);
+        connection.assert_ended();
+        witness.assert_serving();
+    }
+    witness.assert_nothing_smuggled();
+}

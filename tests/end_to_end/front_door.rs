@@ -1,0 +1,358 @@
+//! Clients that take more than their share: what they get, what others see meanwhile, and what is left of it.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use crate::support::daemon::Daemon;
+use crate::support::http::{Connection, Reply};
+use crate::support::mosquitto::Mosquitto;
+use crate::support::onlooker::Onlooker;
+use crate::support::vitals::Vitals;
+use crate::support::{PATIENCE, free_port};
+
+/// What the daemon may take at most, whatever its clients do.
+const MAX_PEAK_KIB: usize = 32 * 1024;
+const GET: &[u8] = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// A daemon whose limits are short enough to wait for.
+fn strict() -> (Daemon, Vitals) {
+    with("idle-timeout = 1\nrequest-timeout = 1")
+}
+
+fn with(keys: &str) -> (Daemon, Vitals) {
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[http]\n{keys}", free_port()));
+    daemon.wait_for("cannot connect");
+    drop(daemon.served_connection());
+    let vitals = daemon.vitals();
+    (daemon, vitals)
+}
+
+/// Nobody else noticed, and nothing of it is left but `leaks` connections.
+#[track_caller]
+fn assert_harmless(daemon: &Daemon, onlooker: Onlooker, before: Vitals, leaks: usize) {
+    onlooker.assert_undisturbed();
+    before.await_return(daemon.id(), leaks);
+    let peak = daemon.vitals().peak_kib;
+    assert!(peak < MAX_PEAK_KIB, "{peak} KiB");
+    // what the library's threads meet is no record of ours
+    assert_eq!(daemon.lines_with("error:").len() + daemon.lines_with("panicked").len(), 0);
+}
+
+/// The last answer on a connection, which then ends.
+#[track_caller]
+fn assert_last(connection: &mut Connection, status: u16, code: u64) -> Reply {
+    let reply = connection.reply();
+    assert_eq!((reply.status, reply.code()), (status, code), "{reply:?}");
+    assert_eq!(reply.header("connection"), Some("close"));
+    assert_eq!(connection.rest(), b"", "the connection ends");
+    reply
+}
+
+fn open(daemon: &Daemon, count: usize, bytes: &[u8]) -> Vec<Connection> {
+    let mut connections: Vec<Connection> = (0..count).map(|_| daemon.connect()).collect();
+    for connection in &mut connections {
+        connection.send(bytes);
+    }
+    connections
+}
+
+#[test]
+fn every_connection_of_a_burst_is_answered_and_stays_answered() {
+    let (daemon, before) = with("");
+    for count in [8, 32, 128, 512] {
+        let start = Instant::now();
+        let mut burst = open(&daemon, count, GET);
+        for round in 1..=3 {
+            for connection in &mut burst {
+                assert_eq!(connection.reply().status, 404);
+            }
+            // 0.3 s on an idle machine, as bench/burst shows
+            assert!(round > 1 || start.elapsed() < Duration::from_secs(3), "{count}: {:?}", start.elapsed());
+            for connection in &mut burst {
+                connection.send(GET);
+            }
+        }
+    }
+    before.await_return(daemon.id(), 0);
+    assert!(daemon.vitals().peak_kib < MAX_PEAK_KIB);
+}
+
+#[test]
+fn heads_that_never_finish_get_408() {
+    let (daemon, before) = strict();
+    let onlooker = Onlooker::start(&daemon);
+    let mut silent = open(&daemon, 300, b"POST /publish HTTP/1.1\r\nHost: local");
+    let mut dripping = daemon.connect();
+    let start = Instant::now();
+    while dripping.try_send(b"G") {
+        thread::park_timeout(Duration::from_millis(20));
+        assert!(start.elapsed() < PATIENCE, "a head that drips is ended too");
+    }
+    for connection in &mut silent {
+        assert_last(connection, 408, 3);
+    }
+    assert_harmless(&daemon, onlooker, before, 0);
+}
+
+#[test]
+fn idle_connections_are_ended_without_words() {
+    let (daemon, before) = strict();
+    let onlooker = Onlooker::start(&daemon);
+    let mut silent = open(&daemon, 100, b"");
+    let mut used = open(&daemon, 100, GET);
+    for connection in &mut used {
+        assert_eq!(connection.reply().status, 404);
+    }
+    for connection in silent.iter_mut().chain(&mut used) {
+        assert_eq!(connection.rest(), b"");
+    }
+    assert_harmless(&daemon, onlooker, before, 0);
+}
+
+#[test]
+fn above_max_connections_the_longest_idle_are_ended() {
+    let (daemon, _) = with("max-connections = 20");
+    let mut connections: Vec<Connection> = (0..20).map(|_| daemon.served_connection()).collect();
+    let newest = open(&daemon, 15, b"");
+    for connection in &mut connections[..15] {
+        assert_eq!(connection.rest(), b"", "the longest idle");
+    }
+    for connection in connections[15..].iter_mut().chain(&mut { newest }) {
+        connection.send(GET);
+        assert_eq!(connection.reply().status, 404, "the others");
+    }
+}
+
+#[test]
+fn clients_that_reset_their_connections_are_no_news() {
+    let (daemon, before) = strict();
+    let onlooker = Onlooker::start(&daemon);
+    for number in 0..1000 {
+        let socket = TcpStream::connect(daemon.address()).unwrap();
+        SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+        drop((&socket).write(&GET[..number % GET.len()]));
+    }
+    assert_harmless(&daemon, onlooker, before, 0);
+}
+
+#[test]
+fn a_body_that_does_not_come_holds_up_nobody() {
+    let (daemon, before) = strict();
+    let onlooker = Onlooker::start(&daemon);
+    let head = |framing: &str| format!("POST /publish HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n");
+    let mut stalled = Vec::new();
+    for (framing, begin) in [
+        ("Content-Length: 500", "{"),
+        ("Content-Length: 50000", "{"),
+        ("Content-Length: 50000", &" ".repeat(40_000)),
+        ("Transfer-Encoding: chunked", "1\r\n{\r\n"),
+        ("Transfer-Encoding: chunked", "5"),
+        ("Expect: 100-continue\r\nContent-Length: 50", ""),
+        ("Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 50", "{"),
+    ] {
+        for _ in 0..8 {
+            let mut connection = daemon.connect();
+            connection.send(&[head(framing).as_bytes(), begin.as_bytes()].concat());
+            stalled.push((framing, connection));
+        }
+    }
+    let mut dripping = daemon.connect();
+    dripping.send(head("Content-Length: 50000").as_bytes());
+    let start = Instant::now();
+    while dripping.try_send(b" ") {
+        thread::park_timeout(Duration::from_millis(20));
+        assert!(start.elapsed() < PATIENCE, "a body that drips is ended too");
+    }
+    for (framing, connection) in &mut stalled {
+        if framing.contains("Expect") {
+            assert_eq!(connection.reply().status, 100);
+        }
+        assert_last(connection, 408, 3);
+    }
+    assert_harmless(&daemon, onlooker, before, 0);
+}
+
+#[test]
+fn unfinished_bodies_share_a_bounded_memory_and_the_oldest_go_first() {
+    let (daemon, _) = with("max-body = 40000000");
+    // two of them fill the place, and a third takes that of the oldest
+    let announced = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40000000\r\n\r\n";
+    let large = vec![b' '; 30_000_000];
+    let mut bodies: Vec<Connection> = Vec::new();
+    for _ in 0..3 {
+        let mut connection = daemon.served_connection();
+        connection.send(announced);
+        connection.send(&large);
+        bodies.push(connection);
+    }
+    assert_last(&mut bodies[0], 503, 15);
+    bodies[2].send(&vec![b' '; 10_000_000]);
+    assert_eq!(bodies[2].reply().status, 400, "it is complete, if not JSON");
+}
+
+#[test]
+fn too_large_bodies_are_refused_before_they_come_and_the_reason_can_be_read() {
+    let (daemon, before) = strict();
+    let onlooker = Onlooker::start(&daemon);
+    let head = |length: &str| format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+    let mut waiting = daemon.connect();
+    waiting.send(head("2000000").as_bytes());
+    assert_eq!(waiting.reply().status, 413, "not a byte of the body was sent");
+    let mut expecting = daemon.connect();
+    expecting.send(head("2000000\r\nExpect: 100-continue").as_bytes());
+    assert_last(&mut expecting, 413, 9);
+    let mut sending = daemon.connect();
+    sending.send(head("20000000").as_bytes());
+    for _ in 0..100 {
+        sending.try_send(&[b' '; 16_000]);
+    }
+    assert_last(&mut sending, 413, 9);
+    drop(waiting);
+    assert_harmless(&daemon, onlooker, before, 0);
+}
+
+#[test]
+fn giant_content_lengths_leave_a_thread_behind_and_nothing_worse() {
+    let (daemon, before) = strict();
+    let onlooker = Onlooker::start(&daemon);
+    let giants = ["100000000000000", "1000000000000000", "18446744073709551615", "99999999999999999999999"];
+    for length in giants {
+        for request in ["POST /publish", "GET /nothing"] {
+            let mut connection = daemon.connect();
+            let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+            connection.send(head.as_bytes());
+            assert_eq!(connection.reply().header("connection"), Some("close"));
+            assert_eq!(connection.rest(), b"");
+        }
+    }
+    // they are let go of only when their clients have heard
+    for _ in 0..300 {
+        drop(daemon.served_connection());
+    }
+    // the last one is no number to the library
+    assert_harmless(&daemon, onlooker, before, 2 * (giants.len() - 1));
+}
+
+#[test]
+fn http_2_is_ended_and_leaves_a_thread_behind() {
+    let (daemon, before) = strict();
+    let onlooker = Onlooker::start(&daemon);
+    let mut prefaces = open(&daemon, 5, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    for connection in &mut prefaces {
+        assert_last(connection, 408, 3);
+    }
+    assert_harmless(&daemon, onlooker, before, 5);
+}
+
+#[test]
+fn what_a_reset_leaves_behind_is_counted_too() {
+    let (mut daemon, _) = strict();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for _ in 0..3000 {
+        let Ok(socket) = TcpStream::connect(daemon.address()) else { break };
+        SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+        drop((&socket).write(preface));
+        // as long as the library takes to read it, and too short for anybody else to look
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(300) {
+            thread::yield_now();
+        }
+    }
+    assert_eq!(daemon.wait_for_end().code(), Some(1));
+    daemon.wait_for(" threads of connections cannot be freed");
+}
+
+#[test]
+fn a_head_without_end_is_cut() {
+    let (daemon, before) = strict();
+    let onlooker = Onlooker::start(&daemon);
+    for piece in [[b'a'; 4096].as_slice(), b"A: b\r\n".repeat(700).as_slice()] {
+        let mut connection = daemon.connect();
+        // a connection that ended with a full window takes nothing more, and does not say so
+        connection.socket().set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        connection.send(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nX: ");
+        let mut sent = 0;
+        while sent < 200_000_000 && connection.try_send(piece) {
+            sent += piece.len();
+        }
+        assert!(sent < 200_000_000, "all of it was taken");
+        let said = connection.rest();
+        // a reset may overtake the words
+        assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&said));
+    }
+    assert_harmless(&daemon, onlooker, before, 0);
+}
+
+#[test]
+fn pipelining_without_end_is_cut() {
+    let (daemon, before) = strict();
+    let onlooker = Onlooker::start(&daemon);
+    let mut connection = daemon.connect();
+    let start = Instant::now();
+    while connection.try_send(&GET.repeat(1000)) {
+        assert!(start.elapsed() < PATIENCE, "the connection is ended");
+    }
+    daemon.wait_for("more than 16 requests pipelined");
+    assert_harmless(&daemon, onlooker, before, 0);
+}
+
+#[test]
+fn sixteen_pipelined_requests_are_answered_in_order() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let mut connection = daemon.served_connection();
+    let body = |n: usize| format!(r#"{{"topic":"t","msg":{n},"qos":{}}}"#, n % 2);
+    let request = |n| {
+        format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}", body(n).len(), body(n))
+    };
+    connection.send((0..17).map(request).collect::<String>().as_bytes());
+    for n in 0..17 {
+        let reply = connection.reply();
+        assert_eq!((reply.status, reply.json()["packet_id"].is_u64()), (200, n % 2 == 1), "{n}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_ended_when_its_answers_pile_up() {
+    let (daemon, before) = with("");
+    let onlooker = Onlooker::start(&daemon);
+    let mut connection = Connection::with_receive_buffer(daemon.address(), 4096);
+    let start = Instant::now();
+    while connection.is_established() {
+        connection.try_send(&GET.repeat(16));
+        connection.await_read();
+        assert!(start.elapsed() < 3 * PATIENCE, "the connection is ended");
+    }
+    drop(connection);
+    assert_harmless(&daemon, onlooker, before, 0);
+}
+
+#[test]
+fn what_is_sent_before_half_closing_is_answered() {
+    let (daemon, before) = strict();
+    let mut connection = daemon.connect();
+    connection.send(GET);
+    connection.socket().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(connection.reply().status, 404);
+    assert_eq!(connection.rest(), b"");
+    before.await_return(daemon.id(), 0);
+}
+
+#[test]
+fn at_200_connections_that_cannot_be_freed_the_daemon_settles_what_runs_and_exits_1() {
+    let broker = Mosquitto::start();
+    let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 0.5", broker.port());
+    let mut daemon = Daemon::connected_with(&config);
+    let prefaces = open(&daemon, 220, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    daemon.wait_for("a restart is needed: ");
+    assert_eq!(daemon.wait_for_end().code(), Some(1));
+    let last = daemon.lines().last().unwrap().clone();
+    assert!(last.ends_with(" threads of connections cannot be freed"), "{last}");
+    assert!(last.starts_with("mqtt-bridge: 2"), "{last}");
+    broker.wait_for("Received DISCONNECT from mqtt-bridge-");
+    drop(prefaces);
+}

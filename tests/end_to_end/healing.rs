@@ -1,0 +1,146 @@
+//! Running out of descriptors or threads, and what comes after.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::daemon::{Daemon, program};
+use crate::support::folder::Folder;
+use crate::support::free_port;
+use crate::support::http::Connection;
+use crate::support::vitals::{Vitals, descriptor_numbers};
+
+/// How long after the end of the pressure new connections may have to wait.
+const HEALED_WITHIN: Duration = Duration::from_secs(2);
+
+fn limit(prlimit: &mut Command, daemon: &Daemon, what: &str, limit: usize) {
+    let limited = prlimit.args(["--pid", &daemon.id().to_string(), &format!("--{what}={limit}:")]).status();
+    assert!(limited.expect("prlimit is needed for this test").success());
+}
+
+fn start() -> Daemon {
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}", free_port()));
+    daemon.wait_for("cannot connect");
+    daemon
+}
+
+#[track_caller]
+fn assert_served(connection: &mut Connection) {
+    connection.set_patience(HEALED_WITHIN);
+    assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
+}
+
+/// Connections until the daemon says that it cannot accept any more.
+fn exhaust(daemon: &Daemon, nth: usize) -> Vec<Connection> {
+    let mut hogs = Vec::new();
+    while daemon.lines_with("cannot accept connections").len() < nth {
+        assert!(hogs.len() < 2000, "it accepts everything");
+        hogs.push(daemon.connect());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    hogs
+}
+
+/// Leaves the daemon so many descriptors beyond those that it has open.
+fn leave_descriptors(daemon: &Daemon, left: usize) {
+    let open = descriptor_numbers(daemon.id());
+    let last = (0..).filter(|number| !open.contains(number)).nth(left - 1).unwrap();
+    limit(&mut Command::new("prlimit"), daemon, "nofile", last as usize + 1);
+}
+
+#[test]
+fn after_running_out_of_descriptors_it_accepts_again_within_2_s() {
+    // an even and an odd number of descriptors left take different ways through the library
+    for left in [40, 41] {
+        let daemon = start();
+        // by then the library has all of its first threads
+        drop(daemon.served_connection());
+        let before = daemon.vitals();
+        let mut earlier = daemon.served_connection();
+        leave_descriptors(&daemon, left);
+        let hogs = exhaust(&daemon, 1);
+        assert_served(&mut earlier);
+        let mut waiting = daemon.connect();
+        waiting.send(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        drop(hogs);
+        let start = Instant::now();
+        waiting.set_patience(HEALED_WITHIN);
+        assert_eq!(waiting.reply().status, 404, "what waited meanwhile is served, {left} left");
+        assert_served(&mut daemon.connect());
+        assert!(start.elapsed() < HEALED_WITHIN, "{:?}", start.elapsed());
+        assert_served(&mut earlier);
+        daemon.wait_for("accepting connections on http://127.0.0.1:");
+        assert_eq!(daemon.lines_with("cannot accept connections").len(), 1, "told once");
+        assert_eq!(daemon.lines_with("panicked").len(), 0);
+        drop((earlier, waiting));
+        // what died is gone with its workers; now and then the library leaves an idle thread behind, which is counted
+        Vitals { threads: before.threads + 1, ..before }.await_return(daemon.id(), 0);
+    }
+}
+
+#[test]
+fn where_there_are_hardly_any_descriptors_it_accepts_again_too() {
+    for left in [4, 5] {
+        let daemon = start();
+        let mut earlier = daemon.served_connection();
+        leave_descriptors(&daemon, left);
+        drop(exhaust(&daemon, 1));
+        let mut later = daemon.connect();
+        assert_eq!(later.request("GET", "/nothing", &[], b"").status, 404, "{left} left");
+        assert_served(&mut earlier);
+    }
+}
+
+#[test]
+fn after_running_out_of_threads_it_accepts_again_within_2_s() {
+    // limits of threads hold for a user, and not for root: one of the test's own, who can read the program
+    let folder = Folder::new();
+    let copy = folder.path().join("mqtt-bridge");
+    std::fs::copy(program().get_program(), &copy).unwrap();
+    let user = (50_000 + std::process::id() % 10_000).to_string();
+    let config = format!("[mqtt]\nport = {}", free_port());
+    let as_user = |program: &Path| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(program);
+        command
+    };
+    let daemon = Daemon::run(&config, |config| {
+        let mut command = as_user(&copy);
+        command.arg("--config").arg(config);
+        command
+    });
+    let limit_threads = |threads| limit(&mut as_user(Path::new("prlimit")), &daemon, "nproc", threads);
+    daemon.wait_for("cannot connect");
+    let mut earlier = daemon.served_connection();
+    limit_threads(daemon.vitals().threads + 6);
+    let hogs = exhaust(&daemon, 1);
+    assert_served(&mut earlier);
+    drop(hogs);
+    // the threads of the connections that ended stay for up to 5 s: it is the limit that is the pressure
+    limit_threads(10_000);
+    let start = Instant::now();
+    assert_served(&mut daemon.connect());
+    assert!(start.elapsed() < HEALED_WITHIN, "{:?}", start.elapsed());
+    assert_served(&mut earlier);
+    assert_eq!(daemon.lines_with("panicked").len(), 0);
+}
+
+#[test]
+fn after_any_other_failure_to_accept_it_accepts_again() {
+    for error in ["ECONNABORTED", "ENOMEM", "EPERM"] {
+        let config = format!("[mqtt]\nport = {}", free_port());
+        let inject = format!("inject=accept4:error={error}:when=3");
+        let daemon = Daemon::run(&config, |config| {
+            let mut command = Command::new("strace");
+            // -D: the daemon is the test's child, and ends with it; strace follows
+            command.args(["-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=accept4", "-e", &inject]);
+            command.arg(program().get_program()).arg("--config").arg(config);
+            command
+        });
+        let mut earlier: Vec<Connection> = (0..2).map(|_| daemon.served_connection()).collect();
+        // the third is accepted by the next generation
+        assert_served(&mut daemon.connect());
+        daemon.wait_for("cannot accept connections on http://127.0.0.1:");
+        earlier.iter_mut().for_each(assert_served);
+    }
+}

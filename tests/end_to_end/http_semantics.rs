@@ -1,0 +1,271 @@
+//! HTTP as its specifications have it, head by head: what is taken, what is refused, and when a connection goes on.
+
+use std::process::Command;
+
+use crate::support::process::Process;
+use crate::support::witness::{LENGTH, MESSAGE, SMUGGLED, Witness, assert_last, assert_ours, chunks, post, request};
+
+const UPGRADE: &str =
+    "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n";
+const EXPECT: &str = "Expect: 100-continue\r\n";
+
+#[test]
+fn control_characters_are_refused_and_repeated_nowhere() {
+    let witness = Witness::start();
+    for control in ["\r", "\n", "\0", "\x1b", "\x7f", "\x0b"] {
+        for name in ["X-Request-Id", "Host", "Content-Type", "Origin", "Authorization"] {
+            let line = format!("{name}: a{control}Set-Cookie: evil\r\n");
+            let reply = witness.last_reply(post(&format!("{line}{LENGTH}"), MESSAGE));
+            reply.assert_refused(400, 3, &format!("the value of `{name}` must not contain control characters"));
+            assert_eq!(reply.header("set-cookie"), None);
+        }
+        let reply = witness.last_reply(request(&format!("POST /a{control}Set-Cookie:evil"), LENGTH, MESSAGE));
+        reply.assert_refused(400, 3, "the request target must be printable ASCII without spaces");
+        let reply = witness.last_reply(request(&format!("P{control}T /publish"), LENGTH, MESSAGE));
+        reply.assert_refused(400, 3, "the method must be a token (RFC 9110, 5.6.2)");
+    }
+    for (line, shown) in [("X\x01\x1b: a\r\n", "X\\x01\\x1b"), (": v\r\n", ""), ("X(A): a\r\n", "X(A)")] {
+        let reply = witness.last_reply(post(&format!("{line}{LENGTH}"), MESSAGE));
+        reply.assert_refused(400, 3, &format!("a header's name must be a token, not `{shown}`"));
+    }
+    let lines = witness.daemon.lines();
+    assert!(!lines.iter().any(|line| line.contains("evil") || line.contains(char::is_control)), "{lines:?}");
+    witness.reply(post(&format!("X-Tab: a\tb\r\n{LENGTH}"), MESSAGE)).assert_published();
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn a_head_that_the_library_refuses_ends_the_connection() {
+    let witness = Witness::start();
+    let whole = post(LENGTH, MESSAGE);
+    for bytes in [
+        post(&format!("X : a\r\n{LENGTH}"), MESSAGE),
+        post(&format!("X\r\n{LENGTH}"), MESSAGE),
+        post(&format!("X: a\r\n folded\r\n{LENGTH}"), MESSAGE),
+        format!("\r\n{whole}"),
+        whole.replace("HTTP/1.1", "HTTP/1.2"),
+        whole.replace("HTTP/1.1", "http/1.1"),
+        whole.replace("/publish HTTP", "HTTP"),
+        whole.replace("/publish HTTP", "/a b HTTP"),
+        whole.replace("POST /publish HTTP/1.1", "GET /publish"),
+        "\x16\x03\x01 TLS\r\n".to_owned(),
+    ] {
+        witness.assert_refused_by_library(bytes, 400);
+    }
+    witness.assert_refused_by_library(post(&format!("Expect: something\r\n{LENGTH}"), MESSAGE), 417);
+    // without an answer
+    for bytes in [post(&format!("X: ä\r\n{LENGTH}"), MESSAGE), request("POST /ä", LENGTH, MESSAGE)] {
+        let mut connection = witness.send(bytes + SMUGGLED);
+        connection.assert_ended();
+        witness.assert_serving();
+    }
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn what_the_library_does_not_show_is_taken() {
+    // known limits: a fourth word, spaces before a request line, and a folded line, which RFC 9112 has refused
+    let witness = Witness::start();
+    let whole = post(LENGTH, MESSAGE);
+    let folded = post(&format!("X: a\r\n {LENGTH}"), MESSAGE);
+    for bytes in [whole.replace("HTTP/1.1", "HTTP/1.1 x"), format!("  {whole}"), folded] {
+        witness.reply(bytes).assert_published();
+    }
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn a_head_that_never_ends_is_refused_in_time() {
+    let witness = Witness::start();
+    // the library waits for a line to end in CRLF, and of HTTP/2 for an answer that it does not write: the second
+    // costs a thread for as long as the daemon runs
+    for bytes in [post(LENGTH, MESSAGE).replace("\r\n", "\n"), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()] {
+        let mut connection = witness.send(bytes);
+        let reply = connection.reply();
+        reply.assert_refused(408, 3, "not sent: the request was not complete within `request-timeout`");
+        assert_last(&reply);
+        connection.assert_ended();
+        witness.assert_serving();
+    }
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn the_target_and_the_method_are_matched_as_they_are() {
+    let witness = Witness::start();
+    let nothing = |path: &str| (404, 6, format!("there is nothing at `{path}`: try `POST /publish`"));
+    for (line, (status, code, error)) in [
+        ("OPTIONS *", nothing("*")),
+        ("CONNECT localhost:80", nothing("localhost:80")),
+        ("POST https://localhost/publish", nothing("https://localhost/publish")),
+        ("POST http://localhost", nothing("/")),
+        ("post /publish", (405, 3, "the method must be POST".to_owned())),
+        ("OPTIONS /publish", (405, 3, "the method must be POST".to_owned())),
+    ] {
+        let reply = witness.reply(request(line, LENGTH, MESSAGE));
+        reply.assert_refused(status, code, &error);
+        assert_eq!(reply.header("allow"), (status == 405).then_some("POST"));
+    }
+    witness.reply(request("POST http://localhost/publish", LENGTH, MESSAGE)).assert_published();
+    let no_host = format!("POST /publish HTTP/1.1\r\n{LENGTH}\r\n{MESSAGE}");
+    witness.reply(no_host).assert_refused(400, 3, "`Host` is missing");
+    let two_hosts = post(&format!("Host: localhost\r\n{LENGTH}"), MESSAGE);
+    witness.reply(two_hosts).assert_refused(400, 3, "`Host` must not be there twice");
+    let empty = witness.last_reply(request("POST ", LENGTH, MESSAGE));
+    empty.assert_refused(400, 3, "the request target must be printable ASCII without spaces");
+    let bad_method = witness.last_reply(request("P()ST{} /publish", LENGTH, MESSAGE));
+    bad_method.assert_refused(400, 3, "the method must be a token (RFC 9110, 5.6.2)");
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn versions_before_1_0_are_refused() {
+    let witness = Witness::start();
+    let reply = witness.last_reply(post(LENGTH, MESSAGE).replace("HTTP/1.1", "HTTP/0.9"));
+    reply.assert_refused(505, 10, "the version must be HTTP/1.1 or HTTP/1.0");
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn a_connection_ends_where_the_client_or_http_1_0_says_so_and_the_answer_does_too() {
+    let witness = Witness::start();
+    for (version, line) in [
+        ("1.0", ""),
+        ("1.0", "Connection: foo\r\n"),
+        ("1.0", "Connection: x-keep-alive\r\n"),
+        ("1.0", "Connection: keep-alive, close\r\n"),
+        ("1.0", "Connection: keep-alive\r\nConnection: close\r\n"),
+        // here the library looks no further than the first
+        ("1.0", "Connection: foo\r\nConnection: keep-alive\r\n"),
+        ("1.1", "Connection: close\r\n"),
+        ("1.1", "connection: Close\r\n"),
+        ("1.1", "Connection: foo, close\r\n"),
+        ("1.1", "Connection: keep-alive,close\r\n"),
+        ("1.1", "Connection: foo\r\nConnection: close\r\n"),
+        // here it takes a part of a word for the word
+        ("1.1", "Connection: closed\r\n"),
+    ] {
+        let bytes = post(&format!("{line}{LENGTH}"), MESSAGE).replace("HTTP/1.1", &format!("HTTP/{version}"));
+        witness.last_reply(bytes).assert_published();
+    }
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn a_connection_goes_on_otherwise_and_http_1_0_is_told() {
+    let witness = Witness::start();
+    for line in ["", "Connection: keep-alive\r\n", "Connection: foo\r\n", "Connection: foo\r\nConnection: bar\r\n"] {
+        witness.reply(post(&format!("{line}{LENGTH}"), MESSAGE)).assert_published();
+    }
+    let old = post(&format!("Connection: foo, Keep-Alive\r\n{LENGTH}"), MESSAGE).replace("HTTP/1.1", "HTTP/1.0");
+    let mut connection = witness.send(&old);
+    for _ in 0..3 {
+        let reply = connection.reply();
+        reply.assert_published();
+        assert_ours(&reply);
+        assert_eq!(reply.header("connection"), Some("keep-alive"));
+        connection.send(old.as_bytes());
+    }
+    connection.reply().assert_published();
+    connection.post("/publish", MESSAGE.as_bytes()).assert_published();
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn head_is_answered_with_the_length_of_a_body_that_is_not_sent() {
+    let witness = Witness::start();
+    for (path, status) in [("/publish", 405), ("/x", 404)] {
+        let length = witness.reply(request(&format!("GET {path}"), "", "")).body.len().to_string();
+        let mut connection = witness.send(request(&format!("HEAD {path}"), "", ""));
+        let reply = connection.reply_to_head();
+        assert_ours(&reply);
+        assert_eq!((reply.status, reply.header("content-length")), (status, Some(length.as_str())));
+        connection.post("/publish", MESSAGE.as_bytes()).assert_published();
+    }
+    let mut last = witness.send(request("HEAD /x", "Connection: close\r\n", ""));
+    assert_last(&last.reply_to_head());
+    last.assert_ended();
+}
+
+#[test]
+fn a_client_that_waits_is_told_to_continue_where_its_body_is_wanted() {
+    let witness = Witness::start();
+    let nothing = "there is nothing at `/x`: try `POST /publish`";
+    for (line, body) in [(LENGTH, MESSAGE.to_owned()), ("Transfer-Encoding: chunked\r\n", chunks(MESSAGE))] {
+        let mut connection = witness.send(post(&format!("{EXPECT}{line}"), ""));
+        assert_eq!(connection.reply().status, 100);
+        connection.send(body.as_bytes());
+        let reply = connection.reply();
+        reply.assert_published();
+        assert_ours(&reply);
+        let mut connection = witness.send(request("POST /x", &format!("{EXPECT}{line}"), ""));
+        let reply = connection.reply();
+        reply.assert_refused(404, 6, nothing);
+        assert_last(&reply);
+        connection.assert_ended();
+    }
+    for lines in [format!("{EXPECT}Content-Length: 0\r\n"), EXPECT.to_owned()] {
+        let no_body = witness.reply(post(&lines, ""));
+        no_body.assert_refused(400, 3, "the body is empty: it must be a JSON object");
+    }
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn an_offered_upgrade_is_not_taken_up_and_the_request_is_served() {
+    let witness = Witness::start();
+    witness.last_reply(post(&format!("{UPGRADE}{LENGTH}"), MESSAGE)).assert_published();
+    let padded = post(&format!("{UPGRADE}Content-Length: 3000\r\n"), &format!("{MESSAGE:<3000}"));
+    witness.last_reply(padded).assert_published();
+    // the library would give the rest of the connection for the body
+    for lines in [UPGRADE.to_owned(), format!("{UPGRADE}Content-Length: 0\r\n")] {
+        let reply = witness.last_reply(post(&lines, ""));
+        reply.assert_refused(400, 3, "the body is empty: it must be a JSON object");
+    }
+    let no_length = "the body must come with `Content-Length`, or with exactly `Transfer-Encoding: chunked`";
+    let chunked = post(&format!("{UPGRADE}Transfer-Encoding: chunked\r\n"), &chunks(MESSAGE));
+    witness.last_reply(chunked).assert_refused(411, 3, no_length);
+    witness.reply(post(&format!("Connection: foo\r\n{UPGRADE}{LENGTH}"), MESSAGE)).assert_published();
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn curl_publishes_in_every_way_that_it_has() {
+    let witness = Witness::start();
+    let url = format!("http://{}/publish", witness.daemon.address());
+    let padded = format!("{MESSAGE:<3000}");
+    let version = Command::new("curl").arg("--version").output().expect("curl is needed for this test").stdout;
+    let has_http_2 = String::from_utf8_lossy(&version).contains(" HTTP2");
+    for options in [
+        if has_http_2 { &["--http2"][..] } else { &[] },
+        &["--http1.0"],
+        &["-H", "Transfer-Encoding: chunked"],
+        &["-H", "Expect: 100-continue"],
+        &["-H", "Connection: close"],
+    ] {
+        for body in [MESSAGE, &padded] {
+            let arguments = ["-sSf", &url, &url, "--data-binary", body];
+            let mut curl = Process::start(Command::new("curl").args(arguments).args(options));
+            assert!(curl.wait_for_end().success(), "{options:?}");
+            assert_eq!(curl.stdout(), br#"{"code":0}{"code":0}"#, "{options:?}");
+        }
+    }
+    assert_eq!(witness.published(), 20);
+}
+
+#[test]
+fn a_head_over_the_limits_is_refused() {
+    let witness = Witness::start();
+    let head = "the head of the request is over the limit of 16384 bytes or 100 headers";
+    let long = post(&format!("X: {}\r\n{LENGTH}", "a".repeat(16 * 1024)), MESSAGE);
+    witness.last_reply(long).assert_refused(431, 3, head);
+    // `Host` and `Content-Length` are two of them
+    let headers = |count: usize| post(&format!("{}{LENGTH}", "A: b\r\n".repeat(count - 2)), MESSAGE);
+    witness.reply(headers(100)).assert_published();
+    witness.last_reply(headers(101)).assert_refused(431, 3, head);
+    let target = |length: usize| request(&format!("POST /publish?{}", "a".repeat(length - 9)), LENGTH, MESSAGE);
+    assert_eq!(witness.reply(target(8000)).status, 400);
+    let too_long = "the request target is over the limit of 8000 bytes";
+    witness.last_reply(target(8001)).assert_refused(414, 3, too_long);
+    witness.assert_nothing_smuggled();
+}

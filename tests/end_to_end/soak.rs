@@ -1,0 +1,185 @@
+//! A minute in bad company: every attack at once, and not one honest request that fails or waits.
+
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use crate::sockets::pass;
+use crate::support::daemon::Daemon;
+use crate::support::folder::Folder;
+use crate::support::http::Connection;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::{PATIENCE, free_port};
+
+const SOAK: Duration = Duration::from_secs(60);
+/// What an honest request may take.
+const LONGEST: Duration = Duration::from_secs(1);
+const HONEST: usize = 16;
+const BODY: &[u8] = br#"{"topic":"honest","msg":"x","qos":1}"#;
+/// How many connections the attack on each of the two leaks may cost; the daemon restarts at 200.
+const LEAKS: u32 = 60;
+
+type Attack = fn(&str);
+
+/// Each opens connections, misbehaves, and leaves.
+const ATTACKS: [Attack; 9] = [
+    |address| hold(address, 50, b"POST /publish HTTP/1.1\r\nHost: local"),
+    |address| hold(address, 50, b""),
+    |address| hold(address, 8, b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n{"),
+    |address| hold(address, 8, b"POST /publish HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5"),
+    |address| hold(address, 8, b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n{"),
+    |address| {
+        hold(
+            address,
+            8,
+            b"POST /publish HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nGET",
+        );
+    },
+    |address| flood(address, b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    |address| flood(address, b"X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"),
+    reset,
+];
+
+/// Sends this on so many connections, and waits until the daemon ends the first of them.
+fn hold(address: &str, count: usize, bytes: &[u8]) {
+    let mut held: Vec<Connection> = (0..count).filter_map(|_| Connection::try_open(address)).collect();
+    for connection in &mut held {
+        connection.try_send(bytes);
+    }
+    if let Some(first) = held.first_mut() {
+        first.set_patience(Duration::from_secs(3));
+        first.try_rest();
+    }
+}
+
+/// Sends this again and again without reading, until the daemon ends the connection.
+fn flood(address: &str, bytes: &[u8]) {
+    let Some(mut connection) = Connection::try_open(address) else { return };
+    connection.socket().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    if !bytes.starts_with(b"GET") {
+        connection.try_send(b"GET /nothing HTTP/1.1\r\n");
+    }
+    let many = bytes.repeat(100);
+    for _ in 0..10_000 {
+        if !connection.try_send(&many) {
+            return;
+        }
+    }
+}
+
+/// Resets connections in the middle of a request.
+fn reset(address: &str) {
+    for _ in 0..50 {
+        let Ok(socket) = TcpStream::connect(address) else { return };
+        SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+        let _ = std::io::Write::write(&mut &socket, b"GET / HT");
+    }
+}
+
+/// A client that publishes all the time and expects every answer to be prompt; returns how many there were.
+fn honest(address: String, done: Arc<AtomicBool>) -> JoinHandle<u32> {
+    thread::spawn(move || {
+        let mut connection = Connection::open(&address);
+        connection.set_patience(LONGEST);
+        let mut answered = 0;
+        while !done.load(Ordering::SeqCst) {
+            let reply = connection.post("/publish", BODY);
+            assert_eq!((reply.status, reply.code()), (200, 0), "{reply:?}");
+            answered += 1;
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        answered
+    })
+}
+
+#[test]
+fn no_honest_request_fails_or_waits_while_everything_else_goes_wrong() {
+    let broker = Mosquitto::start();
+    let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 1\nidle-timeout = 2", broker.port());
+    let daemon = Daemon::connected_with(&config);
+    let (done, leaked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let honest: Vec<_> = (0..HONEST).map(|_| honest(daemon.address().to_owned(), done.clone())).collect();
+    let attackers: Vec<_> = (0..ATTACKS.len())
+        .map(|number| {
+            let (address, done, leaked) = (daemon.address().to_owned(), done.clone(), leaked.clone());
+            thread::spawn(move || {
+                for round in 0.. {
+                    if done.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    ATTACKS[(number + round) % ATTACKS.len()](&address);
+                    if leaked.fetch_add(1, Ordering::SeqCst) < LEAKS {
+                        leak(&address);
+                    }
+                    thread::park_timeout(Duration::from_millis(50));
+                }
+            })
+        })
+        .collect();
+    let end = Instant::now() + SOAK;
+    while Instant::now() < end && honest.iter().all(|client| !client.is_finished()) {
+        thread::park_timeout(Duration::from_secs(3));
+        // for a moment nothing can be accepted
+        limit_descriptors(&daemon, 20);
+        thread::park_timeout(Duration::from_millis(300));
+        limit_descriptors(&daemon, 4096);
+    }
+    done.store(true, Ordering::SeqCst);
+    for attacker in attackers {
+        attacker.join().unwrap();
+    }
+    let answered: Vec<u32> =
+        honest.into_iter().map(|client| client.join().expect("an honest request failed")).collect();
+    assert!(answered.iter().all(|count| *count > 500), "{answered:?}");
+    assert_eq!(broker.log_with("Received PUBLISH").len(), answered.iter().sum::<u32>() as usize);
+    assert_eq!(daemon.lines_with("error:").len(), 0);
+}
+
+/// The two that cost a thread and two descriptors each.
+fn leak(address: &str) {
+    hold(address, 1, b"GET / HTTP/2.0\r\n\r\n");
+    hold(address, 1, b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000000000\r\n\r\n");
+}
+
+fn limit_descriptors(daemon: &Daemon, limit: usize) {
+    let option = format!("--nofile={limit}:");
+    let limited = Command::new("prlimit").args(["--pid", &daemon.id().to_string(), &option]).status();
+    assert!(limited.expect("prlimit is needed for this test").success());
+}
+
+#[test]
+fn with_a_passed_socket_no_request_fails_when_leaks_make_the_daemon_restart() {
+    let broker = Mosquitto::start();
+    let (folder, address) = (Folder::new(), format!("127.0.0.1:{}", free_port()));
+    let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 0.5", broker.port());
+    let passer = pass(&folder, &config, 3, &[&format!("tcp:{address}")]);
+    passer.wait_for("connected to");
+    let done = Arc::new(AtomicBool::new(false));
+    let (to, is_done) = (address.clone(), done.clone());
+    let client = thread::spawn(move || {
+        let mut answered = 0;
+        while !is_done.load(Ordering::SeqCst) {
+            let reply = Connection::open(&to).post("/publish", BODY);
+            assert_eq!((reply.status, reply.code()), (200, 0), "after {answered}: {reply:?}");
+            answered += 1;
+        }
+        answered
+    });
+    for restart in 1..=2 {
+        hold(&address, 230, b"GET / HTTP/2.0\r\n\r\n");
+        let deadline = Instant::now() + PATIENCE;
+        while passer.lines_with("ended 1").len() < restart && !client.is_finished() {
+            assert!(Instant::now() < deadline, "it does not restart");
+            thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+    passer.wait_for_nth(3, "connected to");
+    done.store(true, Ordering::SeqCst);
+    let answered = client.join().expect("an honest request failed");
+    assert!(answered > 100, "{answered}");
+}

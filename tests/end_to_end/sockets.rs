@@ -1,0 +1,242 @@
+//! The sockets that are listened on: TCP, Unix, and those that systemd passes.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::daemon::program;
+use crate::support::folder::Folder;
+use crate::support::http::Connection;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::Process;
+use crate::support::token::Token;
+use crate::support::{PATIENCE, free_port};
+
+const BODY: &str = r#"{"topic":"t","msg":"x","qos":1}"#;
+
+/// Starts it with this configuration, and waits until it listens where `place` says.
+fn start(folder: &Folder, config: &str, place: &str) -> Process {
+    let path = folder.write("bridge.toml", config);
+    let process = Process::start(program().arg("--config").arg(path));
+    process.wait_for(&format!("listening on {place}"));
+    process
+}
+
+/// What the daemon says that does not even start with this configuration.
+fn refused(config: &str) -> String {
+    let folder = Folder::new();
+    let path = folder.write("bridge.toml", config);
+    let output = program().arg("--config").arg(path).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// `curl` over a Unix socket.
+fn curl(socket: &Path, body: &str) -> String {
+    let output = Command::new("curl")
+        .args(["-sS", "-d", body, "http://localhost/publish", "--unix-socket"])
+        .arg(socket)
+        .output()
+        .expect("curl is needed for this test");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_socket_has_its_options_before_the_first_connection_is_accepted() {
+    let folder = Folder::new();
+    let trace = folder.path().join("trace");
+    let config =
+        folder.write("bridge.toml", &format!("[mqtt]\nport = {}\n[http]\nlisten = \"127.0.0.1:0\"", free_port()));
+    let mut command = Command::new("strace");
+    // -D: the daemon is the test's child, and ends with it; strace follows
+    command.args(["-D", "-f", "-e", "trace=setsockopt,listen,accept4", "-o"]).arg(&trace);
+    let daemon = Process::start(command.arg(program().get_program()).arg("--config").arg(config));
+    daemon.wait_for("listening on");
+    let calls = fs::read_to_string(&trace).unwrap();
+    let before = calls.split("accept4").next().unwrap();
+    for option in [
+        "TCP_NODELAY, [1]",
+        "SO_KEEPALIVE, [1]",
+        "TCP_KEEPIDLE, [60]",
+        "TCP_KEEPINTVL, [10]",
+        "TCP_KEEPCNT, [3]",
+        "TCP_USER_TIMEOUT, [30000]",
+        "SO_SNDTIMEO",
+        "SO_SNDBUF, [262144]",
+        "listen(",
+    ] {
+        assert!(before.contains(option), "{option}: {calls}");
+    }
+    let backlog = before.lines().filter(|line| line.contains("listen(")).all(|line| line.contains(", 4096)"));
+    assert!(backlog, "{calls}");
+}
+
+#[test]
+fn ipv6_is_served() {
+    let broker = Mosquitto::start();
+    let folder = Folder::new();
+    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"[::1]:0\"", broker.port());
+    let daemon = start(&folder, &config, "http://[::1]:");
+    daemon.wait_for("connected to");
+    let line = daemon.wait_for("listening on http://");
+    let mut burst: Vec<Connection> = (0..32).map(|_| Connection::open(line.split("//").nth(1).unwrap())).collect();
+    for connection in &mut burst {
+        connection.post("/publish", br#"{"topic":"t","msg":"x"}"#).assert_published();
+    }
+}
+
+#[test]
+fn a_unix_socket_is_served_to_its_owner_and_group_and_gone_after_a_stop() {
+    let broker = Mosquitto::start();
+    let folder = Folder::new();
+    let path = folder.path().join("bridge.sock");
+    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", broker.port(), path.display());
+    let mut daemon = start(&folder, &config, &format!("unix:{}", path.display()));
+    daemon.wait_for("connected to");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    assert!(curl(&path, BODY).starts_with(r#"{"code":0,"packet_id":"#));
+    // a live one is not taken away from its owner
+    let second = refused(&config);
+    assert!(second.contains(&format!("cannot listen on unix:{}: ", path.display())), "{second}");
+    assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#));
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_stale_unix_socket_is_replaced_and_anything_else_is_not() {
+    let folder = Folder::new();
+    let path = folder.path().join("bridge.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", free_port(), path.display());
+    assert!(UnixStream::connect(&path).is_err(), "nobody answers");
+    let daemon = start(&folder, &config, "unix:");
+    assert!(UnixStream::connect(&path).is_ok());
+    // killed, so that it leaves its own behind
+    drop(daemon);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "precious").unwrap();
+    assert!(refused(&config).contains("Address already in use"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn a_burst_on_a_unix_socket_is_answered_and_a_slow_client_holds_up_nobody() {
+    let folder = Folder::new();
+    let path = folder.path().join("bridge.sock");
+    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", free_port(), path.display());
+    let _daemon = start(&folder, &config, "unix:");
+    let connect = || {
+        let socket = UnixStream::connect(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    };
+    let slow: Vec<UnixStream> = (0..4).map(|_| connect()).collect();
+    for mut socket in &slow {
+        socket.write_all(b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{").unwrap();
+    }
+    let burst: Vec<UnixStream> = (0..64).map(|_| connect()).collect();
+    for mut socket in &burst {
+        socket.write_all(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    for mut socket in &burst {
+        let mut status = [0; 12];
+        socket.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 404");
+    }
+}
+
+#[test]
+fn pipelined_requests_on_a_unix_socket_are_answered_in_order_and_hold_up_nobody() {
+    let broker = Mosquitto::start();
+    let folder = Folder::new();
+    let path = folder.path().join("bridge.sock");
+    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", broker.port(), path.display());
+    let daemon = start(&folder, &config, "unix:");
+    daemon.wait_for("connected to");
+    let mut pipelining = UnixStream::connect(&path).unwrap();
+    pipelining.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = |n: usize| {
+        let body = format!(r#"{{"topic":"t","msg":"x","qos":{}}}"#, (n + 1) % 2);
+        format!("POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    pipelining.write_all((0..12).map(request).collect::<String>().as_bytes()).unwrap();
+    let mut said = String::new();
+    while said.matches("{\"code\":0").count() < 12 {
+        let mut piece = [0; 4096];
+        let read = pipelining.read(&mut piece).unwrap();
+        said += std::str::from_utf8(&piece[..read]).unwrap();
+    }
+    let acknowledged: Vec<bool> = said
+        .matches("{\"code\":0")
+        .zip(said.split("{\"code\":0").skip(1))
+        .map(|(_, rest)| rest.starts_with(','))
+        .collect();
+    let expected: Vec<bool> = (0..12).map(|n| n % 2 == 0).collect();
+    assert_eq!(acknowledged, expected, "{said}");
+    assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#));
+}
+
+#[test]
+fn beyond_loopback_it_serves_only_those_with_a_token_or_those_who_are_meant_to_be_anonymous() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let http = format!("[mqtt]\nport = {}\n[http]\nlisten = \"{listen}\"", free_port());
+        let words = refused(&http);
+        assert!(words.contains("can be reached from other machines: configure a [[token]]"), "{words}");
+        drop(start(&Folder::new(), &format!("{http}\nallow-anonymous = true"), "http://"));
+        let token = Token::new("any", "[\"#\"]");
+        drop(start(&Folder::new(), &format!("{}\n{http}", token.table), "http://"));
+    }
+}
+
+#[test]
+fn passed_sockets_win_are_asked_where_they_are_bound_and_outlive_the_daemon() {
+    let broker = Mosquitto::start();
+    let folder = Folder::new();
+    let (path, tcp) = (folder.path().join("passed.sock"), format!("127.0.0.1:{}", free_port()));
+    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"127.0.0.1:{}\"", broker.port(), free_port());
+    let passer = pass(&folder, &config, 2, &[&format!("tcp:{tcp}"), &format!("unix:{}", path.display())]);
+    passer.wait_for("connected to");
+    passer.wait_for(&format!("listening on http://{tcp}"));
+    passer.wait_for(&format!("listening on unix:{}", path.display()));
+    assert_eq!(passer.lines_with("listening on").len(), 2, "and nowhere else");
+    assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#));
+    let publish = |connection: &mut Connection| connection.post("/publish", BODY.as_bytes());
+    let mut kept = Connection::open(&tcp);
+    assert_eq!(publish(&mut kept).status, 200);
+    // told to stop, it leaves its connections to its successor, and none is refused meanwhile
+    let daemon: u32 = passer.wait_for("started ").rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(Command::new("kill").arg(daemon.to_string()).status().unwrap().success());
+    let mut answered = 0;
+    while passer.lines_with("started ").len() < 2 || answered < 20 {
+        assert_eq!(publish(&mut Connection::open(&tcp)).status, 200, "{answered}");
+        answered += 1;
+    }
+    assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#));
+    passer.wait_for("ended 0");
+    assert_eq!(passer.lines_with("cannot accept").len(), 0, "it is made to wait in accept");
+}
+
+#[test]
+fn a_passed_socket_beyond_loopback_needs_a_token_too() {
+    let folder = Folder::new();
+    let config = format!("[mqtt]\nport = {}", free_port());
+    let passer = pass(&folder, &config, 1, &[&format!("tcp:0.0.0.0:{}", free_port())]);
+    passer.wait_for("can be reached from other machines");
+    passer.wait_for("ended 78");
+}
+
+/// Starts the daemon with these sockets, `starts` times.
+pub fn pass(folder: &Folder, config: &str, starts: usize, sockets: &[&str]) -> Process {
+    let script = folder.write("pass_sockets.py", include_str!("support/pass_sockets.py"));
+    let config = folder.write("bridge.toml", config);
+    let mut command = Command::new("python3");
+    command.arg(script).arg(starts.to_string()).args(sockets).arg("--");
+    command.arg(program().get_program()).arg("--config").arg(config);
+    Process::start(&mut command)
+}

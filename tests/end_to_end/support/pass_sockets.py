@@ -1,0 +1,47 @@
+# Stands for systemd: keeps listening sockets, starts a daemon with them, and starts it again when it fails.
+# usage: pass_sockets.py STARTS SOCKET… -- COMMAND…; SOCKET is tcp:ADDRESS:PORT or unix:PATH; prints where they listen.
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+starts = int(sys.argv[1])
+split = sys.argv.index("--")
+sockets = []
+for name in sys.argv[2:split]:
+    kind, address = name.split(":", 1)
+    if kind == "unix":
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(address)
+    else:
+        host, port = address.rsplit(":", 1)
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener.bind((host.strip("[]"), int(port)))
+    listener.listen(128)
+    # as systemd passes them
+    listener.setblocking(False)
+    sockets.append(listener)
+    print("passing", listener.getsockname(), file=sys.stderr, flush=True)
+
+
+def adopt():
+    # nothing of it outlives the test that ends this script
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number, listener in enumerate(sockets):
+        os.dup2(listener.fileno(), 3 + number)
+
+
+# out of the way of the numbers from 3 on
+moved = [socket.socket(fileno=os.dup2(s.detach(), 50 + n)) for n, s in enumerate(sockets)]
+sockets[:] = moved
+environment = os.environ | {"LISTEN_FDS": str(len(sockets))}
+for start in range(starts):
+    # the shell's exec keeps the process, whose id systemd would have set
+    command = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *sys.argv[split + 1:]]
+    daemon = subprocess.Popen(command, preexec_fn=adopt, close_fds=False, env=environment)
+    print("started", daemon.pid, file=sys.stderr, flush=True)
+    print("ended", daemon.wait(), file=sys.stderr, flush=True)

@@ -1,0 +1,34 @@
+//! Tokens as an administrator gets them: from the program itself.
+
+use super::daemon::program;
+
+pub struct Token {
+    /// The secret as it goes into a header.
+    pub secret: String,
+    /// Its `[[token]]`, which comes before `[http]`.
+    pub table: String,
+}
+
+impl Token {
+    /// A token that may publish to these topic filters.
+    pub fn new(name: &str, publish: &str) -> Self {
+        let output = program().args(["--new-token", name]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (secret, table) = text.split_once('\n').unwrap();
+        let secret = secret.rsplit_once(' ').unwrap().1.to_owned();
+        let table = table.replace("publish = [\"#\"]", &format!("publish = {publish}"));
+        assert!(table.contains(publish), "{table}");
+        Self { secret, table }
+    }
+
+    /// The same with one more key.
+    pub fn with(mut self, line: &str) -> Self {
+        self.table = format!("{}{line}\n", self.table);
+        self
+    }
+
+    /// The value of `Authorization`.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.secret)
+    }
+}

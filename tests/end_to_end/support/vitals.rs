@@ -1,0 +1,57 @@
+//! What a process takes of the system: threads, descriptors, memory.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long what was taken may stay after those who made it necessary are gone.
+const RETURNED_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy)]
+pub struct Vitals {
+    pub threads: usize,
+    pub descriptors: usize,
+    /// The most memory that was ever resident, in KiB.
+    pub peak_kib: usize,
+}
+
+impl Vitals {
+    pub fn of(process: u32) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let value = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+        Self { threads: value("Threads:"), descriptors, peak_kib: value("VmHWM:") }
+    }
+
+    /// Waits until the process takes no more threads and descriptors than this, but for `leaks` connections that are
+    /// documented to keep a thread and two descriptors each.
+    #[track_caller]
+    pub fn await_return(self, process: u32, leaks: usize) {
+        let deadline = Instant::now() + RETURNED_WITHIN;
+        loop {
+            let now = Self::of(process);
+            if now.threads <= self.threads + leaks && now.descriptors <= self.descriptors + 2 * leaks {
+                return;
+            }
+            let threads = || thread_names(process).join(" ");
+            assert!(Instant::now() < deadline, "{self:?} before, {now:?} still, {leaks} leaks allowed: {}", threads());
+            thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+}
+
+/// The names of a process's threads; one without takes that of the thread which started it.
+fn thread_names(process: u32) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let name =
+        |thread: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok();
+    threads.filter_map(name).map(|name| name.trim_end().to_owned()).collect()
+}
+
+/// The numbers of a process's descriptors.
+pub fn descriptor_numbers(process: u32) -> Vec<u32> {
+    let names = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    names.filter_map(|entry| entry.unwrap().file_name().to_string_lossy().parse().ok()).collect()
+}

@@ -1,0 +1,154 @@
+//! With tokens, each request needs one, and each message must be within what its token may do.
+
+use std::process::Command;
+use std::thread;
+
+use crate::support::daemon::Daemon;
+use crate::support::http::Reply;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::Process;
+use crate::support::token::Token;
+
+const UNKNOWN: &str = "Bearer 0000000000000000000000000000000000000000000000000000000000000000";
+
+/// A daemon for this broker that knows these tokens.
+fn daemon(broker: &Mosquitto, tokens: &[&Token], http: &str) -> Daemon {
+    let tables = tokens.iter().map(|token| token.table.as_str()).collect::<Vec<_>>().concat();
+    Daemon::connected_with(&format!("[mqtt]\nport = {}\n{tables}[http]\n{http}", broker.port()))
+}
+
+/// `POST /publish` of a message at QoS 1 to this topic.
+fn publish(daemon: &Daemon, authorization: &str, topic: &str) -> Reply {
+    let body = format!(r#"{{"topic":"{topic}","msg":"x","qos":1}}"#);
+    daemon.connect().request("POST", "/publish", &[("Authorization", authorization)], body.as_bytes())
+}
+
+#[test]
+fn a_token_publishes_where_its_filters_say_and_nowhere_else() {
+    let broker = Mosquitto::start();
+    let (kitchen, door) = (Token::new("kitchen", r#"["kitchen/#", "+/state"]"#), Token::new("door", "[]"));
+    let daemon = daemon(&broker, &[&kitchen, &door], "");
+    let mut subscriber = broker.subscribe("#", 4, "%t ");
+    for topic in ["cellar", "kitchen2", "a/b/state", "state"] {
+        publish(&daemon, &kitchen.bearer(), topic).assert_refused(
+            403,
+            12,
+            &format!("not sent: token `kitchen` may not publish to `{topic}`"),
+        );
+    }
+    publish(&daemon, &door.bearer(), "kitchen").assert_refused(
+        403,
+        12,
+        "not sent: token `door` may not publish to `kitchen`",
+    );
+    for topic in ["kitchen", "kitchen/light", "cellar/state", "kitchen/end"] {
+        assert_eq!(publish(&daemon, &kitchen.bearer(), topic).status, 200, "{topic}");
+    }
+    subscriber.wait_for_end();
+    assert_eq!(subscriber.stdout(), b"kitchen kitchen/light cellar/state kitchen/end ", "nothing else was published");
+}
+
+#[test]
+fn without_a_known_token_nothing_is_looked_at_and_a_challenge_is_the_answer() {
+    let broker = Mosquitto::start();
+    let token = Token::new("all", r##"["#"]"##);
+    let daemon = daemon(&broker, &[&token], "allow-anonymous = true\n");
+    for path in ["/publish", "/nothing"] {
+        let missing = daemon.connect().request("POST", path, &[], b"no JSON");
+        missing.assert_refused(401, 11, "this needs a token: `Authorization: Bearer SECRET`");
+        assert_eq!(missing.header("www-authenticate"), Some(r#"Bearer realm="mqtt-bridge""#));
+        let wrong = daemon.connect().request("POST", path, &[("Authorization", UNKNOWN)], b"no JSON");
+        wrong.assert_refused(401, 11, "this token is not known");
+        assert_eq!(wrong.header("www-authenticate"), Some(r#"Bearer realm="mqtt-bridge", error="invalid_token""#));
+    }
+    let mut unread = daemon.connect();
+    // not a byte of the body is ever sent
+    unread.send(b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000\r\n\r\n");
+    assert_eq!(unread.reply().status, 401);
+    assert_eq!(publish(&daemon, &token.bearer(), "t").status, 200);
+    broker.wait_for("Received PUBLISH");
+    assert_eq!(broker.log_with("Received PUBLISH").len(), 1, "nothing else was published");
+}
+
+#[test]
+fn two_authorizations_are_refused_be_one_of_them_good() {
+    let broker = Mosquitto::start();
+    let token = Token::new("all", r##"["#"]"##);
+    let daemon = daemon(&broker, &[&token], "");
+    let both = [("Authorization", UNKNOWN), ("Authorization", &token.bearer())];
+    daemon.connect().request("POST", "/publish", &both, b"{}").assert_refused(
+        400,
+        3,
+        "`Authorization` must not be there twice",
+    );
+}
+
+#[test]
+fn the_rate_of_a_token_holds_over_all_connections_and_workers() {
+    let broker = Mosquitto::start();
+    let slow = Token::new("slow", r##"["#"]"##).with("rate = 0.01");
+    let free = Token::new("free", r##"["#"]"##);
+    let daemon = daemon(&broker, &[&slow, &free], "workers = 8\n");
+    // refused for another reason, it does not count
+    daemon.connect().request("POST", "/publish", &[("Authorization", &slow.bearer())], b"{}").assert_refused(
+        400,
+        3,
+        "field `topic` is missing",
+    );
+    let replies: Vec<Reply> = thread::scope(|scope| {
+        let one = || scope.spawn(|| publish(&daemon, &slow.bearer(), "t"));
+        let requests: Vec<_> = std::iter::repeat_with(one).take(8).collect();
+        requests.into_iter().map(|request| request.join().unwrap()).collect()
+    });
+    let (published, refused): (Vec<&Reply>, Vec<&Reply>) = replies.iter().partition(|reply| reply.status == 200);
+    assert_eq!(published.len(), 1, "{replies:?}");
+    for reply in refused {
+        reply.assert_refused(429, 15, "not sent: token `slow` is over its rate");
+        let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+        assert!((60..=100).contains(&seconds), "{seconds}");
+    }
+    for _ in 0..20 {
+        assert_eq!(publish(&daemon, &free.bearer(), "t").status, 200, "another token has its own");
+    }
+}
+
+#[test]
+fn a_proxy_needs_tokens_behind_it_or_the_owners_word() {
+    let broker = Mosquitto::start();
+    let token = Token::new("all", r##"["#"]"##);
+    let body = br#"{"topic":"t","msg":"x"}"#;
+    let through_a_proxy = |daemon: &Daemon, authorization: &str| {
+        let mut connection = daemon.connect();
+        // as nginx and Caddy send it
+        let head = "POST /publish HTTP/1.1\r\nHost: bridge.example.com\r\nX-Forwarded-For: 192.0.2.1\r\n";
+        connection.send(format!("{head}{authorization}Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+        connection.send(body);
+        connection.reply()
+    };
+    let host = "allowed-hosts = [\"bridge.example.com\"]\n";
+    through_a_proxy(&daemon(&broker, &[], host), "").assert_refused(
+        403,
+        12,
+        "`X-Forwarded-For` tells of a proxy, and there are no tokens: configure a [[token]], or `allow-anonymous`",
+    );
+    let open = daemon(&broker, &[], &format!("{host}allow-anonymous = true\n"));
+    through_a_proxy(&open, "").assert_published();
+    let with_tokens = daemon(&broker, &[&token], host);
+    assert_eq!(through_a_proxy(&with_tokens, "").status, 401);
+    through_a_proxy(&with_tokens, &format!("Authorization: {}\r\n", token.bearer())).assert_published();
+}
+
+#[test]
+fn curl_publishes_with_a_token_as_in_the_readme_and_no_record_shows_the_secret() {
+    let broker = Mosquitto::start();
+    let token = Token::new("kitchen", r#"["kitchen/#"]"#);
+    let daemon = daemon(&broker, &[&token], "");
+    let url = format!("http://{}/publish", daemon.address());
+    let header = format!("Authorization: {}", token.bearer());
+    let body = r#"{"topic": "kitchen/light", "msg": "on"}"#;
+    let mut curl = Process::start(Command::new("curl").args(["-sS", "-H", &header, "-d", body, &url]));
+    assert!(curl.wait_for_end().success());
+    assert_eq!(curl.stdout(), br#"{"code":0}"#);
+    publish(&daemon, &format!("{}0", token.bearer()), "t").assert_refused(401, 11, "this token is not known");
+    assert!(daemon.lines_with(&token.secret).is_empty(), "{:?}", daemon.lines());
+}
