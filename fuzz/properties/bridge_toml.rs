@@ -1,0 +1,138 @@
+//! The text of `bridge.toml`.
+
+use std::time::Duration;
+
+use mqtt_bridge::config::{Config, Environment, Fault, Http, Mqtt, Session, Source, Token};
+use mqtt_bridge::message::Qos;
+
+use super::assert_one_printable_line;
+
+const NAME: &str = "bridge.toml";
+
+/// A file is refused in one line with its name and the line, or has values in the ranges of README. No secret that
+/// stands in it shows: it could as well be another.
+pub fn bridge_toml(text: &[u8]) {
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    if reads_another_file(text) {
+        return;
+    }
+    let parsed = parse(text);
+    match &parsed {
+        Ok(config) => assert_ranges(config),
+        Err(fault) => assert_fault(&fault.to_string(), text),
+    }
+    if let Some(other) = with_other_secrets(text) {
+        match (parsed, parse(&other)) {
+            (Ok(config), Ok(other)) => assert_eq!(format!("{:?}", config.mqtt), format!("{:?}", other.mqtt)),
+            (parsed, other) => assert_eq!(parsed.err(), other.err(), "the secret makes a difference"),
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Config, Fault> {
+    Config::parse(text, &Source::File(NAME.into()), &Environment::default())
+}
+
+/// Whether it has a `password-file`, of which the one that may be tried is not there: another might be a device.
+fn reads_another_file(text: &str) -> bool {
+    let path = |file: &toml::Table| Some(file.get("mqtt")?.get("password-file")?.as_str()? != "/nonexistent/password");
+    text.parse().is_ok_and(|file| path(&file).unwrap_or(false))
+}
+
+fn assert_fault(fault: &str, text: &str) {
+    assert_one_printable_line(fault);
+    let line = fault.strip_prefix("bridge.toml:").and_then(|rest| rest.split_once(": ")?.0.parse().ok());
+    let last = text.split('\n').count();
+    assert!(line.is_some_and(|line| (1..=last).contains(&line)), "{fault}");
+}
+
+fn assert_ranges(config: &Config) {
+    assert_mqtt(&config.mqtt);
+    for (position, subscription) in config.subscribe.iter().enumerate() {
+        assert!(config.subscribe[..position].iter().all(|other| other.topic != subscription.topic), "{subscription:?}");
+        assert!(subscription.qos < Qos::ExactlyOnce || config.mqtt.session == Session::Clean, "{subscription:?}");
+    }
+    let publish = &config.publish;
+    assert_seconds(publish.max_timeout, 0.001);
+    assert_seconds(publish.timeout, 0.001);
+    assert!(publish.timeout <= publish.max_timeout && (1..=1_000_000).contains(&publish.max_waiting), "{publish:?}");
+    assert_http(&config.http);
+    for (position, token) in config.tokens.iter().enumerate() {
+        let is_other = |other: &Token| other.name != token.name && other.sha256 != token.sha256;
+        assert!(config.tokens[..position].iter().all(is_other), "{}", token.name);
+        assert_token(token);
+    }
+}
+
+fn assert_mqtt(mqtt: &Mqtt) {
+    assert!(!mqtt.server.is_empty() && !mqtt.server.contains(['/', '[', ' ']) && mqtt.port > 0, "{mqtt:?}");
+    assert!((5..=65_535).contains(&mqtt.keepalive.as_secs()) && mqtt.keepalive.subsec_nanos() == 0, "{mqtt:?}");
+    let login = mqtt.login.as_ref().map(|login| [login.user.as_str(), login.password.reveal()]);
+    let strings = login.iter().flatten().copied().chain([mqtt.client_id.as_str()]);
+    assert!(strings.into_iter().all(|text| text.len() <= 65_535 && !text.contains('\0')), "{mqtt:?}");
+    assert!(login.is_none_or(|[user, _]| !user.is_empty()), "{mqtt:?}");
+    assert!(!mqtt.client_id.is_empty() && !mqtt.client_id.contains(char::is_control), "{mqtt:?}");
+    assert!(mqtt.session != Session::Kept { expiry: 0 }, "{mqtt:?}");
+    assert!((1024..=268_435_460).contains(&mqtt.max_packet_size), "{mqtt:?}");
+    assert_seconds(mqtt.reconnect_max, 0.01);
+}
+
+fn assert_http(http: &Http) {
+    assert!((1..=64).contains(&http.workers), "{http:?}");
+    assert!((1..=268_435_460).contains(&http.max_body), "{http:?}");
+    assert!((1..=100_000).contains(&http.max_connections), "{http:?}");
+    assert_seconds(http.idle_timeout, 0.1);
+    assert_seconds(http.request_timeout, 0.1);
+    let is_lower = |text: &String| !text.is_empty() && text.is_ascii() && *text == text.to_lowercase();
+    assert!(http.allowed_hosts.iter().chain(&http.allowed_origins).all(is_lower), "{http:?}");
+    assert!(http.allowed_hosts.iter().all(|host| !host.contains(['/', '*', '[', '@'])), "{http:?}");
+    assert!(http.allowed_origins.iter().all(|origin| origin.matches('/').count() == 2), "{http:?}");
+}
+
+fn assert_token(token: &Token) {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    assert!((1..=64).contains(&token.name.len()) && token.name.chars().all(is_allowed), "{}", token.name);
+    assert!(token.publish.iter().chain(&token.subscribe).all(|filter| !filter.is_shared()), "{}", token.name);
+    assert!(token.rate.is_none_or(|rate| rate > 0.0 && rate <= 1e6), "{:?}", token.rate);
+}
+
+fn assert_seconds(time: Duration, shortest: f64) {
+    assert!((shortest..=3600.0).contains(&time.as_secs_f64()), "{time:?}");
+}
+
+/// The same text with other letters and digits in its passwords and hashes; `None` where it is not plain to see what
+/// they are.
+fn with_other_secrets(text: &str) -> Option<String> {
+    let is_plain = !["\"\"\"", "'''"].iter().any(|quotes| text.contains(quotes));
+    is_plain.then(|| text.split_inclusive('\n').map(with_other_secret).collect())
+}
+
+fn with_other_secret(line: &str) -> String {
+    let Some((before, secret, after)) = around_secret(line) else { return line.to_owned() };
+    before.chars().chain(secret.chars().map(another)).chain(after.chars()).collect()
+}
+
+/// The first text in quotes that is meant for one of the two keys; the closing quotes may be missing.
+fn around_secret(line: &str) -> Option<(&str, &str, &str)> {
+    const BLANK: [char; 2] = [' ', '\t'];
+    let start = line.trim_start_matches(BLANK);
+    let value = start.strip_prefix("password").or(start.strip_prefix("sha256"))?;
+    let value = value.trim_start_matches(BLANK).strip_prefix('=')?.trim_start_matches([' ', '\t', '[']);
+    let (before, rest) = line.split_at(line.len() - value.strip_prefix('"')?.len());
+    let (secret, after) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
+    // a letter after a backslash is not what it seems
+    (!secret.contains('\\')).then_some((before, secret, after))
+}
+
+/// Another of its kind: hexadecimal digits stay what they are, whatever their case.
+fn another(c: char) -> char {
+    let next_in = |first: u8, count: u8| char::from(first + (c as u8 - first + 1) % count);
+    match c {
+        '0'..='9' => next_in(b'0', 10),
+        'a'..='f' => next_in(b'a', 6),
+        'A'..='F' => next_in(b'A', 6),
+        'g'..='z' => next_in(b'g', 20),
+        'G'..='Z' => next_in(b'G', 20),
+        other => other,
+    }
+}

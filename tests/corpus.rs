@@ -1,0 +1,35 @@
+//! The corpus of the fuzzer, input by input, where there is no fuzzer.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../fuzz/properties/lib.rs"]
+mod properties;
+
+use std::path::Path;
+
+#[test]
+fn bodies_of_a_publish() {
+    try_all("publish_body", properties::publish_body);
+}
+
+#[test]
+fn topic_filters() {
+    try_all("topic_filter", properties::topic_filter);
+}
+
+#[test]
+fn texts_of_bridge_toml() {
+    try_all("bridge_toml", properties::bridge_toml);
+}
+
+/// Checks a property of each input that there is for a target; none at all is a failure.
+fn try_all(target: &str, check: impl Fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let inputs: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!inputs.is_empty(), "no input in {}", folder.display());
+    for path in inputs {
+        // shown if the check fails
+        println!("{}", path.display());
+        check(&std::fs::read(&path).unwrap());
+    }
+}
