@@ -15,11 +15,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use log::LevelFilter;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use self::token::{NewTokenError, hash, new_token};
-use crate::message::{Qos, TopicFilter};
+use crate::message::{Priority, Qos, TopicFilter};
 
 /// Where the configuration is looked for when no path is given, first match first.
 pub const DEFAULT_PATHS: [&str; 2] = ["bridge.toml", "/etc/mqtt-bridge/bridge.toml"];
@@ -37,6 +38,8 @@ pub struct Config {
     pub http: Http,
     /// `[[token]]`: who may do what; if there is none, everybody may do everything.
     pub tokens: Vec<Token>,
+    /// `[log]`: from which level on our own records are written.
+    pub log_level: LevelFilter,
 }
 
 /// The connection to the broker.
@@ -111,6 +114,8 @@ pub struct Subscription {
     pub topic: TopicFilter,
     /// The quality of service asked for; the broker may grant less.
     pub qos: Qos,
+    /// Of the records of its messages; where several filters match, the first one's counts.
+    pub priority: Priority,
 }
 
 /// What holds for every publish.

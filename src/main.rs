@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lexopt::prelude::{Long, Short, ValueExt};
 use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, NewTokenError, Source, new_token};
 use mqtt_bridge::printable::one_line;
-use mqtt_bridge::thread::{self, Event, Events};
+use mqtt_bridge::thread::{self, Event, Events, Watch};
 use mqtt_bridge::{Bridge, StartError, journal};
 
 /// Stopped by a signal.
@@ -21,6 +21,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// What a stop may take beyond its timeout.
 const STOP_SLACK: Duration = Duration::from_millis(500);
+/// How long the last records may take to be written.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
 /// Configured the wrong way (sysexits.h, `EX_CONFIG`).
 const CONFIGURATION: u8 = 78;
 
@@ -90,7 +92,21 @@ fn arguments() -> Result<Command, lexopt::Error> {
 }
 
 fn run(source: &Source, config: &Config) -> u8 {
-    journal::start();
+    let (watch, events) = thread::watch();
+    if let Err(error) = journal::start(config.log_level, &watch) {
+        return fail(FAILED, &format!("cannot write records: {error}"));
+    }
+    let (status, words) = serve(source, config, &watch, events);
+    let deadline = Instant::now() + LAST_RECORDS;
+    match words {
+        Some(words) => journal::last_words(&words, deadline),
+        None => drop(journal::flush(deadline)),
+    }
+    status
+}
+
+/// Runs the bridge to its end; returns the exit status, and why it failed.
+fn serve(source: &Source, config: &Config, watch: &Watch, events: Events) -> (u8, Option<String>) {
     match source {
         Source::File(path) => log::info!("mqtt-bridge {} with {}", env!("CARGO_PKG_VERSION"), path.display()),
         Source::BuiltIn => {
@@ -101,32 +117,34 @@ fn run(source: &Source, config: &Config) -> u8 {
             );
         }
     }
-    let (watch, events) = thread::watch();
     let signalled = watch.clone();
     if let Err(error) = ctrlc::set_handler(move || signalled.request_stop()) {
-        return fail(FAILED, &format!("cannot wait for signals: {error}"));
+        return (FAILED, Some(format!("cannot wait for signals: {error}")));
     }
-    let bridge = match Bridge::start(config, &watch) {
+    let bridge = match Bridge::start(config, watch) {
         Ok(bridge) => bridge,
-        Err(error @ StartError::Bind(_)) => return fail(CONFIGURATION, &error.to_string()),
-        Err(error) => return fail(FAILED, &error.to_string()),
+        Err(error @ StartError::Bind(_)) => return (CONFIGURATION, Some(error.to_string())),
+        Err(error) => return (FAILED, Some(error.to_string())),
     };
     match events.next() {
-        Event::StopRequested => stop(bridge, events),
+        Event::StopRequested => {
+            stop(bridge, events);
+            (STOPPED, None)
+        }
         Event::RestartRequested(why) => {
             log::warn!("a restart is needed: {why}");
-            let _ = stop(bridge, events);
-            fail(FAILED, &why)
+            stop(bridge, events);
+            (FAILED, Some(why))
         }
         Event::Ended(end) => {
             let cause = end.result.err().unwrap_or_else(|| "it returned".to_owned());
-            fail(FAILED, &format!("thread {} ended unexpectedly: {cause}", end.thread))
+            (FAILED, Some(format!("thread {} ended unexpectedly: {cause}", end.thread)))
         }
     }
 }
 
 /// Stops in a thread of its own, which nothing that stands still, standard error included, can hold up for ever.
-fn stop(bridge: Bridge, events: Events) -> u8 {
+fn stop(bridge: Bridge, events: Events) {
     let timeout = bridge.stop_timeout() + STOP_SLACK;
     let (done, stopped) = sync_channel(1);
     let stopping = move || {
@@ -139,7 +157,6 @@ fn stop(bridge: Bridge, events: Events) -> u8 {
         Ok(_) => drop(stopped.recv_timeout(timeout)),
         Err(error) => log::warn!("stopping at once, for want of a thread: {error}"),
     }
-    STOPPED
 }
 
 /// Prints to standard output; a reader that is gone is no failure of ours.

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use log::LevelFilter;
 use mqtt_bridge::config::{Config, Environment, Source};
-use mqtt_bridge::thread::{Event, Watch, watch};
+use mqtt_bridge::thread::{Event, Events, Watch, watch};
 use mqtt_bridge::{Bridge, journal};
 use rumqttd::{Broker, ConnectionSettings, RouterConfig, ServerSettings};
 
@@ -17,31 +18,35 @@ const HTTP_PORTS: [u16; 2] = [8000, 0];
 const MAX_PACKET: usize = 2 * 1024 * 1024;
 /// How long the broker may take to listen.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last records may take to be written.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    journal::start();
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::error!("{error}");
-            ExitCode::FAILURE
-        }
+    let (watch, events) = watch();
+    if let Err(error) = journal::start(LevelFilter::Info, &watch) {
+        eprintln!("cannot write records: {error}");
+        return ExitCode::FAILURE;
     }
+    let ended = run(&watch, &events);
+    if let Err(error) = &ended {
+        log::error!("{error}");
+    }
+    journal::flush(Instant::now() + LAST_RECORDS);
+    if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run() -> Result<(), String> {
-    let (watch, events) = watch();
+fn run(watch: &Watch, events: &Events) -> Result<(), String> {
     let signalled = watch.clone();
     ctrlc::set_handler(move || signalled.request_stop())
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let port = start_broker(&watch).map_err(|error| format!("cannot start the broker: {error}"))?;
+    let port = start_broker(watch).map_err(|error| format!("cannot start the broker: {error}"))?;
     log::info!("a broker for this window alone listens on mqtt://127.0.0.1:{port} (MQTT 5)");
-    let bridge = start_bridge(port, &watch)?;
+    let bridge = start_bridge(port, watch)?;
     log::info!("in another window, try this, and see the message arrive here:");
     log::info!("  curl -d '{{\"topic\": \"django/mqtt\", \"msg\": \"hello\"}}' {}/publish", bridge.url());
     match events.next() {
         Event::StopRequested | Event::RestartRequested(_) => {
-            bridge.stop(&events);
+            bridge.stop(events);
             Ok(())
         }
         Event::Ended(end) => Err(format!("thread {} ended unexpectedly: {:?}", end.thread, end.result)),

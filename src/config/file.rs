@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use log::LevelFilter;
 use serde::{Deserialize, Deserializer};
 use toml::{Spanned, Value};
 
@@ -30,6 +31,8 @@ struct Tables {
     http: HttpTable,
     #[serde(deserialize_with = "token_tables")]
     token: Vec<Table<TokenTable>>,
+    #[serde(deserialize_with = "table::single")]
+    log: LogTable,
 }
 
 fn subscribe_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table<SubscribeTable>>, D::Error> {
@@ -65,6 +68,7 @@ struct MqttTable {
 struct SubscribeTable {
     topic: Key,
     qos: Key,
+    priority: Key,
 }
 
 #[derive(Default, Deserialize)]
@@ -99,6 +103,12 @@ struct TokenTable {
     rate: Key,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LogTable {
+    level: Key,
+}
+
 /// Turns the text of a file and the environment into a configuration, or into the first fault.
 pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Config, Fault> {
     let file = File { name: source.to_string(), text };
@@ -110,6 +120,7 @@ pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Co
         publish: read_publish(&file, &tables.publish)?,
         http: read_http(&file, &tables.http)?,
         tokens: read_tokens(&file, &tables.token)?,
+        log_level: file.read("level", &tables.log.level, value::log_level)?.unwrap_or(LevelFilter::Info),
     })
 }
 
@@ -189,7 +200,8 @@ fn read_subscriptions(
             // the library forgets what it received, and falls out with the resumed session (bytebeamio/rumqtt#664)
             return Err(file.fault(span, "`qos` must be 0 or 1 where `clean-session` is false"));
         }
-        subscriptions.push(Subscription { topic, qos });
+        let priority = file.read("priority", &keys.priority, value::priority)?.unwrap_or_default();
+        subscriptions.push(Subscription { topic, qos, priority });
     }
     Ok(subscriptions)
 }

@@ -35,7 +35,8 @@ fn the_shipped_file_says_the_built_in_defaults_and_names_every_key() {
     assert_eq!(config.subscribe[0].topic.as_str(), "django/mqtt");
     config.subscribe.clear();
     assert_eq!(config, parse("").expect("the defaults"));
-    let unknown_keys = ["[mqtt]\nx=1", "[[subscribe]]\nx=1", "[publish]\nx=1", "[http]\nx=1", "[[token]]\nx=1"];
+    let unknown_keys =
+        ["[mqtt]\nx=1", "[log]\nx=1", "[[subscribe]]\nx=1", "[publish]\nx=1", "[http]\nx=1", "[[token]]\nx=1"];
     for names in unknown_keys.map(fault) {
         let keys = names.split('`').skip(3).step_by(2);
         for key in keys {
@@ -75,6 +76,7 @@ fn every_key_is_read() {
         qos = 1
         [[subscribe]]
         topic = "b"
+        priority = 3
         [publish]
         timeout = 2.5
         max-timeout = 3
@@ -99,6 +101,8 @@ fn every_key_is_read() {
         name = "all"
         sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
         rate = 1000000
+        [log]
+        level = "debug"
         "#,
     )
     .unwrap();
@@ -115,8 +119,8 @@ fn every_key_is_read() {
             reconnect_max: Duration::from_millis(500),
         },
         subscribe: vec![
-            Subscription { topic: filter("a/+"), qos: Qos::AtLeastOnce },
-            Subscription { topic: filter("b"), qos: Qos::AtMostOnce },
+            Subscription { topic: filter("a/+"), qos: Qos::AtLeastOnce, priority: Priority::INFORMATIONAL },
+            Subscription { topic: filter("b"), qos: Qos::AtMostOnce, priority: Priority::ERROR },
         ],
         publish: Publish { timeout: Duration::from_millis(2500), max_timeout: Duration::from_secs(3), max_waiting: 7 },
         http: Http {
@@ -142,6 +146,7 @@ fn every_key_is_read() {
             },
             Token { name: "all".to_owned(), sha256: [0; 32], publish: vec![], subscribe: vec![], rate: Some(1e6) },
         ],
+        log_level: LevelFilter::Debug,
     };
     assert_eq!(config, expected);
     assert_eq!(config.mqtt.address(), "[::1]:1884");
@@ -153,7 +158,7 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("[mqtt]\nprot = 1", "bridge.toml:2: unknown field `prot`, expected one of `server`, `port`"),
         (
             "\n[mqt]",
-            "bridge.toml:2: unknown field `mqt`, expected one of `mqtt`, `subscribe`, `publish`, `http`, `token`",
+            "bridge.toml:2: unknown field `mqt`, expected one of `mqtt`, `subscribe`, `publish`, `http`, `token`, `log`",
         ),
         ("[mqtt]\nport = 1\nport = 2", "bridge.toml:3: duplicate key"),
         ("[mqtt]\n\nport", "bridge.toml:3: "),
@@ -189,6 +194,14 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
             "bridge.toml:3: `timeout` must be at most `max-timeout`, which is 5 s",
         ),
         ("[publish]\ntimeout = 61", "bridge.toml:2: `timeout` must be at most `max-timeout`, which is 60 s"),
+        (
+            "[[subscribe]]\ntopic = \"a\"\npriority = 8",
+            "bridge.toml:3: `priority` must be a whole number from 0 (emergency) to 7 (debug), not 8",
+        ),
+        (
+            "[log]\nlevel = \"verbose\"",
+            "bridge.toml:2: `level` must be \"error\", \"warn\", \"info\" or \"debug\", not \"verbose\"",
+        ),
         ("[publish]\nmax-waiting = 0", "bridge.toml:2: `max-waiting` must be a whole number from 1 to 1000000, not 0"),
         ("mqtt = [\"127.0.0.1\", 1884]", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),
         ("[[mqtt]]\nport = 1", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),

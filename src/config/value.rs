@@ -4,10 +4,11 @@ use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use log::LevelFilter;
 use toml::Value;
 
 use super::{Listen, Protocol, token};
-use crate::message::{Qos, TopicFilter};
+use crate::message::{Priority, Qos, TopicFilter};
 use crate::printable::Printable;
 
 /// The largest MQTT packet: a remaining length of 268,435,455 bytes and its fixed header (MQTT 5, 1.5.5).
@@ -112,6 +113,20 @@ pub fn topic_filter(value: &Value) -> Result<TopicFilter, String> {
 pub fn qos(value: &Value) -> Result<Qos, String> {
     let level = value.as_integer().unwrap_or(-1);
     Qos::try_from(level).map_err(|error| format!("{error}, not {}", shown(value)))
+}
+
+pub fn priority(value: &Value) -> Result<Priority, String> {
+    Priority::try_from(value.as_integer().unwrap_or(-1)).map_err(|error| format!("{error}, not {}", shown(value)))
+}
+
+pub fn log_level(value: &Value) -> Result<LevelFilter, String> {
+    match value.as_str() {
+        Some("error") => Ok(LevelFilter::Error),
+        Some("warn") => Ok(LevelFilter::Warn),
+        Some("info") => Ok(LevelFilter::Info),
+        Some("debug") => Ok(LevelFilter::Debug),
+        _ => Err(format!("must be \"error\", \"warn\", \"info\" or \"debug\", not {}", shown(value))),
+    }
 }
 
 pub fn listen(value: &Value) -> Result<Listen, String> {

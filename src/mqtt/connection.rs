@@ -7,6 +7,7 @@ use super::backoff::Backoff;
 use super::in_flight::{Acknowledgement, Owed, Window};
 use super::pipe::{CONNECT_TIMEOUT, Cause, Event, Limits, Lost, MAX_UNACKNOWLEDGED, Next, PACKET_IDENTIFIERS, Pipe};
 use super::publisher::Publisher;
+use super::received::Intake;
 use super::subscriptions;
 use super::version::Version;
 use crate::config::{Config, Mqtt, Protocol, Session, Subscription};
@@ -26,6 +27,8 @@ const MAX_INBOUND_TOO_LARGE: u32 = 3;
 const MAX_RELEASES: u32 = 2;
 /// So many different failures to connect are told before the next connection.
 const MAX_TOLD: usize = 16;
+/// How often it is looked whether the journal has room again, where messages were left for that.
+const STARVED_WAIT: Duration = Duration::from_secs(1);
 
 /// Everything that the thread needs.
 pub struct Driver {
@@ -44,11 +47,20 @@ pub struct Driver {
     releases_failed: u32,
 }
 
-/// One connection that came about.
+/// A connection that just came about.
+struct Connected {
+    pipe: Box<dyn Pipe>,
+    limits: Limits,
+    session_present: bool,
+    intake: Intake,
+}
+
+/// One connection while it lasts.
 struct Connection<'a> {
     driver: &'a Driver,
     pipe: Box<dyn Pipe>,
     limits: Limits,
+    intake: Intake,
     stage: Stage,
     last_event: Instant,
     /// The session cannot be resumed.
@@ -89,9 +101,9 @@ impl Driver {
     /// Returns when the connection is to end.
     pub fn run(mut self) {
         while !self.publisher.is_ending() {
-            let Some((pipe, limits, session_present)) = self.connect() else { return };
+            let Some(connected) = self.connect() else { return };
             let since = Instant::now();
-            let ended = self.serve(pipe, limits, session_present);
+            let ended = self.serve(connected);
             let kept = self.session() != Session::Clean;
             // what was given up must not come back from the broker's session by its packet identifier
             self.session_spoilt |= self.publisher.lost(kept);
@@ -110,15 +122,18 @@ impl Driver {
     ///
     /// Each connection has a client of its own: one that was connected keeps packet identifiers and requests of a
     /// session that the broker may no longer have (bytebeamio/rumqtt#1014, #1056).
-    fn connect(&mut self) -> Option<(Box<dyn Pipe>, Limits, bool)> {
-        let (sender, mut pipe) = self.version.open(&self.mqtt, self.session());
+    fn connect(&mut self) -> Option<Connected> {
+        let session = self.session();
+        let (sender, mut pipe) = self.version.open(&self.mqtt, session);
         loop {
             match pipe.next(2 * CONNECT_TIMEOUT) {
                 Next::Event(Event::Connected { session_present, limits }) => {
                     self.told.clear();
-                    self.publisher.connected(sender, limits, session_present);
-                    log::info!("connected to {}", self.mqtt.address());
-                    return Some((pipe, limits, session_present));
+                    let number = self.publisher.connected(sender, limits, session_present);
+                    let subscriptions = self.subscriptions.clone();
+                    let intake = Intake::new(self.publisher.clone(), subscriptions, number, session != Session::Clean);
+                    log::info!(CLIENT_ID = self.mqtt.client_id; "connected to {}", self.mqtt.address());
+                    return Some(Connected { pipe, limits, session_present, intake });
                 }
                 Next::Event(_) | Next::Nothing => {}
                 Next::Lost(lost) => {
@@ -132,12 +147,14 @@ impl Driver {
     }
 
     /// Drives a connection to its end: `None` if we ended it.
-    fn serve(&mut self, pipe: Box<dyn Pipe>, limits: Limits, session_present: bool) -> Option<Lost> {
+    fn serve(&mut self, connected: Connected) -> Option<Lost> {
+        let Connected { pipe, limits, session_present, intake } = connected;
         let release = session_present && self.session_unknown;
         let mut connection = Connection {
             driver: self,
             pipe,
             limits,
+            intake,
             stage: Stage::Resuming,
             last_event: Instant::now(),
             spoilt: false,
@@ -168,7 +185,10 @@ impl Driver {
     }
 
     fn tell_lost(&mut self, lost: &Lost) {
-        log::warn!("connection to {} lost: {lost}; connecting again", self.mqtt.address());
+        log::warn!(
+            CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code();
+            "connection to {} lost: {lost}; connecting again", self.mqtt.address()
+        );
         if lost.cause != Cause::InboundTooLarge {
             // once there are no subscriptions, none of their messages can end the connection any more
             if self.inbound_too_large < MAX_INBOUND_TOO_LARGE {
@@ -195,7 +215,7 @@ impl Driver {
         };
         let words = format!("cannot connect to {}: {lost}{hint}; trying again", self.mqtt.address());
         if !self.told.contains(&words) && self.told.len() < MAX_TOLD {
-            log::warn!("{words}");
+            log::warn!(CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code(); "{words}");
             self.told.push(words);
         }
     }
@@ -218,12 +238,13 @@ impl Connection<'_> {
                     return Err(Lost::new("the broker sent what it must not, and the library gave up"));
                 }
                 Next::Event(Event::Disconnected) => {
-                    log::info!("disconnected from {}", self.driver.mqtt.address());
+                    log::info!(CLIENT_ID = self.driver.mqtt.client_id; "disconnected from {}", self.driver.mqtt.address());
                     return Ok(());
                 }
                 Next::Event(event) => {
                     self.last_event = Instant::now();
                     self.take(event)?;
+                    self.driver.publisher.send_acknowledgements();
                     self.proceed()?;
                 }
                 Next::Nothing => {
@@ -253,8 +274,8 @@ impl Connection<'_> {
                 }
                 Ok(())
             }
-            Event::Received(message) => {
-                journal::received(&message.topic, &message.payload);
+            Event::Received(message, packet_identifier) => {
+                self.intake.take(message, packet_identifier);
                 Ok(())
             }
             Event::Collision(packet_identifier) => {
@@ -266,13 +287,13 @@ impl Connection<'_> {
     }
 
     /// After the end nobody can be blamed for what does not fit, and nothing is known to have left.
-    fn take_left_over(&self, event: Event) {
+    fn take_left_over(&mut self, event: Event) {
         let publisher = &self.driver.publisher;
         let fits = match event {
             Event::Written(packet_identifier) => publisher.written(packet_identifier, false),
             Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
-            Event::Received(message) => {
-                journal::received(&message.topic, &message.payload);
+            Event::Received(message, packet_identifier) => {
+                self.intake.take(message, packet_identifier);
                 Ok(())
             }
             Event::Subscribed(_)
@@ -367,7 +388,8 @@ impl Connection<'_> {
         let silence = self.last_event + self.longest_silence();
         let acknowledgement = self.oldest_unanswered().map_or(silence, |since| since + ACKNOWLEDGEMENT_TIMEOUT);
         let overdue = self.driver.publisher.overdue_at().unwrap_or(silence);
-        let due = silence.min(acknowledgement).min(overdue).min(Instant::now() + ACKNOWLEDGEMENT_TIMEOUT);
+        let longest = if self.intake.is_starved() { STARVED_WAIT } else { ACKNOWLEDGEMENT_TIMEOUT };
+        let due = silence.min(acknowledgement).min(overdue).min(Instant::now() + longest);
         due.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT)
     }
 
@@ -378,6 +400,9 @@ impl Connection<'_> {
         }
         if self.oldest_unanswered().is_some_and(|since| since.elapsed() >= ACKNOWLEDGEMENT_TIMEOUT) {
             return Err(Lost::new(format!("no acknowledgement for {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs())));
+        }
+        if self.intake.is_starved() && journal::is_idle() {
+            return Err(Lost::new("the journal takes messages again, and those that it did not take are asked for"));
         }
         if self.driver.publisher.overdue_at().is_some_and(|at| Instant::now() > at) {
             return Err(Lost::new("the broker takes nothing, and a message would leave after its deadline"));

@@ -1,8 +1,8 @@
 //! The connection to the broker.
 //!
 //! A message goes `publisher` → `in_flight` → `pipe` (`v4` or `v5`, which alone name rumqttc) → broker; an answer goes
-//! broker → `pipe` → `connection` → `in_flight` → the caller, who is told an `outcome`, or to `subscriptions` and the
-//! journal.
+//! broker → `pipe` → `connection` → `in_flight` → the caller, who is told an `outcome`, or to `subscriptions`, or by
+//! `received` to the journal, and back when it is written there.
 
 mod publisher;
 
@@ -10,6 +10,7 @@ mod in_flight;
 mod outcome;
 
 mod connection;
+mod received;
 mod subscriptions;
 
 mod pipe;

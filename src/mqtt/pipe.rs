@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::in_flight::{Acknowledgement, Owed};
 use crate::config::Subscription;
+use crate::journal::Received;
 use crate::message::Message;
 
 /// How long connecting may take, the CONNACK included.
@@ -14,8 +15,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const PACKET_IDENTIFIERS: u16 = 1024;
 /// The most publishes at QoS 1 and 2 that are unacknowledged at a time; a broker may allow less.
 pub const MAX_UNACKNOWLEDGED: u16 = 1000;
-/// Requests that may lie in the library's queue. There are far fewer: one publish, a SUBSCRIBE, a DISCONNECT.
-pub const QUEUE: usize = 16;
+/// Requests that may lie in the library's queue: one publish, a SUBSCRIBE, a DISCONNECT, and acknowledgements, which wait
+/// with us where there is no room.
+pub const QUEUE: usize = 256;
 /// The library takes packets so many times larger than `max-packet-size` before it ends the connection: one message
 /// that is too large must be told of by its topic, not by a broken connection.
 pub const INBOUND_FACTOR: u32 = 16;
@@ -28,6 +30,8 @@ pub trait Sender: Send {
     fn publish(&self, message: &Message) -> Result<(), QueueFull>;
     /// Hands over one SUBSCRIBE for all topic filters.
     fn subscribe(&self, subscriptions: &[Subscription]) -> Result<(), QueueFull>;
+    /// Hands over the acknowledgement of a received message, at QoS 1 or 2.
+    fn acknowledge(&self, packet_identifier: u16, qos: u8) -> Result<(), QueueFull>;
     /// Hands over a DISCONNECT.
     fn disconnect(&self) -> Result<(), QueueFull>;
 }
@@ -75,8 +79,8 @@ pub enum Event {
     },
     /// The broker answered our SUBSCRIBE: for each filter the granted QoS or a reason code.
     Subscribed(Vec<Result<u8, u8>>),
-    /// A message came in.
-    Received(Received),
+    /// A message came in, with packet identifier 0 at QoS 0.
+    Received(Received, u16),
     /// A PUBLISH was written, with packet identifier 0 at QoS 0.
     Written(u16),
     /// A PUBLISH was acknowledged, or half so, with a reason code in MQTT 5.
@@ -88,15 +92,6 @@ pub enum Event {
     Collision(u16),
     /// Nothing that concerns us.
     Other,
-}
-
-/// A message from the broker.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Received {
-    /// UTF-8 if the broker keeps to the specification.
-    pub topic: Vec<u8>,
-    /// Any bytes.
-    pub payload: Vec<u8>,
 }
 
 /// What a broker announced that it accepts, in its CONNACK (MQTT 5, 3.2.2.3); the defaults where it did not.
@@ -129,6 +124,8 @@ pub struct Lost {
     words: String,
     /// What the cause seems to be, where it is one that we answer to.
     pub cause: Cause,
+    /// What the broker gave as the reason, if it gave one.
+    reason_code: Option<u8>,
 }
 
 /// The causes that make a difference for the next connection.
@@ -153,7 +150,17 @@ impl Lost {
 
     /// For one that does.
     pub fn because(cause: Cause, words: impl Into<String>) -> Self {
-        Self { words: words.into(), cause }
+        Self { words: words.into(), cause, reason_code: None }
+    }
+
+    /// With the reason that the broker gave.
+    pub fn with_reason(self, code: u8) -> Self {
+        Self { reason_code: Some(code), ..self }
+    }
+
+    /// The reason code as a record has it; empty if there is none.
+    pub fn reason_code(&self) -> String {
+        self.reason_code.map(|code| code.to_string()).unwrap_or_default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What workers clone and share: the one way out, which alone holds the current client of the MQTT library.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,6 +34,10 @@ struct Shared {
 struct State {
     table: InFlight<Caller>,
     connection: Option<(Box<dyn Sender>, Limits)>,
+    /// How many connections there were: the number of the current one, or of the last.
+    connections: u64,
+    /// Packet identifier and QoS of received messages whose acknowledgement did not find room with the connection.
+    unsent: VecDeque<(u16, u8)>,
     stage: Stage,
     /// When the clock looks again.
     clock_set_to: Option<Instant>,
@@ -54,7 +59,14 @@ impl Publisher {
         let max_packet_size = config.mqtt.max_packet_size;
         let max_bytes = MAX_BYTES.max(2 * max_packet_size as usize);
         let table = InFlight::new(config.publish.max_waiting, max_bytes);
-        let state = State { table, connection: None, stage: Stage::Running, clock_set_to: None };
+        let state = State {
+            table,
+            connection: None,
+            connections: 0,
+            unsent: VecDeque::new(),
+            stage: Stage::Running,
+            clock_set_to: None,
+        };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -155,12 +167,29 @@ impl Publisher {
         state.stage == Stage::Ending
     }
 
-    /// A connection came about; it takes nothing before [`Self::ready`].
-    pub(super) fn connected(&self, sender: Box<dyn Sender>, limits: Limits, session_present: bool) {
+    /// A connection came about; it takes nothing before [`Self::ready`]. Returns its number.
+    pub(super) fn connected(&self, sender: Box<dyn Sender>, limits: Limits, session_present: bool) -> u64 {
         self.with_state(|state| {
             state.table.connected(session_present);
             state.connection = Some((sender, limits));
-        });
+            state.connections += 1;
+            state.connections
+        })
+    }
+
+    /// Acknowledges a received message to the broker, on the connection that brought it; on no other, where its packet
+    /// identifier may be another message's by now.
+    pub(super) fn acknowledge(&self, connection: u64, packet_identifier: u16, qos: u8) {
+        let mut state = self.lock();
+        if state.connection.is_some() && state.connections == connection {
+            state.unsent.push_back((packet_identifier, qos));
+            state.send_acknowledgements();
+        }
+    }
+
+    /// Hands over the acknowledgements that there was no room for, as far as there is now.
+    pub(super) fn send_acknowledgements(&self) {
+        self.lock().send_acknowledgements();
     }
 
     /// Does something with the current connection's sender; `None` without one.
@@ -220,7 +249,9 @@ impl Publisher {
 
     /// Nothing more is handed over to the connection.
     pub(super) fn detach(&self) {
-        self.lock().connection = None;
+        let mut state = self.lock();
+        state.connection = None;
+        state.unsent.clear();
     }
 
     /// The connection ended, and what it left is told. Returns whether its session must not be resumed.
@@ -269,6 +300,19 @@ impl Publisher {
     /// A panic while the lock is held ends the process, so a poisoned state is never used for long.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// In the order in which the messages came (MQTT 5, 4.6.0-2).
+    fn send_acknowledgements(&mut self) {
+        let Some((sender, _)) = &self.connection else { return };
+        while let Some((packet_identifier, qos)) = self.unsent.front() {
+            if sender.acknowledge(*packet_identifier, *qos).is_err() {
+                return;
+            }
+            self.unsent.pop_front();
+        }
     }
 }
 

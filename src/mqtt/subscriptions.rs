@@ -16,7 +16,9 @@ pub fn report(subscriptions: &[Subscription], answers: &[Result<u8, u8>]) {
             Some(&Ok(granted)) => {
                 log::warn!("subscribed to {topic} at QoS {granted}: the broker does not grant QoS {}", wanted.qos);
             }
-            Some(&Err(code)) => log::warn!("subscription to {topic} refused: {}", Reason(code)),
+            Some(&Err(code)) => {
+                log::warn!(REASON_CODE = code; "subscription to {topic} refused: {}", Reason(code));
+            }
             None => log::warn!("subscription to {topic} not answered: the SUBACK has {} codes", answers.len()),
         }
     }

@@ -11,11 +11,12 @@ use rumqttc::{
 
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
-    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Received, Sender,
+    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender,
     inbound_limit,
 };
 use super::reason::Reason;
 use crate::config::{Mqtt, Session, Subscription};
+use crate::journal::Received;
 use crate::message::{Message, Qos};
 use crate::printable::Printable;
 
@@ -46,6 +47,8 @@ fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
         .set_keep_alive(mqtt.keepalive)
         .set_clean_session(session == Session::Clean)
         .set_inflight(PACKET_IDENTIFIERS)
+        // when they are in the journal
+        .set_manual_acks(true)
         .set_max_packet_size(inbound, outbound);
     if let Some(login) = &mqtt.login {
         options.set_credentials(&login.user, login.password.reveal());
@@ -64,6 +67,14 @@ impl Sender for Sender4 {
         let filter =
             |wanted: &Subscription| SubscribeFilter::new(wanted.topic.as_str().into(), library_qos(wanted.qos));
         self.0.try_subscribe_many(subscriptions.iter().map(filter)).map_err(|_| QueueFull)
+    }
+
+    fn acknowledge(&self, packet_identifier: u16, qos: u8) -> Result<(), QueueFull> {
+        let qos = if qos == 1 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+        // the library looks at no more than these two
+        let mut received = Publish::new("", qos, []);
+        received.pkid = packet_identifier;
+        self.0.try_ack(&received).map_err(|_| QueueFull)
     }
 
     fn disconnect(&self) -> Result<(), QueueFull> {
@@ -128,7 +139,15 @@ fn translate(event: LibraryEvent) -> Event {
             Event::Subscribed(suback.return_codes.iter().map(|&code| granted(code)).collect())
         }
         LibraryEvent::Incoming(Packet::Publish(message)) => {
-            Event::Received(Received { topic: message.topic.into_bytes(), payload: message.payload.into() })
+            let received = Received {
+                topic: message.topic.into_bytes(),
+                payload: message.payload.into(),
+                qos: message.qos as u8,
+                retain: message.retain,
+                dup: message.dup,
+                ..Received::default()
+            };
+            Event::Received(received, message.pkid)
         }
         LibraryEvent::Incoming(Packet::PubAck(ack)) => Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, None),
         LibraryEvent::Incoming(Packet::PubRec(ack)) => Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, None),
@@ -190,7 +209,7 @@ fn lost_by_state(error: &StateError) -> Lost {
 fn refused(code: ConnectReturnCode) -> Lost {
     let code = code as u8;
     let cause = if code == 1 { Cause::Version } else { Cause::Other };
-    Lost::because(cause, format!("refused by the broker: {}", Reason(code)))
+    Lost::because(cause, format!("refused by the broker: {}", Reason(code))).with_reason(code)
 }
 
 #[cfg(test)]

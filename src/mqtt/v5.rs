@@ -12,11 +12,12 @@ use rumqttc::{NetworkOptions, Outgoing};
 
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
-    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Received, Sender,
+    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender,
     inbound_limit, length_bytes,
 };
 use super::reason::Reason;
 use crate::config::{Mqtt, Session, Subscription};
+use crate::journal::{self, Received};
 use crate::message::{Message, Properties, Qos};
 use crate::printable::Printable;
 
@@ -50,6 +51,9 @@ fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
         .set_connection_timeout(CONNECT_TIMEOUT.as_secs())
         .set_keep_alive(mqtt.keepalive)
         .set_outgoing_inflight_upper_limit(PACKET_IDENTIFIERS)
+        // when they are in the journal, which holds so many at a time
+        .set_manual_acks(true)
+        .set_receive_maximum(Some(journal::MAX_MESSAGES))
         // announced to the broker too, which then keeps longer packets to itself
         .set_max_packet_size(Some(inbound_limit(mqtt.max_packet_size)));
     match session {
@@ -76,6 +80,14 @@ impl Sender for Sender5 {
     fn subscribe(&self, subscriptions: &[Subscription]) -> Result<(), QueueFull> {
         let filters = subscriptions.iter().map(|wanted| Filter::new(wanted.topic.as_str(), library_qos(wanted.qos)));
         self.0.try_subscribe_many(filters).map_err(|_| QueueFull)
+    }
+
+    fn acknowledge(&self, packet_identifier: u16, qos: u8) -> Result<(), QueueFull> {
+        let qos = if qos == 1 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+        // the library looks at no more than these two
+        let mut received = Publish::new("", qos, bytes::Bytes::new(), None);
+        received.pkid = packet_identifier;
+        self.0.try_ack(&received).map_err(|_| QueueFull)
     }
 
     fn disconnect(&self) -> Result<(), QueueFull> {
@@ -191,7 +203,8 @@ impl Pipe5 {
             // a topic alias that was never given: the library answers with an error of its own
             Packet::Publish(message) if message.topic.is_empty() => Event::Other,
             Packet::Publish(message) => {
-                Event::Received(Received { topic: message.topic.into(), payload: message.payload.into() })
+                let packet_identifier = message.pkid;
+                Event::Received(received(message), packet_identifier)
             }
             Packet::PubAck(ack) => {
                 Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, Some(puback_code(ack.reason)))
@@ -217,6 +230,20 @@ impl Pipe5 {
         if options.keep_alive().is_zero() {
             options.set_keep_alive(self.keepalive);
         }
+    }
+}
+
+fn received(message: Publish) -> Received {
+    let properties = message.properties.unwrap_or_default();
+    Received {
+        topic: message.topic.into(),
+        payload: message.payload.into(),
+        qos: message.qos as u8,
+        retain: message.retain,
+        dup: message.dup,
+        content_type: properties.content_type,
+        user_properties: properties.user_properties,
+        ..Received::default()
     }
 }
 
@@ -311,7 +338,8 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
         StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
         StateError::ServerDisconnect { reason_code, reason_string } => {
             let said = reason_string.as_ref().map(|text| format!(": {}", Printable::new(text, SHOWN)));
-            Lost::new(format!("ended by the broker: {}{}", Reason(*reason_code as u8), said.unwrap_or_default()))
+            let code = *reason_code as u8;
+            Lost::new(format!("ended by the broker: {}{}", Reason(code), said.unwrap_or_default())).with_reason(code)
         }
         StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
             Lost::because(not_answered, error.to_string())
@@ -340,7 +368,7 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
 
 fn refused(code: u8) -> Lost {
     let cause = if matches!(code, 1 | 132) { Cause::Version } else { Cause::Other };
-    Lost::because(cause, format!("refused by the broker: {}", Reason(code)))
+    Lost::because(cause, format!("refused by the broker: {}", Reason(code))).with_reason(code)
 }
 
 /// The code in the CONNACK (MQTT 5, 3.2.2.2).

@@ -13,6 +13,7 @@ mod framing;
 mod front_door;
 mod healing;
 mod http_semantics;
+mod journal;
 mod link;
 mod publishing;
 mod receiving;

@@ -3,6 +3,7 @@
 pub mod daemon;
 pub mod folder;
 pub mod http;
+pub mod journald;
 pub mod machine;
 pub mod mosquitto;
 pub mod onlooker;

@@ -1,0 +1,214 @@
+//! What is recorded, as the fields of journald's native protocol and as a line of text.
+
+use std::io::Write;
+
+use log::Level;
+
+use crate::message::Priority;
+use crate::printable::{Printable, one_line};
+
+/// How much of a received topic name or payload a record shows, in bytes; its fields have all of it.
+const SHOWN: usize = 1024;
+/// User properties of a message that become fields; journald takes 1024 fields of a record.
+const MAX_USER_PROPERTIES: usize = 100;
+/// By this all records of received messages can be found (`journalctl --catalog`, systemd.journal-fields(7)).
+const RECEIVED_ID: &str = "b8c7813ec2d84ca8b6d55f818f26cc3b";
+/// Who speaks, also where there is no unit to tell it by.
+const IDENTIFIER: &str = "mqtt-bridge";
+
+/// A message from the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Received {
+    /// UTF-8 if the broker keeps to the specification.
+    pub topic: Vec<u8>,
+    /// Any bytes.
+    pub payload: Vec<u8>,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// The broker had kept it for us.
+    pub retain: bool,
+    /// It may have been delivered before.
+    pub dup: bool,
+    /// What the payload is, in MQTT 5.
+    pub content_type: Option<String>,
+    /// Name and value, in MQTT 5.
+    pub user_properties: Vec<(String, String)>,
+    /// Of the subscription that asked for it.
+    pub priority: Priority,
+}
+
+/// A record of our own.
+pub struct Own {
+    pub level: Level,
+    pub message: String,
+    /// Names and values.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Anything that is recorded.
+pub enum Entry {
+    Own(Own),
+    /// Why the program ends.
+    LastWords(String),
+    Received(Received),
+}
+
+/// How urgent a record of our own is.
+fn priority(level: Level) -> Priority {
+    match level {
+        Level::Error => Priority::ERROR,
+        Level::Warn => Priority::WARNING,
+        Level::Info => Priority::INFORMATIONAL,
+        Level::Debug | Level::Trace => Priority::DEBUG,
+    }
+}
+
+impl Received {
+    /// What it takes in memory, in bytes.
+    pub fn size(&self) -> usize {
+        let properties = self.user_properties.iter().map(|(name, value)| name.len() + value.len() + 64);
+        let content_type = self.content_type.as_ref().map_or(0, String::len);
+        size_of::<Self>() + self.topic.len() + self.payload.len() + content_type + properties.sum::<usize>()
+    }
+
+    fn text(&self) -> String {
+        let (topic, payload) = (Printable::new(&self.topic, SHOWN), Printable::new(&self.payload, SHOWN));
+        format!("Received message on topic: {topic} with payload: {payload}")
+    }
+}
+
+impl Own {
+    pub fn warning(message: String) -> Self {
+        Self { level: Level::Warn, message, fields: Vec::new() }
+    }
+
+    /// So many messages were lost.
+    pub fn dropped(count: u64) -> Self {
+        Self::warning(format!(
+            "{count} received messages were not recorded: they came faster than they could be written"
+        ))
+    }
+}
+
+impl Entry {
+    /// Appends the record in journald's native protocol.
+    pub fn encode(&self, bytes: &mut Vec<u8>) {
+        put(bytes, "SYSLOG_IDENTIFIER", IDENTIFIER);
+        match self {
+            Self::Own(own) => {
+                put(bytes, "MESSAGE", one_line(&own.message));
+                put(bytes, "PRIORITY", priority(own.level).to_string());
+                for (name, value) in &own.fields {
+                    put(bytes, name, value);
+                }
+            }
+            Self::LastWords(words) => {
+                put(bytes, "MESSAGE", one_line(words));
+                put(bytes, "PRIORITY", Priority::ERROR.to_string());
+            }
+            Self::Received(message) => {
+                put(bytes, "MESSAGE", message.text());
+                put(bytes, "MESSAGE_ID", RECEIVED_ID);
+                put(bytes, "PRIORITY", message.priority.to_string());
+                put(bytes, "MQTT_TOPIC", &message.topic);
+                put(bytes, "MQTT_QOS", message.qos.to_string());
+                put(bytes, "MQTT_RETAIN", u8::from(message.retain).to_string());
+                put(bytes, "MQTT_DUP", u8::from(message.dup).to_string());
+                if let Some(content_type) = &message.content_type {
+                    put(bytes, "MQTT_CONTENT_TYPE", content_type);
+                }
+                for (name, value) in message.user_properties.iter().take(MAX_USER_PROPERTIES) {
+                    put(bytes, "MQTT_USER_PROPERTY", format!("{name}={value}"));
+                }
+                put(bytes, "MQTT_PAYLOAD", &message.payload);
+            }
+        }
+    }
+
+    /// Appends the record as one line of text.
+    pub fn write_line(&self, bytes: &mut Vec<u8>) {
+        let line = match self {
+            // bytes from outside are escaped where they come in; this holds for what slips through
+            Self::Own(own) => match own.level {
+                Level::Error => format!("error: {}\n", one_line(&own.message)),
+                Level::Warn => format!("warning: {}\n", one_line(&own.message)),
+                Level::Info | Level::Debug | Level::Trace => one_line(&own.message) + "\n",
+            },
+            // as programs say it to the person who started them, with their name
+            Self::LastWords(words) => format!("{IDENTIFIER}: {}\n", one_line(words)),
+            Self::Received(message) => one_line(&message.text()) + "\n",
+        };
+        // writing to memory cannot fail
+        let _ = bytes.write_all(line.as_bytes());
+    }
+}
+
+/// Appends a field: as `NAME=VALUE` where the value is one line, and else with its length (systemd's
+/// `docs/JOURNAL_NATIVE_PROTOCOL.md`).
+fn put(bytes: &mut Vec<u8>, name: &str, value: impl AsRef<[u8]>) {
+    let value = value.as_ref();
+    bytes.extend_from_slice(name.as_bytes());
+    if value.contains(&b'\n') {
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    } else {
+        bytes.push(b'=');
+    }
+    bytes.extend_from_slice(value);
+    bytes.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(entry: &Entry) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        entry.encode(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_received_message_is_a_record_with_all_of_its_bytes() {
+        let message = Received {
+            topic: b"a/b".to_vec(),
+            payload: b"x\ny\0".to_vec(),
+            qos: 1,
+            retain: true,
+            content_type: Some("text/plain".to_owned()),
+            user_properties: vec![("k".to_owned(), "v".to_owned()), ("k\n".to_owned(), String::new())],
+            priority: Priority::ERROR,
+            ..Received::default()
+        };
+        let expected: Vec<u8> = [
+            b"SYSLOG_IDENTIFIER=mqtt-bridge\n".as_slice(),
+            b"MESSAGE=Received message on topic: a/b with payload: x\\ny\\x00\n",
+            b"MESSAGE_ID=b8c7813ec2d84ca8b6d55f818f26cc3b\nPRIORITY=3\nMQTT_TOPIC=a/b\n",
+            b"MQTT_QOS=1\nMQTT_RETAIN=1\nMQTT_DUP=0\nMQTT_CONTENT_TYPE=text/plain\nMQTT_USER_PROPERTY=k=v\n",
+            b"MQTT_USER_PROPERTY\n\x03\0\0\0\0\0\0\0k\n=\nMQTT_PAYLOAD\n\x04\0\0\0\0\0\0\0x\ny\0\n",
+        ]
+        .concat();
+        assert_eq!(encoded(&Entry::Received(message)), expected);
+    }
+
+    #[test]
+    fn a_record_of_our_own_has_its_fields_and_one_line() {
+        let fields = vec![("CLIENT_ID".to_owned(), "a\nPRIORITY=0".to_owned())];
+        let own = Own { level: Level::Warn, message: "lost\nPRIORITY=0".to_owned(), fields };
+        let mut line = Vec::new();
+        let entry = Entry::Own(own);
+        entry.write_line(&mut line);
+        assert_eq!(line, b"warning: lost\\nPRIORITY=0\n");
+        assert_eq!(
+            encoded(&entry),
+            b"SYSLOG_IDENTIFIER=mqtt-bridge\nMESSAGE=lost\\nPRIORITY=0\nPRIORITY=4\nCLIENT_ID\n\x0c\0\0\0\0\0\0\0a\nPRIORITY=0\n"
+        );
+    }
+
+    #[test]
+    fn user_properties_are_a_hundred_at_most() {
+        let user_properties = vec![("a".to_owned(), "b".to_owned()); 101];
+        let bytes = encoded(&Entry::Received(Received { user_properties, ..Received::default() }));
+        assert_eq!(String::from_utf8(bytes).unwrap().matches("MQTT_USER_PROPERTY=a=b\n").count(), 100);
+    }
+}

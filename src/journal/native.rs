@@ -1,0 +1,104 @@
+//! journald's socket: a datagram for each record, and a sealed memfd for one that is too large for a datagram.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+/// Where journald listens.
+const SOCKET: &str = "/run/systemd/journal/socket";
+/// How long to wait before journald is asked again when it is not there.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether standard error is connected to journald (systemd.exec(5), `$JOURNAL_STREAM`).
+pub fn is_stderr_journald() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Some((device, inode)) = stream.split_once(':') else { return false };
+    let stderr = io::stderr().as_fd().try_clone_to_owned().and_then(|stderr| File::from(stderr).metadata());
+    stderr.is_ok_and(|stderr| device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino()))
+}
+
+/// The way to journald.
+pub struct Journald(UnixDatagram);
+
+impl Journald {
+    /// # Errors
+    /// If there is no descriptor left.
+    pub fn open() -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        let _ = socket.connect(SOCKET);
+        Ok(Self(socket))
+    }
+
+    /// Writes a record, however long journald takes, and also if it is away meanwhile.
+    ///
+    /// # Errors
+    /// If it will never take this record.
+    pub fn write(&mut self, record: &[u8]) -> io::Result<()> {
+        loop {
+            let error = match self.0.send(record) {
+                Ok(_) => return Ok(()),
+                Err(error) if is(&error, libc::EMSGSIZE) || is(&error, libc::ENOBUFS) => match self.write_large(record)
+                {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            if !is_passing(&error) {
+                return Err(error);
+            }
+            if error.kind() != io::ErrorKind::Interrupted {
+                sleep(PAUSE);
+                // one that was started again may listen on another socket
+                let _ = self.0.connect(SOCKET);
+            }
+        }
+    }
+
+    fn write_large(&self, record: &[u8]) -> io::Result<()> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(memfd_create("mqtt-bridge-record", flags)?);
+        file.write_all(record)?;
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+        fcntl_add_seals(&file, seals)?;
+        let file = OwnedFd::from(file);
+        let descriptors = [file.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        sendmsg(&self.0, &[IoSlice::new(&[])], &mut control, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+}
+
+fn is(error: &io::Error, code: i32) -> bool {
+    error.raw_os_error() == Some(code)
+}
+
+/// Whether it is worth another try: journald is away or being started, or the system is short of something.
+fn is_passing(error: &io::Error) -> bool {
+    let codes = [
+        libc::ECONNREFUSED,
+        libc::ENOENT,
+        libc::ENOTCONN,
+        libc::ECONNRESET,
+        libc::EPIPE,
+        libc::EAGAIN,
+        libc::EINTR,
+        libc::ENOBUFS,
+        libc::ENOMEM,
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ETOOMANYREFS,
+        libc::EDESTADDRREQ,
+    ];
+    codes.iter().any(|code| is(error, *code))
+}

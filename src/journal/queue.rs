@@ -1,0 +1,231 @@
+//! What is to be written: a queue bounded in messages and bytes, in which nobody waits but the thread that writes.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::entry::{Entry, Own, Received};
+
+/// Received messages that may wait. An MQTT 5 broker is told, and sends no more unacknowledged ones.
+pub const MAX_MESSAGES: u16 = 10_000;
+/// Bytes that they may take together; a single larger one is taken if there is no other.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Records of our own that may wait beside them.
+const MAX_OWN: usize = 1000;
+/// How long it may take until dropped messages are said while others wait.
+const SAID_AFTER: Duration = Duration::from_secs(10);
+
+/// What is done when a message is written.
+pub type Done = Box<dyn FnOnce() + Send>;
+
+/// There is no room for a received message.
+#[derive(Debug)]
+pub struct Full;
+
+/// An entry whose turn it is to be written.
+pub struct Taken {
+    pub entry: Entry,
+    done: Option<Done>,
+    /// What it counts for until it is written; `None` for records of our own.
+    bytes: Option<usize>,
+}
+
+pub struct Queue {
+    state: Mutex<State>,
+    /// Notified when there is something to write.
+    filled: Condvar,
+    /// Notified when everything is written.
+    emptied: Condvar,
+}
+
+struct State {
+    entries: VecDeque<Taken>,
+    /// Received messages that are not written, and their bytes.
+    messages: usize,
+    bytes: usize,
+    own: usize,
+    /// Messages that are lost and not yet told of, since the first of them.
+    dropped: Option<(u64, Instant)>,
+    /// The thread waits for something to write.
+    is_waiting: bool,
+}
+
+impl Queue {
+    pub const fn new() -> Self {
+        let state = State { entries: VecDeque::new(), messages: 0, bytes: 0, own: 0, dropped: None, is_waiting: false };
+        Self { state: Mutex::new(state), filled: Condvar::new(), emptied: Condvar::new() }
+    }
+
+    /// Takes a message, if there is room.
+    pub fn push_received(&self, message: Received, done: Option<Done>) -> Result<(), Full> {
+        let bytes = message.size();
+        let mut state = self.lock();
+        let is_full = state.messages >= usize::from(MAX_MESSAGES) || state.bytes + bytes > MAX_BYTES;
+        if is_full && state.messages > 0 {
+            return Err(Full);
+        }
+        state.messages += 1;
+        state.bytes += bytes;
+        self.push(state, Taken { entry: Entry::Received(message), done, bytes: Some(bytes) });
+        Ok(())
+    }
+
+    /// Takes a record of our own; where there are very many, it is lost.
+    pub fn push_own(&self, record: Entry) {
+        let mut state = self.lock();
+        if state.own < MAX_OWN {
+            state.own += 1;
+            self.push(state, Taken { entry: record, done: None, bytes: None });
+        }
+    }
+
+    pub fn count_dropped(&self) {
+        let mut state = self.lock();
+        let (count, since) = state.dropped.unwrap_or((0, Instant::now()));
+        state.dropped = Some((count + 1, since));
+        // it is said when all else is written, which may be so already
+        self.filled.notify_one();
+    }
+
+    fn push(&self, mut state: MutexGuard<'_, State>, taken: Taken) {
+        state.entries.push_back(taken);
+        if state.is_waiting {
+            state.is_waiting = false;
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits for the next entry. Only for the thread that writes, which passes each to [`Self::finish`].
+    pub fn next(&self) -> Taken {
+        let mut state = self.lock();
+        loop {
+            let is_empty = state.entries.is_empty();
+            if let Some((count, _)) = state.dropped.take_if(|(_, since)| is_empty || since.elapsed() >= SAID_AFTER) {
+                state.own += 1;
+                return Taken { entry: Entry::Own(Own::dropped(count)), done: None, bytes: None };
+            }
+            if let Some(taken) = state.entries.pop_front() {
+                return taken;
+            }
+            state.is_waiting = true;
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// An entry is written, and does not count any more.
+    pub fn finish(&self, taken: Taken) {
+        // before it is out of the books, so that nobody takes us for idle
+        if let Some(done) = taken.done {
+            done();
+        }
+        let mut state = self.lock();
+        match taken.bytes {
+            Some(bytes) => {
+                state.messages -= 1;
+                state.bytes -= bytes;
+            }
+            None => state.own -= 1,
+        }
+        if state.is_idle() {
+            self.emptied.notify_all();
+        }
+    }
+
+    /// Whether everything is written.
+    pub fn is_idle(&self) -> bool {
+        self.lock().is_idle()
+    }
+
+    /// Waits until everything is written, or the deadline has come. Returns whether it is.
+    pub fn flush(&self, deadline: Instant) -> bool {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let waited = self.emptied.wait_timeout_while(self.lock(), timeout, |state| !state.is_idle());
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_idle()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.messages == 0 && self.own == 0 && self.dropped.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn message(bytes: usize) -> Received {
+        Received { payload: vec![0; bytes], ..Received::default() }
+    }
+
+    #[test]
+    fn a_full_queue_takes_nothing_more_until_something_is_written() {
+        let queue = Queue::new();
+        for _ in 0..MAX_MESSAGES {
+            assert!(queue.push_received(message(1), None).is_ok());
+        }
+        assert!(queue.push_received(message(1), None).is_err());
+        // what is being written still counts
+        let taken = queue.next();
+        assert!(queue.push_received(message(1), None).is_err());
+        queue.finish(taken);
+        assert!(queue.push_received(message(1), None).is_ok());
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_and_a_single_message_is_not() {
+        let queue = Queue::new();
+        assert!(queue.push_received(message(2 * MAX_BYTES), None).is_ok());
+        assert!(queue.push_received(message(1), None).is_err());
+        let taken = queue.next();
+        queue.finish(taken);
+        assert!(queue.push_received(message(MAX_BYTES / 2), None).is_ok());
+        assert!(queue.push_received(message(MAX_BYTES / 2), None).is_err());
+    }
+
+    #[test]
+    fn done_is_called_once_in_order_when_a_message_is_written() {
+        let queue = Queue::new();
+        let calls = Arc::new(AtomicUsize::new(0));
+        for number in 0..3 {
+            let calls = calls.clone();
+            let done: Done = Box::new(move || assert_eq!(calls.fetch_add(1, Ordering::SeqCst), number));
+            assert!(queue.push_received(message(1), Some(done)).is_ok());
+        }
+        for written in 1..=3 {
+            let taken = queue.next();
+            assert_eq!(calls.load(Ordering::SeqCst), written - 1);
+            queue.finish(taken);
+            assert_eq!(calls.load(Ordering::SeqCst), written);
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_is_said_when_all_else_is_written() {
+        let queue = Queue::new();
+        queue.push_own(Entry::Own(Own::warning("first".to_owned())));
+        queue.count_dropped();
+        queue.count_dropped();
+        assert!(!queue.is_idle());
+        let line = |taken: &Taken| {
+            let mut line = Vec::new();
+            taken.entry.write_line(&mut line);
+            String::from_utf8(line).unwrap()
+        };
+        let taken = queue.next();
+        assert_eq!(line(&taken), "warning: first\n");
+        queue.finish(taken);
+        assert!(!queue.flush(Instant::now()));
+        let taken = queue.next();
+        assert!(line(&taken).starts_with("warning: 2 received messages were not recorded"), "{}", line(&taken));
+        queue.finish(taken);
+        assert!(queue.flush(Instant::now()));
+    }
+}

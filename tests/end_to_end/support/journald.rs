@@ -1,0 +1,95 @@
+//! A journald of the test's own, in a mount namespace where it has `/run` to itself. Needs root and Linux namespaces.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::PATIENCE;
+use super::daemon::program;
+use super::folder::Folder;
+use super::process::Process;
+
+pub struct Journald {
+    process: Process,
+    folder: Folder,
+}
+
+impl Journald {
+    pub fn start() -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "bash", "-c", include_str!("journald.sh")]);
+        let journald = Self { process: Process::start(&mut command), folder: Folder::new() };
+        let root = format!("/proc/{}/root", journald.process.id());
+        let deadline = Instant::now() + PATIENCE;
+        // as seen from inside: the test's own /run may have one too
+        let is_there = || {
+            Path::new(&root).join("run/systemd/journal/test-is-ready").exists()
+                && Path::new(&root).join("run/systemd/journal/stdout").exists()
+        };
+        while !is_there() {
+            assert!(Instant::now() < deadline, "no journald; this needs root, mount namespaces and systemd");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        journald
+    }
+
+    /// Stops it as a machine without time would, and lets it go on.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// The daemon as systemd starts it, with standard error connected to this journald.
+    pub fn daemon(&self, config: &str) -> Process {
+        let path = self.folder.write("bridge.toml", config);
+        let script = self.folder.write("stream.py", include_str!("journal_stream.py"));
+        let mut command = self.enter("python3");
+        command.arg(script).arg(program().get_program()).arg("--config").arg(path);
+        Process::start(&mut command)
+    }
+
+    /// The messages of the daemon's records as they come, one a line, on standard error.
+    pub fn follow(&self) -> Process {
+        let mut command = self.enter("sh");
+        Process::start(command.args(["-c", "exec journalctl -f -n all -o cat -t mqtt-bridge >&2"]))
+    }
+
+    /// The records with this field, in the order in which they were written.
+    pub fn records(&self, field: &str) -> Vec<Value> {
+        let synchronized = self.enter("journalctl").arg("--sync").status().unwrap();
+        assert!(synchronized.success());
+        let output = self.enter("journalctl").args(["-a", "-o", "json", "--no-pager", field]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The same, as soon as there are so many.
+    pub fn wait_for_records(&self, count: usize, field: &str) -> Vec<Value> {
+        let deadline = Instant::now() + 3 * PATIENCE;
+        loop {
+            let records = self.records(field);
+            if records.len() >= count {
+                return records;
+            }
+            assert!(Instant::now() < deadline, "{} of {count} records with {field}", records.len());
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    fn enter(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--mount=/proc/{}/ns/mnt", self.process.id())).arg(program);
+        command
+    }
+}
+
+/// The bytes of a field: journalctl writes those that are no text as numbers.
+pub fn bytes(field: &Value) -> Vec<u8> {
+    match field {
+        Value::String(text) => text.as_bytes().to_vec(),
+        Value::Array(numbers) => numbers.iter().map(|n| u8::try_from(n.as_u64().unwrap()).unwrap()).collect(),
+        other => panic!("no field: {other}"),
+    }
+}
