@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
@@ -15,6 +15,7 @@ use tiny_http::Request;
 use super::descriptors;
 use super::errands::Errands;
 use super::exchange::let_go;
+use super::generation::Generation;
 use super::request::{has_whole_body, head_size};
 use super::sockets::{Place, Sockets, is_there};
 
@@ -24,6 +25,8 @@ pub const MAX_FOLLOWERS: usize = 16;
 const LINGER: Duration = Duration::from_secs(2);
 /// How often all sockets are looked through for one client's sake.
 const SEARCH_PAUSE: Duration = Duration::from_millis(10);
+/// Bytes by which the size of requests may be overestimated: a header needs no space before its value.
+const MISCOUNTED: u64 = 16;
 
 /// All connections of one listener.
 pub struct Connections {
@@ -76,13 +79,27 @@ pub struct Connection {
     pub body: Option<Body>,
     /// Nothing more is taken from it.
     pub ended: bool,
+    /// How it ended.
+    pub end: End,
     followers: VecDeque<Request>,
     /// Not before that time it is asked again whether another connection has the address of this one, which has ended.
     next_search: Instant,
 }
 
+/// How a connection ended, where that makes a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Or not at all.
+    Usual,
+    /// It is refused, and what it goes on sending is thrown away.
+    Refused,
+    /// Its client has reset it: what follows comes from another that took over its address.
+    Gone,
+}
+
 /// A body that is being read.
 pub struct Body {
+    pub since: Instant,
     pub deadline: Instant,
     /// Bytes.
     held: usize,
@@ -104,6 +121,14 @@ pub struct Lingering {
     pub until: Instant,
     client: SocketAddr,
     request: Request,
+    generation: Arc<Generation>,
+}
+
+impl State {
+    /// How many requests came and have no answer yet.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered
+    }
 }
 
 impl Connection {
@@ -119,6 +144,7 @@ impl Connection {
             due: now,
             body: None,
             ended: false,
+            end: End::Usual,
             followers: VecDeque::new(),
             next_search: now,
         }
@@ -151,12 +177,20 @@ impl Connections {
         let connection = state.table.entry(client).or_insert_with(|| Connection::new(now));
         connection.booked += size(&request);
         if connection.running {
+            // nothing will ever be written to it, and letting go of it does not wait for those before it
+            if connection.ended && has_whole_body(&request) && connection.place.is_some_and(is_there) {
+                state.unanswered -= 1;
+                drop(state);
+                let_go(request);
+                return None;
+            }
             connection.followers.push_back(request);
             // one more: the client may have its answer already, and the turn not yet have passed on
             if connection.followers.len() > MAX_FOLLOWERS + 1 && !connection.ended {
                 connection.ended = true;
                 drop(state);
-                log::info!("{client} is ended: more than {MAX_FOLLOWERS} requests pipelined");
+                // not for everybody to read: a stranger could fill the journal with it
+                log::debug!("{client} is ended: more than {MAX_FOLLOWERS} requests pipelined");
                 self.shut(client, &[]);
             }
             return None;
@@ -164,7 +198,7 @@ impl Connections {
         if connection.ended {
             let is_due = now >= connection.next_search;
             connection.next_search = now + SEARCH_PAUSE;
-            if !(is_due && self.is_another(client, connection.place)) {
+            if connection.end != End::Gone && !(is_due && self.is_another(client, connection)) {
                 state.unanswered -= 1;
                 drop(state);
                 let_go(request);
@@ -177,17 +211,28 @@ impl Connections {
         Some(request)
     }
 
-    /// The request of this client is answered. Returns the follower whose turn it is now.
-    pub fn finish(&self, client: Option<SocketAddr>) -> Option<Request> {
+    /// A request has its answer, or gets none any more.
+    pub fn settle(&self) {
+        self.lock().unanswered -= 1;
+        self.changed.notify_all();
+    }
+
+    /// The turn of this client's request is over. Returns the follower whose turn it is now.
+    pub fn pass_on(&self, client: Option<SocketAddr>) -> Option<Request> {
         loop {
             let mut locked = self.lock();
             let state = &mut *locked;
-            state.unanswered -= 1;
-            self.changed.notify_all();
             let now = Instant::now();
             let connection = state.table.get_mut(&client?)?;
             // a panic left it
             state.held -= connection.body.take().map_or(0, |body| body.held);
+            let is_another = connection.end == End::Gone || (connection.ended && self.is_another(client?, connection));
+            if is_another && !connection.followers.is_empty() {
+                // they came on a connection that took over the address
+                let followers = mem::take(&mut connection.followers);
+                let booked = followers.iter().map(size).sum();
+                *connection = Connection { booked, followers, ..Connection::new(now) };
+            }
             let Some(follower) = connection.followers.pop_front() else {
                 (connection.running, connection.quiet_since) = (false, now);
                 return None;
@@ -199,6 +244,7 @@ impl Connections {
             // in their order, or the library would wait
             drop(locked);
             let_go(follower);
+            self.settle();
         }
     }
 
@@ -206,6 +252,13 @@ impl Connections {
     pub fn end(&self, client: SocketAddr) {
         if let Some(connection) = self.lock().table.get_mut(&client) {
             connection.ended = true;
+        }
+    }
+
+    /// The client has reset the connection.
+    pub fn set_gone(&self, client: SocketAddr) {
+        if let Some(connection) = self.lock().table.get_mut(&client) {
+            (connection.ended, connection.end) = (true, End::Gone);
         }
     }
 
@@ -219,14 +272,23 @@ impl Connections {
 
     /// Refuses a request whose body is not read: says why, and ends the connection when the client has had the time
     /// to hear it.
-    pub fn refuse(&self, client: SocketAddr, request: Request, words: &[u8]) {
-        self.end(client);
+    pub fn refuse(&self, client: SocketAddr, request: Request, words: &[u8], generation: Arc<Generation>) {
+        if let Some(connection) = self.lock().table.get_mut(&client) {
+            (connection.ended, connection.end) = (true, End::Refused);
+        }
         let place = self.find(client);
         if let Some(place) = place {
             self.sockets.dismiss(place, words);
         }
         let until = Instant::now() + LINGER;
-        self.lock().lingering.push(Lingering { place, until, client, request });
+        self.lock().lingering.push(Lingering { place, until, client, request, generation });
+        self.settle();
+    }
+
+    /// Gives so many of the refused connections no more time, the longest refused first. Returns how many there were.
+    pub fn hurry(state: &mut State, count: usize, now: Instant) -> usize {
+        let hurried = state.lingering.iter_mut().filter(|refused| refused.until > now).take(count);
+        hurried.map(|refused| refused.until = now).count()
     }
 
     /// Ends the refused connections whose clients have heard it, or have had their time. Called by the guard.
@@ -238,11 +300,25 @@ impl Connections {
                 self.lock().lingering.push(refused);
                 continue;
             }
-            if let Some(place) = refused.place {
-                self.sockets.shut(place, &[]);
+            if refused.place.is_some_and(|place| self.sockets.shut(place, &[])) {
+                let_go(refused.request);
+            } else {
+                // reset by its client, as it seems; should it be there nevertheless, letting go of it waits for the
+                // rest of its body, and who calls this must not wait
+                self.let_go_elsewhere(refused.request);
             }
-            let_go(refused.request);
-            self.finish(Some(refused.client));
+            refused.generation.pass_on(Some(refused.client));
+        }
+    }
+
+    fn let_go_elsewhere(&self, request: Request) {
+        let shared = Arc::new(Mutex::new(Some(request)));
+        let taken = shared.clone();
+        let take = |shared: &Mutex<Option<Request>>| shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let job = move || take(&taken).into_iter().for_each(let_go);
+        if self.writers.run(Box::new(job)).is_some() {
+            // no thread to be had: it stays, and is counted
+            take(&shared).into_iter().for_each(mem::forget);
         }
     }
 
@@ -254,8 +330,8 @@ impl Connections {
         let Some(connection) = state.table.get_mut(&client) else {
             return;
         };
-        let deadline = connection.due;
-        connection.body.get_or_insert(Body { deadline, held: 0, cut: None }).held += bytes;
+        let (since, deadline) = (Instant::now(), connection.due);
+        connection.body.get_or_insert(Body { since, deadline, held: 0, cut: None }).held += bytes;
         state.held += bytes;
         let mut evicted = Vec::new();
         while state.held > self.max_held {
@@ -345,11 +421,11 @@ impl Connections {
         self.changed.notify_all();
     }
 
-    /// Whether a client's address belongs to another connection by now than to the one at a place, which has ended.
-    fn is_another(&self, client: SocketAddr, ended: Option<Place>) -> bool {
-        let Some(ended) = ended else { return false };
-        let is_still_there = is_there(ended) && descriptors::client(ended.number) == Some(client);
-        !is_still_there && self.sockets.search(client).is_some_and(|place| place.cookie != ended.cookie)
+    /// Whether a client's address belongs to another connection by now than to this one, which has ended.
+    fn is_another(&self, client: SocketAddr, ended: &Connection) -> bool {
+        let is_it = |place: Place| ended.place.map_or(ended.may_be_at(place), |ended| ended.cookie == place.cookie);
+        let is_still_there = |place: Place| is_there(place) && descriptors::client(place.number) == Some(client);
+        !ended.place.is_some_and(is_still_there) && self.sockets.search(client).is_some_and(|place| !is_it(place))
     }
 
     /// Whether all that this client will ever send was read.
@@ -359,17 +435,26 @@ impl Connections {
 
     /// Where the socket of a client is, as the guard saw it, or found by looking at all.
     fn find(&self, client: SocketAddr) -> Option<Place> {
-        let known = self.lock().table.get(&client).and_then(|connection| connection.place);
-        known.filter(|place| is_there(*place)).or_else(|| {
-            let place = self.sockets.search(client)?;
-            // whatever comes from this address from now on is told from what this one had sent
-            self.lock().table.get_mut(&client)?.place = Some(place);
-            Some(place)
-        })
+        if let Some(place) = self.lock().table.get(&client)?.place {
+            return Some(place);
+        }
+        let place = self.sockets.search(client)?;
+        let mut state = self.lock();
+        let connection = state.table.get_mut(&client).filter(|connection| connection.may_be_at(place))?;
+        // whatever comes from this address from now on is told from what this one had sent
+        connection.place = Some(place);
+        Some(place)
     }
 }
 
 impl Connection {
+    /// Whether a connection from the same address may be this one. One that has just taken it over, because this one was
+    /// reset, has not sent as much.
+    pub fn may_be_at(&self, place: Place) -> bool {
+        // nothing is told of a number that was closed meanwhile
+        descriptors::read(place.number).is_none_or(|read| read + MISCOUNTED >= self.booked)
+    }
+
     fn start(&mut self, now: Instant, request_timeout: Duration) {
         self.running = true;
         self.turns += 1;

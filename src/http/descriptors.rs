@@ -11,9 +11,9 @@ use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{DupFlags, dup3, fcntl_getfd, ioctl_fionread};
 use socket2::{SockAddr, SockRef};
 
@@ -30,8 +30,6 @@ pub struct Descriptors {
     hand: Mutex<OwnedFd>,
     /// Its number.
     ours: RawFd,
-    /// How many numbers there were at the last look.
-    size: AtomicI32,
 }
 
 /// What identifies a socket: no other one has the same as long as the system runs (`SO_COOKIE`, socket(7)).
@@ -44,25 +42,13 @@ impl Descriptors {
         let nothing = File::open("/dev/null")?;
         let hand = OwnedFd::from(nothing.try_clone()?);
         let ours = hand.as_raw_fd();
-        Ok(Self {
-            status: File::open("/proc/self/status")?,
-            nothing,
-            hand: Mutex::new(hand),
-            ours,
-            size: AtomicI32::new(0),
-        })
+        Ok(Self { status: File::open("/proc/self/status")?, nothing, hand: Mutex::new(hand), ours })
     }
 
     /// All numbers that may be in use by others: what our hand holds, somebody else has.
     pub fn numbers(&self) -> impl Iterator<Item = RawFd> {
-        let mut size = self.size.load(Ordering::Relaxed);
-        // the lowest free number is taken first, so that there are more only if the last one is taken
-        if size == 0 || is_open(size - 1) {
-            size = self.table_size();
-            self.size.store(size, Ordering::Relaxed);
-        }
         let ours = self.ours;
-        (0..size).filter(move |number| *number != ours)
+        (0..self.table_size()).filter(move |number| *number != ours)
     }
 
     /// As many numbers as the system has place for now, of which there may be fewer in use.
@@ -124,9 +110,30 @@ pub fn client(number: RawFd) -> Option<SocketAddr> {
     SockRef::from(&look(number)).peer_addr().ok()?.as_socket()
 }
 
+/// Whether the other end of a connection is closed for good. Of TCP the library's own reading tells that.
+pub fn is_hung_up(number: RawFd) -> bool {
+    let descriptor = look(number);
+    let mut asked = [PollFd::new(&descriptor, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().contains(PollFlags::HUP)
+}
+
+/// Bytes that were written and that the other end has not taken.
+pub fn unsent(number: RawFd) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the kernel writes one integer
+    let result = unsafe { libc::ioctl(number, libc::TIOCOUTQ, &raw mut bytes) };
+    if result == 0 { u64::try_from(bytes).unwrap_or_default() } else { 0 }
+}
+
 /// Bytes that came in and that nobody has read yet.
 pub fn unread(number: RawFd) -> u64 {
     ioctl_fionread(look(number)).unwrap_or_default()
+}
+
+/// Bytes that came in on a TCP connection and were read.
+pub fn read(number: RawFd) -> Option<u64> {
+    Some(received(number)?.saturating_sub(unread(number)))
 }
 
 /// Bytes that came in on a TCP connection since it began; its end may count as one (`tcpi_bytes_received`, tcp(7)).

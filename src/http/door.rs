@@ -29,6 +29,8 @@ const BODIES: &str = "body";
 const WRITERS: &str = "write";
 /// What unfinished bodies may take together, unless a single one may be longer than half of it. In bytes.
 const MAX_HELD: usize = 64 * 1024 * 1024;
+/// Answers on a Unix socket that may wait for a thread; the guard ends those whose clients do not read.
+const MAX_UNWRITTEN: usize = 100_000;
 
 /// A served socket.
 #[derive(Clone)]
@@ -69,11 +71,11 @@ impl Door {
         let http = &config.http;
         let max_held = MAX_HELD.max(2 * http.max_body);
         let sockets = Sockets::new(listener.cookie(), listener.address().clone())?;
-        let writers = Errands::new(WRITERS, watch.clone(), http.max_connections);
+        let writers = Errands::new(WRITERS, watch.clone(), http.max_connections, MAX_UNWRITTEN);
         let connections = Arc::new(Connections::new(sockets, writers, http.request_timeout, max_held));
         let replies = Replies::default();
         let endpoints = Endpoints::new(config, publisher.clone(), replies.clone(), listener.reach());
-        let bodies = Errands::new(BODIES, watch.clone(), http.max_connections);
+        let bodies = Errands::new(BODIES, watch.clone(), 2 * http.max_connections, 0);
         let (watch, workers, state, ended) = (watch.clone(), http.workers, Mutex::default(), Condvar::new());
         let door = Self(Arc::new(Shared { listener, connections, endpoints, bodies, watch, workers, state, ended }));
         door.0.watch.spawn(REPLY_THREAD, move || {
@@ -97,7 +99,16 @@ impl Door {
     /// Lets a new generation accept connections.
     pub(super) fn accept(&self) -> io::Result<()> {
         let generation = Generation::start(&self.0.listener, self.0.connections.clone())?;
-        self.lock().generations.push(Crew { generation, workers: 0 });
+        let acceptor = generation.acceptor();
+        let is_late = {
+            let mut state = self.lock();
+            state.generations.push(Crew { generation, workers: 0 });
+            state.is_deaf
+        };
+        // a stop came meanwhile, and knew only the one before; our own socket is shut for both
+        if is_late && self.0.listener.is_passed() {
+            self.0.listener.stop_accepting(acceptor)?;
+        }
         self.staff()
     }
 

@@ -13,7 +13,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// What one of them does.
 pub type Job = Box<dyn FnOnce() + Send>;
 
-/// As many threads as there are jobs.
+/// As many threads as there are jobs, up to a bound.
 #[derive(Clone)]
 pub struct Errands(Arc<Shared>);
 
@@ -21,13 +21,15 @@ struct Shared {
     name: &'static str,
     watch: Watch,
     max_threads: usize,
+    /// Jobs that may wait for one of them.
+    max_waiting: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Each of them has a thread that is about to take it.
+    /// As long as there are fewer threads than there may be, each of them has one that is about to take it.
     queue: VecDeque<Job>,
     threads: usize,
     idle: usize,
@@ -35,19 +37,21 @@ struct State {
 
 impl Errands {
     /// `name` is the threads'.
-    pub fn new(name: &'static str, watch: Watch, max_threads: usize) -> Self {
+    pub fn new(name: &'static str, watch: Watch, max_threads: usize, max_waiting: usize) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Self(Arc::new(Shared { name, watch, max_threads, state, changed }))
+        Self(Arc::new(Shared { name, watch, max_threads, max_waiting, state, changed }))
     }
 
-    /// Has a job done by a thread of its own; it is given back if there is none to be had.
+    /// Has a job done by a thread of its own, or by the next that is free if there are as many as there may be; it is
+    /// given back if too many wait for that.
     pub fn run(&self, job: Job) -> Option<Job> {
         let mut state = self.0.lock();
         if state.idle <= state.queue.len() {
-            if state.threads >= self.0.max_threads || self.start().is_err() {
+            if state.threads < self.0.max_threads && self.start().is_ok() {
+                state.threads += 1;
+            } else if state.threads == 0 || state.queue.len() >= state.idle + self.0.max_waiting {
                 return Some(job);
             }
-            state.threads += 1;
         }
         state.queue.push_back(job);
         self.0.changed.notify_one();

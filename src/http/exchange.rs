@@ -1,10 +1,10 @@
 //! One request whose turn it is, and its answer; however it ends, the turn passes on.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tiny_http::{HTTPVersion, Method, Request};
+use tiny_http::{HTTPVersion, Method, Request, Response};
 
 use super::connections::Cut;
 use super::generation::Generation;
@@ -15,6 +15,8 @@ use super::wire::Form;
 /// The longest body that is ever let go of: the library reserves its length once more for what was not read of it,
 /// and a length that the system cannot reserve ends the process (`equal_reader.rs` of `tiny_http` 0.12).
 const MAX_DROPPED: usize = 64 * 1024 * 1024;
+/// An interim response that asks for nothing (RFC 2518, 10.1).
+const PROCESSING: u16 = 102;
 
 /// A request with its way back to the client.
 pub struct Exchange {
@@ -64,6 +66,8 @@ impl Exchange {
 
     /// So many bytes of the body were read, and no more will be. Tells whether it was cut short by us.
     pub fn release(&self, read: usize) -> Option<Cut> {
+        // what came with the head is in the books
+        let read = if self.unread { read } else { 0 };
         self.generation.connections().release(self.client?, read)
     }
 
@@ -88,7 +92,7 @@ impl Exchange {
         match self.client {
             Some(client) if self.unread => {
                 self.is_refused = true;
-                self.generation.connections().refuse(client, request, &words);
+                self.generation.connections().refuse(client, request, &words, self.generation.clone());
             }
             Some(client) => self.write(Some(client), request, &words),
             None => self.write_elsewhere(request, words),
@@ -99,9 +103,16 @@ impl Exchange {
     /// requests: for each its own thread waits.
     fn write_elsewhere(self, request: Request, words: Vec<u8>) {
         let generation = self.generation.clone();
-        let job = move || self.write(None, request, &words);
+        let job = move || {
+            if self.unread && *request.http_version() >= (1, 1) {
+                refuse(request, &words);
+            } else {
+                self.write(None, request, &words);
+            }
+        };
+        // who passes requests on must not wait, and letting go of one may
         if let Some(job) = generation.connections().writers().run(Box::new(job)) {
-            job();
+            std::mem::forget(job);
         }
     }
 
@@ -111,14 +122,19 @@ impl Exchange {
             connections.end(client);
         }
         if self.unread && is_too_long_to_drop(&request) {
-            // a client on a Unix socket, which has no address to end it by
+            // a client of HTTP/1.0 on a Unix socket, which has no address to end it by
             return let_go(request);
         }
         let mut writer = request.into_writer();
         let written = writer.write_all(words).and_then(|()| writer.flush());
-        // before the library gets the writer back, which has its own words for what it cannot read
-        if let Some(client) = client.filter(|_| self.last || written.is_err()) {
-            connections.shut(client, &[]);
+        let Some(client) = client else { return };
+        match written {
+            Err(error) if is_gone(&error) => connections.set_gone(client),
+            Ok(()) if !self.last => {}
+            // before the library gets the writer back, which has its own words for what it cannot read
+            Ok(()) | Err(_) => {
+                connections.shut(client, &[]);
+            }
         }
     }
 }
@@ -135,6 +151,26 @@ impl Drop for Exchange {
         if !self.is_refused {
             self.generation.finish(self.client);
         }
+    }
+}
+
+/// Whether there is no connection to its client any more.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
+}
+
+/// Writes the answer to a request whose body is still to come, and then waits for the body.
+///
+/// The library lets nobody write without letting go of the body first, for which it waits; but for a change of protocol,
+/// which may begin with any interim response (RFC 9110, 15.2).
+fn refuse(request: Request, words: &[u8]) {
+    let is_too_long = is_too_long_to_drop(&request);
+    let mut stream = request.upgrade("HTTP/1.1", Response::empty(PROCESSING));
+    let _ = stream.write_all(words).and_then(|()| stream.flush());
+    if is_too_long {
+        // its thread and its descriptors stay; the guard counts them
+        std::mem::forget(stream);
     }
 }
 

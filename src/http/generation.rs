@@ -79,7 +79,13 @@ impl Generation {
 
     /// The request of this client is answered: the next one's turn, if there is one.
     pub fn finish(&self, client: Option<SocketAddr>) {
-        if let Some(follower) = self.connections.finish(client) {
+        self.connections.settle();
+        self.pass_on(client);
+    }
+
+    /// The next one's turn, if there is one.
+    pub fn pass_on(&self, client: Option<SocketAddr>) {
+        if let Some(follower) = self.connections.pass_on(client) {
             self.ready().push_back(follower);
             // a worker that waits for requests of the server looks there too
             self.server.unblock();

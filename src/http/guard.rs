@@ -6,7 +6,8 @@
 
 mod watched;
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use self::watched::{Verdict, Watched};
-use super::connections::Connection;
+use super::connections::{Connection, Connections, Cut, MAX_FOLLOWERS};
 use super::descriptors::{self, Cookie};
 use super::door::Door;
 use super::generation::Generation;
+use super::reply::Reply;
 use super::sockets::Place;
 use super::wire::Form;
 
@@ -31,10 +33,16 @@ const LONG_PAUSE: Duration = Duration::from_millis(20);
 const SKIPPED: u32 = 10;
 /// Of its time it spends at most one part in so many, however many connections there are.
 const SHARE: u32 = 25;
+/// But it is never away for longer.
+const MAX_PAUSE: Duration = Duration::from_millis(250);
 /// Bytes of requests that the library may have taken from all connections and not handed on.
 const MAX_BACKLOGS: u64 = 1024 * 1024;
 /// How many connections without a thread are helped at a time.
 const MAX_KNOCKS: usize = 512;
+/// How long a connection stays in any case: a client far away needs a moment for its first request.
+const GRACE: Duration = Duration::from_secs(1);
+/// Unless there are so many times more of them than there may be.
+const MANY_TIMES: usize = 2;
 /// How long after its end a connection may still be there before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// How long what an ended connection sent may still be in the library's queue.
@@ -117,7 +125,7 @@ impl Guard {
             self.count_stuck(start);
             self.door.connections().looked();
             let pause = if self.watched.is_empty() { LONG_PAUSE } else { PAUSE };
-            sleep(pause.max(cpu_time().saturating_sub(cpu) * SHARE));
+            sleep(pause.max((cpu_time().saturating_sub(cpu) * SHARE).min(MAX_PAUSE)));
         }
     }
 
@@ -204,12 +212,16 @@ impl Guard {
     /// Decides about each connection, and does it. Returns how many have no thread.
     fn judge(&mut self, now: Instant) -> usize {
         let connections = self.door.connections();
-        let (mut doomed, mut cut, mut idle, mut helpless) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let mut unfinished = Vec::new();
+        let (mut doomed, mut cut, mut spare, mut helpless) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let mut state = connections.lock();
+        let is_crowded = state.unanswered() > MAX_FOLLOWERS;
         for watched in self.watched.values_mut() {
             let Some(client) = watched.client else {
-                helpless += usize::from(watched.ended.is_none() && watched.stands_still());
+                match watched.judge_unix(is_crowded, now) {
+                    Verdict::Help => helpless += usize::from(watched.is_helped(now)),
+                    Verdict::End(_) => doomed.push((watched.place, None)),
+                    _ => {}
+                }
                 continue;
             };
             if let Some(ended) = watched.ended {
@@ -224,33 +236,46 @@ impl Guard {
             if !connection.is_at(watched.place, now) {
                 continue;
             }
+            let place = watched.place;
             match watched.judge(connection, &self.limits, now) {
                 Verdict::Cut => cut.push(watched.place),
-                Verdict::Help => helpless += 1,
+                Verdict::Help => helpless += usize::from(watched.is_helped(now)),
                 Verdict::End(words) => {
                     connection.ended = true;
                     watched.ended = Some(now).filter(|_| !connection.running);
                     doomed.push((watched.place, words));
                 }
-                Verdict::Idle if watched.since < now => idle.push((connection.quiet_since, client, watched.place)),
-                Verdict::Leave if !connection.running && !connection.ended => {
-                    unfinished.extend(connection.first_byte.map(|since| (since, client, watched.place)));
+                Verdict::Leave => {
+                    spare.extend(connection.spare().map(|(kind, since)| Spare { since, client, place, kind }));
                 }
-                Verdict::Idle | Verdict::Leave => {}
             }
         }
         for (client, place) in self.heaviest() {
             state.table.entry(client).and_modify(|connection| connection.ended = true);
             doomed.push((place, None));
         }
-        let too_many = self.watched.values().filter(|watched| watched.ended.is_none()).count();
-        let too_many = too_many.saturating_sub(self.limits.max_connections + doomed.len());
-        idle.sort_unstable_by_key(|(since, ..)| *since);
-        unfinished.sort_unstable_by_key(|(since, ..)| *since);
-        idle.append(&mut unfinished);
-        for (_, client, place) in idle.into_iter().take(too_many) {
-            state.table.entry(client).and_modify(|connection| connection.ended = true);
-            doomed.push((place, None));
+        let is_doomed: HashSet<Cookie> = doomed.iter().map(|(place, _)| place.cookie).collect();
+        let stays = |watched: &&Watched| watched.ended.is_none() && !is_doomed.contains(&watched.place.cookie);
+        let count = self.watched.values().filter(stays).count();
+        let too_many = count.saturating_sub(self.limits.max_connections);
+        // those who have their answer need it least
+        let too_many = too_many - Connections::hurry(&mut state, too_many, now);
+        let (mut young, mut old): (Vec<_>, Vec<_>) = spare.into_iter().partition(|spare| now < spare.since + GRACE);
+        // of those who had time enough the idle lose the least
+        old.sort_unstable_by_key(|spare| (spare.kind, spare.since));
+        old.truncate(too_many);
+        // and of the others those with a body have had the most
+        young.sort_unstable_by_key(|spare| (Reverse(spare.kind), spare.since));
+        young.truncate(count.saturating_sub(old.len() + MANY_TIMES * self.limits.max_connections));
+        for Spare { client, place, kind, .. } in old.into_iter().chain(young) {
+            let Some(connection) = state.table.get_mut(&client) else { continue };
+            if let Some(body) = &mut connection.body {
+                body.cut = Some(Cut::Evicted);
+                cut.push(place);
+            } else {
+                connection.ended = true;
+                doomed.push((place, (kind == Kind::Head).then(Reply::busy)));
+            }
         }
         let is_there = |place: &Place| self.watched.contains_key(&place.cookie);
         state.table.retain(|_, connection| {
@@ -286,6 +311,10 @@ impl Guard {
     /// Wakes a thread of the library's for each connection that waits for one: a connection that comes while none is
     /// idle gets a new one, which looks for further ones when it is done.
     fn help(&self, helpless: usize) {
+        // nobody would accept it
+        if helpless > 0 && !self.door.is_accepting() {
+            return;
+        }
         for _ in 0..helpless.min(MAX_KNOCKS) {
             if let Err(error) = self.door.listener().knock() {
                 log::debug!("cannot connect to ourselves: {error}");
@@ -302,9 +331,18 @@ impl Guard {
 
     /// Counts the connections that nothing frees, and has the daemon restarted before they are too many.
     fn count_stuck(&mut self, now: Instant) {
-        let is_stuck = |watched: &&Watched| watched.ended.is_some_and(|ended| now > ended + STUCK_AFTER);
-        // a client may well have reset its connection while its request waits for the broker
-        let waiting = self.door.connections().lock().table.values().filter(|c| c.running && c.place.is_none()).count();
+        let newest = self.door.newest();
+        let is_stuck = |watched: &&Watched| {
+            watched.ended.is_some_and(|ended| now > ended + STUCK_AFTER) && watched.has_thread(newest.as_ref())
+        };
+        // a client may well have gone while its request waits for the broker
+        let state = self.door.connections().lock();
+        let waiting = if self.door.connections().sockets().is_unix() {
+            state.unanswered()
+        } else {
+            state.table.values().filter(|connection| connection.running && connection.place.is_none()).count()
+        };
+        drop(state);
         let stuck = self.watched.values().filter(is_stuck).count().saturating_sub(waiting) + self.deaths;
         if stuck >= MAX_STUCK && !self.restarting {
             self.restarting = true;
@@ -318,13 +356,44 @@ fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
+/// A connection that may go if there are too many.
+struct Spare {
+    /// When it began to be what it is.
+    since: Instant,
+    client: SocketAddr,
+    place: Place,
+    kind: Kind,
+}
+
+/// What it is, those that lose the least first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// It has no request.
+    Idle,
+    /// The head of its request is half there.
+    Head,
+    /// The body is.
+    Body,
+}
+
 impl Connection {
+    /// Whether it may go if there are too many.
+    fn spare(&self) -> Option<(Kind, Instant)> {
+        match (&self.body, self.running || self.ended) {
+            (Some(body), _) => body.cut.is_none().then_some((Kind::Body, body.since)),
+            (None, true) => None,
+            (None, false) => Some(self.first_byte.map_or((Kind::Idle, self.quiet_since), |since| (Kind::Head, since))),
+        }
+    }
+
     /// Whether this is the connection at a place. Its address may have been another's before, which has ended.
     fn is_at(&mut self, place: Place, now: Instant) -> bool {
         match self.place {
             Some(known) if known.cookie == place.cookie => self.place = Some(place),
             // whose it was is gone, and what it had sent may still come
             None if self.ended && !self.running => return false,
+            // whose it was is gone, and its request is still with us
+            None if self.running && !self.may_be_at(place) => return false,
             None => self.place = Some(place),
             Some(_) if self.running => return false,
             Some(_) => {

@@ -200,13 +200,23 @@ impl Listener {
                 nobody.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
                 nobody
             }
-            Kind::Unix(_) => Socket::new(Domain::UNIX, Type::STREAM, None)?,
+            Kind::Unix(_) => {
+                let nobody = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+                // the system makes up a name (unix(7), autobind)
+                nobody.bind(&SockAddr::unix("")?)?;
+                nobody
+            }
         };
         nobody.listen(1)?;
         if descriptors::cookie(acceptor) == Some(self.cookie) {
             Descriptors::replace(acceptor, &nobody)?;
         }
         self.knock()
+    }
+
+    /// Whether it is systemd's.
+    pub(super) fn is_passed(&self) -> bool {
+        self.is_passed
     }
 
     fn path(&self) -> Option<&Path> {

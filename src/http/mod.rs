@@ -76,12 +76,12 @@ impl Endpoints {
     /// Answers a request, at once or when the broker has.
     fn answer(&self, mut exchange: Exchange) {
         let Some(request) = exchange.request() else { return };
+        let origin = self.gate.allowed_origin(request);
         if let Err(refusal) = require_sound_framing(request, self.max_body) {
             // what comes behind it may be anything
             exchange.set_last();
-            return exchange.answer(&refusal);
+            return exchange.answer(&refusal.readable_by(origin));
         }
-        let origin = self.gate.allowed_origin(request);
         match self.read(&mut exchange) {
             Ok((message, timeout)) => {
                 let replies = self.replies.clone();

@@ -17,8 +17,6 @@ pub const MAX_HEADERS: usize = 100;
 pub const MAX_TARGET: usize = 8000;
 /// The longest body that the library reads together with the head, in bytes.
 pub const SMALL_BODY: u64 = 1024;
-/// How much the library may have read beyond a request, in bytes.
-pub const READ_AHEAD: u64 = 1024;
 /// How much of a body is read, and how much memory it gets, at a time. In bytes.
 const PIECE: usize = 16 * 1024;
 

@@ -56,13 +56,15 @@ impl Sockets {
         self.descriptors.has_room(count)
     }
 
-    /// Says the last words and ends both directions; what came in unread is thrown away.
-    pub fn shut(&self, place: Place, words: &[u8]) {
-        self.act(place, |socket| {
+    /// Says the last words and ends both directions; what came in unread is thrown away. Returns whether the socket was
+    /// there.
+    pub fn shut(&self, place: Place, words: &[u8]) -> bool {
+        let done = self.act(place, |socket| {
             say(&socket, words);
             let _ = socket.shutdown(Shutdown::Both);
             discard(&socket);
         });
+        done.is_some()
     }
 
     /// Says the last words and ends our direction only: who is still sending might otherwise not read them.

@@ -1,11 +1,11 @@
 //! Clients that take more than their share: what they get, what others see meanwhile, and what is left of it.
 
-use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::support::daemon::Daemon;
 use crate::support::http::{Connection, Reply};
@@ -70,8 +70,8 @@ fn every_connection_of_a_burst_is_answered_and_stays_answered() {
             for connection in &mut burst {
                 assert_eq!(connection.reply().status, 404);
             }
-            // 0.3 s on an idle machine, as bench/burst shows
-            assert!(round > 1 || start.elapsed() < Duration::from_secs(3), "{count}: {:?}", start.elapsed());
+            // far less on an idle machine, as bench/connections shows
+            assert!(round > 1 || start.elapsed() < Duration::from_secs(1), "{count}: {:?}", start.elapsed());
             for connection in &mut burst {
                 connection.send(GET);
             }
@@ -125,6 +125,144 @@ fn above_max_connections_the_longest_idle_are_ended() {
         connection.send(GET);
         assert_eq!(connection.reply().status, 404, "the others");
     }
+}
+
+#[test]
+fn no_connection_escapes_because_it_came_in_a_burst() {
+    let (daemon, before) = strict();
+    for _ in 0..4 {
+        // the table of descriptors has 64 places, and grows; those at its old end go at once
+        let mut burst = open(&daemon, 60, b"");
+        drop(burst.drain(15..30));
+        for connection in &mut burst {
+            assert_eq!(connection.rest(), b"");
+        }
+    }
+    before.await_return(daemon.id(), 0);
+}
+
+#[test]
+fn bodies_that_do_not_come_are_bounded_like_all_connections() {
+    let (daemon, before) = with("max-connections = 50");
+    let head = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n{";
+    let slow: Vec<Connection> = (0..300).flat_map(|_| open(&daemon, 1, head)).collect();
+    let deadline = Instant::now() + PATIENCE;
+    // those that were answered may still be told why
+    while daemon.vitals().descriptors > before.descriptors + 2 * 60 {
+        assert!(Instant::now() < deadline, "they stay");
+    }
+    let onlooker = Onlooker::start(&daemon);
+    let mut refused = 0;
+    for connection in slow {
+        connection.set_patience(Duration::from_millis(1));
+        let mut said = [0; 12];
+        refused += usize::from(connection.socket().read(&mut said).is_ok() && &said == b"HTTP/1.1 503");
+    }
+    assert!(refused > 100, "{refused} were told");
+    assert_eq!(daemon.lines_with("cannot accept").len(), 0);
+    assert_harmless(&daemon, onlooker, before, 0);
+}
+
+#[test]
+fn a_client_that_takes_its_time_for_the_first_request_is_not_the_one_to_go() {
+    let broker = Mosquitto::start();
+    let config = format!("[mqtt]\nport = {}\n[http]\nmax-connections = 50", broker.port());
+    let daemon = Daemon::connected_with(&config);
+    let head = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{";
+    let mut slow = open(&daemon, 70, head);
+    for _ in 0..10 {
+        let mut honest = daemon.connect();
+        thread::park_timeout(Duration::from_millis(100));
+        let body = format!("{:<3000}", r#"{"topic":"t","msg":"x"}"#);
+        honest.post("/publish", body.as_bytes()).assert_published();
+        // others take the places of those that went
+        slow.extend(open(&daemon, 5, head));
+    }
+}
+
+#[test]
+fn what_floods_in_behind_chunks_is_not_kept() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    broker.signal("STOP");
+    let mut connection = daemon.connect();
+    connection.send(b"POST /publish HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let body = r#"{"topic":"t","msg":"x","qos":1}"#;
+    connection.send(format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).as_bytes());
+    let many = GET.repeat(1000);
+    connection.socket().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) && connection.try_send(&many) {}
+    broker.signal("CONT");
+    let reply = connection.reply();
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "its answer comes nevertheless");
+    let peak = daemon.vitals().peak_kib;
+    assert!(peak < MAX_PEAK_KIB, "{peak} KiB");
+}
+
+#[test]
+fn a_client_that_took_over_the_port_of_another_gets_its_own_answer() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let from: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let connect = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        // a reset, so that the address is free at once
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+        socket.bind(&from.into()).unwrap();
+        socket.connect(&daemon.address().parse::<SocketAddr>().unwrap().into()).unwrap();
+        Connection::of(socket.into())
+    };
+    let waiting = post(r#"{"topic":"t","msg":"x","qos":1,"timeout":0.5}"#);
+    let unfinished = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{".to_owned();
+    let refused = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n{".to_owned();
+    broker.signal("STOP");
+    for first in [waiting, unfinished, refused] {
+        for pause in [0, 5, 100] {
+            let mut gone = connect();
+            gone.send(first.as_bytes());
+            thread::park_timeout(Duration::from_millis(pause));
+            drop(gone);
+            let mut newcomer = connect();
+            newcomer.send(GET);
+            assert_eq!(newcomer.reply().status, 404, "{pause} ms behind {first}");
+        }
+    }
+    broker.signal("CONT");
+}
+
+/// A publish with this body.
+fn post(body: &str) -> String {
+    format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+#[test]
+fn a_head_that_begins_behind_an_answered_request_gets_408_too() {
+    let (daemon, _) = with("idle-timeout = 3\nrequest-timeout = 0.5");
+    let mut connection = daemon.connect();
+    for _ in 0..2 {
+        connection.send(&[GET, b"GET /nothing HTTP/1.1\r\nHost: loc"].concat());
+        assert_eq!(connection.reply().status, 404);
+        connection.send(b"alhost\r\n\r\n");
+        assert_eq!(connection.reply().status, 404);
+    }
+    connection.send(&[GET, b"GET /nothing HTTP/1.1\r\nHost: loc"].concat());
+    assert_eq!(connection.reply().status, 404);
+    assert_last(&mut connection, 408, 3);
+}
+
+#[test]
+fn white_space_around_headers_is_no_further_request() {
+    let (daemon, _) = with("idle-timeout = 2\nrequest-timeout = 0.5");
+    let mut connection = daemon.connect();
+    let start = Instant::now();
+    for _ in 0..3 {
+        connection.send(b"GET /nothing HTTP/1.1\r\nHost:   localhost  \r\nAccept:\t */*\r\n\r\n");
+        assert_eq!(connection.reply().status, 404);
+    }
+    assert_eq!(connection.rest(), b"", "it ends for being idle, without words");
+    assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -242,23 +380,26 @@ fn http_2_is_ended_and_leaves_a_thread_behind() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     let mut prefaces = open(&daemon, 5, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    prefaces.extend(open(&daemon, 5, b"GET / HTTP/3.0\r\n\r\n"));
     for connection in &mut prefaces {
         assert_last(connection, 408, 3);
     }
-    assert_harmless(&daemon, onlooker, before, 5);
+    assert_harmless(&daemon, onlooker, before, 10);
 }
 
 #[test]
 fn what_a_reset_leaves_behind_is_counted_too() {
     let (mut daemon, _) = strict();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    for _ in 0..3000 {
+    let deadline = Instant::now() + 2 * PATIENCE;
+    // as long as the library takes to read it, and too short for anybody else to look; how long that is, nobody knows
+    for microseconds in [100, 200, 300, 500, 1000, 3000].into_iter().cycle() {
         let Ok(socket) = TcpStream::connect(daemon.address()) else { break };
+        assert!(Instant::now() < deadline, "nothing is left behind, or it is not counted");
         SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
         drop((&socket).write(preface));
-        // as long as the library takes to read it, and too short for anybody else to look
         let start = Instant::now();
-        while start.elapsed() < Duration::from_micros(300) {
+        while start.elapsed() < Duration::from_micros(microseconds) {
             thread::yield_now();
         }
     }
@@ -296,7 +437,6 @@ fn pipelining_without_end_is_cut() {
     while connection.try_send(&GET.repeat(1000)) {
         assert!(start.elapsed() < PATIENCE, "the connection is ended");
     }
-    daemon.wait_for("more than 16 requests pipelined");
     assert_harmless(&daemon, onlooker, before, 0);
 }
 
@@ -347,12 +487,15 @@ fn at_200_connections_that_cannot_be_freed_the_daemon_settles_what_runs_and_exit
     let broker = Mosquitto::start();
     let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 0.5", broker.port());
     let mut daemon = Daemon::connected_with(&config);
-    let prefaces = open(&daemon, 220, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    // both kinds together
+    let prefaces = open(&daemon, 110, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let giant = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000000000\r\n\r\n";
+    let giants = open(&daemon, 110, giant);
     daemon.wait_for("a restart is needed: ");
     assert_eq!(daemon.wait_for_end().code(), Some(1));
     let last = daemon.lines().last().unwrap().clone();
     assert!(last.ends_with(" threads of connections cannot be freed"), "{last}");
     assert!(last.starts_with("mqtt-bridge: 2"), "{last}");
     broker.wait_for("Received DISCONNECT from mqtt-bridge-");
-    drop(prefaces);
+    drop((prefaces, giants));
 }

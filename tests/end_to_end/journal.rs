@@ -37,7 +37,7 @@ impl Bridge {
 /// Publishes each of these lines as a message.
 fn publish_lines(broker: &Mosquitto, qos: &str, topic: &str, lines: impl Iterator<Item = usize>) -> Process {
     let folder = crate::support::folder::Folder::new();
-    let lines = folder.write("lines", &lines.map(|line| format!("{line}\n")).collect::<String>());
+    let lines = folder.write("lines", &lines.map(|line| line.to_string()).collect::<Vec<_>>().join("\n"));
     let port = broker.port().to_string();
     let mut command = Command::new("sh");
     command.args(["-c", "exec mosquitto_pub -V 5 -p \"$1\" -q \"$2\" -t \"$3\" -l <\"$4\"", "sh"]);
@@ -166,15 +166,15 @@ fn while_journald_stands_still_messages_wait_unacknowledged_and_publishing_goes_
     let start = Instant::now();
     let mut publisher = publish_lines(&broker, "1", "t", 0..5000);
     assert!(publisher.wait_for_end().success());
-    let (mut published, mut longest) = (0, Duration::ZERO);
+    let (mut count, mut longest) = (0, Duration::ZERO);
     while start.elapsed() < Duration::from_secs(10) {
         let sent = Instant::now();
         assert_eq!(bridge.publish(r#"{"topic":"other","msg":"x","qos":1,"timeout":2}"#), 200);
         longest = longest.max(sent.elapsed());
-        published += 1;
+        count += 1;
         std::thread::park_timeout(Duration::from_millis(20));
     }
-    assert!(published > 50 && longest < Duration::from_secs(1), "{published}, {longest:?}");
+    assert!(count > 50 && longest < Duration::from_secs(1), "{count}, {longest:?}");
     // its socket takes about ten
     let acknowledged = broker.log_with("Received PUBACK from mqtt-bridge-").len();
     assert!(acknowledged < 500, "{acknowledged} were acknowledged that journald had not taken");

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::daemon::program;
@@ -13,6 +13,7 @@ use crate::support::http::Connection;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::token::Token;
+use crate::support::vitals::Vitals;
 use crate::support::{PATIENCE, free_port};
 
 const BODY: &str = r#"{"topic":"t","msg":"x","qos":1}"#;
@@ -182,6 +183,87 @@ fn pipelined_requests_on_a_unix_socket_are_answered_in_order_and_hold_up_nobody(
     assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#));
 }
 
+/// A daemon without a broker on a Unix socket, and the socket's path.
+fn on_unix_socket(folder: &Folder) -> (Process, PathBuf) {
+    let path = folder.path().join("bridge.sock");
+    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", free_port(), path.display());
+    (start(folder, &config, "unix:"), path)
+}
+
+/// A connection to it on which these bytes were sent.
+fn send(path: &Path, bytes: &[u8]) -> UnixStream {
+    let mut socket = UnixStream::connect(path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(bytes).unwrap();
+    socket
+}
+
+const GET: &[u8] = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[track_caller]
+fn assert_served(path: &Path) {
+    let mut status = [0; 12];
+    send(path, GET).read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 404");
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused_on_a_unix_socket_before_it_comes() {
+    let folder = Folder::new();
+    let (_daemon, path) = on_unix_socket(&folder);
+    for lines in [
+        "Content-Length: 2000000",
+        "Expect: 100-continue\r\nContent-Length: 2000000",
+        "Content-Length: 100000000000000",
+    ] {
+        let mut socket = send(&path, format!("POST /publish HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n").as_bytes());
+        let (mut said, mut piece) = (String::new(), [0; 1024]);
+        while !said.contains("\"code\":9") {
+            let read = socket.read(&mut piece).unwrap();
+            assert_ne!(read, 0, "{lines}: {said}");
+            said += std::str::from_utf8(&piece[..read]).unwrap();
+        }
+        let (interim, last) = said.split_once("\r\n\r\n").unwrap();
+        assert!(interim.starts_with("HTTP/1.1 102 ") && last.starts_with("HTTP/1.1 413 "), "{said}");
+        assert!(last.contains("Connection: close"), "{said}");
+        assert_served(&path);
+    }
+    let output = Command::new("curl")
+        .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary", &" ".repeat(100_000)])
+        .args(["-H", "Content-Length: 2000000", "http://localhost/publish", "--unix-socket"])
+        .arg(&path)
+        .output()
+        .expect("curl is needed for this test");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "413");
+}
+
+#[test]
+fn a_client_on_a_unix_socket_that_does_not_read_is_ended_and_costs_little() {
+    let folder = Folder::new();
+    let (daemon, path) = on_unix_socket(&folder);
+    let mut greedy = UnixStream::connect(&path).unwrap();
+    greedy.set_write_timeout(Some(PATIENCE)).unwrap();
+    let (many, mut rounds) = (GET.repeat(1000), 0);
+    while greedy.write_all(&many).is_ok() {
+        rounds += 1;
+        assert!(rounds < 2000, "all of it was taken");
+    }
+    assert_served(&path);
+    let peak = Vitals::of(daemon.id()).peak_kib;
+    assert!(peak < 256 * 1024, "{peak} KiB");
+}
+
+#[test]
+fn connections_that_cannot_be_freed_are_counted_on_a_unix_socket_too() {
+    let folder = Folder::new();
+    let (mut daemon, path) = on_unix_socket(&folder);
+    let leaks: Vec<UnixStream> = (0..230).map(|_| send(&path, b"GET / HTTP/2.0\r\n\r\n")).collect();
+    assert_served(&path);
+    drop(leaks);
+    assert_eq!(daemon.wait_for_end().code(), Some(1));
+    daemon.wait_for(" threads of connections cannot be freed");
+}
+
 #[test]
 fn beyond_loopback_it_serves_only_those_with_a_token_or_those_who_are_meant_to_be_anonymous() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
@@ -215,11 +297,13 @@ fn passed_sockets_win_are_asked_where_they_are_bound_and_outlive_the_daemon() {
     let mut answered = 0;
     while passer.lines_with("started ").len() < 2 || answered < 20 {
         assert_eq!(publish(&mut Connection::open(&tcp)).status, 200, "{answered}");
+        assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#), "{answered}");
         answered += 1;
     }
     assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#));
     passer.wait_for("ended 0");
     assert_eq!(passer.lines_with("cannot accept").len(), 0, "it is made to wait in accept");
+    assert_eq!(passer.lines_with("cannot stop listening").len(), 0);
 }
 
 #[test]

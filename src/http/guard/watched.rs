@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Limits;
-use crate::http::connections::{Connection, Cut};
+use crate::http::connections::{Connection, Cut, End};
 use crate::http::descriptors;
 use crate::http::generation::Generation;
 use crate::http::reply::Reply;
-use crate::http::request::{MAX_HEAD, READ_AHEAD, SMALL_BODY};
 use crate::http::sockets::{Place, Whose, is_there};
 
 /// Bytes of requests that the library may have taken from a connection and not handed on: it takes what is pipelined as
@@ -17,6 +16,11 @@ use crate::http::sockets::{Place, Whose, is_there};
 const MAX_BACKLOG: u64 = 64 * 1024;
 /// How long a connection may wait for a thread of the library's before it is refused.
 const MAX_STARVING: Duration = Duration::from_secs(2);
+/// How long until a connection that still waits for a thread is helped again: each time is one more connection to accept.
+const HELP_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of answers that a client on a Unix socket may leave untaken, where there are many requests, and for how long.
+const MAX_UNSENT: u64 = 64 * 1024;
+const MAX_UNSENT_TIME: Duration = Duration::from_millis(100);
 
 /// One socket of ours.
 pub struct Watched {
@@ -26,7 +30,6 @@ pub struct Watched {
     pub generation: Option<Arc<Generation>>,
     pub place: Place,
     pub round: u64,
-    pub since: Instant,
     /// Bytes that came in; `None` where that could not be told.
     received: Option<u64>,
     /// The turn that the next two belong to.
@@ -41,6 +44,19 @@ pub struct Watched {
     pub backlog: u64,
     /// Bytes that came in and that the library has not taken.
     unread: u64,
+    /// Bytes that came in beyond those that requests account for, when the turn before was over.
+    surplus: u64,
+    /// How many more they were at the end of that turn: white space that nobody counts is the same each time.
+    usual: Option<u64>,
+    /// The library has read from it: it has a thread.
+    was_read: bool,
+    /// When it was last helped to a thread.
+    helped: Option<Instant>,
+    /// On a Unix socket: since when the same bytes have lain there unread.
+    still: Option<Instant>,
+    /// On a Unix socket: bytes that its client has not taken, and since when they have been the same.
+    unsent: u64,
+    full: Option<Instant>,
     pub ended: Option<Instant>,
 }
 
@@ -52,8 +68,6 @@ pub enum Verdict {
     /// It has no thread.
     Help,
     End(Option<Reply>),
-    /// It may go if there are too many.
-    Idle,
 }
 
 impl Watched {
@@ -64,7 +78,6 @@ impl Watched {
             generation,
             place,
             round,
-            since,
             received: None,
             turn: 0,
             received_before: 0,
@@ -72,6 +85,13 @@ impl Watched {
             slack: 0,
             backlog: 0,
             unread: 0,
+            surplus: 0,
+            usual: None,
+            was_read: false,
+            helped: None,
+            still: None,
+            unsent: 0,
+            full: None,
             // what the library makes of it is all that there is to see
             ended: (whose == Whose::Gone).then_some(since),
         }
@@ -85,13 +105,47 @@ impl Watched {
         if received != self.received || self.unread > 0 {
             (self.received, self.unread) = (received, descriptors::unread(self.place.number));
         }
+        self.was_read |= self.read() > 1;
     }
 
-    /// Whether the same bytes lie unread as at the last look: on a Unix socket nothing else can be told.
-    pub fn stands_still(&mut self) -> bool {
-        let before = self.unread;
-        self.unread = descriptors::unread(self.place.number);
-        self.unread > 0 && self.unread == before
+    /// Whether a thread of the library's has it or will have it: those of an older generation get the next one of
+    /// theirs that is free.
+    pub fn has_thread(&self, newest: Option<&Arc<Generation>>) -> bool {
+        let is_newest = || self.generation.as_ref().zip(newest).is_some_and(|(ours, newest)| Arc::ptr_eq(ours, newest));
+        self.was_read || self.client.is_none() || is_newest()
+    }
+
+    /// What is to be done about a connection on a Unix socket, of whose requests nothing can be told.
+    pub fn judge_unix(&mut self, is_crowded: bool, now: Instant) -> Verdict {
+        if descriptors::is_hung_up(self.place.number) {
+            // what the library makes of it is all that there is to see
+            self.ended.get_or_insert(now);
+            return Verdict::Leave;
+        }
+        let (unread, unsent) = (descriptors::unread(self.place.number), descriptors::unsent(self.place.number));
+        let (is_unread, is_unsent) = (unread > 0 && unread == self.unread, unsent > 0 && unsent == self.unsent);
+        (self.unread, self.unsent) = (unread, unsent);
+        let since = |still: &mut Option<Instant>, is_still| {
+            *still = still.filter(|_| is_still).or(is_still.then_some(now));
+            still.map_or(Duration::ZERO, |since| now - since)
+        };
+        let (starving, full) = (since(&mut self.still, is_unread), since(&mut self.full, is_unsent));
+        if unsent > MAX_UNSENT && is_crowded && full > MAX_UNSENT_TIME {
+            Verdict::End(None)
+        } else if is_unread && starving < MAX_STARVING {
+            Verdict::Help
+        } else {
+            Verdict::Leave
+        }
+    }
+
+    /// Whether it is time to be helped, for the first time or again.
+    pub fn is_helped(&mut self, now: Instant) -> bool {
+        let is_due = self.helped.is_none_or(|helped| now >= helped + HELP_PAUSE);
+        if is_due {
+            self.helped = Some(now);
+        }
+        is_due
     }
 
     /// Bytes that the library has taken from the connection.
@@ -105,14 +159,15 @@ impl Watched {
             self.slack = self.read().saturating_sub(connection.booked);
         }
         // of a body the reader keeps the books, and of what is refused nobody
-        let is_booked = connection.body.is_none() && !connection.ended;
+        let is_booked = connection.body.is_none() && connection.end != End::Refused;
         self.backlog = if is_booked { self.read().saturating_sub(connection.booked + self.slack) } else { 0 };
     }
 
     pub fn judge(&mut self, connection: &mut Connection, limits: &Limits, now: Instant) -> Verdict {
         self.book(connection);
-        if self.backlog > MAX_BACKLOG && !connection.ended && is_there(self.place) {
-            return Verdict::End(None);
+        if self.backlog > MAX_BACKLOG && is_there(self.place) {
+            // what runs on a connection that is over anyway gets its answer
+            return if connection.ended && connection.running { Verdict::Cut } else { Verdict::End(None) };
         }
         if connection.running {
             return match &mut connection.body {
@@ -133,16 +188,32 @@ impl Watched {
         if is_there(self.place) { verdict } else { Verdict::Leave }
     }
 
+    /// How much of a further request came with those of so many turns, as far as that can be told.
+    fn begun(&mut self, surplus: u64, turns: u64) -> u64 {
+        let more = surplus.saturating_sub(self.surplus);
+        self.surplus = surplus;
+        let each = more / turns.max(1);
+        let is_white_space = more == each * turns && (turns > 1 || self.usual == Some(each));
+        self.usual = Some(each);
+        if is_white_space { 0 } else { more }
+    }
+
     /// A connection none of whose requests is with us.
     fn judge_quiet(&mut self, connection: &mut Connection, received: u64, limits: &Limits, now: Instant) -> Verdict {
         let is_new_turn = self.turn != connection.turns;
         if !is_new_turn && received <= self.received_before {
             connection.first_byte = None;
-            return if now > connection.quiet_since + limits.idle_timeout { Verdict::End(None) } else { Verdict::Idle };
+            return if now > connection.quiet_since + limits.idle_timeout {
+                Verdict::End(None)
+            } else {
+                Verdict::Leave
+            };
         }
         let read = self.read();
         if is_new_turn {
-            (self.turn, self.received_before, self.read_before) = (connection.turns, received, read);
+            let turns = connection.turns - self.turn;
+            let begun = self.begun(received.saturating_sub(connection.booked), turns);
+            (self.turn, self.received_before, self.read_before) = (connection.turns, received - begun, read);
             return Verdict::Leave;
         }
         let waited = now - *connection.first_byte.get_or_insert(now);
@@ -150,8 +221,8 @@ impl Watched {
         if read <= 1 {
             return if waited > MAX_STARVING { Verdict::End(Some(Reply::busy())) } else { Verdict::Help };
         }
-        // a body of any length may lie there unread while its request is on its way to us
-        if read.saturating_sub(self.read_before) > MAX_HEAD + SMALL_BODY + READ_AHEAD {
+        // several requests may be on their way to us; a body of any length may lie there unread
+        if read.saturating_sub(self.read_before) > MAX_BACKLOG {
             return Verdict::End(Some(Reply::head_too_large()));
         }
         if waited > limits.request_timeout {

@@ -31,6 +31,12 @@ impl Connection {
         Some(Self(BufReader::new(stream)))
     }
 
+    /// The same on a socket of the test's own.
+    pub fn of(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
     /// The same for a client that takes little at a time, in bytes.
     pub fn with_receive_buffer(address: &str, bytes: usize) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

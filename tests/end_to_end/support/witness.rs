@@ -1,5 +1,7 @@
 //! A daemon whose broker tells all that was published, and so what was not.
 
+use std::time::Duration;
+
 use super::daemon::Daemon;
 use super::http::{Connection, Reply};
 use super::mosquitto::Mosquitto;
@@ -12,6 +14,9 @@ pub const MAX_BODY: usize = 4000;
 /// A request that stands where a sender and the daemon could disagree on what it is.
 pub const SMUGGLED: &str =
     "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 28\r\n\r\n{\"topic\":\"smuggled\",\"msg\":1}";
+
+/// What the daemon may take at most, whatever its clients do.
+pub const MAX_PEAK_KIB: usize = 32 * 1024;
 
 pub struct Witness {
     broker: Mosquitto,
@@ -69,12 +74,16 @@ impl Witness {
     /// Somebody else publishes, at once.
     #[track_caller]
     pub fn assert_serving(&self) {
-        self.daemon.publish(MESSAGE).assert_published();
+        let mut other = self.daemon.connect();
+        other.set_patience(Duration::from_secs(1));
+        other.post("/publish", MESSAGE.as_bytes()).assert_published();
     }
 
     /// Nothing was published but what was asked for, and nothing will be: the daemon is stopped.
     #[track_caller]
     pub fn assert_nothing_smuggled(mut self) {
+        let peak = self.daemon.vitals().peak_kib;
+        assert!(peak < MAX_PEAK_KIB, "{peak} KiB");
         let published = self.stop();
         let smuggled = published.iter().filter(|line| !line.contains("'t'"));
         assert_eq!(smuggled.collect::<Vec<_>>(), Vec::<&String>::new());
