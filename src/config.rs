@@ -24,6 +24,8 @@ use crate::message::{Priority, Qos, TopicFilter};
 
 /// Where the configuration is looked for when no path is given, first match first.
 pub const DEFAULT_PATHS: [&str; 2] = ["bridge.toml", "/etc/mqtt-bridge/bridge.toml"];
+/// Where the units have their files.
+const FOLDER: &str = "/etc/mqtt-bridge";
 
 /// Everything that the daemon can be told, valid as a whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -217,6 +219,13 @@ pub struct Fault {
 pub enum Source {
     /// A file.
     File(PathBuf),
+    /// A copy that systemd made of a file which we may not read ourselves.
+    Credential {
+        /// The copy.
+        copy: PathBuf,
+        /// The file by which people know it, and which everything but reading is about.
+        original: PathBuf,
+    },
     /// No file: every key has its default.
     BuiltIn,
 }
@@ -224,19 +233,45 @@ pub enum Source {
 impl Source {
     /// The given path, or the first of [`DEFAULT_PATHS`] that exists, or nothing.
     #[must_use]
-    pub fn find(given: Option<PathBuf>) -> Self {
+    pub fn find(given: Option<PathBuf>, environment: &Environment) -> Self {
         let found = || DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| is_there(path));
-        given.or_else(found).map_or(Self::BuiltIn, Self::File)
+        match given.or_else(found) {
+            None => Self::BuiltIn,
+            Some(path) => match original(&path, environment) {
+                None => Self::File(path),
+                // the unit's own text for a file that is not there
+                Some(original) if !is_there(&original) && is_blank(&path) => Self::BuiltIn,
+                Some(original) => Self::Credential { copy: path, original },
+            },
+        }
+    }
+
+    /// The file as people know it.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::Credential { original: path, .. } => Some(path),
+            Self::BuiltIn => None,
+        }
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::BuiltIn => f.write_str("built-in defaults"),
+        match self.path() {
+            Some(path) => write!(f, "{}", path.display()),
+            None => f.write_str("built-in defaults"),
         }
     }
+}
+
+/// The file that the unit made a credential of: they have the same name, and the units' files are in [`FOLDER`].
+fn original(path: &Path, environment: &Environment) -> Option<PathBuf> {
+    let name = path.strip_prefix(environment.path("CREDENTIALS_DIRECTORY")?).ok()?;
+    Some(Path::new(FOLDER).join(name))
+}
+
+fn is_blank(path: &Path) -> bool {
+    read_limited(path, MAX_FILE).is_ok_and(|bytes| bytes.trim_ascii().is_empty())
 }
 
 /// Whether there is something at a path, be it unreadable: what is there must not be passed over in silence.
@@ -285,8 +320,8 @@ impl Config {
     pub fn load(source: &Source, environment: &Environment) -> Result<Self, Fault> {
         match source {
             Source::BuiltIn => Self::parse("", source, environment),
-            Source::File(path) => {
-                let place = path.display().to_string();
+            Source::File(path) | Source::Credential { copy: path, .. } => {
+                let place = source.to_string();
                 let bytes = read_limited(path, MAX_FILE)
                     .map_err(|error| Fault { place: place.clone(), what: format!("cannot be read: {error}") })?;
                 let text = std::str::from_utf8(&bytes).map_err(|error| {
@@ -326,11 +361,8 @@ fn derived_client_id(source: &Source) -> String {
         .iter()
         .find_map(|path| std::fs::read(path).ok().filter(|id| !id.trim_ascii().is_empty()))
         .unwrap_or_default();
-    let path = match source {
-        Source::File(path) => std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()),
-        Source::BuiltIn => PathBuf::new(),
-    };
-    client_id_from(&machine, &path)
+    let path = source.path().unwrap_or(Path::new(""));
+    client_id_from(&machine, &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
 }
 
 fn client_id_from(machine: &[u8], path: &Path) -> String {

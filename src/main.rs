@@ -83,7 +83,7 @@ fn arguments() -> Result<Command, lexopt::Error> {
             _ => return Err(argument.unexpected()),
         }
     }
-    let source = Source::find(path);
+    let source = Source::find(path, &Environment::of_this_process());
     Ok(match new_token {
         Some(name) => Command::NewToken(name),
         None if check => Command::Check(source),
@@ -108,7 +108,9 @@ fn run(source: &Source, config: &Config) -> u8 {
 /// Runs the bridge to its end; returns the exit status, and why it failed.
 fn serve(source: &Source, config: &Config, watch: &Watch, events: Events) -> (u8, Option<String>) {
     match source {
-        Source::File(path) => log::info!("mqtt-bridge {} with {}", env!("CARGO_PKG_VERSION"), path.display()),
+        Source::File(_) | Source::Credential { .. } => {
+            log::info!("mqtt-bridge {} with {source}", env!("CARGO_PKG_VERSION"));
+        }
         Source::BuiltIn => {
             log::info!(
                 "mqtt-bridge {} with built-in defaults: there is no {}",

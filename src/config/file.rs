@@ -173,12 +173,10 @@ fn read_login(overridden: &Overridden, table: &MqttTable, source: &Source) -> Re
     password::login(user, password)
 }
 
-/// A relative path is looked for beside the configuration file, wherever the daemon was started.
+/// A relative path is looked for beside the configuration file, wherever the daemon was started; beside a credential's
+/// original, so that it is the same file for the unit and for whoever tries its configuration by hand.
 fn beside(source: &Source, path: &str) -> PathBuf {
-    match source {
-        Source::File(file) => file.parent().unwrap_or(Path::new("")).join(path),
-        Source::BuiltIn => PathBuf::from(path),
-    }
+    source.path().and_then(Path::parent).unwrap_or(Path::new("")).join(path)
 }
 
 fn read_subscriptions(

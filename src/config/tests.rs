@@ -497,6 +497,30 @@ fn a_relative_password_file_lies_beside_the_configuration() {
 }
 
 #[test]
+fn a_credential_is_known_by_the_file_that_it_is_a_copy_of() {
+    let directory = Folder::new("credential");
+    directory.write("of-a-test.toml", "[mqtt]\nuser = \"u\"\npassword-file = \"p\"");
+    let environment = Environment::from([("CREDENTIALS_DIRECTORY", directory.path())]);
+    let copy = PathBuf::from(directory.path()).join("of-a-test.toml");
+    let source = Source::find(Some(copy.clone()), &environment);
+    let original = PathBuf::from("/etc/mqtt-bridge/of-a-test.toml");
+    assert_eq!(source, Source::Credential { copy: copy.clone(), original: original.clone() });
+    let fault = Config::load(&source, &environment).unwrap_err().to_string();
+    let start = "/etc/mqtt-bridge/of-a-test.toml:3: `/etc/mqtt-bridge/p` cannot be read: ";
+    assert!(fault.starts_with(start), "a relative path lies beside the original: {fault}");
+
+    directory.write("of-a-test.toml", "[mqtt]\nport = 1");
+    let mqtt = Config::load(&source, &environment).unwrap().mqtt;
+    assert_eq!(mqtt.port, 1, "the copy is read");
+    let by_hand = Config::parse("", &Source::File(original), &Environment::default()).unwrap().mqtt;
+    assert_eq!(mqtt.client_id, by_hand.client_id, "the name at the broker is that of the original");
+
+    directory.write("of-a-test.toml", "\n");
+    assert_eq!(Source::find(Some(copy.clone()), &environment), Source::BuiltIn, "there is no such file");
+    assert_eq!(Source::find(Some(copy.clone()), &Environment::default()), Source::File(copy));
+}
+
+#[test]
 fn a_secret_is_shown_nowhere() {
     let config = parse("[mqtt]\nuser = \"u\"\npassword = \"hush\"").unwrap();
     assert!(!format!("{config:?}").contains("hush"), "Debug hides it");
