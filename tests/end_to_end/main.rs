@@ -15,6 +15,8 @@ mod healing;
 mod http_semantics;
 mod journal;
 mod link;
+mod manual;
+mod package;
 mod publishing;
 mod receiving;
 mod refusals;

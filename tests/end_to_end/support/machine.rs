@@ -1,31 +1,73 @@
 //! A real systemd in a container, for what only systemd can show. Needs root and Linux namespaces.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use super::folder::Folder;
 use super::process::Process;
 
-/// Boots a machine that has the daemon, its unit and this configuration, runs a bash script in it, and returns what
-/// the script printed.
-pub fn run(configuration: &str, script: &str) -> String {
-    let folder = Folder::new();
+/// What the package is built from.
+const SOURCES: [&str; 7] = ["src", "systemd", "packaging", "bridge.toml", "Cargo.toml", "Cargo.lock", "README.md"];
+/// Longer than machine.sh lets a machine run.
+const PATIENCE: Duration = Duration::from_secs(100);
+/// What every script may call.
+const FUNCTIONS: &str = include_str!("in_machine.sh");
+/// A drop-in for the unit as long as the daemon does not notify systemd; `None` once it does.
+const UNTIL_READY: Option<&str> = Some("[Service]\nType=exec\nWatchdogSec=0\n");
+
+/// The package, which must be no older than what is in it.
+pub fn package() -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = Path::new(env!("CARGO_BIN_EXE_mqtt-bridge")).ancestors().nth(2).unwrap();
+    let found = fs::read_dir(target.join("debian")).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let is_package = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "deb");
+    let package = found.filter(is_package).max_by_key(|path| changed(path));
+    let package = package.expect("this test needs target/debian/mqtt-bridge_*.deb: run `cargo deb --locked`");
+    let newest = SOURCES.iter().map(|source| changed(&repository.join(source))).max().unwrap();
+    assert!(newest <= changed(&package), "{} is older than its sources: run `cargo deb --locked`", package.display());
+    package
+}
+
+/// When a file, or the newest one of a folder, was changed.
+fn changed(path: &Path) -> SystemTime {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.map(|entry| changed(&entry.unwrap().path())).max().unwrap(),
+        Err(_) => path.metadata().unwrap().modified().unwrap(),
+    }
+}
+
+/// Boots a machine that has these files of ours, runs a bash script in it, and returns what the script printed.
+pub fn run(files: &[(&Path, &str)], script: &str) -> String {
+    let folder = Folder::new();
     let install = |from: &Path, to: &str| {
         let to = folder.path().join("files").join(to);
-        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::copy(from, to).unwrap();
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     };
-    install(Path::new(env!("CARGO_BIN_EXE_mqtt-bridge")), "usr/local/bin/mqtt-bridge");
-    install(&repository.join("systemd/mqtt-bridge.service"), "etc/systemd/system/mqtt-bridge.service");
-    install(&folder.write("bridge.toml", configuration), "etc/mqtt-bridge/bridge.toml");
-    folder.write("test.sh", script);
+    for (from, to) in files {
+        install(from, to);
+    }
+    if let Some(drop_in) = UNTIL_READY {
+        let path = folder.write("until-ready.conf", drop_in);
+        install(&path, "etc/systemd/system/mqtt-bridge.service.d/until-ready.conf");
+    }
+    fs::create_dir_all(folder.path().join("files")).unwrap();
+    folder.write("test.sh", &format!("{FUNCTIONS}\n{script}\necho end\n"));
     let shell = folder.write("machine.sh", include_str!("machine.sh"));
-    let name = format!("mqtt-bridge-{}", std::process::id());
-    let mut machine = Process::start(Command::new("bash").arg(shell).arg(&name).arg(folder.path()));
-    let status = machine.wait_for_end();
-    let log = std::fs::read_to_string(folder.path().join("out/log"));
-    log.unwrap_or_else(|error| {
+    // several tests of one process may run at a time
+    let name = folder.path().file_name().unwrap();
+    let mut machine = Process::start(Command::new("bash").arg(shell).arg(name).arg(folder.path()));
+    let status = machine.wait_for_end_within(PATIENCE);
+    let log = fs::read_to_string(folder.path().join("out/log"));
+    let log = log.unwrap_or_else(|error| {
         panic!("no machine ({status}, {error}); this test needs root, namespaces and systemd-nspawn")
-    })
+    });
+    log.strip_suffix("end\n").unwrap_or_else(|| panic!("the machine did not get to the end:\n{log}")).to_owned()
+}
+
+/// The same with the package in it, as `/srv/mqtt-bridge.deb`.
+pub fn with_package(script: &str) -> String {
+    run(&[(&package(), "srv/mqtt-bridge.deb")], script)
 }

@@ -6,7 +6,8 @@ group=/sys/fs/cgroup/unified/$name
 [ -d /sys/fs/cgroup/unified ] || group=/sys/fs/cgroup/$name
 mkdir -p "$folder/out" "$group"
 trap 'find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true' EXIT
-timeout 90 unshare -m --propagation private bash -euc '
+# it ends with this shell, however that ends
+setpriv --pdeathsig TERM timeout --kill-after=5 90 unshare -m --propagation private bash -euc '
   name=$1 folder=$2 group=$3
   echo $$ >"$group/cgroup.procs"
   mount -t tmpfs tmpfs /run

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
@@ -56,12 +56,17 @@ impl Process {
     /// Waits for the `n`th line on standard error that contains `text`.
     pub fn wait_for_nth(&self, n: usize, text: &str) -> String {
         let find = |state: &State| state.lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned();
-        self.wait(&format!("line {n} with {text:?}"), find)
+        self.wait(PATIENCE, &format!("line {n} with {text:?}"), find)
     }
 
     /// Waits for the process to end by itself.
     pub fn wait_for_end(&mut self) -> ExitStatus {
-        self.wait("its end", |state| (state.ended_streams == 2).then_some(()));
+        self.wait_for_end_within(PATIENCE)
+    }
+
+    /// The same for one that takes long.
+    pub fn wait_for_end_within(&mut self, patience: Duration) -> ExitStatus {
+        self.wait(patience, "its end", |state| (state.ended_streams == 2).then_some(()));
         self.child.wait().unwrap()
     }
 
@@ -91,8 +96,8 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    fn wait<T>(&self, what: &str, find: impl Fn(&State) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+    fn wait<T>(&self, patience: Duration, what: &str, find: impl Fn(&State) -> Option<T>) -> T {
+        let deadline = Instant::now() + patience;
         let mut state = self.output.state.lock().unwrap();
         loop {
             if let Some(found) = find(&state) {

@@ -1,0 +1,232 @@
+//! The package under a real systemd: what its units promise.
+
+use std::process::Command;
+
+use crate::support::machine::{package, with_package};
+use crate::support::process::Process;
+
+/// The lines that a script printed.
+#[track_caller]
+fn assert_lines(log: &str, expected: &[&str]) {
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines, expected, "{log}");
+}
+
+#[test]
+fn lintian_has_nothing_to_say() {
+    let mut lintian = Process::start(
+        Command::new("lintian").args(["--allow-root", "--no-cfg", "--fail-on", "error,warning"]).arg(package()),
+    );
+    let status = lintian.wait_for_end();
+    let words = String::from_utf8(lintian.stdout()).unwrap();
+    assert!(status.success() && words.is_empty(), "{words}");
+}
+
+#[test]
+fn installed_it_runs_as_nobody_in_particular_who_can_write_nowhere_and_has_its_password_from_a_file_of_roots() {
+    let log = with_package(
+        r#"
+        touch /srv/passwords
+        mosquitto_passwd -b /srv/passwords alice s3cret 2>/dev/null
+        start_broker 'password_file /srv/passwords'
+        install_package
+        systemctl is-enabled mqtt-bridge.service mqtt-bridge.socket
+        systemctl is-active mqtt-bridge.service
+        stat -c '%a %U' /etc/mqtt-bridge/bridge.toml
+        await says 1 'not authorized'
+        systemd-analyze verify mqtt-bridge.service mqtt-bridge.socket
+        systemd-analyze security --offline=true --threshold=12 mqtt-bridge.service >/dev/null || echo 'too open'
+
+        install -m 600 /dev/stdin /etc/mqtt-bridge/password <<<s3cret
+        sed -i 's/^user = ""/user = "alice"/' /etc/mqtt-bridge/bridge.toml
+        systemctl restart mqtt-bridge
+        await says 1 'subscribed to django/mqtt'
+        publish | sed 's/"packet_id":[0-9]*/"packet_id":N/'
+        await says 1 'Received message on topic: django/mqtt with payload: hello'
+
+        pid=$(show MainPID)
+        ps -o user= -p "$pid"
+        grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd):' "/proc/$pid/status" | tr '\t' ' '
+        # within its file systems, as its user: what it could write to
+        uid=$(stat -c %u "/proc/$pid")
+        nsenter -t "$pid" -m setpriv --reuid "$uid" --regid "$uid" --clear-groups \
+          find / -path /proc -prune -o \( -type d -o -type f \) -writable -print 2>/dev/null
+        systemctl stop mqtt-bridge
+        show Result
+        "#,
+    );
+    let expected = [
+        "enabled",
+        "disabled",
+        "active",
+        "640 root",
+        r#"{"code":0,"packet_id":N,"reason_code":0} 200"#,
+        "mqtt-bridge",
+        "CapEff: 0000000000000000",
+        "CapBnd: 0000000000000000",
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+        "/tmp",
+        "/var/tmp",
+        "success",
+    ];
+    assert_lines(&log, &expected);
+}
+
+#[test]
+fn a_crash_costs_no_second_and_a_wrong_configuration_is_said_once_by_the_name_of_its_file() {
+    let log = with_package(
+        r#"
+        start_broker 'allow_anonymous true'
+        install_package
+        await says 1 'subscribed to django/mqtt'
+        journalctl -u mqtt-bridge -o cat --no-pager | grep -F ' with '
+        kill -9 "$(show MainPID)"
+        await says 2 'subscribed to django/mqtt'
+        echo "restarts: $(show NRestarts), $(show RestartUSec) after the crash"
+        # more crashes than systemd allows by default (5 in 10 s)
+        for crash in $(seq 2 8); do
+          kill -9 "$(show MainPID)"
+          await shows NRestarts "$crash"
+          await shows SubState running
+        done
+        await publish
+
+        echo 'prot = 1' >>/etc/mqtt-bridge/bridge.toml
+        line=$(wc -l </etc/mqtt-bridge/bridge.toml)
+        systemctl restart mqtt-bridge 2>/dev/null
+        await systemctl is-failed mqtt-bridge
+        await says 1 'unknown'
+        echo "restarts: $(show NRestarts), exit code: $(show ExecMainStatus)"
+        journalctl -u mqtt-bridge -o cat --no-pager | grep -F 'prot' | sed "s/:$line: unknown field.*/:LAST: unknown field/"
+
+        rm /etc/mqtt-bridge/bridge.toml
+        systemctl start mqtt-bridge
+        await says 1 'built-in defaults'
+        systemctl is-active mqtt-bridge
+        "#,
+    );
+    let expected = [
+        concat!("mqtt-bridge ", env!("CARGO_PKG_VERSION"), " with /etc/mqtt-bridge/bridge.toml"),
+        "restarts: 1, 100ms after the crash",
+        "restarts: 0, exit code: 78",
+        "mqtt-bridge: /etc/mqtt-bridge/bridge.toml:LAST: unknown field",
+        "active",
+    ];
+    assert_lines(&log, &expected);
+}
+
+#[test]
+fn a_stop_settles_what_is_in_flight() {
+    let log = with_package(
+        r#"
+        start_broker 'allow_anonymous true'
+        install_package
+        await says 1 'subscribed to django/mqtt'
+        broker=$(pgrep -x mosquitto)
+        kill -STOP "$broker"
+        for _ in $(seq 20); do publish >>/srv/replies & done
+        # each of them is with the daemon when its socket has nothing left to read
+        await eval '[ "$(ss -Htn state established "( sport = :8000 )" | grep -c "^0")" -eq 20 ]'
+        systemctl stop --no-block mqtt-bridge
+        await says 1 'stopping'
+        kill -CONT "$broker"
+        wait $(jobs -p)
+        await shows ActiveState inactive
+        echo "result: $(show Result), exit code: $(show ExecMainStatus)"
+        sed 's/.* //' /srv/replies | sort | uniq -c | sed 's/^ *//'
+        "#,
+    );
+    assert_lines(&log, &["result: success, exit code: 0", "20 200"]);
+}
+
+#[test]
+fn with_the_socket_unit_a_request_starts_the_service_and_none_is_refused_across_restarts() {
+    let log = with_package(
+        r#"
+        start_broker 'allow_anonymous true'
+        install_package
+        await says 1 'subscribed to django/mqtt'
+        systemctl stop mqtt-bridge
+        systemctl enable --now mqtt-bridge.socket 2>/dev/null
+        echo "before: $(systemctl is-active mqtt-bridge.service)"
+        publish | sed 's/.* //'
+        echo "after: $(systemctl is-active mqtt-bridge.service)"
+
+        for request in $(seq 200); do
+          case $request in 50 | 100 | 150) systemctl restart mqtt-bridge & ;; esac
+          publish
+        done 2>&1 | sed 's/.* //' | sort | uniq -c | sed 's/^ *//'
+        await says 4 'stopped'
+        journalctl -u mqtt-bridge -o cat --no-pager | grep -cx 'stopped'
+        "#,
+    );
+    assert_lines(&log, &["before: inactive", "200", "after: active", "200 200", "4"]);
+}
+
+#[test]
+#[ignore = "needs a daemon that notifies systemd"]
+fn it_is_ready_when_it_serves_and_tells_how_it_is() {
+    let log = with_package(
+        r#"
+        install_package
+        # without a broker it is ready all the same, and from that moment on no connection is refused
+        systemctl is-active mqtt-bridge
+        curl -sS -o /dev/null -w '%{http_code}\n' -d '{"topic": "a", "msg": "", "timeout": 0.1}' http://127.0.0.1:8000/publish
+        start_broker 'allow_anonymous true'
+        await shows StatusText 'connected to 127.0.0.1:1883, 1/1 subscribed, 0 waiting'
+        for _ in 1 2 3 4 5; do systemctl restart mqtt-bridge && publish | sed 's/.* //'; done
+        "#,
+    );
+    assert_lines(&log, &["active", "503", "200", "200", "200", "200", "200"]);
+}
+
+#[test]
+#[ignore = "needs a daemon that notifies systemd"]
+fn a_daemon_that_stands_still_is_restarted() {
+    let log = with_package(
+        r#"
+        start_broker 'allow_anonymous true'
+        mkdir -p /etc/systemd/system/mqtt-bridge.service.d
+        printf '[Service]\nWatchdogSec=2\n' >/etc/systemd/system/mqtt-bridge.service.d/watchdog.conf
+        install_package
+        await says 1 'subscribed to django/mqtt'
+        kill -STOP "$(show MainPID)"
+        await says 2 'subscribed to django/mqtt'
+        echo "restarts: $(show NRestarts)"
+        journalctl -u mqtt-bridge -o cat --no-pager | grep -o 'Watchdog timeout'
+        publish | sed 's/.* //'
+        "#,
+    );
+    assert_lines(&log, &["restarts: 1", "Watchdog timeout", "200"]);
+}
+
+#[test]
+fn purged_it_leaves_nothing_behind() {
+    let log = with_package(
+        r#"
+        list() { find /etc /var/lib /var/spool /run /tmp /dev/shm \( -name '*mqtt-bridge*' -o -name '*bridge.toml*' \) | sort; }
+        list >/srv/before
+        install_package
+        dpkg -L mqtt-bridge >/srv/installed
+        install -m 600 /dev/stdin /etc/mqtt-bridge/password <<<s3cret
+        sed -i 's/^user = ""/user = "alice"/' /etc/mqtt-bridge/bridge.toml
+        systemctl stop mqtt-bridge
+        systemctl enable --now mqtt-bridge.socket 2>/dev/null
+        curl -sS -o /dev/null http://127.0.0.1:8000/
+        systemctl is-active mqtt-bridge.service mqtt-bridge.socket
+
+        dpkg -r mqtt-bridge >/dev/null
+        systemctl is-active mqtt-bridge.service mqtt-bridge.socket
+        ls /etc/mqtt-bridge
+        dpkg -P mqtt-bridge >/dev/null
+        list | comm -13 /srv/before -
+        while read -r file; do [ ! -f "$file" ] || echo "$file"; done </srv/installed
+        systemctl list-units --all --no-legend 'mqtt-bridge*'
+        wc -l </srv/installed
+        "#,
+    );
+    let (log, installed) = log.trim_end().rsplit_once('\n').unwrap();
+    assert!(installed.parse::<u32>().unwrap() > 10, "{log}");
+    assert_lines(log, &["active", "active", "inactive", "inactive", "bridge.toml", "password"]);
+}
