@@ -165,9 +165,9 @@ impl Watched {
 
     pub fn judge(&mut self, connection: &mut Connection, limits: &Limits, now: Instant) -> Verdict {
         self.book(connection);
-        if self.backlog > MAX_BACKLOG && is_there(self.place) {
+        if self.backlog > MAX_BACKLOG && (connection.running || !connection.ended) && is_there(self.place) {
             // what runs on a connection that is over anyway gets its answer
-            return if connection.ended && connection.running { Verdict::Cut } else { Verdict::End(None) };
+            return if connection.ended { Verdict::Cut } else { Verdict::End(None) };
         }
         if connection.running {
             return match &mut connection.body {
