@@ -7,6 +7,7 @@ pub mod http;
 pub mod mqtt;
 
 pub mod journal;
+pub mod metrics;
 pub mod printable;
 pub mod thread;
 

@@ -11,6 +11,7 @@ use super::generation::Generation;
 use super::reply::Reply;
 use super::request::{has_connection_option, has_whole_body, is_last_for_library};
 use super::wire::Form;
+use crate::metrics;
 
 /// The longest body that is ever let go of: the library reserves its length once more for what was not read of it,
 /// and a length that the system cannot reserve ends the process (`equal_reader.rs` of `tiny_http` 0.12).
@@ -84,6 +85,7 @@ impl Exchange {
     /// Writes the answer.
     pub fn answer(mut self, reply: &Reply) {
         let Some(request) = self.request.take() else { return };
+        metrics::replied(reply.status(), reply.code());
         self.last |= self.unread || self.generation.connections().is_last(self.client);
         let closes = self.last || wants_end(&request);
         // the library ends it by itself where it has read that it should

@@ -24,6 +24,7 @@ use super::generation::Generation;
 use super::reply::Reply;
 use super::sockets::Place;
 use super::wire::Form;
+use crate::metrics;
 
 /// How often it looks while there are connections: what one may send until it is seen has to be held in memory.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -86,6 +87,8 @@ pub struct Guard {
     /// How many accepting threads have died: now and then one leaves an idle thread behind, which was not told.
     deaths: usize,
     restarting: bool,
+    /// Connections as last counted.
+    open: i64,
 }
 
 impl Guard {
@@ -103,6 +106,7 @@ impl Guard {
             accepting_again: None,
             deaths: 0,
             restarting: false,
+            open: 0,
         }
     }
 
@@ -123,6 +127,7 @@ impl Guard {
             self.door.connections().see_off(start);
             self.retire();
             self.count_stuck(start);
+            self.count_open();
             self.door.connections().looked();
             let pause = if self.watched.is_empty() { LONG_PAUSE } else { PAUSE };
             sleep(pause.max((cpu_time().saturating_sub(cpu) * SHARE).min(MAX_PAUSE)));
@@ -285,7 +290,11 @@ impl Guard {
         });
         drop(state);
         for (place, words) in doomed {
-            let words = words.map(|reply| Form::LAST.write(&reply)).unwrap_or_default();
+            let words = words.map(|reply| {
+                metrics::replied(reply.status(), reply.code());
+                Form::LAST.write(&reply)
+            });
+            let words = words.unwrap_or_default();
             connections.sockets().shut(place, &words);
         }
         for place in cut {
@@ -327,6 +336,13 @@ impl Guard {
             let came_by = |other: &Arc<Generation>| Arc::ptr_eq(other, generation);
             self.watched.values().any(|watched| watched.generation.as_ref().is_some_and(came_by))
         });
+    }
+
+    fn count_open(&mut self) {
+        let open = self.watched.values().filter(|watched| watched.ended.is_none()).count();
+        let open = i64::try_from(open).unwrap_or(i64::MAX);
+        metrics::http_connections_changed(open - self.open);
+        self.open = open;
     }
 
     /// Counts the connections that nothing frees, and has the daemon restarted before they are too many.

@@ -1,6 +1,6 @@
 //! The HTTP interface, in the order of a request's way: it comes in by a `listener`, a `generation` of the library's
 //! server takes it, `connections` lets one of a connection pass at a time, as an `exchange`; `request` says what it must
-//! be, `authorize` who may send it; an endpoint reads it, `reply` is the answer, `wire` its bytes, and `replies` writes
+//! be, `authorize` who may send it; an endpoint reads it (`publish`, `operations`), `reply` is the answer, `wire` its bytes, and `replies` writes
 //! those that had to wait. A `door` is all that serves one socket: its `guard` watches what the library hides, by its
 //! `sockets` and their `descriptors`, and `errands` are threads for whatever may have to wait for a client.
 
@@ -22,6 +22,8 @@ mod fields;
 mod properties;
 mod publish;
 
+mod operations;
+
 mod replies;
 mod reply;
 mod wire;
@@ -40,13 +42,24 @@ use self::authorize::Gate;
 use self::exchange::Exchange;
 use self::replies::Replies;
 use self::reply::Reply;
-use self::request::{Target, require_sound_framing};
+use self::request::{Target, require_method, require_sound_framing};
 use crate::config::Config;
 use crate::message::Message;
 use crate::mqtt::Publisher;
 
+/// The methods of what can only be read.
+const READ: &str = "GET, HEAD";
+
 /// The name of the thread that writes answers.
 pub const REPLY_THREAD: &str = "reply";
+
+/// What a request asks for.
+enum Wanted {
+    /// A message is to be published, and may take so long.
+    Publish(Message, Duration),
+    /// What is known already.
+    Reply(Reply),
+}
 
 /// What the endpoints answer with.
 #[derive(Clone)]
@@ -83,28 +96,39 @@ impl Endpoints {
             return exchange.answer(&refusal.readable_by(origin));
         }
         match self.read(&mut exchange) {
-            Ok((message, timeout)) => {
+            Ok(Wanted::Publish(message, timeout)) => {
                 let replies = self.replies.clone();
                 let answer = move |outcome| replies.push(exchange, Reply::from(outcome).readable_by(origin));
                 self.publisher.publish(message, timeout, Box::new(answer));
             }
-            Err(reply) => exchange.answer(&reply.readable_by(origin)),
+            Ok(Wanted::Reply(reply)) | Err(reply) => exchange.answer(&reply.readable_by(origin)),
         }
     }
 
-    /// What a request has published, and how long that may take; else its answer.
-    fn read(&self, exchange: &mut Exchange) -> Result<(Message, Duration), Reply> {
+    /// What a request asks for, or why it is refused.
+    fn read(&self, exchange: &mut Exchange) -> Result<Wanted, Reply> {
         let request = exchange.request().ok_or_else(Reply::busy)?;
-        let admitted = self.gate.admit(request)?;
         let target = Target::of(request);
-        match target.path.as_str() {
+        // whoever watches over us need not have a token
+        if target.path == "/healthz" {
+            self.gate.admit_anybody(request)?;
+            require_method(request, &target, READ)?;
+            return Ok(Wanted::Reply(operations::healthz()));
+        }
+        let admitted = self.gate.admit(request)?;
+        let reply = match target.path.as_str() {
             "/publish" => {
                 let (message, timeout) = publish::read(self, exchange, &target)?;
                 admitted.may_publish(&message.topic)?;
-                Ok((message, timeout))
+                return Ok(Wanted::Publish(message, timeout));
             }
-            path => Err(Reply::not_found(path)),
-        }
+            "/readyz" => operations::readyz,
+            "/status" => operations::status,
+            "/metrics" => operations::metrics,
+            path => return Err(Reply::not_found(path)),
+        };
+        require_method(request, &target, READ)?;
+        Ok(Wanted::Reply(reply(&self.publisher.status())))
     }
 
     /// Lets the thread that writes answers end when all are written.

@@ -7,7 +7,7 @@ use super::exchange::Exchange;
 use super::fields::{Fields, Value, named};
 use super::properties;
 use super::reply::Reply;
-use super::request::{Target, body, require_json, require_post};
+use super::request::{Target, body, require_json, require_method};
 use crate::message::{Message, Qos, TopicName};
 
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `qos`, `retain`, `properties` and `timeout`";
@@ -15,7 +15,7 @@ const FIELDS: &str = "`topic`, `msg` (or `payload`), `qos`, `retain`, `propertie
 /// The message of a request, and how long it may take.
 pub fn read(endpoints: &Endpoints, exchange: &mut Exchange, target: &Target) -> Result<(Message, Duration), Reply> {
     if let Some(request) = exchange.request() {
-        require_post(request, target)?;
+        require_method(request, target, "POST")?;
         require_json(request)?;
     }
     let body = body(exchange, endpoints.max_body)?;

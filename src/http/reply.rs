@@ -38,6 +38,14 @@ pub struct Reply {
     packet_id: Option<u16>,
     reason_code: Option<u8>,
     headers: Vec<(&'static str, Value)>,
+    document: Option<Document>,
+}
+
+/// A body of another form than the usual one.
+#[derive(Debug, PartialEq, Eq)]
+struct Document {
+    content_type: &'static str,
+    bytes: Vec<u8>,
 }
 
 /// The value of a header, of our own making: nothing from a request goes into one.
@@ -67,6 +75,16 @@ const CHALLENGE: &str = "Bearer realm=\"mqtt-bridge\"";
 const CHALLENGE_AGAIN: &str = "Bearer realm=\"mqtt-bridge\", error=\"invalid_token\"";
 
 impl Reply {
+    /// 200: what was asked for is so.
+    pub fn success() -> Self {
+        Self::plain(200, Code::Success)
+    }
+
+    /// 200: what was asked for.
+    pub fn document(content_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self { document: Some(Document { content_type, bytes }), ..Self::success() }
+    }
+
     /// 400: the request breaks a rule.
     pub fn invalid(error: String) -> Self {
         Self::refusal(400, Code::Invalid, error)
@@ -126,7 +144,7 @@ impl Reply {
 
     /// 405: the path has other methods, which `Allow` names (RFC 9110, 15.5.6).
     pub fn method_not_allowed(allowed: &'static str) -> Self {
-        let error = format!("the method must be {allowed}");
+        let error = format!("the method must be {}", allowed.replace(", ", " or "));
         Self::refusal(405, Code::Invalid, error).with("Allow", Value::Fixed(allowed))
     }
 
@@ -169,6 +187,11 @@ impl Reply {
         Self::refusal(503, Code::QueueSize, error).with("Retry-After", Value::Fixed(RETRY_AFTER))
     }
 
+    /// 503: the bridge does not do all that it should.
+    pub fn not_ready(missing: String) -> Self {
+        Self::refusal(503, Code::NoConnection, missing).with("Retry-After", Value::Fixed(RETRY_AFTER))
+    }
+
     /// 505: only versions 1.0 and 1.1 of HTTP.
     pub fn version_not_supported() -> Self {
         Self::refusal(505, Code::NotSupported, "the version must be HTTP/1.1 or HTTP/1.0".to_owned())
@@ -206,7 +229,7 @@ impl Reply {
     }
 
     fn plain(status: u16, code: Code) -> Self {
-        Self { status, code, error: None, packet_id: None, reason_code: None, headers: Vec::new() }
+        Self { status, code, error: None, packet_id: None, reason_code: None, headers: Vec::new(), document: None }
     }
 
     fn with(mut self, name: &'static str, value: Value) -> Self {
@@ -221,7 +244,8 @@ impl Reply {
 
     /// The headers that tell of the answer; those that frame it are the sender's.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let content_type = self.has_body().then_some(("Content-Type", "application/json"));
+        let content_type = self.document.as_ref().map_or("application/json", |document| document.content_type);
+        let content_type = self.has_body().then_some(("Content-Type", content_type));
         let others = self.headers.iter().map(|(name, value)| match value {
             Value::Fixed(value) => (*name, *value),
             Value::Made(value) => (*name, &**value),
@@ -229,10 +253,18 @@ impl Reply {
         content_type.into_iter().chain(others)
     }
 
-    /// The body: JSON, or nothing.
+    /// The tutorial's `code`.
+    pub fn code(&self) -> u8 {
+        self.code as u8
+    }
+
+    /// The body: JSON, a document, or nothing.
     pub fn body(&self) -> Vec<u8> {
         if !self.has_body() {
             return Vec::new();
+        }
+        if let Some(document) = &self.document {
+            return document.bytes.clone();
         }
         let Self { packet_id, reason_code, .. } = *self;
         let body = Body { code: self.code as u8, error: self.error.as_deref(), packet_id, reason_code };
@@ -258,7 +290,7 @@ impl From<Outcome> for Reply {
 impl From<Published> for Reply {
     /// 200: what was published is with the broker, or as near as its quality of service can tell.
     fn from(published: Published) -> Self {
-        let reply = Self::plain(200, Code::Success);
+        let reply = Self::success();
         match published {
             Published::Written => reply,
             Published::Acknowledged { packet_identifier, reason_code } => {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use tiny_http::{HTTPVersion, Header, Method, Request};
+use tiny_http::{HTTPVersion, Header, Request};
 
 use super::connections::Cut;
 use super::exchange::Exchange;
@@ -162,10 +162,10 @@ impl Target {
     }
 }
 
-/// The only method of an endpoint, which takes no parameters (RFC 9110, 15.5.6).
-pub fn require_post(request: &Request, target: &Target) -> Result<(), Reply> {
-    if *request.method() != Method::Post {
-        return Err(Reply::method_not_allowed("POST"));
+/// One of the methods of an endpoint, as `Allow` lists them, and no parameters (RFC 9110, 15.5.6).
+pub fn require_method(request: &Request, target: &Target, allowed: &'static str) -> Result<(), Reply> {
+    if !allowed.split(", ").any(|method| method == request.method().as_str()) {
+        return Err(Reply::method_not_allowed(allowed));
     }
     match target.query.as_deref() {
         None | Some("") => Ok(()),
@@ -263,7 +263,7 @@ pub fn header<'a>(request: &'a Request, name: &'static str) -> Result<Option<&'a
 
 #[cfg(test)]
 mod tests {
-    use tiny_http::{Header, TestRequest};
+    use tiny_http::{Header, Method, TestRequest};
 
     use super::*;
 

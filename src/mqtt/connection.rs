@@ -11,7 +11,7 @@ use super::received::Intake;
 use super::subscriptions;
 use super::version::Version;
 use crate::config::{Config, Mqtt, Protocol, Session, Subscription};
-use crate::journal;
+use crate::{journal, metrics};
 
 /// A connection that held this long is stable: the next pause is the shortest again. A shorter one may have been
 /// ended by what we sent or by another client of our name, and must not be renewed at full speed.
@@ -126,7 +126,7 @@ impl Driver {
         let session = self.session();
         let (sender, mut pipe) = self.version.open(&self.mqtt, session);
         loop {
-            match pipe.next(2 * CONNECT_TIMEOUT) {
+            match Self::next(pipe.as_mut(), 2 * CONNECT_TIMEOUT) {
                 Next::Event(Event::Connected { session_present, limits }) => {
                     self.told.clear();
                     let number = self.publisher.connected(sender, limits, session_present);
@@ -144,6 +144,15 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Waits for the next event, and counts it.
+    fn next(pipe: &mut dyn Pipe, timeout: Duration) -> Next {
+        let next = pipe.next(timeout);
+        if let Next::Event(event) = &next {
+            count(event);
+        }
+        next
     }
 
     /// Drives a connection to its end: `None` if we ended it.
@@ -165,6 +174,7 @@ impl Driver {
         self.publisher.detach();
         // what was read before the end counts; what was written may not have left
         for event in connection.pipe.left_over() {
+            count(&event);
             connection.take_left_over(event);
         }
         self.session_unknown &= !released;
@@ -189,6 +199,7 @@ impl Driver {
             CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code();
             "connection to {} lost: {lost}; connecting again", self.mqtt.address()
         );
+        self.publisher.failed(&lost.to_string());
         if lost.cause != Cause::InboundTooLarge {
             // once there are no subscriptions, none of their messages can end the connection any more
             if self.inbound_too_large < MAX_INBOUND_TOO_LARGE {
@@ -207,6 +218,7 @@ impl Driver {
 
     /// Tells of a failure to connect when it is another one than before, not at every try.
     fn tell_failure(&mut self, lost: &Lost) {
+        self.publisher.failed(&lost.to_string());
         let hint = match (lost.cause, self.mqtt.protocol) {
             (Cause::Version, Protocol::V5) => "; set `protocol = \"3.1.1\"`",
             (Cause::Version, Protocol::V311) => "; set `protocol = \"5\"`",
@@ -218,6 +230,13 @@ impl Driver {
             log::warn!(CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code(); "{words}");
             self.told.push(words);
         }
+    }
+}
+
+/// What is counted, whenever it comes.
+fn count(event: &Event) {
+    if let Event::Received { .. } = event {
+        metrics::received();
     }
 }
 
@@ -233,7 +252,8 @@ impl Connection<'_> {
         }
         self.proceed()?;
         loop {
-            match self.pipe.next(self.patience()) {
+            let patience = self.patience();
+            match Driver::next(self.pipe.as_mut(), patience) {
                 Next::Event(Event::Disconnected) if !self.driver.publisher.is_ending() => {
                     return Err(Lost::new("the broker sent what it must not, and the library gave up"));
                 }
@@ -269,6 +289,7 @@ impl Connection<'_> {
             Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
             Event::Subscribed(answers) => {
                 subscriptions::report(&self.driver.subscriptions, &answers);
+                publisher.subscribed(&answers);
                 if matches!(self.stage, Stage::Subscribing(_)) {
                     self.become_ready();
                 }

@@ -331,6 +331,16 @@ impl<R> InFlight<R> {
         self.deadlines.len()
     }
 
+    /// Who waits longest for an outcome.
+    pub fn oldest_caller(&self) -> Option<&R> {
+        self.entries.values().find_map(|entry| entry.caller.as_ref())
+    }
+
+    /// What the connection takes, if it takes anything.
+    pub fn window(&self) -> Option<Window> {
+        self.window
+    }
+
     /// Messages that were sent and are not acknowledged.
     pub fn unacknowledged(&self) -> usize {
         self.sent.len()

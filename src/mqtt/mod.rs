@@ -21,10 +21,13 @@ mod version;
 mod backoff;
 mod reason;
 
+mod status;
+
 use std::io;
 
 pub use outcome::{Failure, Outcome, Published};
 pub use publisher::{Caller, Publisher};
+pub use status::{History, Settings, Status};
 
 use crate::config::Config;
 use crate::thread::Watch;

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::metrics::PublishResult;
+
 /// What the caller of a publish is told, once.
 pub type Outcome = Result<Published, Failure>;
 
@@ -60,4 +62,23 @@ pub enum Failure {
     /// It was handed to a connection, and no acknowledgement came in time.
     #[error("sent, outcome unknown: no acknowledgement from the broker in time")]
     Unknown,
+}
+
+/// What is counted.
+pub fn result(outcome: &Outcome) -> PublishResult {
+    match outcome {
+        Ok(Published::Written) => PublishResult::Written,
+        Ok(Published::Acknowledged { .. }) => PublishResult::Acknowledged,
+        Err(Failure::NotConnected) => PublishResult::NotConnected,
+        Err(Failure::Busy) => PublishResult::Busy,
+        Err(Failure::Stopping) => PublishResult::Stopping,
+        Err(Failure::TooManyWaiting) => PublishResult::TooManyWaiting,
+        Err(Failure::PacketTooLarge { .. }) => PublishResult::TooLarge,
+        Err(Failure::RetainNotSupported | Failure::QosNotSupported(_) | Failure::PropertiesNotSupported) => {
+            PublishResult::NotSupported
+        }
+        Err(Failure::Refused(_)) => PublishResult::Refused,
+        Err(Failure::GivenUp) => PublishResult::GivenUp,
+        Err(Failure::Unknown) => PublishResult::Unknown,
+    }
 }

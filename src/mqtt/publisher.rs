@@ -6,11 +6,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::in_flight::{Acknowledgement, InFlight, Owed, Violation, Window};
-use super::outcome::{Failure, Outcome};
+use super::outcome::{self, Failure, Outcome};
 use super::pipe::{Limits, Sender};
+use super::status::{History, Settings, Status};
 use super::version::Version;
-use crate::config::Config;
-use crate::message::Message;
+use crate::config::{Config, Protocol};
+use crate::message::{Message, Qos};
+use crate::metrics;
 
 /// Bytes that all messages together may take while they wait; more, where `max-packet-size` is that large.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -29,10 +31,12 @@ struct Shared {
     version: Version,
     /// Ours, in bytes; the broker's own comes with each connection.
     max_packet_size: u32,
+    settings: Arc<Settings>,
 }
 
 struct State {
-    table: InFlight<Caller>,
+    table: InFlight<Waiting>,
+    history: History,
     connection: Option<(Box<dyn Sender>, Limits)>,
     /// How many connections there were: the number of the current one, or of the last.
     connections: u64,
@@ -41,6 +45,13 @@ struct State {
     stage: Stage,
     /// When the clock looks again.
     clock_set_to: Option<Instant>,
+}
+
+/// Who waits for the outcome of a message.
+struct Waiting {
+    caller: Caller,
+    qos: Qos,
+    since: Instant,
 }
 
 /// How far a stop has come.
@@ -61,6 +72,7 @@ impl Publisher {
         let table = InFlight::new(config.publish.max_waiting, max_bytes);
         let state = State {
             table,
+            history: History::default(),
             connection: None,
             connections: 0,
             unsent: VecDeque::new(),
@@ -72,16 +84,18 @@ impl Publisher {
             changed: Condvar::new(),
             version: Version::of(&config.mqtt),
             max_packet_size,
+            settings: Arc::new(Settings::new(config)),
         }))
     }
 
     /// Takes a message, and tells `caller` what became of it: at once if it cannot be sent at all, and after `timeout`
     /// at the latest. Nothing that the broker would end the shared connection for gets past here.
     pub fn publish(&self, message: Message, timeout: Duration, caller: Caller) {
-        if let Err(failure) = self.0.check(&message, Limits::default()) {
-            return caller(Err(failure));
-        }
         let now = Instant::now();
+        let caller = Waiting { caller, qos: message.qos, since: now };
+        if let Err(failure) = self.0.check(&message, Limits::default()) {
+            return caller.tell(Err(failure), now);
+        }
         self.with_state(|state| {
             if state.stage != Stage::Running {
                 return state.table.reject(caller, Failure::Stopping);
@@ -121,6 +135,24 @@ impl Publisher {
         state.stage = Stage::Ending;
         self.0.changed.notify_all();
         state.connection.as_ref().is_some_and(|(sender, _)| sender.disconnect().is_ok())
+    }
+
+    /// What is known of the connection now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let state = self.lock();
+        let limits = state.connection.as_ref().map(|(_, limits)| limits);
+        let announces = self.0.settings.protocol == Protocol::V5;
+        Status {
+            settings: self.0.settings.clone(),
+            history: state.history.clone(),
+            receive_maximum: limits.filter(|_| announces).map(|limits| limits.receive_maximum),
+            window: state.table.window().map(|window| window.size),
+            waiting: state.table.unsettled(),
+            oldest_waiting: state.table.oldest_caller().map(|waiting| waiting.since.elapsed()).unwrap_or_default(),
+            unacknowledged: state.table.unacknowledged(),
+            stopping: state.stage != Stage::Running,
+        }
     }
 
     /// Tells callers whose deadline has come. Returns at the end of a stop.
@@ -172,6 +204,7 @@ impl Publisher {
         self.with_state(|state| {
             state.table.connected(session_present);
             state.connection = Some((sender, limits));
+            state.history.connected();
             state.connections += 1;
             state.connections
         })
@@ -190,6 +223,16 @@ impl Publisher {
     /// Hands over the acknowledgements that there was no room for, as far as there is now.
     pub(super) fn send_acknowledgements(&self) {
         self.lock().send_acknowledgements();
+    }
+
+    /// A SUBACK came, with an answer for each topic filter.
+    pub(super) fn subscribed(&self, answers: &[Result<u8, u8>]) {
+        self.lock().history.subscribed(answers);
+    }
+
+    /// Why there is no connection.
+    pub(super) fn failed(&self, error: &str) {
+        self.lock().history.failed(error);
     }
 
     /// Does something with the current connection's sender; `None` without one.
@@ -252,6 +295,7 @@ impl Publisher {
         let mut state = self.lock();
         state.connection = None;
         state.unsent.clear();
+        state.history.disconnected();
     }
 
     /// The connection ended, and what it left is told. Returns whether its session must not be resumed.
@@ -351,9 +395,21 @@ impl Shared {
     }
 }
 
-fn tell(settled: Vec<(Caller, Outcome)>) {
-    for (caller, outcome) in settled {
-        caller(outcome);
+fn tell(settled: Vec<(Waiting, Outcome)>) {
+    if settled.is_empty() {
+        return;
+    }
+    let now = Instant::now();
+    for (waiting, outcome) in settled {
+        waiting.tell(outcome, now);
+    }
+}
+
+impl Waiting {
+    fn tell(self, outcome: Outcome, now: Instant) {
+        let took = now.saturating_duration_since(self.since);
+        metrics::published(self.qos as u8, outcome::result(&outcome), took);
+        (self.caller)(outcome);
     }
 }
 

@@ -1,0 +1,128 @@
+//! `GET /healthz`, `/readyz`, `/status` and `/metrics`: how the bridge is, for those who operate it.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::reply::Reply;
+use crate::config::Protocol;
+use crate::metrics;
+use crate::mqtt::Status;
+
+/// 200 while requests are answered at all.
+pub fn healthz() -> Reply {
+    Reply::success()
+}
+
+/// 200 while the bridge does all that it is configured for.
+pub fn readyz(status: &Status) -> Reply {
+    status.missing().map_or_else(Reply::success, Reply::not_ready)
+}
+
+/// Everything that is known, but for secrets.
+pub fn status(status: &Status) -> Reply {
+    // numbers and strings always have a JSON form
+    Reply::document("application/json", serde_json::to_vec(&Report::of(status)).unwrap_or_default())
+}
+
+/// The text format of Prometheus.
+pub fn metrics(status: &Status) -> Reply {
+    Reply::document(metrics::CONTENT_TYPE, metrics::render(&status.metrics()))
+}
+
+/// The body of an answer, `code` first as in every other one.
+#[derive(Serialize)]
+struct Report<'a> {
+    code: u8,
+    version: &'static str,
+    uptime_seconds: u64,
+    connection: Connection<'a>,
+    subscriptions: Vec<Subscription<'a>>,
+    publishes: Publishes,
+}
+
+#[derive(Serialize)]
+struct Connection<'a> {
+    state: &'static str,
+    broker: &'a str,
+    protocol: &'static str,
+    client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected_since: Option<u64>,
+    reconnects: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<Failure<'a>>,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: &'a str,
+    time: u64,
+}
+
+#[derive(Serialize)]
+struct Subscription<'a> {
+    topic: &'a str,
+    qos: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_qos: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_code: Option<u8>,
+}
+
+#[derive(Serialize)]
+struct Publishes {
+    waiting: usize,
+    oldest_waiting_seconds: f64,
+    unacknowledged: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receive_maximum: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<u16>,
+}
+
+impl<'a> Report<'a> {
+    fn of(status: &'a Status) -> Self {
+        let (settings, history) = (&*status.settings, &status.history);
+        let answer = |position: usize| history.answers.get(position).copied();
+        let subscriptions = settings.subscriptions.iter().enumerate().map(|(position, wanted)| Subscription {
+            topic: wanted.topic.as_str(),
+            qos: wanted.qos as u8,
+            granted_qos: answer(position).and_then(Result::ok),
+            reason_code: answer(position).and_then(Result::err),
+        });
+        Self {
+            code: 0,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: settings.started.elapsed().as_secs(),
+            connection: Connection {
+                state: if history.connected_since.is_some() { "connected" } else { "not connected" },
+                broker: &settings.broker,
+                protocol: match settings.protocol {
+                    Protocol::V311 => "3.1.1",
+                    Protocol::V5 => "5",
+                },
+                client_id: &settings.client_id,
+                connected_since: history.connected_since.map(unix_seconds),
+                reconnects: history.reconnects,
+                last_error: history
+                    .last_error
+                    .as_ref()
+                    .map(|(error, time)| Failure { error, time: unix_seconds(*time) }),
+            },
+            subscriptions: subscriptions.collect(),
+            publishes: Publishes {
+                waiting: status.waiting,
+                oldest_waiting_seconds: status.oldest_waiting.as_secs_f64(),
+                unacknowledged: status.unacknowledged,
+                receive_maximum: status.receive_maximum,
+                window: status.window,
+            },
+        }
+    }
+}
+
+/// Since 1970.
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

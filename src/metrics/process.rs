@@ -1,0 +1,110 @@
+//! What the process takes of the system, by the names that Prometheus has for it. Read from `/proc/self` (proc(5)).
+
+use std::fs;
+use std::str::FromStr;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use prometheus::proto::MetricFamily;
+use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{counter, gauge};
+
+/// Each as far as the system tells it: a sandbox may hide it.
+pub fn sample() -> Vec<MetricFamily> {
+    let of_stat = Stat::read().map(|stat| stat.sample());
+    // finer than in /proc
+    let computed = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).ok().map(|time| {
+        counter("process_cpu_seconds_total", "Time computed by the process and for it.", time.as_secs_f64())
+    });
+    let started = START.map(|time| {
+        gauge("process_start_time_seconds", "When the process started, in seconds since 1970.", time.as_secs_f64())
+    });
+    let open = open_descriptors().map(|open| gauge("process_open_fds", "Descriptors that are open.", open));
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = gauge("process_max_fds", "Descriptors that may be open.", float(limit));
+    [of_stat, computed, started, open, Some(limit)].into_iter().flatten().flatten().collect()
+}
+
+/// Since 1970; asked once, so that it does not move with the clock.
+static START: LazyLock<Option<Duration>> = LazyLock::new(|| {
+    let uptime = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+    let age = uptime.checked_sub(Duration::from_secs_f64(Stat::read()?.start_seconds))?;
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.checked_sub(age)
+});
+
+/// What `/proc/self/stat` tells.
+struct Stat {
+    threads: f64,
+    /// After the system's.
+    start_seconds: f64,
+    resident_bytes: f64,
+}
+
+impl Stat {
+    fn read() -> Option<Self> {
+        fs::read_to_string("/proc/self/stat").ok()?.parse().ok()
+    }
+
+    fn sample(&self) -> Vec<MetricFamily> {
+        [
+            gauge("process_resident_memory_bytes", "Memory that is resident.", self.resident_bytes),
+            gauge("process_threads", "Threads of the process.", self.threads),
+        ]
+        .concat()
+    }
+}
+
+impl FromStr for Stat {
+    type Err = ();
+
+    fn from_str(line: &str) -> Result<Self, ()> {
+        // the name before may have spaces and brackets; what follows is the third field
+        let (_, rest) = line.rsplit_once(')').ok_or(())?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3).and_then(|text| text.parse().ok()).map(float).ok_or(());
+        let second = float(clock_ticks_per_second());
+        Ok(Self {
+            threads: field(20)?,
+            start_seconds: field(22)? / second,
+            resident_bytes: field(24)? * float(page_size() as u64),
+        })
+    }
+}
+
+/// Without the one that this takes.
+fn open_descriptors() -> Option<f64> {
+    let count = fs::read_dir("/proc/self/fd").ok()?.count();
+    Some(float(count.saturating_sub(1) as u64))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only")]
+fn float(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_spaces_and_brackets_does_not_move_the_fields() {
+        let line = "1 (a) b) S 1 2 3 0 -1 4194560 5 0 0 0 250 150 0 0 20 0 7 0 1000 99999 3 18446744073709551615";
+        let stat: Stat = line.parse().unwrap();
+        let second = float(clock_ticks_per_second());
+        assert!((stat.start_seconds * second - 1000.0).abs() < 1e-6);
+        assert!((stat.threads - 7.0).abs() < 1e-6);
+        assert!((stat.resident_bytes - float(3 * page_size() as u64)).abs() < 1e-6);
+        assert!("1 (a".parse::<Stat>().is_err());
+    }
+
+    #[test]
+    fn this_process_tells_of_itself() {
+        let start = START.unwrap();
+        let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().checked_sub(start).unwrap();
+        assert!(age < Duration::from_secs(600), "{age:?}");
+        assert_eq!(sample().len(), 6);
+    }
+}

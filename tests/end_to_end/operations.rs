@@ -1,0 +1,258 @@
+//! What operators ask: whether it lives, whether it is ready, how it is, and figures for Prometheus.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::support::daemon::Daemon;
+use crate::support::http::Reply;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::scripted_broker::{self, SUBSCRIBE, ScriptedBroker};
+use crate::support::token::Token;
+use crate::support::{PATIENCE, free_port};
+
+const PATHS: [&str; 4] = ["/healthz", "/readyz", "/status", "/metrics"];
+
+fn get(daemon: &Daemon, path: &str) -> Reply {
+    daemon.connect().request("GET", path, &[], b"")
+}
+
+/// The text of `/metrics`.
+fn metrics(daemon: &Daemon) -> String {
+    let reply = get(daemon, "/metrics");
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/plain; version=0.0.4")), "{reply:?}");
+    String::from_utf8(reply.body).unwrap()
+}
+
+/// The value of one of the lines of `/metrics`, as it stands there.
+#[track_caller]
+fn figure<'a>(metrics: &'a str, name: &str) -> &'a str {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+}
+
+#[track_caller]
+fn value(metrics: &str, name: &str) -> f64 {
+    figure(metrics, name).parse().unwrap()
+}
+
+/// Asks again and again until it is so.
+#[track_caller]
+fn await_value(daemon: &Daemon, name: &str, expected: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while figure(&metrics(daemon), name) != expected {
+        assert!(Instant::now() < deadline, "{name} does not become {expected}");
+    }
+}
+
+#[test]
+fn it_is_alive_without_a_broker_and_not_ready_and_says_why() {
+    let port = free_port();
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {port}\nreconnect-max = 0.1\n[[subscribe]]\ntopic = \"a\""));
+    daemon.wait_for("cannot connect");
+    get(&daemon, "/healthz").assert_published();
+    let reply = get(&daemon, "/readyz");
+    let words = format!("not connected to 127.0.0.1:{port}: Connection refused (os error 111)");
+    reply.assert_refused(503, 4, &words);
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    let status = get(&daemon, "/status").json();
+    assert_eq!(status["connection"]["state"], "not connected");
+    assert_eq!(status["connection"]["last_error"]["error"], "Connection refused (os error 111)");
+    assert!(status["connection"]["last_error"]["time"].as_u64().unwrap() > 1_700_000_000);
+    assert_eq!(status["connection"].get("connected_since"), None);
+    assert_eq!(status["subscriptions"], json!([{"topic": "a", "qos": 0}]));
+    let broker = Mosquitto::on_port(port, "allow_anonymous true");
+    daemon.wait_for("subscribed to a at QoS 0");
+    get(&daemon, "/readyz").assert_published();
+    drop(broker);
+    daemon.wait_for("lost: ");
+    assert_eq!(get(&daemon, "/readyz").status, 503);
+}
+
+#[test]
+fn a_refused_subscription_keeps_it_from_being_ready() {
+    let broker = ScriptedBroker::start(|_, packet| {
+        Some(match packet.kind {
+            SUBSCRIBE => scripted_broker::suback(packet, &[1, 135]),
+            _ => scripted_broker::behave(packet, &scripted_broker::receive_maximum(20)),
+        })
+    });
+    let subscriptions = "[[subscribe]]\ntopic = \"a\"\nqos = 2\n[[subscribe]]\ntopic = \"b\"\nqos = 1";
+    let client = "client-id = \"me\"\nuser = \"someone\"\npassword = \"secret-of-mine\"";
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{client}\n{subscriptions}", broker.port()));
+    daemon.wait_for("subscription to b refused");
+    let words = "subscription to b refused: not authorized (reason code 135)";
+    get(&daemon, "/readyz").assert_refused(503, 4, words);
+    let reply = get(&daemon, "/status");
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
+    assert!(reply.body.starts_with(br#"{"code":0,"version":"0."#), "{reply:?}");
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(!text.contains("secret-of-mine") && !text.contains("someone"), "{text}");
+    let status = reply.json();
+    assert_eq!(
+        status["subscriptions"],
+        json!([{"topic": "a", "qos": 2, "granted_qos": 1}, {"topic": "b", "qos": 1, "reason_code": 135}])
+    );
+    let connection = &status["connection"];
+    let expected = ("connected", format!("127.0.0.1:{}", broker.port()), "5", "me", 0);
+    let found = (
+        connection["state"].as_str().unwrap(),
+        connection["broker"].as_str().unwrap().to_owned(),
+        connection["protocol"].as_str().unwrap(),
+        connection["client_id"].as_str().unwrap(),
+        connection["reconnects"].as_u64().unwrap(),
+    );
+    assert_eq!(found, expected);
+    assert!(connection["connected_since"].as_u64().unwrap() > 1_700_000_000);
+    assert_eq!(
+        status["publishes"],
+        json!({"waiting": 0, "oldest_waiting_seconds": 0.0, "unacknowledged": 0, "receive_maximum": 20, "window": 19})
+    );
+    let figures = metrics(&daemon);
+    let found = ["connected", "subscriptions", "subscriptions_granted"]
+        .map(|name| figure(&figures, &format!("mqtt_bridge_{name}")).to_owned());
+    assert_eq!(found, ["1", "2", "1"]);
+}
+
+#[test]
+fn only_get_and_head_are_taken_and_no_parameters() {
+    let daemon = Daemon::start(free_port());
+    for path in PATHS {
+        for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+            let reply = daemon.connect().request(method, path, &[], b"");
+            reply.assert_refused(405, 3, "the method must be GET or HEAD");
+            assert_eq!(reply.header("allow"), Some("GET, HEAD"));
+        }
+        get(&daemon, &format!("{path}?x=1")).assert_refused(400, 3, "this path takes no parameters, not `?x=1`");
+        let mut connection = daemon.connect();
+        connection.send(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        let head = connection.reply_to_head();
+        assert_eq!(head.status, if path == "/readyz" { 503 } else { 200 }, "{path}");
+        assert_ne!(head.header("content-length"), Some("0"), "the length that GET has");
+        // nothing came behind the head
+        assert_eq!(connection.request("GET", "/healthz", &[], b"").body, br#"{"code":0}"#);
+    }
+}
+
+#[test]
+fn with_tokens_all_but_healthz_need_one_and_any_will_do() {
+    let token = Token::new("watcher", "[]");
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
+    for path in PATHS {
+        let without = get(&daemon, path);
+        let with = daemon.connect().request("GET", path, &[("Authorization", &token.bearer())], b"");
+        let expected = if path == "/readyz" { 503 } else { 200 };
+        assert_eq!(with.status, expected, "{path}");
+        if path == "/healthz" {
+            without.assert_published();
+        } else {
+            without.assert_refused(401, 11, "this needs a token: `Authorization: Bearer SECRET`");
+        }
+    }
+    let hash = token.table.split('"').nth(3).unwrap();
+    let status = daemon.connect().request("GET", "/status", &[("Authorization", &token.bearer())], b"");
+    let text = String::from_utf8_lossy(&status.body).into_owned();
+    assert!(!text.contains(hash) && !text.contains(&token.secret), "{text}");
+}
+
+#[test]
+fn foreign_hosts_and_pages_and_proxies_are_refused_here_too() {
+    let daemon = Daemon::start(free_port());
+    for path in PATHS {
+        for header in
+            ["Host: evil.example", "Host: localhost\r\nOrigin: https://evil.example", "Host: localhost\r\nVia: x"]
+        {
+            let mut connection = daemon.connect();
+            connection.send(format!("GET {path} HTTP/1.1\r\n{header}\r\n\r\n").as_bytes());
+            assert_eq!(connection.reply().status, 403, "{path} {header}");
+        }
+    }
+}
+
+#[test]
+fn what_happens_is_counted() {
+    let mut broker = Mosquitto::start();
+    let subscription = "[[subscribe]]\ntopic = \"in\"";
+    let config = format!("[mqtt]\nport = {}\nreconnect-max = 0.1\n{subscription}", broker.port());
+    let daemon = Daemon::connected_with(&config);
+    daemon.wait_for("subscribed to in");
+    for qos in [0, 1, 1, 2] {
+        assert_eq!(daemon.publish(&format!(r#"{{"topic":"t","msg":"x","qos":{qos}}}"#)).status, 200);
+    }
+    assert_eq!(daemon.publish("no JSON").status, 400);
+    broker.publish(&["-t", "in", "-m", "hello"]);
+    daemon.wait_for("Received message on topic: in");
+    let figures = metrics(&daemon);
+    for (name, expected) in [
+        (r#"mqtt_bridge_publishes_total{qos="0",result="written"}"#, "1"),
+        (r#"mqtt_bridge_publishes_total{qos="1",result="acknowledged"}"#, "2"),
+        (r#"mqtt_bridge_publishes_total{qos="2",result="acknowledged"}"#, "1"),
+        (r#"mqtt_bridge_publishes_total{qos="2",result="unknown"}"#, "0"),
+        ("mqtt_bridge_publish_acknowledgement_seconds_count", "3"),
+        ("mqtt_bridge_received_messages_total", "1"),
+        ("mqtt_bridge_reconnects_total", "0"),
+        ("mqtt_bridge_journal_dropped_total", "0"),
+        ("mqtt_bridge_waiting_publishes", "0"),
+        ("mqtt_bridge_oldest_waiting_seconds", "0"),
+        (r#"mqtt_bridge_http_replies_total{code="0",status="200"}"#, "4"),
+        (r#"mqtt_bridge_http_replies_total{code="3",status="400"}"#, "1"),
+    ] {
+        assert_eq!(figure(&figures, name), expected, "{name}");
+    }
+    for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"] {
+        assert!(value(&figures, name) > 0.0, "{name}");
+    }
+    assert!(value(&figures, "process_threads") > 5.0);
+    assert!(value(&figures, "process_open_fds") < value(&figures, "process_max_fds"));
+    // publishes wait while the broker is away
+    broker.kill();
+    daemon.wait_for("lost: ");
+    let mut waiting = daemon.connect();
+    let body = r#"{"topic":"t","msg":"x","qos":1,"timeout":60}"#;
+    waiting.send(
+        format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),
+    );
+    await_value(&daemon, "mqtt_bridge_waiting_publishes", "1");
+    assert!(value(&metrics(&daemon), "mqtt_bridge_oldest_waiting_seconds") > 0.0);
+    assert_eq!(get(&daemon, "/status").json()["publishes"]["waiting"], 1);
+    broker.restart();
+    assert_eq!(waiting.reply().status, 200);
+    await_value(&daemon, "mqtt_bridge_reconnects_total", "1");
+    assert_eq!(get(&daemon, "/status").json()["connection"]["reconnects"], 1);
+}
+
+#[test]
+fn open_http_connections_are_counted() {
+    let daemon = Daemon::start(free_port());
+    let connections: Vec<_> = (0..3).map(|_| daemon.served_connection()).collect();
+    // the one that asks is open too
+    let mut asking = daemon.served_connection();
+    let deadline = Instant::now() + PATIENCE;
+    let mut until = |expected| loop {
+        let figures = String::from_utf8(asking.request("GET", "/metrics", &[], b"").body).unwrap();
+        if figure(&figures, "mqtt_bridge_http_connections") == expected {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{expected} connections, but {figures}");
+    };
+    until("4");
+    drop(connections);
+    until("1");
+}
+
+#[test]
+fn promtool_has_no_complaint_about_the_metrics() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    assert_eq!(daemon.publish(r#"{"topic":"t","msg":"x","qos":1}"#).status, 200);
+    assert_eq!(daemon.publish("no JSON").status, 400);
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = command.spawn().expect("promtool is needed for this test");
+    promtool.stdin.take().unwrap().write_all(metrics(&daemon).as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()), "");
+    assert!(output.status.success());
+}
