@@ -9,6 +9,7 @@ pub mod mqtt;
 pub mod journal;
 pub mod metrics;
 pub mod printable;
+pub mod systemd;
 pub mod thread;
 
 use std::io;
@@ -19,6 +20,7 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::http::{BindError, Door};
 use crate::mqtt::Publisher;
+use crate::systemd::{Service, Vitals};
 use crate::thread::{Events, Watch};
 
 /// How long a stop waits for the first requests of connections that were accepted before it.
@@ -29,6 +31,7 @@ const LAST_CALL: Duration = Duration::from_millis(300);
 pub struct Bridge {
     doors: Vec<Door>,
     publisher: Publisher,
+    service: Service,
     timeout: Duration,
 }
 
@@ -58,8 +61,9 @@ impl Bridge {
             log::info!("{words}");
             Ok(door)
         };
-        let doors = listeners.into_iter().map(open).collect::<io::Result<_>>()?;
-        Ok(Self { doors, publisher, timeout: config.publish.timeout })
+        let doors = listeners.into_iter().map(open).collect::<io::Result<Vec<_>>>()?;
+        let service = systemd::start(watch, vitals(doors.clone(), &publisher))?;
+        Ok(Self { doors, publisher, service, timeout: config.publish.timeout })
     }
 
     /// Where requests go, as a URL.
@@ -78,6 +82,7 @@ impl Bridge {
     /// within the timeout of a publish.
     pub fn stop(self, events: &Events) {
         let start = Instant::now();
+        self.service.stopping(self.timeout);
         // the broker's and the workers' share, whatever the publishes need
         let share = (self.timeout / 4).min(Duration::from_secs(1));
         let (drained, end) = (start + self.timeout.saturating_sub(share), start + self.timeout);
@@ -107,4 +112,16 @@ impl Bridge {
         self.doors.iter().for_each(Door::end_replies);
         let _ = events.await_ends(http::REPLY_THREAD, self.doors.len(), end);
     }
+}
+
+/// The bridge lives while it answers requests at all of its doors and the thread of the connection keeps its word.
+fn vitals(doors: Vec<Door>, publisher: &Publisher) -> Vitals {
+    let (asked, checked) = (publisher.clone(), publisher.clone());
+    let check = move |deadline| {
+        for door in &doors {
+            door.probe(deadline).map_err(|error| format!("{door} does not answer: {error}"))?;
+        }
+        checked.overdue().map_or(Ok(()), |_| Err("the MQTT thread hangs".to_owned()))
+    };
+    Vitals { status: Box::new(move || asked.status().to_string()), check: Box::new(check) }
 }

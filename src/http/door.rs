@@ -12,6 +12,7 @@ use super::exchange::Exchange;
 use super::generation::Generation;
 use super::guard::{Guard, Limits};
 use super::listener::{Listener, allow_connections};
+use super::probe;
 use super::replies::Replies;
 use super::reply::Reply;
 use super::sockets::Sockets;
@@ -182,6 +183,14 @@ impl Door {
             crew.generation.end(crew.workers);
         }
         state.sweep();
+    }
+
+    /// Has a request answered that comes in as all others do.
+    ///
+    /// # Errors
+    /// If that does not succeed by the deadline.
+    pub fn probe(&self, deadline: Instant) -> io::Result<()> {
+        probe::ask(self.0.listener.address(), deadline)
     }
 
     /// Takes no further connections, and ends each of those that are there with its next answer.

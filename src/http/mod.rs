@@ -23,6 +23,7 @@ mod properties;
 mod publish;
 
 mod operations;
+mod probe;
 
 mod replies;
 mod reply;

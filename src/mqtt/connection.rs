@@ -126,7 +126,7 @@ impl Driver {
         let session = self.session();
         let (sender, mut pipe) = self.version.open(&self.mqtt, session);
         loop {
-            match Self::next(pipe.as_mut(), 2 * CONNECT_TIMEOUT) {
+            match self.next(pipe.as_mut(), 2 * CONNECT_TIMEOUT) {
                 Next::Event(Event::Connected { session_present, limits }) => {
                     self.told.clear();
                     let number = self.publisher.connected(sender, limits, session_present);
@@ -146,8 +146,9 @@ impl Driver {
         }
     }
 
-    /// Waits for the next event, and counts it.
-    fn next(pipe: &mut dyn Pipe, timeout: Duration) -> Next {
+    /// Waits for the next event, and says so before.
+    fn next(&self, pipe: &mut dyn Pipe, timeout: Duration) -> Next {
+        self.publisher.announce(timeout);
         let next = pipe.next(timeout);
         if let Next::Event(event) = &next {
             count(event);
@@ -253,7 +254,7 @@ impl Connection<'_> {
         self.proceed()?;
         loop {
             let patience = self.patience();
-            match Driver::next(self.pipe.as_mut(), patience) {
+            match self.driver.next(self.pipe.as_mut(), patience) {
                 Next::Event(Event::Disconnected) if !self.driver.publisher.is_ending() => {
                     return Err(Lost::new("the broker sent what it must not, and the library gave up"));
                 }

@@ -21,6 +21,7 @@ mod version;
 mod backoff;
 mod reason;
 
+mod heartbeat;
 mod status;
 
 use std::io;

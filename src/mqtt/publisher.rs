@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::heartbeat::Heartbeat;
 use super::in_flight::{Acknowledgement, InFlight, Owed, Violation, Window};
 use super::outcome::{self, Failure, Outcome};
 use super::pipe::{Limits, Sender};
@@ -32,6 +33,8 @@ struct Shared {
     /// Ours, in bytes; the broker's own comes with each connection.
     max_packet_size: u32,
     settings: Arc<Settings>,
+    /// Of the thread that drives the connection.
+    heartbeat: Heartbeat,
 }
 
 struct State {
@@ -85,6 +88,7 @@ impl Publisher {
             version: Version::of(&config.mqtt),
             max_packet_size,
             settings: Arc::new(Settings::new(config)),
+            heartbeat: Heartbeat::new(Instant::now()),
         }))
     }
 
@@ -155,6 +159,12 @@ impl Publisher {
         }
     }
 
+    /// For how long the thread that drives the connection should have been heard of by now, if it hangs.
+    #[must_use]
+    pub fn overdue(&self) -> Option<Duration> {
+        self.0.heartbeat.overdue(Instant::now())
+    }
+
     /// Tells callers whose deadline has come. Returns at the end of a stop.
     pub(super) fn run_clock(&self) {
         let mut state = self.lock();
@@ -180,6 +190,11 @@ impl Publisher {
         }
     }
 
+    /// The thread that drives the connection is about to wait for so long at most.
+    pub(super) fn announce(&self, wait: Duration) {
+        self.0.heartbeat.announce(Instant::now(), wait);
+    }
+
     /// Whether the connection is to end.
     pub(super) fn is_ending(&self) -> bool {
         self.lock().stage == Stage::Ending
@@ -187,6 +202,7 @@ impl Publisher {
 
     /// Waits for the given time, less if the connection is to end: then it returns true.
     pub(super) fn pause(&self, duration: Duration) -> bool {
+        self.announce(duration);
         let deadline = Instant::now() + duration;
         let mut state = self.lock();
         while state.stage != Stage::Ending {

@@ -9,7 +9,7 @@ use crate::config::{Config, Protocol, Subscription};
 use crate::metrics;
 use crate::printable::Printable;
 
-/// How much of a topic filter or an error is shown, in bytes: the line is one of a table.
+/// How much of a topic filter is shown, in bytes.
 const SHOWN: usize = 200;
 
 /// What does not change.
@@ -36,7 +36,7 @@ pub struct History {
     pub reconnects: u64,
     /// What the broker answered to our SUBSCRIBE on this connection: for each filter the granted QoS or a reason code.
     pub answers: Vec<Result<u8, u8>>,
-    /// Why the last connection ended or did not come about, and when.
+    /// Why the last connection ended or did not come about, in printable words, and when.
     pub last_error: Option<(String, SystemTime)>,
     was_connected: bool,
 }
@@ -129,7 +129,7 @@ impl Status {
         let broker = &self.settings.broker;
         match (self.history.connected_since, &self.history.last_error) {
             (Some(_), _) => format!("connected to {broker}"),
-            (None, Some((error, _))) => format!("not connected to {broker}: {}", Printable::new(error, SHOWN)),
+            (None, Some((error, _))) => format!("not connected to {broker}: {error}"),
             (None, None) => format!("connecting to {broker}"),
         }
     }

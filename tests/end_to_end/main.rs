@@ -16,6 +16,7 @@ mod http_semantics;
 mod journal;
 mod link;
 mod manual;
+mod notify;
 mod operations;
 mod package;
 mod publishing;

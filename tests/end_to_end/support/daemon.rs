@@ -21,6 +21,9 @@ pub fn program() -> Command {
     for name in ["SERVER", "PORT", "KEEPALIVE", "USER", "PASSWORD"] {
         command.env_remove(format!("MQTT_{name}"));
     }
+    for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -1,0 +1,131 @@
+//! A request to ourselves, through the front door as everybody else: whether it is answered.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use socket2::{SockAddr, Socket, Type};
+
+/// Needs no token, and is not refused for its host anywhere.
+const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+/// What the answer starts with.
+const SUCCESS: &[u8] = b"HTTP/1.1 200 ";
+/// More than the answer takes, in bytes.
+const LONGEST: usize = 4096;
+
+/// Asks whoever listens on this address, over a new connection.
+///
+/// # Errors
+/// If the answer is not 200, or has not come by the deadline.
+pub fn ask(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
+    try_ask(listener, deadline).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+        }
+        _ => error,
+    })
+}
+
+fn try_ask(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
+    let address = reachable(listener);
+    let mut socket = Socket::new(address.domain(), Type::STREAM, None)?;
+    socket.connect_timeout(&address, left(deadline)?)?;
+    socket.set_write_timeout(Some(left(deadline)?))?;
+    socket.write_all(REQUEST)?;
+    let (mut answer, mut piece) = (Vec::new(), [0; 512]);
+    // to its end, so that the connection ends as it should
+    while answer.len() < LONGEST {
+        socket.set_read_timeout(Some(left(deadline)?))?;
+        match socket.read(&mut piece)? {
+            0 => break,
+            read => answer.extend_from_slice(&piece[..read]),
+        }
+    }
+    if answer.starts_with(SUCCESS) {
+        return Ok(());
+    }
+    let line = answer.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    Err(io::Error::other(format!("the answer is `{}`", String::from_utf8_lossy(line))))
+}
+
+/// The address by which we reach it ourselves: a socket that is bound to none in particular, over loopback.
+fn reachable(listener: &SockAddr) -> SockAddr {
+    match listener.as_socket() {
+        Some(SocketAddr::V4(address)) if address.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())).into()
+        }
+        Some(SocketAddr::V6(address)) if address.ip().is_unspecified() => {
+            SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())).into()
+        }
+        _ => listener.clone(),
+    }
+}
+
+/// Never zero, which would be no limit.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    /// Answers one connection with these words.
+    fn answering(place: &str, words: &'static str) -> SockAddr {
+        let listener = TcpListener::bind(place).unwrap();
+        let address = listener.local_addr().unwrap().into();
+        thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut request = [0; REQUEST.len()];
+            socket.read_exact(&mut request).unwrap();
+            socket.write_all(words.as_bytes()).unwrap();
+        });
+        address
+    }
+
+    #[test]
+    fn only_200_is_an_answer() {
+        let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        for place in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+            ask(&answering(place, ok), soon()).expect(place);
+        }
+        let error = ask(&answering("127.0.0.1:0", "HTTP/1.1 503 Busy\r\n\r\n"), soon()).unwrap_err();
+        assert_eq!(error.to_string(), "the answer is `HTTP/1.1 503 Busy`");
+        assert!(ask(&answering("127.0.0.1:0", ""), soon()).is_err());
+    }
+
+    #[test]
+    fn who_accepts_and_says_nothing_does_not_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().into();
+        let error = ask(&address, Instant::now() + Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.to_string(), "no answer in time");
+    }
+
+    #[test]
+    fn a_unix_socket_whose_backlog_is_full_is_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("mqtt-bridge-probe-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        SockRef::from(&listener).listen(0).unwrap();
+        let address = SockRef::from(&listener).local_addr().unwrap();
+        let connect = || {
+            let socket = Socket::new(address.domain(), Type::STREAM, None).unwrap();
+            socket.connect_timeout(&address, Duration::from_secs(1)).map(|()| socket)
+        };
+        let filling: Vec<_> = (0..4).map_while(|_| connect().ok()).collect();
+        assert!(filling.len() < 4);
+        assert!(ask(&address, Instant::now() + Duration::from_millis(50)).is_err());
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,171 @@
+//! What systemd is told: that we serve, how we are, that we live, and that we are about to end (`sd_notify(3)`).
+//!
+//! Nothing of it happens where `NOTIFY_SOCKET` is not set. Everything is sent by a thread of its own, as nobody says how
+//! long systemd may take.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+use std::{env, fmt, io};
+
+use sd_notify::NotifyState;
+
+use crate::printable::one_line;
+use crate::thread::Watch;
+
+/// The name of the thread.
+const THREAD: &str = "systemd";
+/// How often it looks whether there is something new to tell.
+const TICK: Duration = Duration::from_millis(500);
+/// Of the time after which systemd takes us for dead, the part after which it hears of us.
+const WATCHDOG_PARTS: u32 = 3;
+/// How long a sign of life may take, where that part is longer.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a stop may take beyond its timeout.
+const STOP_SLACK: Duration = Duration::from_secs(1);
+
+/// What there is to tell.
+pub struct Vitals {
+    /// How we are, in one line.
+    pub status: Box<dyn Fn() -> String + Send>,
+    /// Whether everything lives, as far as it can be told by the deadline; if not, what does not.
+    pub check: Box<dyn Fn(Instant) -> Result<(), String> + Send>,
+}
+
+/// The thread that tells systemd, if that listens. It ends with this.
+pub struct Service(Option<SyncSender<Duration>>);
+
+/// Tells systemd that we serve, and from now on how we are.
+///
+/// # Errors
+/// If the system has no thread to give.
+pub fn start(watch: &Watch, vitals: Vitals) -> io::Result<Service> {
+    if env::var_os("NOTIFY_SOCKET").is_none() {
+        return Ok(Service(None));
+    }
+    let (sender, stops) = sync_channel(1);
+    let watchdog = sd_notify::watchdog_enabled().filter(|timeout| !timeout.is_zero());
+    let mut notifier = Notifier::new(vitals, watchdog.map(|timeout| timeout / WATCHDOG_PARTS), Instant::now());
+    watch.spawn(THREAD, move || {
+        notifier.run(&stops);
+        Ok(())
+    })?;
+    Ok(Service(Some(sender)))
+}
+
+impl Service {
+    /// Tells that we are about to end, within `timeout`. Never waits.
+    pub fn stopping(&self, timeout: Duration) {
+        if let Some(sender) = &self.0 {
+            // one is enough
+            let _ = sender.try_send(timeout);
+        }
+    }
+}
+
+struct Notifier {
+    vitals: Vitals,
+    /// How often the watchdog is fed, if there is one.
+    feeding: Option<Duration>,
+    /// When it is fed next.
+    next_feed: Instant,
+    /// What does not live.
+    failure: Option<String>,
+    /// A stop has a deadline of its own, which main keeps.
+    is_stopping: bool,
+    /// The last status that was told.
+    told: String,
+    /// The last message did not arrive.
+    is_unheard: bool,
+}
+
+impl Notifier {
+    fn new(vitals: Vitals, feeding: Option<Duration>, now: Instant) -> Self {
+        Self {
+            vitals,
+            feeding,
+            next_feed: now,
+            failure: None,
+            is_stopping: false,
+            told: String::new(),
+            is_unheard: false,
+        }
+    }
+
+    fn run(&mut self, stops: &Receiver<Duration>) {
+        self.notify(&[NotifyState::Ready]);
+        loop {
+            self.feed();
+            self.tell_status();
+            match stops.recv_timeout(self.pause(Instant::now())) {
+                Ok(timeout) => self.stop(timeout),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Until there may be something to do.
+    fn pause(&self, now: Instant) -> Duration {
+        match self.feeding {
+            // looked at again soon: it may have been a moment's weakness
+            Some(period) if self.failure.is_some() => TICK.min(period),
+            Some(_) => TICK.min(self.next_feed.saturating_duration_since(now)),
+            None => TICK,
+        }
+    }
+
+    /// Feeds the watchdog when it is time, and only while everything lives.
+    fn feed(&mut self) {
+        let now = Instant::now();
+        let Some(period) = self.feeding.filter(|_| now >= self.next_feed) else { return };
+        let checked = if self.is_stopping { Ok(()) } else { (self.vitals.check)(now + period.min(CHECK_TIMEOUT)) };
+        match (checked, self.failure.take()) {
+            (Ok(()), before) => {
+                if before.is_some() {
+                    log::info!("the watchdog is fed again");
+                }
+                self.next_feed = now + period;
+                self.notify(&[NotifyState::Watchdog]);
+            }
+            (Err(why), before) => {
+                if before.is_none() {
+                    log::warn!("the watchdog is not fed: {why}");
+                }
+                self.failure = Some(why);
+            }
+        }
+    }
+
+    fn tell_status(&mut self) {
+        let status = (self.vitals.status)();
+        let status = match &self.failure {
+            Some(why) => one_line(&format!("{why}; {status}")),
+            None => one_line(&status),
+        };
+        if status != self.told {
+            self.notify(&[NotifyState::Status(&status)]);
+            self.told = status;
+        }
+    }
+
+    fn stop(&mut self, timeout: Duration) {
+        self.is_stopping = true;
+        let microseconds = u32::try_from((timeout + STOP_SLACK).as_micros()).unwrap_or(u32::MAX);
+        self.notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(microseconds)]);
+    }
+
+    /// Says once that systemd does not hear us.
+    fn notify(&mut self, state: &[NotifyState]) {
+        let notified = sd_notify::notify(state);
+        if let (Err(error), false) = (&notified, self.is_unheard) {
+            log::warn!("cannot notify systemd: {error}");
+        }
+        self.is_unheard = notified.is_err();
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Service").field(&self.0.is_some()).finish()
+    }
+}
