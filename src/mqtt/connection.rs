@@ -196,11 +196,11 @@ impl Driver {
     }
 
     fn tell_lost(&mut self, lost: &Lost) {
+        self.publisher.failed(&lost.to_string());
         log::warn!(
             CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code();
             "connection to {} lost: {lost}; connecting again", self.mqtt.address()
         );
-        self.publisher.failed(&lost.to_string());
         if lost.cause != Cause::InboundTooLarge {
             // once there are no subscriptions, none of their messages can end the connection any more
             if self.inbound_too_large < MAX_INBOUND_TOO_LARGE {
@@ -289,11 +289,12 @@ impl Connection<'_> {
             }
             Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
             Event::Subscribed(answers) => {
-                subscriptions::report(&self.driver.subscriptions, &answers);
                 publisher.subscribed(&answers);
                 if matches!(self.stage, Stage::Subscribing(_)) {
                     self.become_ready();
                 }
+                // whoever reads it finds us ready
+                subscriptions::report(&self.driver.subscriptions, &answers);
                 Ok(())
             }
             Event::Received(message, packet_identifier) => {

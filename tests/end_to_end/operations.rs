@@ -40,7 +40,7 @@ fn value(metrics: &str, name: &str) -> f64 {
 
 /// Asks again and again until it is so.
 #[track_caller]
-fn await_value(daemon: &Daemon, name: &str, expected: &str) {
+fn await_figure(daemon: &Daemon, name: &str, expected: &str) {
     let deadline = Instant::now() + PATIENCE;
     while figure(&metrics(daemon), name) != expected {
         assert!(Instant::now() < deadline, "{name} does not become {expected}");
@@ -114,6 +114,38 @@ fn a_refused_subscription_keeps_it_from_being_ready() {
     let found = ["connected", "subscriptions", "subscriptions_granted"]
         .map(|name| figure(&figures, &format!("mqtt_bridge_{name}")).to_owned());
     assert_eq!(found, ["1", "2", "1"]);
+}
+
+#[test]
+fn while_it_stops_it_is_not_ready() {
+    let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 3", free_port());
+    let mut daemon = Daemon::with(&config);
+    let (mut waiting, mut kept) = (daemon.served_connection(), daemon.served_connection());
+    let body = r#"{"topic":"t","msg":"x","timeout":60}"#;
+    let head = format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+    waiting.send(format!("{head}{body}").as_bytes());
+    await_figure(&daemon, "mqtt_bridge_waiting_publishes", "1");
+    daemon.signal("TERM");
+    daemon.wait_for("stopping");
+    kept.request("GET", "/readyz", &[], b"").assert_refused(503, 4, "the bridge is stopping");
+    waiting.reply().assert_refused(503, 4, "not sent: the bridge is stopping");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+}
+
+#[test]
+fn in_mqtt_3_1_1_the_window_is_ours_and_no_receive_maximum_is_told() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
+    await_figure(&daemon, "mqtt_bridge_connected", "1");
+    assert_eq!(daemon.publish(r#"{"topic":"t","msg":"x","qos":1}"#).status, 200);
+    let status = get(&daemon, "/status").json();
+    assert_eq!(status["connection"]["protocol"], "3.1.1");
+    assert_eq!(
+        status["publishes"],
+        json!({"waiting": 0, "oldest_waiting_seconds": 0.0, "unacknowledged": 0, "window": 1000})
+    );
+    assert_eq!(status["subscriptions"], json!([]));
+    get(&daemon, "/readyz").assert_published();
 }
 
 #[test]
@@ -214,12 +246,12 @@ fn what_happens_is_counted() {
     waiting.send(
         format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),
     );
-    await_value(&daemon, "mqtt_bridge_waiting_publishes", "1");
+    await_figure(&daemon, "mqtt_bridge_waiting_publishes", "1");
     assert!(value(&metrics(&daemon), "mqtt_bridge_oldest_waiting_seconds") > 0.0);
     assert_eq!(get(&daemon, "/status").json()["publishes"]["waiting"], 1);
     broker.restart();
     assert_eq!(waiting.reply().status, 200);
-    await_value(&daemon, "mqtt_bridge_reconnects_total", "1");
+    await_figure(&daemon, "mqtt_bridge_reconnects_total", "1");
     assert_eq!(get(&daemon, "/status").json()["connection"]["reconnects"], 1);
 }
 
