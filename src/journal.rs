@@ -15,6 +15,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use self::entry::{Entry, Own};
 use self::native::Journald;
 use self::queue::Queue;
+use crate::metrics;
 use crate::thread::{Watch, panic_words};
 
 pub use self::entry::Received;
@@ -58,6 +59,7 @@ pub fn received(message: Received, done: Option<Done>) -> Result<(), Full> {
 
 /// A received message is lost, for want of room: it is counted, and said in time.
 pub fn dropped() {
+    metrics::journal_dropped();
     QUEUE.count_dropped();
 }
 

@@ -224,6 +224,9 @@ fn what_nobody_would_deliver_again_is_counted_and_said() {
         journald.signal("CONT");
         let line = bridge.log.wait_for(" received messages were not recorded");
         let lost: usize = line.split(' ').next().unwrap().parse().unwrap();
+        let metrics = Connection::open(&bridge.address).request("GET", "/metrics", &[], b"").body;
+        let metric = format!("\nmqtt_bridge_journal_dropped_total {lost}\n");
+        assert!(String::from_utf8(metrics).unwrap().contains(&metric), "{metric}");
         let recorded = journald.records("MQTT_TOPIC=t").len();
         assert_eq!(recorded + lost, 12_001, "{line}");
         assert_eq!(bridge.log.lines_with("lost:").len(), 0, "the connection stays");

@@ -165,7 +165,6 @@ fn with_the_socket_unit_a_request_starts_the_service_and_none_is_refused_across_
 }
 
 #[test]
-#[ignore = "needs a daemon that notifies systemd"]
 fn it_is_ready_when_it_serves_and_tells_how_it_is() {
     let log = with_package(
         r#"
@@ -182,7 +181,6 @@ fn it_is_ready_when_it_serves_and_tells_how_it_is() {
 }
 
 #[test]
-#[ignore = "needs a daemon that notifies systemd"]
 fn a_daemon_that_stands_still_is_restarted() {
     let log = with_package(
         r#"

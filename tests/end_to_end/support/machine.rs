@@ -14,8 +14,6 @@ const SOURCES: [&str; 7] = ["src", "systemd", "packaging", "bridge.toml", "Cargo
 const PATIENCE: Duration = Duration::from_secs(100);
 /// What every script may call.
 const FUNCTIONS: &str = include_str!("in_machine.sh");
-/// A drop-in for the unit as long as the daemon does not notify systemd; `None` once it does.
-const UNTIL_READY: Option<&str> = Some("[Service]\nType=exec\nWatchdogSec=0\n");
 
 /// The package, which must be no older than what is in it.
 pub fn package() -> PathBuf {
@@ -48,10 +46,6 @@ pub fn run(files: &[(&Path, &str)], script: &str) -> String {
     };
     for (from, to) in files {
         install(from, to);
-    }
-    if let Some(drop_in) = UNTIL_READY {
-        let path = folder.write("until-ready.conf", drop_in);
-        install(&path, "etc/systemd/system/mqtt-bridge.service.d/until-ready.conf");
     }
     fs::create_dir_all(folder.path().join("files")).unwrap();
     folder.write("test.sh", &format!("{FUNCTIONS}\n{script}\necho end\n"));
