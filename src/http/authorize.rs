@@ -160,12 +160,20 @@ impl Admitted<'_> {
     /// Whether a message may be published to this topic now; it counts for the token's rate.
     pub fn may_publish(&self, topic: &TopicName) -> Result<(), Reply> {
         let Some(Bearer { token, bucket }) = self.bearer else { return Ok(()) };
+        // one record for each message is for those who look for a fault
+        let shown = || Printable::new(topic.as_str(), SHOWN).to_string();
         if !token.publish.iter().any(|filter| filter.matches(topic)) {
+            log::debug!(TOKEN = token.name; "token {} may not publish to {}", token.name, shown());
             return Err(Reply::topic_denied(&token.name, topic));
         }
-        let Some(bucket) = bucket else { return Ok(()) };
-        let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-        taken.map_err(|wait| Reply::too_fast(&token.name, wait))
+        let now = Instant::now();
+        let taken = bucket.as_ref().map(|bucket| bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now));
+        if let Some(Err(wait)) = taken {
+            log::debug!(TOKEN = token.name; "token {} is over its rate", token.name);
+            return Err(Reply::too_fast(&token.name, wait));
+        }
+        log::debug!(TOKEN = token.name; "token {} publishes to {}", token.name, shown());
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::support::journald::{Journald, bytes};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::scripted_broker::{PUBACK, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, behave, suback};
+use crate::support::token::Token;
 
 /// Where the daemon of a test listens: it cannot tell, as its records go elsewhere.
 struct Bridge {
@@ -152,6 +153,26 @@ fn our_own_records_have_priorities_and_fields() {
     drop(refused);
     let last = journald.records("PRIORITY=3");
     assert_eq!(last.len(), 1, "{last:?}");
+}
+
+#[test]
+fn the_records_of_what_a_token_did_have_its_name() {
+    let (journald, broker) = (Journald::start(), Mosquitto::start());
+    let token = Token::new("kitchen", "[\"kitchen/#\"]");
+    let config = format!("{}\n[log]\nlevel = \"debug\"\n[mqtt]\nport = {}", token.table, broker.port());
+    let bridge = Bridge::start(&journald, &config);
+    bridge.log.wait_for("connected to");
+    for (topic, status) in [("kitchen/light", 200), ("cellar", 403)] {
+        let body = format!(r#"{{"topic":"{topic}","msg":"x"}}"#);
+        let authorization = [("Authorization", token.bearer())];
+        let headers: Vec<(&str, &str)> = authorization.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let reply = Connection::open(&bridge.address).request("POST", "/publish", &headers, body.as_bytes());
+        assert_eq!(reply.status, status);
+    }
+    let records = journald.wait_for_records(2, "TOKEN=kitchen");
+    let messages: Vec<&str> = records.iter().map(|record| record["MESSAGE"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["token kitchen publishes to kitchen/light", "token kitchen may not publish to cellar"]);
+    assert_eq!(records[0]["PRIORITY"], "7");
 }
 
 #[test]
