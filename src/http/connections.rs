@@ -3,26 +3,28 @@
 //! The library writes the answers of a connection in the order of its requests, and makes whoever answers too early
 //! wait. The broker may answer in any order, so that two requests of one connection must not be with it together.
 
+mod bodies;
+mod refusals;
+
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
+pub use self::bodies::{Body, Cut};
+use self::refusals::Lingering;
 use super::descriptors;
 use super::errands::Errands;
 use super::exchange::let_go;
-use super::generation::Generation;
 use super::request::{has_whole_body, head_size};
 use super::sockets::{Place, Sockets, is_there};
 
 /// Requests that may be pipelined behind one that is not yet answered.
 pub const MAX_FOLLOWERS: usize = 16;
-/// How long a client may go on sending what was refused: ended at once, it might never read why (RFC 9112, 9.6).
-const LINGER: Duration = Duration::from_secs(2);
 /// How often all sockets are looked through for one client's sake.
 const SEARCH_PAUSE: Duration = Duration::from_millis(10);
 /// Bytes by which the size of requests may be overestimated: a header needs no space before its value.
@@ -95,33 +97,6 @@ pub enum End {
     Refused,
     /// Its client has reset it: what follows comes from another that took over its address.
     Gone,
-}
-
-/// A body that is being read.
-pub struct Body {
-    pub since: Instant,
-    pub deadline: Instant,
-    /// Bytes.
-    held: usize,
-    pub cut: Option<Cut>,
-}
-
-/// Why a body was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// Its deadline came.
-    Late,
-    /// Others needed the memory.
-    Evicted,
-}
-
-/// A connection that is refused and may still be sending. Its request is kept, which keeps the library from reading.
-pub struct Lingering {
-    pub place: Option<Place>,
-    pub until: Instant,
-    client: SocketAddr,
-    request: Request,
-    generation: Arc<Generation>,
 }
 
 impl State {
@@ -268,100 +243,6 @@ impl Connections {
         if let Some(place) = self.find(client) {
             self.sockets.shut(place, words);
         }
-    }
-
-    /// Refuses a request whose body is not read: says why, and ends the connection when the client has had the time
-    /// to hear it.
-    pub fn refuse(&self, client: SocketAddr, request: Request, words: &[u8], generation: Arc<Generation>) {
-        if let Some(connection) = self.lock().table.get_mut(&client) {
-            (connection.ended, connection.end) = (true, End::Refused);
-        }
-        let place = self.find(client);
-        if let Some(place) = place {
-            self.sockets.dismiss(place, words);
-        }
-        let until = Instant::now() + LINGER;
-        self.lock().lingering.push(Lingering { place, until, client, request, generation });
-        self.settle();
-    }
-
-    /// Gives so many of the refused connections no more time, the longest refused first. Returns how many there were.
-    pub fn hurry(state: &mut State, count: usize, now: Instant) -> usize {
-        let hurried = state.lingering.iter_mut().filter(|refused| refused.until > now).take(count);
-        hurried.map(|refused| refused.until = now).count()
-    }
-
-    /// Ends the refused connections whose clients have heard it, or have had their time. Called by the guard.
-    pub fn see_off(&self, now: Instant) {
-        let lingering = mem::take(&mut self.lock().lingering);
-        for refused in lingering {
-            let may_send = refused.place.is_some_and(|place| self.sockets.drain(place));
-            if may_send && now < refused.until {
-                self.lock().lingering.push(refused);
-                continue;
-            }
-            if refused.place.is_some_and(|place| self.sockets.shut(place, &[])) {
-                let_go(refused.request);
-            } else {
-                // reset by its client, as it seems; should it be there nevertheless, letting go of it waits for the
-                // rest of its body, and who calls this must not wait
-                self.let_go_elsewhere(refused.request);
-            }
-            refused.generation.pass_on(Some(refused.client));
-        }
-    }
-
-    fn let_go_elsewhere(&self, request: Request) {
-        let shared = Arc::new(Mutex::new(Some(request)));
-        let taken = shared.clone();
-        let take = |shared: &Mutex<Option<Request>>| shared.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let job = move || take(&taken).into_iter().for_each(let_go);
-        if self.writers.run(Box::new(job)).is_some() {
-            // no thread to be had: it stays, and is counted
-            take(&shared).into_iter().for_each(mem::forget);
-        }
-    }
-
-    /// Makes place for the next bytes of this client's body; if there is too little, those who have had their time
-    /// longest go.
-    pub fn hold(&self, client: SocketAddr, bytes: usize) {
-        let mut locked = self.lock();
-        let state = &mut *locked;
-        let Some(connection) = state.table.get_mut(&client) else {
-            return;
-        };
-        let (since, deadline) = (Instant::now(), connection.due);
-        connection.body.get_or_insert(Body { since, deadline, held: 0, cut: None }).held += bytes;
-        state.held += bytes;
-        let mut evicted = Vec::new();
-        while state.held > self.max_held {
-            let bodies = state.table.iter_mut().filter_map(|(client, connection)| {
-                let place = connection.place;
-                connection.body.as_mut().filter(|body| body.held > 0).map(|body| (*client, place, body))
-            });
-            let Some((client, place, body)) = bodies.min_by_key(|(_, _, body)| body.deadline) else { break };
-            body.cut = body.cut.or(Some(Cut::Evicted));
-            let freed = mem::take(&mut body.held);
-            evicted.push((client, place));
-            state.held -= freed;
-        }
-        drop(locked);
-        for (client, place) in evicted {
-            if let Some(place) = place.or_else(|| self.find(client)) {
-                self.sockets.cut(place);
-            }
-        }
-    }
-
-    /// So many bytes of this client's body were read, and no more will be. Tells whether it was cut.
-    pub fn release(&self, client: SocketAddr, read: usize) -> Option<Cut> {
-        let mut locked = self.lock();
-        let state = &mut *locked;
-        let connection = state.table.get_mut(&client)?;
-        connection.booked += read as u64;
-        let body = connection.body.take()?;
-        state.held -= body.held;
-        body.cut
     }
 
     /// Whether the next answer on this connection is its last.

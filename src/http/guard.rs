@@ -4,9 +4,9 @@
 //! of a burst of connections without a thread; and its accepting thread dies of a lack of either. From outside, with
 //! its public interface alone, all of that can be seen and cured, but for two leaks, which are counted.
 
+mod spare;
 mod watched;
 
-use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use self::spare::{Kind, Spare, select};
 use self::watched::{Verdict, Watched};
 use super::connections::{Connection, Connections, Cut, MAX_FOLLOWERS};
 use super::descriptors::{self, Cookie};
@@ -40,10 +41,6 @@ const MAX_PAUSE: Duration = Duration::from_millis(250);
 const MAX_BACKLOGS: u64 = 1024 * 1024;
 /// How many connections without a thread are helped at a time.
 const MAX_KNOCKS: usize = 512;
-/// How long a connection stays in any case: a client far away needs a moment for its first request.
-const GRACE: Duration = Duration::from_secs(1);
-/// Unless there are so many times more of them than there may be.
-const MANY_TIMES: usize = 2;
 /// How long after its end a connection may still be there before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// How long what an ended connection sent may still be in the library's queue.
@@ -265,14 +262,7 @@ impl Guard {
         let too_many = count.saturating_sub(self.limits.max_connections);
         // those who have their answer need it least
         let too_many = too_many - Connections::hurry(&mut state, too_many, now);
-        let (mut young, mut old): (Vec<_>, Vec<_>) = spare.into_iter().partition(|spare| now < spare.since + GRACE);
-        // of those who had time enough the idle lose the least
-        old.sort_unstable_by_key(|spare| (spare.kind, spare.since));
-        old.truncate(too_many);
-        // and of the others those with a body have had the most
-        young.sort_unstable_by_key(|spare| (Reverse(spare.kind), spare.since));
-        young.truncate(count.saturating_sub(old.len() + MANY_TIMES * self.limits.max_connections));
-        for Spare { client, place, kind, .. } in old.into_iter().chain(young) {
+        for Spare { client, place, kind, .. } in select(spare, too_many, count, self.limits.max_connections, now) {
             let Some(connection) = state.table.get_mut(&client) else { continue };
             if let Some(body) = &mut connection.body {
                 body.cut = Some(Cut::Evicted);
@@ -372,36 +362,7 @@ fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// A connection that may go if there are too many.
-struct Spare {
-    /// When it began to be what it is.
-    since: Instant,
-    client: SocketAddr,
-    place: Place,
-    kind: Kind,
-}
-
-/// What it is, those that lose the least first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// It has no request.
-    Idle,
-    /// The head of its request is half there.
-    Head,
-    /// The body is.
-    Body,
-}
-
 impl Connection {
-    /// Whether it may go if there are too many.
-    fn spare(&self) -> Option<(Kind, Instant)> {
-        match (&self.body, self.running || self.ended) {
-            (Some(body), _) => body.cut.is_none().then_some((Kind::Body, body.since)),
-            (None, true) => None,
-            (None, false) => Some(self.first_byte.map_or((Kind::Idle, self.quiet_since), |since| (Kind::Head, since))),
-        }
-    }
-
     /// Whether this is the connection at a place. Its address may have been another's before, which has ended.
     fn is_at(&mut self, place: Place, now: Instant) -> bool {
         match self.place {

@@ -1,5 +1,7 @@
 //! The thread that drives the connection: connects, subscribes, hands on what comes in, and connects again.
 
+mod life;
+
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -11,15 +13,11 @@ use super::received::Intake;
 use super::subscriptions;
 use super::version::Version;
 use crate::config::{Config, Mqtt, Protocol, Session, Subscription};
-use crate::{journal, metrics};
+use crate::metrics;
 
 /// A connection that held this long is stable: the next pause is the shortest again. A shorter one may have been
 /// ended by what we sent or by another client of our name, and must not be renewed at full speed.
 const STABLE: Duration = Duration::from_secs(10);
-/// A broker that lets a publish or our SUBSCRIBE wait so long for its acknowledgement is taken for dead.
-const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The library is not called with a shorter timeout than this, so that nothing turns without end.
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// So many connections in a row that end over a packet that is too large are followed by one without subscriptions.
 const MAX_INBOUND_TOO_LARGE: u32 = 3;
 /// So often the session of an earlier run is tried to be released: some brokers end the connection over a PUBREL that
@@ -27,9 +25,6 @@ const MAX_INBOUND_TOO_LARGE: u32 = 3;
 const MAX_RELEASES: u32 = 2;
 /// So many different failures to connect are told before the next connection.
 const MAX_TOLD: usize = 16;
-/// How often it is looked whether the journal has room again, where messages were left for that.
-const STARVED_WAIT: Duration = Duration::from_secs(1);
-
 /// Everything that the thread needs.
 pub struct Driver {
     mqtt: Mqtt,
@@ -404,44 +399,5 @@ impl Connection<'_> {
         let window = self.window();
         let left = self.limits.receive_maximum.min(PACKET_IDENTIFIERS).saturating_sub(self.pipe.leaked()).max(1);
         Window { size: window.size.min(left), ..window }
-    }
-
-    /// How long the library may wait for the next event before we look whether the connection lives.
-    fn patience(&self) -> Duration {
-        let silence = self.last_event + self.longest_silence();
-        let acknowledgement = self.oldest_unanswered().map_or(silence, |since| since + ACKNOWLEDGEMENT_TIMEOUT);
-        let overdue = self.driver.publisher.overdue_at().unwrap_or(silence);
-        let longest = if self.intake.is_starved() { STARVED_WAIT } else { ACKNOWLEDGEMENT_TIMEOUT };
-        let due = silence.min(acknowledgement).min(overdue).min(Instant::now() + longest);
-        due.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT)
-    }
-
-    /// The library probes a silent connection, but does not notice in MQTT 5 that its own writing stands still.
-    fn check_life(&self) -> Result<(), Lost> {
-        if self.last_event.elapsed() >= self.longest_silence() {
-            return Err(Lost::new(format!("nothing heard for {} s", self.longest_silence().as_secs())));
-        }
-        if self.oldest_unanswered().is_some_and(|since| since.elapsed() >= ACKNOWLEDGEMENT_TIMEOUT) {
-            return Err(Lost::new(format!("no acknowledgement for {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs())));
-        }
-        if self.intake.is_starved() && journal::is_idle() {
-            return Err(Lost::new("the journal takes messages again, and those that it did not take are asked for"));
-        }
-        if self.driver.publisher.overdue_at().is_some_and(|at| Instant::now() > at) {
-            return Err(Lost::new("the broker takes nothing, and a message would leave after its deadline"));
-        }
-        Ok(())
-    }
-
-    fn longest_silence(&self) -> Duration {
-        2 * self.pipe.keepalive() + CONNECT_TIMEOUT
-    }
-
-    fn oldest_unanswered(&self) -> Option<Instant> {
-        let subscribe = match self.stage {
-            Stage::Subscribing(since) | Stage::Releasing { since, .. } => Some(since),
-            Stage::Resuming | Stage::Ready | Stage::Recovering => None,
-        };
-        subscribe.into_iter().chain(self.driver.publisher.oldest_unacknowledged()).min()
     }
 }

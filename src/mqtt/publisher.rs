@@ -1,5 +1,7 @@
 //! What workers clone and share: the one way out, which alone holds the current client of the MQTT library.
 
+mod feed;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -360,54 +362,6 @@ impl Publisher {
     /// A panic while the lock is held ends the process, so a poisoned state is never used for long.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// In the order in which the messages came (MQTT 5, 4.6.0-2).
-    fn send_acknowledgements(&mut self) {
-        let Some((sender, _)) = &self.connection else { return };
-        while let Some((packet_identifier, qos)) = self.unsent.front() {
-            if sender.acknowledge(*packet_identifier, *qos).is_err() {
-                return;
-            }
-            self.unsent.pop_front();
-        }
-    }
-}
-
-impl Shared {
-    /// Hands over what the connection takes now.
-    fn feed(&self, state: &mut State, now: Instant) {
-        let Some((sender, limits)) = &state.connection else { return };
-        state.table.expire(now);
-        while let Some(message) = state.table.next() {
-            match self.check(message, *limits) {
-                Err(failure) => state.table.refuse(failure),
-                Ok(()) if sender.publish(message).is_ok() => state.table.hand_over(now),
-                // a place is free as soon as the connection has made its next step
-                Ok(()) => break,
-            }
-        }
-    }
-
-    /// Whether a broker with these limits can be sent a message.
-    fn check(&self, message: &Message, limits: Limits) -> Result<(), Failure> {
-        let (size, limit) = (self.version.packet_size(message), self.max_packet_size.min(limits.max_packet_size));
-        if !self.version.has_properties() && !message.properties.is_empty() {
-            return Err(Failure::PropertiesNotSupported);
-        }
-        if message.retain && !limits.retain_available {
-            return Err(Failure::RetainNotSupported);
-        }
-        if message.qos as u8 > limits.max_qos {
-            return Err(Failure::QosNotSupported(limits.max_qos));
-        }
-        if u32::try_from(size).is_ok_and(|size| size <= limit) {
-            Ok(())
-        } else {
-            Err(Failure::PacketTooLarge { size, limit })
-        }
     }
 }
 

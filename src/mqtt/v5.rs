@@ -1,15 +1,15 @@
 //! MQTT 5 as rumqttc speaks it: our messages in, our events out.
 
+mod codes;
+
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectReturnCode, Filter, Packet, PubAckReason, PubCompReason, PubRecReason, PubRel, Publish,
-    PublishProperties, SubscribeReasonCode,
-};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, Packet, PubCompReason, PubRel, Publish, PublishProperties};
 use rumqttc::v5::mqttbytes::{self, QoS};
 use rumqttc::v5::{Client, Connection, ConnectionError, MqttOptions, RecvTimeoutError, Request, StateError};
 use rumqttc::{NetworkOptions, Outgoing};
 
+use self::codes::{connack_code, granted, puback_code, pubrec_code};
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
     CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender,
@@ -266,52 +266,6 @@ fn library_qos(qos: Qos) -> QoS {
     }
 }
 
-/// The granted QoS, or the reason code of a refusal (MQTT 5, 3.9.3).
-fn granted(code: SubscribeReasonCode) -> Result<u8, u8> {
-    match code {
-        SubscribeReasonCode::Success(qos) => Ok(qos as u8),
-        SubscribeReasonCode::Failure | SubscribeReasonCode::Unspecified => Err(128),
-        SubscribeReasonCode::ImplementationSpecific => Err(131),
-        SubscribeReasonCode::NotAuthorized => Err(135),
-        SubscribeReasonCode::TopicFilterInvalid => Err(143),
-        SubscribeReasonCode::PkidInUse => Err(145),
-        SubscribeReasonCode::QuotaExceeded => Err(151),
-        SubscribeReasonCode::SharedSubscriptionsNotSupported => Err(158),
-        SubscribeReasonCode::SubscriptionIdNotSupported => Err(161),
-        SubscribeReasonCode::WildcardSubscriptionsNotSupported => Err(162),
-    }
-}
-
-/// MQTT 5, 3.4.2.1.
-fn puback_code(reason: PubAckReason) -> u8 {
-    match reason {
-        PubAckReason::Success => 0,
-        PubAckReason::NoMatchingSubscribers => 16,
-        PubAckReason::UnspecifiedError => 128,
-        PubAckReason::ImplementationSpecificError => 131,
-        PubAckReason::NotAuthorized => 135,
-        PubAckReason::TopicNameInvalid => 144,
-        PubAckReason::PacketIdentifierInUse => 145,
-        PubAckReason::QuotaExceeded => 151,
-        PubAckReason::PayloadFormatInvalid => 153,
-    }
-}
-
-/// MQTT 5, 3.5.2.1.
-fn pubrec_code(reason: PubRecReason) -> u8 {
-    match reason {
-        PubRecReason::Success => 0,
-        PubRecReason::NoMatchingSubscribers => 16,
-        PubRecReason::UnspecifiedError => 128,
-        PubRecReason::ImplementationSpecificError => 131,
-        PubRecReason::NotAuthorized => 135,
-        PubRecReason::TopicNameInvalid => 144,
-        PubRecReason::PacketIdentifierInUse => 145,
-        PubRecReason::QuotaExceeded => 151,
-        PubRecReason::PayloadFormatInvalid => 153,
-    }
-}
-
 fn lost(error: &ConnectionError, connected: bool) -> Lost {
     let not_answered = if connected { Cause::Other } else { Cause::NoConnack };
     match error {
@@ -369,37 +323,6 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
 fn refused(code: u8) -> Lost {
     let cause = if matches!(code, 1 | 132) { Cause::Version } else { Cause::Other };
     Lost::because(cause, format!("refused by the broker: {}", Reason(code))).with_reason(code)
-}
-
-/// The code in the CONNACK (MQTT 5, 3.2.2.2).
-fn connack_code(code: ConnectReturnCode) -> u8 {
-    match code {
-        ConnectReturnCode::Success => 0,
-        ConnectReturnCode::RefusedProtocolVersion => 1,
-        ConnectReturnCode::BadClientId => 2,
-        ConnectReturnCode::ServiceUnavailable => 3,
-        ConnectReturnCode::UnspecifiedError => 128,
-        ConnectReturnCode::MalformedPacket => 129,
-        ConnectReturnCode::ProtocolError => 130,
-        ConnectReturnCode::ImplementationSpecificError => 131,
-        ConnectReturnCode::UnsupportedProtocolVersion => 132,
-        ConnectReturnCode::ClientIdentifierNotValid => 133,
-        ConnectReturnCode::BadUserNamePassword => 134,
-        ConnectReturnCode::NotAuthorized => 135,
-        ConnectReturnCode::ServerUnavailable => 136,
-        ConnectReturnCode::ServerBusy => 137,
-        ConnectReturnCode::Banned => 138,
-        ConnectReturnCode::BadAuthenticationMethod => 140,
-        ConnectReturnCode::TopicNameInvalid => 144,
-        ConnectReturnCode::PacketTooLarge => 149,
-        ConnectReturnCode::QuotaExceeded => 151,
-        ConnectReturnCode::PayloadFormatInvalid => 153,
-        ConnectReturnCode::RetainNotSupported => 154,
-        ConnectReturnCode::QoSNotSupported => 155,
-        ConnectReturnCode::UseAnotherServer => 156,
-        ConnectReturnCode::ServerMoved => 157,
-        ConnectReturnCode::ConnectionRateExceeded => 159,
-    }
 }
 
 #[cfg(test)]

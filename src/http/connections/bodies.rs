@@ -1,0 +1,69 @@
+//! Bodies that are being read, which share a bounded memory.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::Connections;
+
+/// A body that is being read.
+pub struct Body {
+    pub since: Instant,
+    pub deadline: Instant,
+    /// Bytes.
+    pub(super) held: usize,
+    pub cut: Option<Cut>,
+}
+
+/// Why a body was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Its deadline came.
+    Late,
+    /// Others needed the memory.
+    Evicted,
+}
+
+impl Connections {
+    /// Makes place for the next bytes of this client's body; if there is too little, those who have had their time
+    /// longest go.
+    pub fn hold(&self, client: SocketAddr, bytes: usize) {
+        let mut locked = self.lock();
+        let state = &mut *locked;
+        let Some(connection) = state.table.get_mut(&client) else {
+            return;
+        };
+        let (since, deadline) = (Instant::now(), connection.due);
+        connection.body.get_or_insert(Body { since, deadline, held: 0, cut: None }).held += bytes;
+        state.held += bytes;
+        let mut evicted = Vec::new();
+        while state.held > self.max_held {
+            let bodies = state.table.iter_mut().filter_map(|(client, connection)| {
+                let place = connection.place;
+                connection.body.as_mut().filter(|body| body.held > 0).map(|body| (*client, place, body))
+            });
+            let Some((client, place, body)) = bodies.min_by_key(|(_, _, body)| body.deadline) else { break };
+            body.cut = body.cut.or(Some(Cut::Evicted));
+            let freed = mem::take(&mut body.held);
+            evicted.push((client, place));
+            state.held -= freed;
+        }
+        drop(locked);
+        for (client, place) in evicted {
+            if let Some(place) = place.or_else(|| self.find(client)) {
+                self.sockets.cut(place);
+            }
+        }
+    }
+
+    /// So many bytes of this client's body were read, and no more will be. Tells whether it was cut.
+    pub fn release(&self, client: SocketAddr, read: usize) -> Option<Cut> {
+        let mut locked = self.lock();
+        let state = &mut *locked;
+        let connection = state.table.get_mut(&client)?;
+        connection.booked += read as u64;
+        let body = connection.body.take()?;
+        state.held -= body.held;
+        body.cut
+    }
+}

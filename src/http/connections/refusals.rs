@@ -1,0 +1,78 @@
+//! Connections that are refused while their clients may still be sending: who is ended at once might never read why.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tiny_http::Request;
+
+use super::{Connections, End, State};
+use crate::http::exchange::let_go;
+use crate::http::generation::Generation;
+use crate::http::sockets::Place;
+
+/// How long a client may go on sending what was refused: ended at once, it might never read why (RFC 9112, 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+/// A connection that is refused and may still be sending. Its request is kept, which keeps the library from reading.
+pub struct Lingering {
+    pub place: Option<Place>,
+    pub until: Instant,
+    client: SocketAddr,
+    request: Request,
+    generation: Arc<Generation>,
+}
+
+impl Connections {
+    /// Refuses a request whose body is not read: says why, and ends the connection when the client has had the time
+    /// to hear it.
+    pub fn refuse(&self, client: SocketAddr, request: Request, words: &[u8], generation: Arc<Generation>) {
+        if let Some(connection) = self.lock().table.get_mut(&client) {
+            (connection.ended, connection.end) = (true, End::Refused);
+        }
+        let place = self.find(client);
+        if let Some(place) = place {
+            self.sockets.dismiss(place, words);
+        }
+        let until = Instant::now() + LINGER;
+        self.lock().lingering.push(Lingering { place, until, client, request, generation });
+        self.settle();
+    }
+
+    /// Gives so many of the refused connections no more time, the longest refused first. Returns how many there were.
+    pub fn hurry(state: &mut State, count: usize, now: Instant) -> usize {
+        let hurried = state.lingering.iter_mut().filter(|refused| refused.until > now).take(count);
+        hurried.map(|refused| refused.until = now).count()
+    }
+
+    /// Ends the refused connections whose clients have heard it, or have had their time. Called by the guard.
+    pub fn see_off(&self, now: Instant) {
+        let lingering = mem::take(&mut self.lock().lingering);
+        for refused in lingering {
+            let may_send = refused.place.is_some_and(|place| self.sockets.drain(place));
+            if may_send && now < refused.until {
+                self.lock().lingering.push(refused);
+                continue;
+            }
+            if refused.place.is_some_and(|place| self.sockets.shut(place, &[])) {
+                let_go(refused.request);
+            } else {
+                // reset by its client, as it seems; should it be there nevertheless, letting go of it waits for the
+                // rest of its body, and who calls this must not wait
+                self.let_go_elsewhere(refused.request);
+            }
+            refused.generation.pass_on(Some(refused.client));
+        }
+    }
+
+    fn let_go_elsewhere(&self, request: Request) {
+        let shared = Arc::new(Mutex::new(Some(request)));
+        let taken = shared.clone();
+        let take = |shared: &Mutex<Option<Request>>| shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let job = move || take(&taken).into_iter().for_each(let_go);
+        if self.writers.run(Box::new(job)).is_some() {
+            // no thread to be had: it stays, and is counted
+            take(&shared).into_iter().for_each(mem::forget);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Whether a connection lives, and how long it may be silent until that is asked.
+
+use std::time::{Duration, Instant};
+
+use super::{Connection, Stage};
+use crate::journal;
+use crate::mqtt::pipe::{CONNECT_TIMEOUT, Lost};
+
+/// A broker that lets a publish or our SUBSCRIBE wait so long for its acknowledgement is taken for dead.
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The library is not called with a shorter timeout than this, so that nothing turns without end.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+/// How often it is looked whether the journal has room again, where messages were left for that.
+const STARVED_WAIT: Duration = Duration::from_secs(1);
+
+impl Connection<'_> {
+    /// How long the library may wait for the next event before we look whether the connection lives.
+    pub(super) fn patience(&self) -> Duration {
+        let silence = self.last_event + self.longest_silence();
+        let acknowledgement = self.oldest_unanswered().map_or(silence, |since| since + ACKNOWLEDGEMENT_TIMEOUT);
+        let overdue = self.driver.publisher.overdue_at().unwrap_or(silence);
+        let longest = if self.intake.is_starved() { STARVED_WAIT } else { ACKNOWLEDGEMENT_TIMEOUT };
+        let due = silence.min(acknowledgement).min(overdue).min(Instant::now() + longest);
+        due.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT)
+    }
+
+    /// The library probes a silent connection, but does not notice in MQTT 5 that its own writing stands still.
+    pub(super) fn check_life(&self) -> Result<(), Lost> {
+        if self.last_event.elapsed() >= self.longest_silence() {
+            return Err(Lost::new(format!("nothing heard for {} s", self.longest_silence().as_secs())));
+        }
+        if self.oldest_unanswered().is_some_and(|since| since.elapsed() >= ACKNOWLEDGEMENT_TIMEOUT) {
+            return Err(Lost::new(format!("no acknowledgement for {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs())));
+        }
+        if self.intake.is_starved() && journal::is_idle() {
+            return Err(Lost::new("the journal takes messages again, and those that it did not take are asked for"));
+        }
+        if self.driver.publisher.overdue_at().is_some_and(|at| Instant::now() > at) {
+            return Err(Lost::new("the broker takes nothing, and a message would leave after its deadline"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn longest_silence(&self) -> Duration {
+        2 * self.pipe.keepalive() + CONNECT_TIMEOUT
+    }
+
+    pub(super) fn oldest_unanswered(&self) -> Option<Instant> {
+        let subscribe = match self.stage {
+            Stage::Subscribing(since) | Stage::Releasing { since, .. } => Some(since),
+            Stage::Resuming | Stage::Ready | Stage::Recovering => None,
+        };
+        subscribe.into_iter().chain(self.driver.publisher.oldest_unacknowledged()).min()
+    }
+}
