@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use crate::support::daemon::program;
 use crate::support::folder::Folder;
@@ -294,8 +295,9 @@ fn passed_sockets_win_are_asked_where_they_are_bound_and_outlive_the_daemon() {
     // told to stop, it leaves its connections to its successor, and none is refused meanwhile
     let daemon: u32 = passer.wait_for("started ").rsplit(' ').next().unwrap().parse().unwrap();
     assert!(Command::new("kill").arg(daemon.to_string()).status().unwrap().success());
-    let mut answered = 0;
+    let (mut answered, deadline) = (0, Instant::now() + PATIENCE);
     while passer.lines_with("started ").len() < 2 || answered < 20 {
+        assert!(Instant::now() < deadline, "no successor, {answered} answered");
         assert_eq!(publish(&mut Connection::open(&tcp)).status, 200, "{answered}");
         assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#), "{answered}");
         answered += 1;

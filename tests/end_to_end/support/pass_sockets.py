@@ -9,6 +9,12 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 
+
+def say(*words):
+    # in one write: the daemon writes to the same place
+    os.write(2, (" ".join(map(str, words)) + "\n").encode())
+
+
 starts = int(sys.argv[1])
 split = sys.argv.index("--")
 sockets = []
@@ -25,7 +31,7 @@ for name in sys.argv[2:split]:
     # as systemd passes them
     listener.setblocking(False)
     sockets.append(listener)
-    print("passing", listener.getsockname(), file=sys.stderr, flush=True)
+    say("passing", listener.getsockname())
 
 
 def adopt():
@@ -43,5 +49,5 @@ for start in range(starts):
     # the shell's exec keeps the process, whose id systemd would have set
     command = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *sys.argv[split + 1:]]
     daemon = subprocess.Popen(command, preexec_fn=adopt, close_fds=False, env=environment)
-    print("started", daemon.pid, file=sys.stderr, flush=True)
-    print("ended", daemon.wait(), file=sys.stderr, flush=True)
+    say("started", daemon.pid)
+    say("ended", daemon.wait())
