@@ -25,6 +25,8 @@ use crate::thread::{Events, Watch};
 
 /// How long a stop waits for the first requests of connections that were accepted before it.
 const LAST_CALL: Duration = Duration::from_millis(300);
+/// How long a stop may take beyond its timeout to write answers that are known.
+const ANSWERING: Duration = Duration::from_secs(5);
 
 /// A running bridge.
 #[derive(Debug)]
@@ -75,14 +77,14 @@ impl Bridge {
     /// How long [`Self::stop`] may take.
     #[must_use]
     pub fn stop_timeout(&self) -> Duration {
-        self.timeout
+        self.timeout + ANSWERING
     }
 
     /// Refuses new requests, lets what was accepted be settled, and ends the connection with a DISCONNECT; all that
-    /// within the timeout of a publish.
+    /// within the timeout of a publish. Answers that are known by then are written, however many they are.
     pub fn stop(self, events: &Events) {
         let start = Instant::now();
-        self.service.stopping(self.timeout);
+        self.service.stopping(self.stop_timeout());
         // the broker's and the workers' share, whatever the publishes need
         let share = (self.timeout / 4).min(Duration::from_secs(1));
         let (drained, end) = (start + self.timeout.saturating_sub(share), start + self.timeout);
@@ -101,16 +103,19 @@ impl Bridge {
         }
         // what is pipelined behind a request gets its turn, and its refusal, when that is answered
         let idle = drained + share * 3 / 4;
-        let running: usize = self.doors.iter().map(|door| door.await_idle(idle)).sum();
+        for door in &self.doors {
+            let _ = door.await_idle(idle);
+        }
         self.doors.iter().for_each(|door| door.end(end));
+        self.doors.iter().for_each(Door::end_replies);
+        let _ = events.await_ends(http::REPLY_THREAD, self.doors.len(), end + ANSWERING);
+        let running: usize = self.doors.iter().map(|door| door.await_idle(Instant::now())).sum();
         if running > 0 {
             log::warn!(
                 "{running} requests were not complete after {} s: they get no answer",
                 self.timeout.as_secs_f64()
             );
         }
-        self.doors.iter().for_each(Door::end_replies);
-        let _ = events.await_ends(http::REPLY_THREAD, self.doors.len(), end);
     }
 }
 

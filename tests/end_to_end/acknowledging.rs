@@ -577,7 +577,7 @@ fn a_thousand_requests_with_the_largest_timeout_cannot_hold_up_a_stop() {
     daemon.signal("TERM");
     let replies: Vec<Reply> = connections.iter_mut().map(Connection::reply).collect();
     assert_eq!(daemon.wait_for_end().code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     let count = |status| replies.iter().filter(|reply| reply.status == status).count();
     assert_eq!((count(504), count(503)), (9, 991), "what was sent is unknown, the rest was certainly not");
 }

@@ -22,13 +22,17 @@ use std::time::Duration;
 /// How long a test waits for what must happen; far more than it takes, for slow machines.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A port on which nobody listens, and which the system gives to nobody by itself (ip(7), `ip_local_port_range`).
+/// A port on which nobody listens, and which neither the system (ip(7), `ip_local_port_range`) nor a test that runs at
+/// the same time takes: nextest numbers those.
 pub fn free_port() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
+    const EACH: u32 = 1000;
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u32>().ok());
+    let slot = number("NEXTEST_TEST_GLOBAL_SLOT").unwrap_or_else(std::process::id) % 12;
     let of_this_process = std::process::id().wrapping_mul(31);
     let mut candidates = std::iter::repeat_with(|| {
         let number = of_this_process.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
-        u16::try_from(20_000 + number % 12_000).unwrap()
+        u16::try_from(20_000 + slot * EACH + number % EACH).unwrap()
     });
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     candidates.by_ref().take(1000).find(is_free).expect("a free port")
