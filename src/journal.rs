@@ -63,10 +63,10 @@ pub fn dropped() {
     QUEUE.count_dropped();
 }
 
-/// Whether everything is written.
+/// Whether every message is written whose `done` is to be called.
 #[must_use]
-pub fn is_idle() -> bool {
-    QUEUE.is_idle()
+pub fn is_settled() -> bool {
+    QUEUE.is_settled()
 }
 
 /// Waits until everything is written, or the deadline has come. Returns whether it is.
@@ -76,7 +76,7 @@ pub fn flush(deadline: Instant) -> bool {
 
 /// Says the one line that tells why the process ends, after all that was said before.
 pub fn last_words(words: &str, deadline: Instant) {
-    QUEUE.push_own(Entry::LastWords(words.to_owned()));
+    QUEUE.push_last(Entry::LastWords(words.to_owned()));
     QUEUE.flush(deadline);
 }
 
@@ -105,6 +105,7 @@ impl Sink {
                         QUEUE.push_own(Entry::Own(Own::warning(format!("journald took nothing for {seconds} s"))));
                     }
                     if let Err(error) = written {
+                        metrics::journal_dropped();
                         QUEUE.push_own(Entry::Own(Own::warning(format!("journald does not take a record: {error}"))));
                     }
                 }

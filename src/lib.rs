@@ -96,7 +96,7 @@ impl Bridge {
         log::info!("stopping");
         self.publisher.drain(drained);
         // what is recorded is acknowledged before the end, and does not come again
-        let _ = journal::flush(drained + share / 8);
+        let _ = journal::flush((Instant::now() + share / 2).min(drained + share / 8));
         let disconnecting = self.publisher.disconnect();
         if disconnecting && events.await_ends(mqtt::THREAD, 1, drained + share / 2) > 0 {
             log::warn!("the broker did not take our DISCONNECT in time");

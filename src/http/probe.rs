@@ -26,6 +26,16 @@ pub fn ask(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
     })
 }
 
+/// Whether it is not we who do not answer: a Unix socket that was passed may belong to others and lie where we cannot see
+/// it, and an address may leave the machine for a while.
+pub fn is_out_of_reach(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        AddrNotAvailable, HostUnreachable, NetworkUnreachable, NotADirectory, NotFound, PermissionDenied,
+    };
+    let kinds = [AddrNotAvailable, HostUnreachable, NetworkUnreachable, NotADirectory, NotFound, PermissionDenied];
+    kinds.contains(&error.kind())
+}
+
 fn try_ask(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
     let address = reachable(listener);
     let mut socket = Socket::new(address.domain(), Type::STREAM, None)?;
@@ -127,5 +137,21 @@ mod tests {
         assert!(filling.len() < 4);
         assert!(ask(&address, Instant::now() + Duration::from_millis(50)).is_err());
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_socket_out_of_reach_is_told_from_one_that_does_not_answer() {
+        let gone = SockAddr::unix("/nonexistent/folder/socket").unwrap();
+        assert!(is_out_of_reach(&ask(&gone, soon()).unwrap_err()));
+        // bound, and so nobody else's, and not listened on
+        let closed = Socket::new(socket2::Domain::IPV4, Type::STREAM, None).unwrap();
+        closed.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        assert!(!is_out_of_reach(&ask(&closed.local_addr().unwrap(), soon()).unwrap_err()));
+        for code in [libc::EACCES, libc::EPERM, libc::ENETUNREACH, libc::EADDRNOTAVAIL] {
+            assert!(is_out_of_reach(&io::Error::from_raw_os_error(code)), "{code}");
+        }
+        for code in [libc::EMFILE, libc::ECONNREFUSED, libc::ETIMEDOUT] {
+            assert!(!is_out_of_reach(&io::Error::from_raw_os_error(code)), "{code}");
+        }
     }
 }

@@ -60,6 +60,8 @@ struct Connection<'a> {
     last_event: Instant,
     /// The session cannot be resumed.
     spoilt: bool,
+    /// A DISCONNECT is on its way, for another connection to take its place.
+    leaving: bool,
 }
 
 /// What a connection is about, one after the other.
@@ -163,6 +165,7 @@ impl Driver {
             stage: Stage::Resuming,
             last_event: Instant::now(),
             spoilt: false,
+            leaving: false,
         };
         let ended = connection.run(release);
         let released = !matches!(connection.stage, Stage::Releasing { .. });
@@ -250,6 +253,11 @@ impl Connection<'_> {
         loop {
             let patience = self.patience();
             match self.driver.next(self.pipe.as_mut(), patience) {
+                Next::Event(Event::Disconnected) if self.leaving => {
+                    return Err(Lost::new(
+                        "the journal takes messages again, and those that it did not take are asked for",
+                    ));
+                }
                 Next::Event(Event::Disconnected) if !self.driver.publisher.is_ending() => {
                     return Err(Lost::new("the broker sent what it must not, and the library gave up"));
                 }

@@ -20,6 +20,10 @@ use crate::metrics;
 /// Bytes that all messages together may take while they wait; more, where `max-packet-size` is that large.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
+/// How long a DISCONNECT may wait for a place in the library's queue, and how often it is tried.
+const DISCONNECTING: Duration = Duration::from_millis(200);
+const DISCONNECT_PAUSE: Duration = Duration::from_millis(5);
+
 /// Is told, once, what became of a message. Must not wait.
 pub type Caller = Box<dyn FnOnce(Outcome) + Send>;
 
@@ -140,7 +144,15 @@ impl Publisher {
         let mut state = self.lock();
         state.stage = Stage::Ending;
         self.0.changed.notify_all();
-        state.connection.as_ref().is_some_and(|(sender, _)| sender.disconnect().is_ok())
+        let deadline = Instant::now() + DISCONNECTING;
+        loop {
+            let taken = state.connection.as_ref().map(|(sender, _)| sender.disconnect().is_ok());
+            // acknowledgements may fill the library's queue for a moment
+            if taken != Some(false) || Instant::now() > deadline {
+                return taken == Some(true);
+            }
+            state = self.0.changed.wait_timeout(state, DISCONNECT_PAUSE).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// What is known of the connection now.
@@ -195,6 +207,19 @@ impl Publisher {
     /// The thread that drives the connection is about to wait for so long at most.
     pub(super) fn announce(&self, wait: Duration) {
         self.0.heartbeat.announce(Instant::now(), wait);
+    }
+
+    /// Lets the current connection end with a DISCONNECT behind all acknowledgements. Returns false if it does not take
+    /// one yet.
+    pub(super) fn leave(&self) -> bool {
+        let mut state = self.lock();
+        state.send_acknowledgements();
+        state.unsent.is_empty() && state.connection.as_ref().is_some_and(|(sender, _)| sender.disconnect().is_ok())
+    }
+
+    /// Whether a stop has begun.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.lock().stage != Stage::Running
     }
 
     /// Whether the connection is to end.

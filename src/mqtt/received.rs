@@ -34,7 +34,8 @@ impl Intake {
             }
             return;
         }
-        if self.starved {
+        // at a stop what comes still is left for the next run: it would never end where messages come all the time
+        if self.starved || (self.is_kept && self.publisher.is_stopping()) {
             return;
         }
         let (publisher, connection) = (self.publisher.clone(), self.connection);

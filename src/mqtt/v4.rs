@@ -141,7 +141,8 @@ fn translate(event: LibraryEvent) -> Event {
         LibraryEvent::Incoming(Packet::Publish(message)) => {
             let received = Received {
                 topic: message.topic.into_bytes(),
-                payload: message.payload.into(),
+                // a copy: what was read with it would stay as long as it does
+                payload: message.payload.to_vec(),
                 qos: message.qos as u8,
                 retain: message.retain,
                 dup: message.dup,

@@ -236,8 +236,9 @@ impl Pipe5 {
 fn received(message: Publish) -> Received {
     let properties = message.properties.unwrap_or_default();
     Received {
-        topic: message.topic.into(),
-        payload: message.payload.into(),
+        // copies: what was read with them would stay as long as they do
+        topic: message.topic.to_vec(),
+        payload: message.payload.to_vec(),
         qos: message.qos as u8,
         retain: message.retain,
         dup: message.dup,

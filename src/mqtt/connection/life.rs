@@ -25,15 +25,16 @@ impl Connection<'_> {
     }
 
     /// The library probes a silent connection, but does not notice in MQTT 5 that its own writing stands still.
-    pub(super) fn check_life(&self) -> Result<(), Lost> {
+    pub(super) fn check_life(&mut self) -> Result<(), Lost> {
         if self.last_event.elapsed() >= self.longest_silence() {
             return Err(Lost::new(format!("nothing heard for {} s", self.longest_silence().as_secs())));
         }
         if self.oldest_unanswered().is_some_and(|since| since.elapsed() >= ACKNOWLEDGEMENT_TIMEOUT) {
             return Err(Lost::new(format!("no acknowledgement for {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs())));
         }
-        if self.intake.is_starved() && journal::is_idle() {
-            return Err(Lost::new("the journal takes messages again, and those that it did not take are asked for"));
+        if self.intake.is_starved() && !self.leaving && journal::is_settled() {
+            // behind the last acknowledgement, or what it settles would come again too
+            self.leaving = self.driver.publisher.leave();
         }
         if self.driver.publisher.overdue_at().is_some_and(|at| Instant::now() > at) {
             return Err(Lost::new("the broker takes nothing, and a message would leave after its deadline"));
