@@ -26,7 +26,7 @@ use super::sockets::{Place, Sockets, is_there};
 /// Requests that may be pipelined behind one that is not yet answered.
 pub const MAX_FOLLOWERS: usize = 16;
 /// How often all sockets are looked through for one client's sake.
-const SEARCH_PAUSE: Duration = Duration::from_millis(10);
+const SEARCH_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes by which the size of requests may be overestimated: a header needs no space before its value.
 const MISCOUNTED: u64 = 16;
 
@@ -194,6 +194,7 @@ impl Connections {
 
     /// The turn of this client's request is over. Returns the follower whose turn it is now.
     pub fn pass_on(&self, client: Option<SocketAddr>) -> Option<Request> {
+        let mut asked = false;
         loop {
             let mut locked = self.lock();
             let state = &mut *locked;
@@ -201,8 +202,9 @@ impl Connections {
             let connection = state.table.get_mut(&client?)?;
             // a panic left it
             state.held -= connection.body.take().map_or(0, |body| body.held);
-            let is_another = connection.end == End::Gone || (connection.ended && self.is_another(client?, connection));
-            if is_another && !connection.followers.is_empty() {
+            // a look through all sockets, and so at most one
+            let asks = connection.ended && !connection.followers.is_empty() && !mem::replace(&mut asked, true);
+            if asks && (connection.end == End::Gone || self.is_another(client?, connection)) {
                 // they came on a connection that took over the address
                 let followers = mem::take(&mut connection.followers);
                 let booked = followers.iter().map(size).sum();

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::free_port;
 use crate::support::http::Connection;
 use crate::support::journald::{Journald, bytes};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::scripted_broker::{PUBACK, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, behave, suback};
 use crate::support::token::Token;
+use crate::support::{PATIENCE, free_port};
 
 /// Where the daemon of a test listens: it cannot tell, as its records go elsewhere.
 struct Bridge {
@@ -310,6 +310,12 @@ fn a_late_acknowledgement_is_not_sent_on_another_connection() {
     journald.signal("STOP");
     // more than its socket takes
     broker.send(&(1..=100).flat_map(publish).collect::<Vec<u8>>());
+    // what the daemon has not read is lost with the connection
+    let deadline = Instant::now() + PATIENCE;
+    let received = || Connection::open(&bridge.address).request("GET", "/metrics", &[], b"").body;
+    while !String::from_utf8(received()).unwrap().contains("mqtt_bridge_received_messages_total 100\n") {
+        assert!(Instant::now() < deadline, "not all were received");
+    }
     bridge.publish(r#"{"topic":"other","msg":"x"}"#);
     let early = broker.wait_for(PUBLISH).1;
     let (subscribe, _) = broker.wait_for(SUBSCRIBE);

@@ -10,6 +10,7 @@ pub mod onlooker;
 pub mod process;
 pub mod proxy;
 pub mod scripted_broker;
+pub mod stalls;
 pub mod supervisor;
 pub mod token;
 pub mod vitals;
