@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use mqtt_bridge::http::publish_body as parse;
 use mqtt_bridge::message::{Message, MqttString};
 use serde_json::{Map, Value, json};
@@ -22,7 +24,11 @@ pub fn publish_body(body: &[u8]) {
     // what other readers of JSON take is less: numbers of some size, values of some depth
     if let Ok(Value::Object(said)) = serde_json::from_slice(body) {
         assert_said(&said, &again);
-        assert_payload_of(said.get("msg").or(said.get("payload")).expect("it is needed"), &message);
+        let payload = said.get("msg").or(said.get("payload")).expect("it is needed");
+        match said.get("payload_encoding").and_then(Value::as_str) {
+            Some("base64") => assert_eq!(payload.as_str(), Some(STANDARD.encode(&message.payload).as_str())),
+            _ => assert_payload_of(payload, &message),
+        }
     }
 }
 
@@ -38,7 +44,7 @@ fn assert_rules(message: &Message, timeout: Option<Duration>) {
     assert!(timeout.is_none_or(|timeout| !timeout.is_zero() && timeout <= MAX_TIMEOUT), "{timeout:?}");
 }
 
-/// A body that says the same, with the payload as a string.
+/// A body that says the same, with the payload as a string if it is one, and else in base64.
 fn body_of(message: &Message, timeout: Option<Duration>) -> Value {
     let text = |text: &MqttString| text.as_str().to_owned();
     let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).expect("all JSON is UTF-8").to_owned();
@@ -54,9 +60,14 @@ fn body_of(message: &Message, timeout: Option<Duration>) -> Value {
     ];
     let properties: Map<_, _> =
         fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    let (payload, encoding) = match std::str::from_utf8(&message.payload) {
+        Ok(text) => (text.to_owned(), "plain"),
+        Err(_) => (STANDARD.encode(&message.payload), "base64"),
+    };
     let mut body = json!({
         "topic": message.topic.as_str(),
-        "msg": utf8(&message.payload),
+        "msg": payload,
+        "payload_encoding": encoding,
         "qos": message.qos as u8,
         "retain": message.retain,
         "properties": properties,
@@ -71,7 +82,7 @@ fn body_of(message: &Message, timeout: Option<Duration>) -> Value {
 fn assert_said(said: &Map<String, Value>, understood: &Map<String, Value>) {
     for (name, value) in said {
         match name.as_str() {
-            "msg" | "payload" => {}
+            "msg" | "payload" | "payload_encoding" => {}
             "properties" => {
                 let names = value.as_object().expect("an object").keys();
                 names.for_each(|name| assert!(understood["properties"].get(name).is_some(), "{name}"));

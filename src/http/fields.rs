@@ -6,6 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::reply::SHOWN;
+use super::values::Scalar;
 use crate::printable::Printable;
 
 /// The most fields that an object may have: each is compared with all others.
@@ -60,27 +61,25 @@ pub fn named<T>(name: &str, checked: Result<T, String>) -> Result<T, String> {
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'a>(&'a RawValue);
 
-impl<'a> Value<'a> {
-    /// A string.
-    pub fn text(self) -> Result<String, String> {
+impl Scalar for Value<'_> {
+    fn text(self) -> Result<String, String> {
         serde_json::from_str(self.0.get()).map_err(|_| self.wrong("a string"))
     }
 
-    /// `true` or `false`.
-    pub fn truth(self) -> Result<bool, String> {
+    fn truth(self) -> Result<bool, String> {
         serde_json::from_str(self.0.get()).map_err(|_| self.wrong("true or false"))
     }
 
-    /// A number without a fraction.
-    pub fn whole_number(self) -> Result<i64, String> {
+    fn whole_number(self) -> Result<i64, String> {
         self.0.get().parse().map_err(|_| self.wrong("a whole number"))
     }
 
-    /// Any number; one that is too large for us is infinite.
-    pub fn number(self) -> Result<f64, String> {
+    fn number(self) -> Result<f64, String> {
         self.0.get().parse().map_err(|_| self.wrong("a number"))
     }
+}
 
+impl<'a> Value<'a> {
     /// An object.
     pub fn object(self) -> Result<Fields<'a>, String> {
         match self.first() {

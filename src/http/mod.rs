@@ -1,8 +1,9 @@
 //! The HTTP interface, in the order of a request's way: it comes in by a `listener`, a `generation` of the library's
 //! server takes it, `connections` lets one of a connection pass at a time, as an `exchange`; `request` says what it must
-//! be, `authorize` who may send it; an endpoint reads it (`publish`, `operations`), `reply` is the answer, `wire` its bytes, and `replies` writes
-//! those that had to wait. A `door` is all that serves one socket: its `guard` watches what the library hides, by its
-//! `sockets` and their `descriptors`, and `errands` are threads for whatever may have to wait for a client.
+//! be, `authorize` who may send it; an endpoint reads it as a `call`, from the `fields` of a body, each a value of
+//! `values`; `reply` is the answer, `wire` its bytes, and `replies` writes those that had to wait. A `door` is all that
+//! serves one socket: its `guard` watches what the library hides, by its `sockets` and their `descriptors`, and `errands`
+//! are threads for whatever may have to wait for a client.
 
 mod door;
 mod listener;
@@ -18,11 +19,15 @@ mod authorize;
 mod errands;
 mod request;
 
+mod call;
 mod fields;
+mod payload;
 mod properties;
-mod publish;
+mod values;
 
 mod operations;
+mod publish;
+
 mod probe;
 
 mod replies;
@@ -32,6 +37,8 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tiny_http::Request;
+
 pub use authorize::Reach;
 pub use door::Door;
 pub use listener::{BindError, Listener, listen};
@@ -40,27 +47,16 @@ pub use listener::{BindError, Listener, listen};
 pub use publish::parse as publish_body;
 
 use self::authorize::Gate;
+use self::call::{Asker, Call, Wanted};
 use self::exchange::Exchange;
 use self::replies::Replies;
 use self::reply::Reply;
-use self::request::{Target, require_method, require_sound_framing};
+use self::request::{Target, require_sound_framing};
 use crate::config::Config;
-use crate::message::Message;
 use crate::mqtt::Publisher;
-
-/// The methods of what can only be read.
-const READ: &str = "GET, HEAD";
 
 /// The name of the thread that writes answers.
 pub const REPLY_THREAD: &str = "reply";
-
-/// What a request asks for.
-enum Wanted {
-    /// A message is to be published, and may take so long.
-    Publish(Message, Duration),
-    /// What is known already.
-    Reply(Reply),
-}
 
 /// What the endpoints answer with.
 #[derive(Clone)]
@@ -97,11 +93,7 @@ impl Endpoints {
             return exchange.answer(&refusal.readable_by(origin));
         }
         match self.read(&mut exchange) {
-            Ok(Wanted::Publish(message, timeout)) => {
-                let replies = self.replies.clone();
-                let answer = move |outcome| replies.push(exchange, Reply::from(outcome).readable_by(origin));
-                self.publisher.publish(message, timeout, Box::new(answer));
-            }
+            Ok(Wanted::Later(begin)) => begin(Asker::new(exchange, self.replies.clone(), origin)),
             Ok(Wanted::Reply(reply)) | Err(reply) => exchange.answer(&reply.readable_by(origin)),
         }
     }
@@ -110,30 +102,38 @@ impl Endpoints {
     fn read(&self, exchange: &mut Exchange) -> Result<Wanted, Reply> {
         let request = exchange.request().ok_or_else(Reply::busy)?;
         let target = Target::of(request);
-        // whoever watches over us need not have a token
-        if target.path == "/healthz" {
+        if let Some(endpoint) = open_endpoint(&target.path) {
             self.gate.admit_anybody(request)?;
-            require_method(request, &target, READ)?;
-            return Ok(Wanted::Reply(operations::healthz()));
+            return endpoint(request, &target);
         }
         let admitted = self.gate.admit(request)?;
-        let reply = match target.path.as_str() {
-            "/publish" => {
-                let (message, timeout) = publish::read(self, exchange, &target)?;
-                admitted.may_publish(&message.topic)?;
-                return Ok(Wanted::Publish(message, timeout));
-            }
-            "/readyz" => operations::readyz,
-            "/status" => operations::status,
-            "/metrics" => operations::metrics,
-            path => return Err(Reply::not_found(path)),
-        };
-        require_method(request, &target, READ)?;
-        Ok(Wanted::Reply(reply(&self.publisher.status())))
+        answer(Call { endpoints: self, admitted, target: &target, exchange })
     }
 
     /// Lets the thread that writes answers end when all are written.
     fn end_replies(&self) {
         self.replies.close();
+    }
+}
+
+/// An endpoint that needs no token.
+type OpenEndpoint = fn(&Request, &Target) -> Result<Wanted, Reply>;
+
+/// What is open to everybody: whoever watches over us need not have a token.
+fn open_endpoint(path: &str) -> Option<OpenEndpoint> {
+    match path {
+        "/healthz" => Some(operations::healthz),
+        _ => None,
+    }
+}
+
+/// What needs a token, where there are some.
+fn answer(call: Call) -> Result<Wanted, Reply> {
+    match call.target.path.as_str() {
+        "/publish" => publish::publish(call),
+        "/readyz" => operations::readyz(call),
+        "/status" => operations::status(call),
+        "/metrics" => operations::metrics(call),
+        path => Err(Reply::not_found(path)),
     }
 }

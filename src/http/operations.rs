@@ -3,31 +3,43 @@
 use std::time::SystemTime;
 
 use serde::Serialize;
+use tiny_http::Request;
 
+use super::call::{Call, Wanted};
 use super::reply::Reply;
+use super::request::{Target, require_method};
 use crate::config::Protocol;
 use crate::metrics;
 use crate::mqtt::Status;
 
+/// The methods of what can only be read.
+const READ: &str = "GET, HEAD";
+
 /// 200 while requests are answered at all.
-pub fn healthz() -> Reply {
-    Reply::success()
+pub fn healthz(request: &Request, target: &Target) -> Result<Wanted, Reply> {
+    require_method(request, READ)?;
+    target.require_no_parameters()?;
+    Ok(Wanted::Reply(Reply::success()))
 }
 
 /// 200 while the bridge does all that it is configured for.
-pub fn readyz(status: &Status) -> Reply {
-    status.missing().map_or_else(Reply::success, Reply::not_ready)
+pub fn readyz(mut call: Call) -> Result<Wanted, Reply> {
+    call.require(READ)?;
+    Ok(Wanted::Reply(call.status().missing().map_or_else(Reply::success, Reply::not_ready)))
 }
 
 /// Everything that is known, but for secrets.
-pub fn status(status: &Status) -> Reply {
+pub fn status(mut call: Call) -> Result<Wanted, Reply> {
+    call.require(READ)?;
     // numbers and strings always have a JSON form
-    Reply::document("application/json", serde_json::to_vec(&Report::of(status)).unwrap_or_default())
+    let report = serde_json::to_vec(&Report::of(&call.status())).unwrap_or_default();
+    Ok(Wanted::Reply(Reply::document("application/json", report)))
 }
 
 /// The text format of Prometheus.
-pub fn metrics(status: &Status) -> Reply {
-    Reply::document(metrics::CONTENT_TYPE, metrics::render(&status.metrics()))
+pub fn metrics(mut call: Call) -> Result<Wanted, Reply> {
+    call.require(READ)?;
+    Ok(Wanted::Reply(Reply::document(metrics::CONTENT_TYPE, metrics::render(&call.status().metrics()))))
 }
 
 /// The body of an answer, `code` first as in every other one.

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::fields::{Value, named};
-use crate::message::{MqttString, Properties, TopicName};
+use super::values::{Scalar, expiry, string, topic};
+use crate::message::{MqttString, Properties};
 
 const FIELDS: &str = "`payload_format_indicator`, `message_expiry_interval`, `response_topic`, `correlation_data`, \
                       `content_type` and `user_properties`";
@@ -32,15 +33,6 @@ fn indicator(value: Value) -> Result<bool, String> {
     }
 }
 
-fn expiry(value: Value) -> Result<u32, String> {
-    let seconds = value.whole_number()?;
-    u32::try_from(seconds).map_err(|_| format!("must be a number of seconds from 0 to {}, not {seconds}", u32::MAX))
-}
-
-fn topic(value: Value) -> Result<TopicName, String> {
-    TopicName::try_from(value.text()?).map_err(|error| error.to_string())
-}
-
 fn correlation_data(value: Value) -> Result<Bytes, String> {
     let data = value.text()?.into_bytes();
     // Binary Data has a length of two bytes (MQTT 5, 1.5.6)
@@ -48,10 +40,6 @@ fn correlation_data(value: Value) -> Result<Bytes, String> {
         return Err(format!("is {} bytes long, over the {} that MQTT allows", data.len(), u16::MAX));
     }
     Ok(data.into())
-}
-
-fn string(value: Value) -> Result<MqttString, String> {
-    MqttString::try_from(value.text()?).map_err(|error| error.to_string())
 }
 
 /// An object, or an ordered list of `[name, value]` or `{"key": …, "value": …}`: in a list a name may stand twice.
@@ -89,6 +77,7 @@ fn checked_pair(name: String, value: Value) -> Result<(MqttString, MqttString), 
 mod tests {
     use super::super::fields::Fields;
     use super::*;
+    use crate::message::TopicName;
 
     fn parse(json: &str) -> Result<Properties, String> {
         let body = format!("{{\"p\":{json}}}");

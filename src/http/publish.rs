@@ -2,25 +2,21 @@
 
 use std::time::Duration;
 
-use super::Endpoints;
-use super::exchange::Exchange;
-use super::fields::{Fields, Value, named};
-use super::properties;
+use super::call::{Call, Wanted};
+use super::fields::Fields;
 use super::reply::Reply;
-use super::request::{Target, body, require_json, require_method};
-use crate::message::{Message, Qos, TopicName};
+use super::values::{self, Scalar};
+use super::{payload, properties};
+use crate::message::{Message, Qos};
 
-const FIELDS: &str = "`topic`, `msg` (or `payload`), `qos`, `retain`, `properties` and `timeout`";
+const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`";
 
-/// The message of a request, and how long it may take.
-pub fn read(endpoints: &Endpoints, exchange: &mut Exchange, target: &Target) -> Result<(Message, Duration), Reply> {
-    if let Some(request) = exchange.request() {
-        require_method(request, target, "POST")?;
-        require_json(request)?;
-    }
-    let body = body(exchange, endpoints.max_body)?;
-    let (message, timeout) = parse(&body, endpoints.max_timeout).map_err(Reply::invalid)?;
-    Ok((message, timeout.unwrap_or(endpoints.timeout)))
+/// Publishes the message of a body.
+pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
+    call.require("POST")?;
+    let (message, timeout) = parse(&call.json()?, call.endpoints.max_timeout).map_err(Reply::invalid)?;
+    call.admitted.may_publish(&message.topic)?;
+    Ok(call.publish(message, timeout, Reply::from))
 }
 
 /// The message in a body, and its timeout if it has one.
@@ -29,52 +25,27 @@ pub fn read(endpoints: &Endpoints, exchange: &mut Exchange, target: &Target) -> 
 /// Names the field and the rule.
 pub fn parse(body: &[u8], max_timeout: Duration) -> Result<(Message, Option<Duration>), String> {
     let mut fields = Fields::parse(body)?;
-    let topic = fields.read("topic", topic)?.ok_or("field `topic` is missing")?;
-    let message = Message {
-        topic,
-        payload: payload(&mut fields)?.into(),
-        qos: fields.read("qos", qos)?.unwrap_or(Qos::AtMostOnce),
-        retain: fields.read("retain", Value::truth)?.unwrap_or(false),
-        properties: fields.read("properties", properties::read)?.unwrap_or_default(),
-    };
-    let timeout = fields.read("timeout", |value| timeout(value, max_timeout))?;
+    let message = message(&mut fields)?;
+    let timeout = fields.read("timeout", |value| values::timeout(value, max_timeout))?;
     fields.finish(FIELDS)?;
     Ok((message, timeout))
 }
 
-fn topic(value: Value) -> Result<TopicName, String> {
-    TopicName::try_from(value.text()?).map_err(|error| error.to_string())
-}
-
-/// `payload` is another name for `msg`.
-fn payload(fields: &mut Fields) -> Result<Vec<u8>, String> {
-    match (fields.take("msg"), fields.take("payload")) {
-        (Some(_), Some(_)) => {
-            Err("fields `msg` and `payload` are two names for one thing: only one may be there".to_owned())
-        }
-        (Some(value), None) => named("msg", value.payload()),
-        (None, Some(value)) => named("payload", value.payload()),
-        (None, None) => Err("field `msg` is missing".to_owned()),
-    }
-}
-
-fn qos(value: Value) -> Result<Qos, String> {
-    let level = value.whole_number()?;
-    Qos::try_from(level).map_err(|error| format!("{error}, not {level}"))
-}
-
-fn timeout(value: Value, longest: Duration) -> Result<Duration, String> {
-    let seconds = value.number()?;
-    let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero() && *timeout <= longest);
-    timeout.ok_or_else(|| {
-        format!("must be a number of seconds above 0 and up to {}, not {seconds}", longest.as_secs_f64())
+/// The message that the fields of an object tell of.
+pub fn message(fields: &mut Fields) -> Result<Message, String> {
+    Ok(Message {
+        topic: fields.read("topic", values::topic)?.ok_or("field `topic` is missing")?,
+        payload: payload::read(fields)?.into(),
+        qos: fields.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce),
+        retain: fields.read("retain", Scalar::truth)?.unwrap_or(false),
+        properties: fields.read("properties", properties::read)?.unwrap_or_default(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Properties;
+    use crate::message::{Properties, TopicName};
 
     const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -113,7 +84,7 @@ mod tests {
             ),
             (
                 r#"{"topic":"a","msg":1,"Retain":true}"#,
-                "unknown field `Retain`: there are `topic`, `msg` (or `payload`), `qos`, `retain`, `properties` and `timeout`",
+                "unknown field `Retain`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`",
             ),
             (r#"{"topic":7,"msg":1}"#, "`topic` must be a string, not 7"),
             (r#"{"topic":null,"msg":1}"#, "`topic` must be a string, not null"),

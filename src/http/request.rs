@@ -160,29 +160,31 @@ impl Target {
             Some((path, query)) => Self { path: path.to_owned(), query: Some(query.to_owned()) },
         }
     }
+
+    /// Refuses parameters: they would be ignored in silence.
+    pub fn require_no_parameters(&self) -> Result<(), Reply> {
+        match self.query.as_deref() {
+            None | Some("") => Ok(()),
+            Some(query) => {
+                Err(Reply::invalid(format!("this path takes no parameters, not `?{}`", Printable::new(query, SHOWN))))
+            }
+        }
+    }
 }
 
-/// One of the methods of an endpoint, as `Allow` lists them, and no parameters (RFC 9110, 15.5.6).
-pub fn require_method(request: &Request, target: &Target, allowed: &'static str) -> Result<(), Reply> {
-    if !allowed.split(", ").any(|method| method == request.method().as_str()) {
-        return Err(Reply::method_not_allowed(allowed));
-    }
-    match target.query.as_deref() {
-        None | Some("") => Ok(()),
-        Some(query) => {
-            Err(Reply::invalid(format!("this path takes no parameters, not `?{}`", Printable::new(query, SHOWN))))
-        }
+/// One of the methods of an endpoint, as `Allow` lists them (RFC 9110, 15.5.6).
+pub fn require_method(request: &Request, allowed: &'static str) -> Result<(), Reply> {
+    if allowed.split(", ").any(|method| method == request.method().as_str()) {
+        Ok(())
+    } else {
+        Err(Reply::method_not_allowed(allowed))
     }
 }
 
 /// The body is JSON by its content type, has none, or has the one that curl sends with `-d`: the tutorial's
 /// view takes anything.
 pub fn require_json(request: &Request) -> Result<(), Reply> {
-    if let Some(coding) = header(request, "Content-Encoding")?.filter(|coding| !coding.eq_ignore_ascii_case("identity"))
-    {
-        let coding = Printable::new(coding, SHOWN);
-        return Err(Reply::unsupported_media_type(format!("`Content-Encoding: {coding}` is not supported")));
-    }
+    require_no_coding(request)?;
     let Some(content_type) = header(request, "Content-Type")? else {
         return Ok(());
     };
@@ -199,6 +201,14 @@ pub fn require_json(request: &Request) -> Result<(), Reply> {
     }
     let found = Printable::new(content_type, SHOWN);
     Err(Reply::unsupported_media_type(format!("`Content-Type` must be `application/json` in UTF-8, not `{found}`")))
+}
+
+/// The body is there as it is, and not compressed.
+pub fn require_no_coding(request: &Request) -> Result<(), Reply> {
+    let coding = header(request, "Content-Encoding")?.filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+    let Some(coding) = coding else { return Ok(()) };
+    let coding = Printable::new(coding, SHOWN);
+    Err(Reply::unsupported_media_type(format!("`Content-Encoding: {coding}` is not supported")))
 }
 
 /// The whole body, at most `max` bytes. One that says that it is longer is refused without being read.

@@ -81,6 +81,22 @@ fn a_retained_message_is_there_for_later_subscribers_and_an_empty_one_clears_it(
 }
 
 #[test]
+fn base64_arrives_as_its_bytes_and_bad_base64_clears_nothing() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let body = r#"{"topic": "kept", "msg": "AP/+", "payload_encoding": "base64", "qos": 1, "retain": true}"#;
+    assert_eq!(daemon.publish(body).status, 200);
+    let words = "`msg` must be base64 with its padding (RFC 4648, 4), and is not";
+    for bad in ["AP/", "AP_-", "A", "AP /+", "AP/+\\n"] {
+        daemon.publish(&body.replace("AP/+", bad)).assert_refused(400, 3, words);
+    }
+    daemon.publish(&body.replace("\"AP/+\"", "null")).assert_refused(400, 3, "`msg` must be a string, not null");
+    let mut later = broker.subscribe("kept", 1, "%x %r");
+    later.wait_for_end();
+    assert_eq!(later.stdout(), b"00fffe 1");
+}
+
+#[test]
 fn curl_with_its_default_content_type_publishes() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());

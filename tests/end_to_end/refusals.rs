@@ -24,7 +24,7 @@ fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
         (r#"{"topic":"a"}"#, "field `msg` is missing"),
         (
             r#"{"topic":"a","msg":1,"color":"red"}"#,
-            "unknown field `color`: there are `topic`, `msg` (or `payload`), `qos`, `retain`, `properties` and `timeout`",
+            "unknown field `color`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`",
         ),
         (r#"{"topic":["a"],"msg":1}"#, "`topic` must be a string, not an array"),
         (r#"{"topic":"a","msg":1,"qos":"0"}"#, "`qos` must be a whole number, not a string"),

@@ -1,0 +1,82 @@
+//! One request as an endpoint sees it, and what the endpoint makes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tiny_http::Request;
+
+use super::Endpoints;
+use super::authorize::Admitted;
+use super::exchange::Exchange;
+use super::replies::Replies;
+use super::reply::Reply;
+use super::request::{Target, body, require_json, require_method};
+use crate::message::Message;
+use crate::mqtt::{Outcome, Status};
+
+/// What an endpoint makes of a request.
+pub enum Wanted {
+    /// What is known already.
+    Reply(Reply),
+    /// What takes its time: it is begun with whoever is to be told, and must not wait itself.
+    Later(Box<dyn FnOnce(Asker) + Send>),
+}
+
+/// A request that was let in.
+pub struct Call<'a> {
+    pub endpoints: &'a Endpoints,
+    /// What its sender may do.
+    pub admitted: Admitted<'a>,
+    pub target: &'a Target,
+    pub exchange: &'a mut Exchange,
+}
+
+impl Call<'_> {
+    /// The request itself.
+    pub fn request(&mut self) -> Result<&Request, Reply> {
+        self.exchange.request().map(|request| &*request).ok_or_else(Reply::busy)
+    }
+
+    /// One of these methods, and no parameters.
+    pub fn require(&mut self, methods: &'static str) -> Result<(), Reply> {
+        require_method(self.request()?, methods)?;
+        self.target.require_no_parameters()
+    }
+
+    /// The whole body, which must be JSON.
+    pub fn json(&mut self) -> Result<Vec<u8>, Reply> {
+        require_json(self.request()?)?;
+        body(self.exchange, self.endpoints.max_body)
+    }
+
+    /// What is known of the bridge.
+    pub fn status(&self) -> Status {
+        self.endpoints.publisher.status()
+    }
+
+    /// Has a message published, which may take so long, or as long as the configuration says; its outcome makes the answer.
+    pub fn publish(&self, message: Message, timeout: Option<Duration>, answer: fn(Outcome) -> Reply) -> Wanted {
+        let (publisher, timeout) = (self.endpoints.publisher.clone(), timeout.unwrap_or(self.endpoints.timeout));
+        let tell = move |asker: Asker| Box::new(move |outcome| asker.tell(answer(outcome)));
+        Wanted::Later(Box::new(move |asker| publisher.publish(message, timeout, tell(asker))))
+    }
+}
+
+/// Whoever waits for an answer.
+pub struct Asker {
+    exchange: Exchange,
+    replies: Replies,
+    /// Of the page that may read it.
+    origin: Option<Arc<str>>,
+}
+
+impl Asker {
+    pub fn new(exchange: Exchange, replies: Replies, origin: Option<Arc<str>>) -> Self {
+        Self { exchange, replies, origin }
+    }
+
+    /// Has the answer written. Never waits.
+    pub fn tell(self, reply: Reply) {
+        self.replies.push(self.exchange, reply.readable_by(self.origin));
+    }
+}

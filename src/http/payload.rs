@@ -1,0 +1,96 @@
+//! What is published: the JSON value of a field as it stands, or the bytes that it is the base64 of.
+
+use super::fields::{Fields, Value, named};
+use super::values::{self, Scalar};
+
+/// How a payload is written in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it stands.
+    Plain,
+    /// As a string of base64, which can stand for any bytes.
+    Base64,
+}
+
+/// The payload by its name, `msg` or `payload`, in its `payload_encoding`.
+pub fn read(fields: &mut Fields) -> Result<Vec<u8>, String> {
+    let encoding = fields.read("payload_encoding", encoding)?.unwrap_or(Encoding::Plain);
+    match (fields.take("msg"), fields.take("payload")) {
+        (Some(_), Some(_)) => {
+            Err("fields `msg` and `payload` are two names for one thing: only one may be there".to_owned())
+        }
+        (Some(value), None) => named("msg", encoding.decode(value)),
+        (None, Some(value)) => named("payload", encoding.decode(value)),
+        (None, None) => Err("field `msg` is missing".to_owned()),
+    }
+}
+
+/// The name of an encoding.
+pub fn encoding(value: Value) -> Result<Encoding, String> {
+    match value.text()?.as_str() {
+        "plain" => Ok(Encoding::Plain),
+        "base64" => Ok(Encoding::Base64),
+        _ => Err("must be \"plain\" or \"base64\"".to_owned()),
+    }
+}
+
+impl Encoding {
+    /// The bytes that a value stands for.
+    pub fn decode(self, value: Value) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Plain => value.payload(),
+            Self::Base64 => values::base64(&value.text()?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(rest: &str) -> Result<Vec<u8>, String> {
+        let body = format!("{{{rest}}}");
+        let mut fields = Fields::parse(body.as_bytes())?;
+        let payload = read(&mut fields)?;
+        fields.finish("no others").map(|()| payload)
+    }
+
+    #[test]
+    fn base64_is_decoded_and_plain_is_not() {
+        for (rest, expected) in [
+            (r#""msg":"AP/+","payload_encoding":"base64""#, &b"\0\xff\xfe"[..]),
+            (r#""payload":"YQ==","payload_encoding":"base64""#, b"a"),
+            (r#""msg":"","payload_encoding":"base64""#, b""),
+            (r#""msg":"YQ==","payload_encoding":"plain""#, b"YQ=="),
+            (r#""msg":"YQ==""#, b"YQ=="),
+            (r#""msg":"\u0059Q==","payload_encoding":"base64""#, b"a"),
+        ] {
+            assert_eq!(payload(rest).as_deref(), Ok(expected), "{rest}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_base64_is_refused_and_never_an_empty_payload() {
+        for text in ["YQ", "YQ=", "YR==", "Y", "====", "=", "Y Q==", "YQ==\\n", "_-8=", "YQ==YQ==", "%59Q==", "ö"] {
+            for name in ["msg", "payload"] {
+                let words = format!("`{name}` must be base64 with its padding (RFC 4648, 4), and is not");
+                assert_eq!(payload(&format!(r#""{name}":"{text}","payload_encoding":"base64""#)), Err(words), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_refusal_names_the_field_and_the_rule() {
+        for (rest, words) in [
+            (r#""msg":null,"payload_encoding":"base64""#, "`msg` must be a string, not null"),
+            (r#""msg":{},"payload_encoding":"base64""#, "`msg` must be a string, not an object"),
+            (r#""payload":1,"payload_encoding":"base64""#, "`payload` must be a string, not 1"),
+            (r#""msg":"","payload_encoding":"hex""#, "`payload_encoding` must be \"plain\" or \"base64\""),
+            (r#""msg":"","payload_encoding":"Base64""#, "`payload_encoding` must be \"plain\" or \"base64\""),
+            (r#""msg":"","payload_encoding":1"#, "`payload_encoding` must be a string, not 1"),
+            (r#""payload_encoding":"base64""#, "field `msg` is missing"),
+        ] {
+            assert_eq!(payload(rest).unwrap_err(), words);
+        }
+    }
+}
