@@ -8,6 +8,7 @@ use tiny_http::Request;
 use super::Endpoints;
 use super::authorize::Admitted;
 use super::exchange::Exchange;
+use super::parameters::Parameters;
 use super::replies::Replies;
 use super::reply::Reply;
 use super::request::{Target, body, require_json, require_method};
@@ -43,10 +44,21 @@ impl Call<'_> {
         self.target.require_no_parameters()
     }
 
+    /// One of these methods; and the parameters.
+    pub fn parameters(&mut self, methods: &'static str) -> Result<Parameters, Reply> {
+        require_method(self.request()?, methods)?;
+        Parameters::parse(self.target.query.as_deref().unwrap_or_default()).map_err(Reply::invalid)
+    }
+
+    /// The whole body, whatever it is.
+    pub fn body(&mut self) -> Result<Vec<u8>, Reply> {
+        body(self.exchange, self.endpoints.max_body)
+    }
+
     /// The whole body, which must be JSON.
     pub fn json(&mut self) -> Result<Vec<u8>, Reply> {
         require_json(self.request()?)?;
-        body(self.exchange, self.endpoints.max_body)
+        self.body()
     }
 
     /// What is known of the bridge.

@@ -80,6 +80,11 @@ impl Scalar for Value<'_> {
 }
 
 impl<'a> Value<'a> {
+    /// A whole JSON text; `None` if it is none.
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok().map(Self)
+    }
+
     /// An object.
     pub fn object(self) -> Result<Fields<'a>, String> {
         match self.first() {

@@ -1,7 +1,7 @@
 //! The HTTP interface, in the order of a request's way: it comes in by a `listener`, a `generation` of the library's
 //! server takes it, `connections` lets one of a connection pass at a time, as an `exchange`; `request` says what it must
-//! be, `authorize` who may send it; an endpoint reads it as a `call`, from the `fields` of a body, each a value of
-//! `values`; `reply` is the answer, `wire` its bytes, and `replies` writes those that had to wait. A `door` is all that
+//! be, `authorize` who may send it; an endpoint reads it as a `call`, from the `fields` of a body or the `parameters` of a
+//! path, each one of the `values`; `reply` is the answer, `wire` its bytes, and `replies` writes those that had to wait. A `door` is all that
 //! serves one socket: its `guard` watches what the library hides, by its `sockets` and their `descriptors`, and `errands`
 //! are threads for whatever may have to wait for a client.
 
@@ -21,12 +21,14 @@ mod request;
 
 mod call;
 mod fields;
+mod parameters;
 mod payload;
 mod properties;
 mod values;
 
 mod operations;
 mod publish;
+mod topics;
 
 mod probe;
 
@@ -52,7 +54,7 @@ use self::exchange::Exchange;
 use self::replies::Replies;
 use self::reply::Reply;
 use self::request::{Target, require_sound_framing};
-use crate::config::Config;
+use crate::config::{Config, Protocol};
 use crate::mqtt::Publisher;
 
 /// The name of the thread that writes answers.
@@ -68,6 +70,8 @@ struct Endpoints {
     max_body: usize,
     timeout: Duration,
     max_timeout: Duration,
+    /// Whether the protocol has what MQTT 5 says about a message beside its payload.
+    has_properties: bool,
 }
 
 impl Endpoints {
@@ -80,6 +84,7 @@ impl Endpoints {
             max_body: config.http.max_body,
             timeout: config.publish.timeout,
             max_timeout: config.publish.max_timeout,
+            has_properties: config.mqtt.protocol == Protocol::V5,
         }
     }
 
@@ -131,6 +136,7 @@ fn open_endpoint(path: &str) -> Option<OpenEndpoint> {
 fn answer(call: Call) -> Result<Wanted, Reply> {
     match call.target.path.as_str() {
         "/publish" => publish::publish(call),
+        path if path.starts_with(topics::PATH) => topics::publish(call),
         "/readyz" => operations::readyz(call),
         "/status" => operations::status(call),
         "/metrics" => operations::metrics(call),

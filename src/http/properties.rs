@@ -67,7 +67,8 @@ fn pair(value: Value) -> Result<(MqttString, MqttString), String> {
     }
 }
 
-fn checked_pair(name: String, value: Value) -> Result<(MqttString, MqttString), String> {
+/// A user property, whose name and value are both texts.
+pub fn checked_pair(name: String, value: Value) -> Result<(MqttString, MqttString), String> {
     let name = MqttString::try_from(name).map_err(|error| format!("has a name that {error}"))?;
     let value = named(name.as_str(), string(value))?;
     Ok((name, value))

@@ -74,6 +74,10 @@ const CHALLENGE: &str = "Bearer realm=\"mqtt-bridge\"";
 /// The same for one whose token is not known.
 const CHALLENGE_AGAIN: &str = "Bearer realm=\"mqtt-bridge\", error=\"invalid_token\"";
 
+/// The headers that pages of allowed origins may send.
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Last-Event-ID, x-amz-mqtt5-user-properties, \
+                               x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
+
 impl Reply {
     /// 200: what was asked for is so.
     pub fn success() -> Self {
@@ -207,8 +211,8 @@ impl Reply {
     /// 204: what a browser may send us for a page of an allowed origin (Fetch, 3.3.3).
     pub fn preflight() -> Self {
         Self::plain(204, Code::Success)
-            .with("Access-Control-Allow-Methods", Value::Fixed("POST"))
-            .with("Access-Control-Allow-Headers", Value::Fixed("Authorization, Content-Type"))
+            .with("Access-Control-Allow-Methods", Value::Fixed("GET, POST, PUT"))
+            .with("Access-Control-Allow-Headers", Value::Fixed(ALLOWED_HEADERS))
             .with("Access-Control-Max-Age", Value::Fixed("600"))
     }
 

@@ -27,4 +27,5 @@ mod soak;
 mod sockets;
 mod stopping;
 mod tokens;
+mod topics;
 mod unit_file;
