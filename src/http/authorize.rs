@@ -14,7 +14,7 @@ use self::rate::Bucket;
 use super::reply::{Reply, SHOWN};
 use super::request::header;
 use crate::config::{Config, Token, hash};
-use crate::message::TopicName;
+use crate::message::{Message, TopicName};
 use crate::printable::Printable;
 
 /// From where a listener can be reached.
@@ -159,21 +159,52 @@ impl Gate {
 impl Admitted<'_> {
     /// Whether a message may be published to this topic now; it counts for the token's rate.
     pub fn may_publish(&self, topic: &TopicName) -> Result<(), Reply> {
-        let Some(Bearer { token, bucket }) = self.bearer else { return Ok(()) };
-        // one record for each message is for those who look for a fault
-        let shown = || Printable::new(topic.as_str(), SHOWN).to_string();
-        if !token.publish.iter().any(|filter| filter.matches(topic)) {
-            log::debug!(TOKEN = token.name; "token {} may not publish to {}", token.name, shown());
-            return Err(Reply::topic_denied(&token.name, topic));
-        }
-        let now = Instant::now();
-        let taken = bucket.as_ref().map(|bucket| bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now));
-        if let Some(Err(wait)) = taken {
-            log::debug!(TOKEN = token.name; "token {} is over its rate", token.name);
-            return Err(Reply::too_fast(&token.name, wait));
-        }
-        log::debug!(TOKEN = token.name; "token {} publishes to {}", token.name, shown());
+        let Some(bearer) = self.bearer else { return Ok(()) };
+        bearer.require_topic(topic)?;
+        bearer.require_rate(1)?;
+        bearer.tell_of(topic);
         Ok(())
+    }
+
+    /// The same for many messages: they may be published all or not at all.
+    pub fn may_publish_all(&self, messages: &[Message]) -> Result<(), Reply> {
+        let Some(bearer) = self.bearer else { return Ok(()) };
+        for (number, message) in messages.iter().enumerate() {
+            bearer.require_topic(&message.topic).map_err(|refusal| refusal.of_item(number))?;
+        }
+        bearer.require_rate(messages.len())?;
+        for message in messages {
+            bearer.tell_of(&message.topic);
+        }
+        Ok(())
+    }
+}
+
+/// One record for each message is for those who look for a fault.
+impl Bearer {
+    fn require_topic(&self, topic: &TopicName) -> Result<(), Reply> {
+        let Self { token, .. } = self;
+        if token.publish.iter().any(|filter| filter.matches(topic)) {
+            return Ok(());
+        }
+        let shown = Printable::new(topic.as_str(), SHOWN);
+        log::debug!(TOKEN = token.name; "token {} may not publish to {shown}", token.name);
+        Err(Reply::topic_denied(&token.name, topic))
+    }
+
+    fn require_rate(&self, messages: usize) -> Result<(), Reply> {
+        let Self { token, bucket: Some(bucket) } = self else { return Ok(()) };
+        let count = u32::try_from(messages).unwrap_or(u32::MAX);
+        let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(count, Instant::now());
+        taken.map_err(|wait| {
+            log::debug!(TOKEN = token.name; "token {} is over its rate", token.name);
+            Reply::too_fast(&token.name, wait)
+        })
+    }
+
+    fn tell_of(&self, topic: &TopicName) {
+        let shown = Printable::new(topic.as_str(), SHOWN);
+        log::debug!(TOKEN = self.token.name; "token {} publishes to {shown}", self.token.name);
     }
 }
 

@@ -8,6 +8,7 @@ use tiny_http::Request;
 use super::Endpoints;
 use super::authorize::Admitted;
 use super::exchange::Exchange;
+use super::outcomes;
 use super::parameters::Parameters;
 use super::replies::Replies;
 use super::reply::Reply;
@@ -71,6 +72,20 @@ impl Call<'_> {
         let (publisher, timeout) = (self.endpoints.publisher.clone(), timeout.unwrap_or(self.endpoints.timeout));
         let tell = move |asker: Asker| Box::new(move |outcome| asker.tell(answer(outcome)));
         Wanted::Later(Box::new(move |asker| publisher.publish(message, timeout, tell(asker))))
+    }
+
+    /// The same for many, all of which may take so long together.
+    pub fn publish_all(
+        &self,
+        messages: Vec<Message>,
+        timeout: Option<Duration>,
+        answer: fn(Vec<Outcome>) -> Reply,
+    ) -> Wanted {
+        let (publisher, timeout) = (self.endpoints.publisher.clone(), timeout.unwrap_or(self.endpoints.timeout));
+        Wanted::Later(Box::new(move |asker| {
+            let callers = outcomes::callers(messages.len(), move |all| asker.tell(answer(all)));
+            publisher.publish_all(messages.into_iter().zip(callers).collect(), timeout);
+        }))
     }
 }
 

@@ -61,6 +61,12 @@ pub fn named<T>(name: &str, checked: Result<T, String>) -> Result<T, String> {
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'a>(&'a RawValue);
 
+impl<'a> From<&'a RawValue> for Value<'a> {
+    fn from(value: &'a RawValue) -> Self {
+        Self(value)
+    }
+}
+
 impl Scalar for Value<'_> {
     fn text(self) -> Result<String, String> {
         serde_json::from_str(self.0.get()).map_err(|_| self.wrong("a string"))

@@ -1,7 +1,7 @@
 //! The HTTP interface, in the order of a request's way: it comes in by a `listener`, a `generation` of the library's
 //! server takes it, `connections` lets one of a connection pass at a time, as an `exchange`; `request` says what it must
-//! be, `authorize` who may send it; an endpoint reads it as a `call`, from the `fields` of a body or the `parameters` of a
-//! path, each one of the `values`; `reply` is the answer, `wire` its bytes, and `replies` writes those that had to wait. A `door` is all that
+//! be, `authorize` who may send it; an endpoint reads it as a `call`, from the `fields` of a body, or of its `items`, or the
+//! `parameters` of a path, each one of the `values`; `reply` is the answer, `wire` its bytes, and `replies` writes those that had to wait. A `door` is all that
 //! serves one socket: its `guard` watches what the library hides, by its `sockets` and their `descriptors`, and `errands`
 //! are threads for whatever may have to wait for a client.
 
@@ -21,11 +21,14 @@ mod request;
 
 mod call;
 mod fields;
+mod items;
+mod outcomes;
 mod parameters;
 mod payload;
 mod properties;
 mod values;
 
+mod bulk;
 mod operations;
 mod publish;
 mod topics;
@@ -136,6 +139,7 @@ fn open_endpoint(path: &str) -> Option<OpenEndpoint> {
 fn answer(call: Call) -> Result<Wanted, Reply> {
     match call.target.path.as_str() {
         "/publish" => publish::publish(call),
+        "/publish/bulk" => bulk::publish(call),
         path if path.starts_with(topics::PATH) => topics::publish(call),
         "/readyz" => operations::readyz(call),
         "/status" => operations::status(call),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::items::numbered;
 use super::request::{MAX_HEAD, MAX_HEADERS, MAX_TARGET};
 use crate::message::TopicName;
 use crate::mqtt::{Failure, Outcome, Published};
@@ -38,14 +39,19 @@ pub struct Reply {
     packet_id: Option<u16>,
     reason_code: Option<u8>,
     headers: Vec<(&'static str, Value)>,
-    document: Option<Document>,
+    form: Form,
 }
 
-/// A body of another form than the usual one.
+/// What the body is.
 #[derive(Debug, PartialEq, Eq)]
-struct Document {
-    content_type: &'static str,
-    bytes: Vec<u8>,
+enum Form {
+    Usual,
+    /// The usual one, with those of messages that were published together.
+    Results(Vec<Outcome>),
+    Document {
+        content_type: &'static str,
+        bytes: Vec<u8>,
+    },
 }
 
 /// The value of a header, of our own making: nothing from a request goes into one.
@@ -65,6 +71,8 @@ struct Body<'a> {
     packet_id: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason_code: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<Vec<Body<'a>>>,
 }
 
 /// Seconds after which a client may well try again.
@@ -86,7 +94,14 @@ impl Reply {
 
     /// 200: what was asked for.
     pub fn document(content_type: &'static str, bytes: Vec<u8>) -> Self {
-        Self { document: Some(Document { content_type, bytes }), ..Self::success() }
+        Self { form: Form::Document { content_type, bytes }, ..Self::success() }
+    }
+
+    /// 200: all messages are published; 207 (RFC 4918, 13): see what became of each.
+    pub fn results(outcomes: Vec<Outcome>) -> Self {
+        let failure = outcomes.iter().find_map(|outcome| outcome.err());
+        let (status, code) = failure.map_or((200, Code::Success), |failure| (207, Self::from(failure).code));
+        Self { form: Form::Results(outcomes), ..Self::plain(status, code) }
     }
 
     /// 400: the request breaks a rule.
@@ -135,6 +150,11 @@ impl Reply {
     pub fn topic_denied(token: &str, topic: &TopicName) -> Self {
         let topic = Printable::new(topic.as_str(), SHOWN);
         Self::forbidden(format!("not sent: token `{token}` may not publish to `{topic}`"))
+    }
+
+    /// The same for an item of many, counted from 0.
+    pub fn of_item(self, number: usize) -> Self {
+        Self { error: self.error.map(|error| numbered(number, &error)), ..self }
     }
 
     /// 404: there is no such path.
@@ -233,7 +253,8 @@ impl Reply {
     }
 
     fn plain(status: u16, code: Code) -> Self {
-        Self { status, code, error: None, packet_id: None, reason_code: None, headers: Vec::new(), document: None }
+        let (error, packet_id, reason_code) = (None, None, None);
+        Self { status, code, error, packet_id, reason_code, headers: Vec::new(), form: Form::Usual }
     }
 
     fn with(mut self, name: &'static str, value: Value) -> Self {
@@ -248,7 +269,10 @@ impl Reply {
 
     /// The headers that tell of the answer; those that frame it are the sender's.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let content_type = self.document.as_ref().map_or("application/json", |document| document.content_type);
+        let content_type = match &self.form {
+            Form::Document { content_type, .. } => content_type,
+            Form::Usual | Form::Results(_) => "application/json",
+        };
         let content_type = self.has_body().then_some(("Content-Type", content_type));
         let others = self.headers.iter().map(|(name, value)| match value {
             Value::Fixed(value) => (*name, *value),
@@ -264,16 +288,23 @@ impl Reply {
 
     /// The body: JSON, a document, or nothing.
     pub fn body(&self) -> Vec<u8> {
-        if !self.has_body() {
-            return Vec::new();
+        // numbers and strings always have a JSON form
+        let json = |body: &Body| serde_json::to_vec(body).unwrap_or_default();
+        match &self.form {
+            _ if !self.has_body() => Vec::new(),
+            Form::Usual => json(&self.usual_body()),
+            Form::Results(outcomes) => {
+                let replies: Vec<Self> = outcomes.iter().map(|outcome| Self::from(*outcome)).collect();
+                let results = replies.iter().map(Self::usual_body).collect();
+                json(&Body { results: Some(results), ..self.usual_body() })
+            }
+            Form::Document { bytes, .. } => bytes.clone(),
         }
-        if let Some(document) = &self.document {
-            return document.bytes.clone();
-        }
+    }
+
+    fn usual_body(&self) -> Body<'_> {
         let Self { packet_id, reason_code, .. } = *self;
-        let body = Body { code: self.code as u8, error: self.error.as_deref(), packet_id, reason_code };
-        // a number and a string always have a JSON form
-        serde_json::to_vec(&body).unwrap_or_default()
+        Body { code: self.code(), error: self.error.as_deref(), packet_id, reason_code, results: None }
     }
 
     /// 204 has none (RFC 9110, 15.3.5).

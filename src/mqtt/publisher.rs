@@ -115,6 +115,22 @@ impl Publisher {
         });
     }
 
+    /// The same for many messages, which have one deadline and are taken in their order, with none in between.
+    pub fn publish_all(&self, messages: Vec<(Message, Caller)>, timeout: Duration) {
+        let now = Instant::now();
+        self.with_state(|state| {
+            for (message, caller) in messages {
+                let caller = Waiting { caller, qos: message.qos, since: now };
+                match self.0.check(&message, Limits::default()) {
+                    Err(failure) => state.table.reject(caller, failure),
+                    Ok(()) if state.stage != Stage::Running => state.table.reject(caller, Failure::Stopping),
+                    Ok(()) => state.table.accept(message, now + timeout, caller),
+                }
+            }
+            self.0.feed(state, now);
+        });
+    }
+
     /// Accepts nothing more, and waits until everything accepted is settled, or the deadline has come: then the rest
     /// is settled as what it is.
     pub fn drain(&self, deadline: Instant) {

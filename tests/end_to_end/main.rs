@@ -6,6 +6,7 @@ mod support;
 
 mod acknowledging;
 mod browsers;
+mod bulk;
 mod chaos;
 mod command_line;
 mod connecting;

@@ -23,17 +23,19 @@ impl Bucket {
         Self { interval: seconds(1.0 / rate), slack: seconds((rate.max(1.0) - 1.0) / rate), full: now }
     }
 
-    /// Takes one permission, or says how long there will be none.
+    /// Takes so many permissions, or none and says how long there will not be as many. More than fit into it are lent by
+    /// a full one, so that the rate holds all the same.
     ///
     /// # Errors
-    /// The time until the next one.
-    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    /// The time until there are as many.
+    pub fn take(&mut self, count: u32, now: Instant) -> Result<(), Duration> {
         let until_full = self.full.saturating_duration_since(now);
-        let wait = until_full.saturating_sub(self.slack);
+        let slack = self.slack.saturating_sub(self.interval * count.saturating_sub(1));
+        let wait = until_full.saturating_sub(slack);
         if !wait.is_zero() {
             return Err(wait);
         }
-        self.full = now + until_full + self.interval;
+        self.full = now + until_full + self.interval * count;
         Ok(())
     }
 }
@@ -51,12 +53,12 @@ mod tests {
         let start = Instant::now();
         let mut bucket = Bucket::new(4.0, start);
         for _ in 0..4 {
-            assert_eq!(bucket.take(start), Ok(()));
+            assert_eq!(bucket.take(1, start), Ok(()));
         }
-        assert_eq!(bucket.take(start), Err(milliseconds(250)));
-        assert_eq!(bucket.take(start + milliseconds(249)), Err(milliseconds(1)), "what is refused takes nothing");
-        assert_eq!(bucket.take(start + milliseconds(250)), Ok(()));
-        assert_eq!(bucket.take(start + milliseconds(250)), Err(milliseconds(250)));
+        assert_eq!(bucket.take(1, start), Err(milliseconds(250)));
+        assert_eq!(bucket.take(1, start + milliseconds(249)), Err(milliseconds(1)), "what is refused takes nothing");
+        assert_eq!(bucket.take(1, start + milliseconds(250)), Ok(()));
+        assert_eq!(bucket.take(1, start + milliseconds(250)), Err(milliseconds(250)));
     }
 
     #[test]
@@ -64,29 +66,53 @@ mod tests {
         let start = Instant::now();
         let mut bucket = Bucket::new(2.0, start);
         let later = start + Duration::from_secs(1000);
-        assert_eq!([bucket.take(later), bucket.take(later)], [Ok(()), Ok(())]);
-        assert_eq!(bucket.take(later), Err(milliseconds(500)));
+        assert_eq!([bucket.take(1, later), bucket.take(1, later)], [Ok(()), Ok(())]);
+        assert_eq!(bucket.take(1, later), Err(milliseconds(500)));
     }
 
     #[test]
     fn below_one_per_second_there_is_one_at_a_time() {
         let start = Instant::now();
         let mut bucket = Bucket::new(0.1, start);
-        assert_eq!(bucket.take(start), Ok(()));
-        assert_eq!(bucket.take(start + Duration::from_secs(1)), Err(Duration::from_secs(9)));
-        assert_eq!(bucket.take(start + Duration::from_secs(10)), Ok(()));
-        assert_eq!(bucket.take(start + Duration::from_secs(10)), Err(Duration::from_secs(10)));
+        assert_eq!(bucket.take(1, start), Ok(()));
+        assert_eq!(bucket.take(1, start + Duration::from_secs(1)), Err(Duration::from_secs(9)));
+        assert_eq!(bucket.take(1, start + Duration::from_secs(10)), Ok(()));
+        assert_eq!(bucket.take(1, start + Duration::from_secs(10)), Err(Duration::from_secs(10)));
     }
 
     #[test]
     fn a_rate_between_has_room_for_its_fraction() {
         let start = Instant::now();
         let mut bucket = Bucket::new(1.5, start);
-        assert_eq!(bucket.take(start), Ok(()));
+        assert_eq!(bucket.take(1, start), Ok(()));
         // half a permission is left, the other half takes a third of a second
-        let wait = bucket.take(start).unwrap_err();
+        let wait = bucket.take(1, start).unwrap_err();
         assert!((milliseconds(333)..milliseconds(334)).contains(&wait), "{wait:?}");
-        assert_eq!(bucket.take(start + wait), Ok(()));
+        assert_eq!(bucket.take(1, start + wait), Ok(()));
+    }
+
+    #[test]
+    fn many_are_taken_together_or_not_at_all() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(4.0, start);
+        assert_eq!(bucket.take(3, start), Ok(()));
+        assert_eq!(bucket.take(2, start), Err(milliseconds(250)));
+        assert_eq!(bucket.take(1, start), Ok(()), "what is refused takes nothing");
+        assert_eq!(bucket.take(4, start), Err(milliseconds(1000)));
+        assert_eq!(bucket.take(4, start + milliseconds(1000)), Ok(()));
+    }
+
+    #[test]
+    fn a_full_bucket_lends_what_it_does_not_hold_and_the_average_stays() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(4.0, start);
+        assert_eq!(bucket.take(12, start), Ok(()));
+        assert_eq!(bucket.take(1, start), Err(milliseconds(2250)));
+        assert_eq!(bucket.take(12, start + milliseconds(2250)), Err(milliseconds(750)), "only a full one lends");
+        assert_eq!(bucket.take(12, start + milliseconds(3000)), Ok(()));
+        let mut slow = Bucket::new(f64::MIN_POSITIVE, start);
+        assert_eq!(slow.take(1000, start), Ok(()), "the longest debt overflows nothing");
+        assert_eq!(slow.take(1000, start), Err(LONGEST * 1000));
     }
 
     #[test]
@@ -95,9 +121,9 @@ mod tests {
             let mut now = Instant::now();
             let mut bucket = Bucket::new(rate, now);
             for _ in 0..100_000 {
-                if let Err(wait) = bucket.take(now) {
+                if let Err(wait) = bucket.take(1, now) {
                     now += wait;
-                    assert_eq!(bucket.take(now), Ok(()), "{rate}");
+                    assert_eq!(bucket.take(1, now), Ok(()), "{rate}");
                 }
             }
         }
@@ -107,7 +133,7 @@ mod tests {
     fn the_smallest_rate_overflows_nothing() {
         let start = Instant::now();
         let mut bucket = Bucket::new(f64::MIN_POSITIVE, start);
-        assert_eq!(bucket.take(start), Ok(()));
-        assert_eq!(bucket.take(start), Err(LONGEST));
+        assert_eq!(bucket.take(1, start), Ok(()));
+        assert_eq!(bucket.take(1, start), Err(LONGEST));
     }
 }

@@ -1,0 +1,58 @@
+//! The outcomes of messages that are published together, in their order, until the last one is there.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::mqtt::{Caller, Failure, Outcome};
+
+struct Outcomes<D> {
+    all: Vec<Outcome>,
+    missing: usize,
+    /// Is told of all when none is missing.
+    done: Option<D>,
+}
+
+/// One caller for each message; the last one that is told of an outcome tells `done` of all.
+pub fn callers<D: FnOnce(Vec<Outcome>) + Send + 'static>(count: usize, done: D) -> impl Iterator<Item = Caller> {
+    // each is replaced
+    let all = vec![Err(Failure::Unknown); count];
+    let outcomes = Arc::new(Mutex::new(Outcomes { all, missing: count, done: Some(done) }));
+    (0..count).map(move |position| -> Caller {
+        let outcomes = outcomes.clone();
+        Box::new(move |outcome| {
+            let last = outcomes.lock().unwrap_or_else(PoisonError::into_inner).set(position, outcome);
+            if let Some((done, all)) = last {
+                done(all);
+            }
+        })
+    })
+}
+
+impl<D> Outcomes<D> {
+    fn set(&mut self, position: usize, outcome: Outcome) -> Option<(D, Vec<Outcome>)> {
+        self.all[position] = outcome;
+        self.missing -= 1;
+        let done = if self.missing == 0 { self.done.take() } else { None };
+        done.map(|done| (done, std::mem::take(&mut self.all)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::mqtt::Published;
+
+    #[test]
+    fn the_last_outcome_tells_of_all_in_the_order_of_the_messages() {
+        let (sender, receiver) = mpsc::channel();
+        let mut callers: Vec<Caller> = callers(3, move |all| sender.send(all).unwrap()).collect();
+        let outcomes = [Ok(Published::Written), Err(Failure::Busy), Err(Failure::Stopping)];
+        for position in [2, 0, 1] {
+            assert!(receiver.try_recv().is_err(), "one is missing");
+            let caller = std::mem::replace(&mut callers[position], Box::new(|_| {}));
+            caller(outcomes[position]);
+        }
+        assert_eq!(receiver.try_recv(), Ok(outcomes.to_vec()));
+    }
+}
