@@ -13,6 +13,7 @@ use self::authority::Authority;
 use self::rate::Bucket;
 use super::reply::{Reply, SHOWN};
 use super::request::header;
+use super::values::base64;
 use crate::config::{Config, Token, hash};
 use crate::message::{Message, TopicName};
 use crate::printable::Printable;
@@ -141,8 +142,10 @@ impl Gate {
         if self.bearers.is_empty() {
             return Ok(Admitted { bearer: None });
         }
-        let secret = header(request, "Authorization")?.and_then(secret).ok_or_else(Reply::token_missing)?;
-        let bearer = self.bearer(secret).ok_or_else(Reply::token_unknown)?;
+        let authorization = header(request, "Authorization")?;
+        let (name, secret) = authorization.and_then(credentials).ok_or_else(Reply::token_missing)?;
+        let is_it = |bearer: &&Bearer| name.is_none_or(|name| name == bearer.token.name);
+        let bearer = self.bearer(&secret).filter(is_it).ok_or_else(Reply::token_unknown)?;
         Ok(Admitted { bearer: Some(bearer) })
     }
 
@@ -208,10 +211,16 @@ impl Bearer {
     }
 }
 
-/// The secret of `Bearer SECRET` (RFC 6750, 2.1).
-fn secret(authorization: &str) -> Option<&str> {
-    let (scheme, secret) = authorization.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then_some(secret.trim())
+/// The secret of `Bearer SECRET` (RFC 6750, 2.1), or name and secret of `Basic` with the base64 of `NAME:SECRET`
+/// (RFC 7617, 2).
+fn credentials(authorization: &str) -> Option<(Option<String>, String)> {
+    let (scheme, said) = authorization.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("Bearer") {
+        return Some((None, said.trim().to_owned()));
+    }
+    let is_basic = scheme.eq_ignore_ascii_case("Basic");
+    let pair = String::from_utf8(base64(said.trim()).ok().filter(|_| is_basic)?).ok()?;
+    pair.split_once(':').map(|(name, secret)| (Some(name.to_owned()), secret.to_owned()))
 }
 
 /// By what names a request calls us.

@@ -29,6 +29,7 @@ mod properties;
 mod values;
 
 mod bulk;
+mod emqx;
 mod operations;
 mod publish;
 mod topics;
@@ -96,6 +97,7 @@ impl Endpoints {
         let Some(request) = exchange.request() else { return };
         let origin = self.gate.allowed_origin(request);
         if let Err(refusal) = require_sound_framing(request, self.max_body) {
+            let refusal = emqx::translate(&Target::of(request).path, refusal);
             // what comes behind it may be anything
             exchange.set_last();
             return exchange.answer(&refusal.readable_by(origin));
@@ -106,16 +108,20 @@ impl Endpoints {
         }
     }
 
-    /// What a request asks for, or why it is refused.
+    /// What a request asks for, or why it is refused, in the form of its path.
     fn read(&self, exchange: &mut Exchange) -> Result<Wanted, Reply> {
+        let target = Target::of(exchange.request().ok_or_else(Reply::busy)?);
+        self.read_at(&target, exchange).map_err(|refusal| emqx::translate(&target.path, refusal))
+    }
+
+    fn read_at(&self, target: &Target, exchange: &mut Exchange) -> Result<Wanted, Reply> {
         let request = exchange.request().ok_or_else(Reply::busy)?;
-        let target = Target::of(request);
         if let Some(endpoint) = open_endpoint(&target.path) {
             self.gate.admit_anybody(request)?;
-            return endpoint(request, &target);
+            return endpoint(request, target);
         }
         let admitted = self.gate.admit(request)?;
-        answer(Call { endpoints: self, admitted, target: &target, exchange })
+        answer(Call { endpoints: self, admitted, target, exchange })
     }
 
     /// Lets the thread that writes answers end when all are written.
@@ -140,6 +146,8 @@ fn answer(call: Call) -> Result<Wanted, Reply> {
     match call.target.path.as_str() {
         "/publish" => publish::publish(call),
         "/publish/bulk" => bulk::publish(call),
+        emqx::PUBLISH => emqx::publish(call),
+        emqx::BULK => emqx::publish_all(call),
         path if path.starts_with(topics::PATH) => topics::publish(call),
         "/readyz" => operations::readyz(call),
         "/status" => operations::status(call),

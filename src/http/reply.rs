@@ -1,5 +1,7 @@
 //! Every answer that there is: its status, its code, its words.
 
+mod outcome;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use serde::Serialize;
 use super::items::numbered;
 use super::request::{MAX_HEAD, MAX_HEADERS, MAX_TARGET};
 use crate::message::TopicName;
-use crate::mqtt::{Failure, Outcome, Published};
+use crate::mqtt::Outcome;
 use crate::printable::Printable;
 
 /// How much of a client's words an error text repeats, in bytes.
@@ -75,11 +77,14 @@ struct Body<'a> {
     results: Option<Vec<Body<'a>>>,
 }
 
+const JSON: &str = "application/json";
 /// Seconds after which a client may well try again.
 const RETRY_AFTER: &str = "1";
 /// How a client without a token learns that it needs one (RFC 6750, 3).
 const CHALLENGE: &str = "Bearer realm=\"mqtt-bridge\"";
-/// The same for one whose token is not known.
+/// The other way of saying it, for clients that know names and passwords (RFC 7617, 2).
+const BASIC_CHALLENGE: &str = "Basic realm=\"mqtt-bridge\", charset=\"UTF-8\"";
+/// The first for one whose token is not known.
 const CHALLENGE_AGAIN: &str = "Bearer realm=\"mqtt-bridge\", error=\"invalid_token\"";
 
 /// The headers that pages of allowed origins may send.
@@ -90,6 +95,11 @@ impl Reply {
     /// 200: what was asked for is so.
     pub fn success() -> Self {
         Self::plain(200, Code::Success)
+    }
+
+    /// 202: it is with the broker, which has nobody to give it to.
+    pub fn accepted() -> Self {
+        Self::plain(202, Code::Success)
     }
 
     /// 200: what was asked for.
@@ -117,14 +127,19 @@ impl Reply {
 
     /// 401: there are tokens, and the request has none.
     pub fn token_missing() -> Self {
-        let error = "this needs a token: `Authorization: Bearer SECRET`".to_owned();
-        Self::refusal(401, Code::Authentication, error).with("WWW-Authenticate", Value::Fixed(CHALLENGE))
+        let error = "this needs a token: `Authorization: Bearer SECRET`, or `Basic` with its name and its secret";
+        Self::unauthorized(error, CHALLENGE)
     }
 
     /// 401: the request's token is none of ours.
     pub fn token_unknown() -> Self {
-        let error = "this token is not known".to_owned();
-        Self::refusal(401, Code::Authentication, error).with("WWW-Authenticate", Value::Fixed(CHALLENGE_AGAIN))
+        Self::unauthorized("this token is not known", CHALLENGE_AGAIN)
+    }
+
+    fn unauthorized(error: &str, challenge: &'static str) -> Self {
+        Self::refusal(401, Code::Authentication, error.to_owned())
+            .with("WWW-Authenticate", Value::Fixed(challenge))
+            .with("WWW-Authenticate", Value::Fixed(BASIC_CHALLENGE))
     }
 
     /// 403: a page of another origin calls us from its visitor's browser.
@@ -211,6 +226,11 @@ impl Reply {
         Self::refusal(503, Code::QueueSize, error).with("Retry-After", Value::Fixed(RETRY_AFTER))
     }
 
+    /// 503: something of what was asked for failed.
+    pub fn unavailable() -> Self {
+        Self::plain(503, Code::Unknown)
+    }
+
     /// 503: the bridge does not do all that it should.
     pub fn not_ready(missing: String) -> Self {
         Self::refusal(503, Code::NoConnection, missing).with("Retry-After", Value::Fixed(RETRY_AFTER))
@@ -234,6 +254,18 @@ impl Reply {
             .with("Access-Control-Allow-Methods", Value::Fixed("GET, POST, PUT"))
             .with("Access-Control-Allow-Headers", Value::Fixed(ALLOWED_HEADERS))
             .with("Access-Control-Max-Age", Value::Fixed("600"))
+    }
+
+    /// The same with a body of its own, in JSON.
+    pub fn with_json(self, body: &impl Serialize) -> Self {
+        // numbers and strings always have a JSON form
+        let bytes = serde_json::to_vec(body).unwrap_or_default();
+        Self { form: Form::Document { content_type: JSON, bytes }, ..self }
+    }
+
+    /// The same with a reason code of MQTT 5.
+    pub fn because_of(self, reason_code: u8) -> Self {
+        Self { reason_code: Some(reason_code), ..self }
     }
 
     /// Lets a browser show the answer to a page of this origin, which is one of the configuration's.
@@ -271,7 +303,7 @@ impl Reply {
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let content_type = match &self.form {
             Form::Document { content_type, .. } => content_type,
-            Form::Usual | Form::Results(_) => "application/json",
+            Form::Usual | Form::Results(_) => JSON,
         };
         let content_type = self.has_body().then_some(("Content-Type", content_type));
         let others = self.headers.iter().map(|(name, value)| match value {
@@ -279,6 +311,21 @@ impl Reply {
             Value::Made(value) => (*name, &**value),
         });
         content_type.into_iter().chain(others)
+    }
+
+    /// What is wrong, in words, if something is.
+    pub fn error(&self) -> &str {
+        self.error.as_deref().unwrap_or_default()
+    }
+
+    /// The broker's reason code, or the one that a refusal of ours has.
+    pub fn reason_code(&self) -> Option<u8> {
+        self.reason_code
+    }
+
+    /// Whether a connection to the broker is all that was missing.
+    pub fn is_for_want_of_connection(&self) -> bool {
+        self.code == Code::NoConnection
     }
 
     /// The tutorial's `code`.
@@ -310,49 +357,5 @@ impl Reply {
     /// 204 has none (RFC 9110, 15.3.5).
     fn has_body(&self) -> bool {
         self.status != 204
-    }
-}
-
-impl From<Outcome> for Reply {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Ok(published) => Self::from(published),
-            Err(failure) => Self::from(failure),
-        }
-    }
-}
-
-impl From<Published> for Reply {
-    /// 200: what was published is with the broker, or as near as its quality of service can tell.
-    fn from(published: Published) -> Self {
-        let reply = Self::success();
-        match published {
-            Published::Written => reply,
-            Published::Acknowledged { packet_identifier, reason_code } => {
-                Self { packet_id: Some(packet_identifier), reason_code, ..reply }
-            }
-        }
-    }
-}
-
-/// The broker's reason code for a publish that its access control denies (MQTT 5, 3.4.2.1).
-const NOT_AUTHORIZED: u8 = 135;
-
-impl From<Failure> for Reply {
-    fn from(failure: Failure) -> Self {
-        let (status, code) = match failure {
-            Failure::NotConnected | Failure::Busy | Failure::Stopping => (503, Code::NoConnection),
-            Failure::TooManyWaiting => (503, Code::QueueSize),
-            Failure::PacketTooLarge { .. } => (413, Code::PayloadSize),
-            Failure::RetainNotSupported | Failure::QosNotSupported(_) | Failure::PropertiesNotSupported => {
-                (501, Code::NotSupported)
-            }
-            Failure::Refused(NOT_AUTHORIZED) => (403, Code::AclDenied),
-            Failure::Refused(_) | Failure::GivenUp => (502, Code::Unknown),
-            Failure::Unknown => (504, Code::ConnectionLost),
-        };
-        let reason_code = if let Failure::Refused(code) = failure { Some(code) } else { None };
-        let refusal = Self { reason_code, ..Self::refusal(status, code, failure.to_string()) };
-        if status == 503 { refusal.with("Retry-After", Value::Fixed(RETRY_AFTER)) } else { refusal }
     }
 }

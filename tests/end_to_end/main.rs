@@ -10,6 +10,7 @@ mod bulk;
 mod chaos;
 mod command_line;
 mod connecting;
+mod emqx;
 mod framing;
 mod front_door;
 mod healing;

@@ -180,7 +180,11 @@ fn with_tokens_all_but_healthz_need_one_and_any_will_do() {
         if path == "/healthz" {
             without.assert_published();
         } else {
-            without.assert_refused(401, 11, "this needs a token: `Authorization: Bearer SECRET`");
+            without.assert_refused(
+                401,
+                11,
+                "this needs a token: `Authorization: Bearer SECRET`, or `Basic` with its name and its secret",
+            );
         }
     }
     let hash = token.table.split('"').nth(3).unwrap();

@@ -55,7 +55,11 @@ fn without_a_known_token_nothing_is_looked_at_and_a_challenge_is_the_answer() {
     let daemon = daemon(&broker, &[&token], "allow-anonymous = true\n");
     for path in ["/publish", "/nothing"] {
         let missing = daemon.connect().request("POST", path, &[], b"no JSON");
-        missing.assert_refused(401, 11, "this needs a token: `Authorization: Bearer SECRET`");
+        missing.assert_refused(
+            401,
+            11,
+            "this needs a token: `Authorization: Bearer SECRET`, or `Basic` with its name and its secret",
+        );
         assert_eq!(missing.header("www-authenticate"), Some(r#"Bearer realm="mqtt-bridge""#));
         let wrong = daemon.connect().request("POST", path, &[("Authorization", UNKNOWN)], b"no JSON");
         wrong.assert_refused(401, 11, "this token is not known");

@@ -161,10 +161,11 @@ fn with_tokens_each_request_needs_a_known_one() {
         assert_eq!(reply.status(), 401, "{authorization:?}");
         header_of(&reply, "WWW-Authenticate").unwrap().to_owned()
     };
-    for missing in [&[][..], &[("Authorization", "Basic YTpi")], &[("Authorization", "secret-a")]] {
-        assert_eq!(challenge(missing), r#"Bearer realm="mqtt-bridge""#);
+    for missing in ["secret-a", "Basic YTpi=", "Basic YTpi!", "Basic YQ==", "Basic /w==", "Digest YTpi"] {
+        assert_eq!(challenge(&[("Authorization", missing)]), r#"Bearer realm="mqtt-bridge""#);
     }
-    for wrong in ["Bearer secret-c", "Bearer secret-a x", "Bearer SECRET-A", "Bearer a", "Bearer "] {
+    assert_eq!(challenge(&[]), r#"Bearer realm="mqtt-bridge""#);
+    for wrong in ["Basic YTpi", "Bearer secret-c", "Bearer secret-a x", "Bearer SECRET-A", "Bearer a", "Bearer "] {
         assert_eq!(challenge(&[("Authorization", wrong)]), r#"Bearer realm="mqtt-bridge", error="invalid_token""#);
     }
     for good in ["Bearer secret-a", "bearer secret-b", "BEARER   secret-a"] {
@@ -172,6 +173,37 @@ fn with_tokens_each_request_needs_a_known_one() {
     }
     let twice = [HERE, ("Authorization", "Bearer secret-a"), ("Authorization", "Bearer secret-a")];
     assert_eq!(answer(&gate, &post(&twice)), (400, "`Authorization` must not be there twice".to_owned()));
+}
+
+#[test]
+fn name_and_secret_of_a_token_are_its_user_and_password() {
+    let gate = gate_with_tokens("");
+    let status = |pair: &str, scheme: &str| {
+        use base64::Engine;
+        let pair = base64::engine::general_purpose::STANDARD.encode(pair);
+        answer(&gate, &post(&[HERE, ("Authorization", &format!("{scheme} {pair}"))])).0
+    };
+    for (pair, expected) in [
+        ("a:secret-a", 200),
+        ("b:secret-b", 200),
+        ("a:secret-b", 401),
+        ("b:secret-a", 401),
+        (":secret-a", 401),
+        ("A:secret-a", 401),
+        ("a:secret-a:", 401),
+        ("a:", 401),
+        ("secret-a", 401),
+    ] {
+        assert_eq!(
+            [status(pair, "Basic"), status(pair, "BASIC"), status(pair, "Bearer")],
+            [expected, expected, 401],
+            "{pair}"
+        );
+    }
+    let reply = gate.admit(&post(&[HERE])).unwrap_err();
+    let challenges: Vec<_> =
+        reply.headers().filter(|(name, _)| *name == "WWW-Authenticate").map(|(_, value)| value).collect();
+    assert_eq!(challenges, [r#"Bearer realm="mqtt-bridge""#, r#"Basic realm="mqtt-bridge", charset="UTF-8""#]);
 }
 
 #[test]
