@@ -142,6 +142,8 @@ pub struct Http {
     pub max_body: usize,
     /// Connections that are open at a time.
     pub max_connections: usize,
+    /// Streams of received messages that are open at a time.
+    pub max_listeners: usize,
     /// How long a connection may be without a request.
     pub idle_timeout: Duration,
     /// How long a request may take to arrive, from its first byte to its last.

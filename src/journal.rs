@@ -7,6 +7,7 @@ mod queue;
 
 use std::io::{self, Write};
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::kv::{self, Key, VisitSource};
@@ -15,10 +16,10 @@ use log::{LevelFilter, Log, Metadata, Record};
 use self::entry::{Entry, Own};
 use self::native::Journald;
 use self::queue::Queue;
+use crate::message::{Priority, Received};
 use crate::metrics;
 use crate::thread::{Watch, panic_words};
 
-pub use self::entry::Received;
 pub use self::queue::{Done, Full, MAX_MESSAGES};
 
 /// The name of the thread that writes.
@@ -53,8 +54,16 @@ pub fn start(level: LevelFilter, watch: &Watch) -> io::Result<()> {
 ///
 /// # Errors
 /// If the queue is full: then nothing is recorded, and the caller says what becomes of the message.
-pub fn received(message: Received, done: Option<Done>) -> Result<(), Full> {
-    QUEUE.push_received(message, done)
+pub fn received(message: Arc<Received>, priority: Priority, done: Option<Done>) -> Result<(), Full> {
+    QUEUE.push_received(message, priority, done)
+}
+
+/// Has `done` called when everything that was recorded before is written.
+///
+/// # Errors
+/// If the queue is full.
+pub fn after_all(done: Done) -> Result<(), Full> {
+    QUEUE.push_mark(done)
 }
 
 /// A received message is lost, for want of room: it is counted, and said in time.
@@ -95,6 +104,10 @@ impl Sink {
         loop {
             let taken = QUEUE.next();
             bytes.clear();
+            if let Entry::Mark = taken.entry {
+                QUEUE.finish(taken);
+                continue;
+            }
             match self {
                 Self::Journald(journald) => {
                     taken.entry.encode(&mut bytes);

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::http::{BindError, Door};
-use crate::mqtt::Publisher;
+use crate::mqtt::{Publisher, Subscriber};
 use crate::systemd::{Service, Vitals};
 use crate::thread::{Events, Watch};
 
@@ -33,6 +33,7 @@ const ANSWERING: Duration = Duration::from_secs(5);
 pub struct Bridge {
     doors: Vec<Door>,
     publisher: Publisher,
+    subscriber: Subscriber,
     service: Service,
     timeout: Duration,
 }
@@ -56,16 +57,16 @@ impl Bridge {
     /// If the address cannot be listened on, or there are no threads to be had.
     pub fn start(config: &Config, watch: &Watch) -> Result<Self, StartError> {
         let listeners = http::listen(&config.http, !config.tokens.is_empty())?;
-        let publisher = mqtt::start(config, watch)?;
+        let (publisher, subscriber) = mqtt::start(config, watch)?;
         let open = |listener| {
             let words = format!("listening on {listener}");
-            let door = Door::open(listener, config, &publisher, watch)?;
+            let door = Door::open(listener, config, &publisher, &subscriber, watch)?;
             log::info!("{words}");
             Ok(door)
         };
         let doors = listeners.into_iter().map(open).collect::<io::Result<Vec<_>>>()?;
-        let service = systemd::start(watch, vitals(doors.clone(), &publisher))?;
-        Ok(Self { doors, publisher, service, timeout: config.publish.timeout })
+        let service = systemd::start(watch, vitals(doors.clone(), &publisher, &subscriber))?;
+        Ok(Self { doors, publisher, subscriber, service, timeout: config.publish.timeout })
     }
 
     /// Where requests go, as a URL.
@@ -93,10 +94,13 @@ impl Bridge {
         let last_call = start + (self.timeout / 10).min(LAST_CALL);
         self.doors.iter().for_each(|door| door.await_first_requests(last_call));
         self.publisher.stop_accepting();
+        self.subscriber.stop_accepting();
         log::info!("stopping");
         self.publisher.drain(drained);
+        self.subscriber.drain(drained);
         // what is recorded is acknowledged before the end, and does not come again
         let _ = journal::flush((Instant::now() + share / 2).min(drained + share / 8));
+        self.subscriber.forget_run_time();
         let disconnecting = self.publisher.disconnect();
         if disconnecting && events.await_ends(mqtt::THREAD, 1, drained + share / 2) > 0 {
             log::warn!("the broker did not take our DISCONNECT in time");
@@ -120,8 +124,8 @@ impl Bridge {
 }
 
 /// The bridge lives while it answers requests at all of its doors and the thread of the connection keeps its word.
-fn vitals(doors: Vec<Door>, publisher: &Publisher) -> Vitals {
-    let (asked, checked) = (publisher.clone(), publisher.clone());
+fn vitals(doors: Vec<Door>, publisher: &Publisher, subscriber: &Subscriber) -> Vitals {
+    let (asked, checked) = (subscriber.clone(), publisher.clone());
     let check = move |deadline| {
         for door in &doors {
             door.probe(deadline).map_err(|error| format!("{door} does not answer: {error}"))?;

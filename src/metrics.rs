@@ -77,6 +77,8 @@ pub struct State {
     pub oldest_waiting: Duration,
     /// Publishes that were sent and are not acknowledged.
     pub unacknowledged: usize,
+    /// Streams of messages that are open.
+    pub listeners: usize,
 }
 
 /// A publish is settled, so long after it was accepted. `qos` is 0, 1 or 2.
@@ -102,6 +104,16 @@ pub fn reconnected() {
 /// A record was dropped because the journal takes them too slowly.
 pub fn journal_dropped() {
     METRICS.journal_dropped.inc();
+}
+
+/// A reader of received messages was too slow for so many of them.
+pub fn lagged(missed: u64) {
+    METRICS.lagged.inc_by(missed);
+}
+
+/// A message came on a response topic where nobody awaits it any more.
+pub fn late_answer() {
+    METRICS.late_answers.inc();
 }
 
 /// So many HTTP connections more are open than a moment ago, or fewer.
@@ -156,6 +168,7 @@ impl State {
                 "Publishes at QoS 1 and 2 that the broker was sent and has not acknowledged.",
                 number(self.unacknowledged),
             ),
+            gauge("mqtt_bridge_listeners", "Streams of received messages that are open.", number(self.listeners)),
         ]
         .concat()
     }
@@ -184,6 +197,8 @@ struct Metrics {
     received: IntCounter,
     reconnects: IntCounter,
     journal_dropped: IntCounter,
+    lagged: IntCounter,
+    late_answers: IntCounter,
     http_connections: IntGauge,
     replies: IntCounterVec,
     /// Of the replies, what most of them are.
@@ -220,6 +235,14 @@ impl Metrics {
             journal_dropped: count(
                 "mqtt_bridge_journal_dropped_total",
                 "Records that were dropped because the journal takes them too slowly.",
+            ),
+            lagged: count(
+                "mqtt_bridge_lagged_messages_total",
+                "Messages that listeners missed because they read too slowly.",
+            ),
+            late_answers: count(
+                "mqtt_bridge_late_answers_total",
+                "Messages on response topics that no request awaited any more.",
             ),
             http_connections: register(
                 &registry,
@@ -263,6 +286,7 @@ mod tests {
             waiting: 3,
             oldest_waiting: Duration::from_millis(1500),
             unacknowledged: 0,
+            listeners: 0,
         };
         let text = String::from_utf8(render(&state)).unwrap();
         for line in [

@@ -86,6 +86,7 @@ struct HttpTable {
     workers: Key,
     max_body: Key,
     max_connections: Key,
+    max_listeners: Key,
     idle_timeout: Key,
     request_timeout: Key,
     allow_anonymous: Key,
@@ -224,6 +225,7 @@ fn read_http(file: &File, table: &HttpTable) -> Result<Http, Fault> {
     let idle_timeout = file.read("idle-timeout", &table.idle_timeout, value::connection_timeout)?;
     let request_timeout = file.read("request-timeout", &table.request_timeout, value::connection_timeout)?;
     let max_connections = file.read("max-connections", &table.max_connections, value::max_connections)?;
+    let max_listeners = file.read("max-listeners", &table.max_listeners, value::max_listeners)?;
     let allow_anonymous = file.read("allow-anonymous", &table.allow_anonymous, value::truth)?;
     let allowed_hosts = file.read("allowed-hosts", &table.allowed_hosts, value::hosts)?;
     let allowed_origins = file.read("allowed-origins", &table.allowed_origins, value::origins)?;
@@ -234,6 +236,7 @@ fn read_http(file: &File, table: &HttpTable) -> Result<Http, Fault> {
         workers: file.read("workers", &table.workers, value::workers)?.unwrap_or(2),
         max_body: file.read("max-body", &table.max_body, value::max_body)?.unwrap_or(1_048_576),
         max_connections: max_connections.unwrap_or(1000),
+        max_listeners: max_listeners.unwrap_or(200),
         idle_timeout: idle_timeout.unwrap_or(Duration::from_secs(60)),
         request_timeout: request_timeout.unwrap_or(Duration::from_secs(10)),
         allow_anonymous: allow_anonymous.unwrap_or(false),

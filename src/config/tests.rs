@@ -86,6 +86,7 @@ fn every_key_is_read() {
         workers = 3
         max-body = 10
         max-connections = 20
+        max-listeners = 0
         idle-timeout = 0.5
         request-timeout = 3
         allow-anonymous = true
@@ -128,6 +129,7 @@ fn every_key_is_read() {
             workers: 3,
             max_body: 10,
             max_connections: 20,
+            max_listeners: 0,
             idle_timeout: Duration::from_millis(500),
             request_timeout: Duration::from_secs(3),
             allow_anonymous: true,

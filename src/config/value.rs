@@ -161,6 +161,11 @@ pub fn max_connections(value: &Value) -> Result<usize, String> {
     whole_number(value, 1..=MAX_CONNECTIONS)
 }
 
+/// 0 allows none.
+pub fn max_listeners(value: &Value) -> Result<usize, String> {
+    whole_number(value, 0..=MAX_CONNECTIONS)
+}
+
 pub fn connection_timeout(value: &Value) -> Result<Duration, String> {
     seconds(value, Duration::from_millis(100))
 }

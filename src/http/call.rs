@@ -64,7 +64,7 @@ impl Call<'_> {
 
     /// What is known of the bridge.
     pub fn status(&self) -> Status {
-        self.endpoints.publisher.status()
+        self.endpoints.subscriber.status()
     }
 
     /// Has a message published, which may take so long, or as long as the configuration says; its outcome makes the answer.

@@ -18,7 +18,7 @@ use super::reply::Reply;
 use super::sockets::Sockets;
 use super::{Endpoints, REPLY_THREAD};
 use crate::config::Config;
-use crate::mqtt::Publisher;
+use crate::mqtt::{Publisher, Subscriber};
 use crate::thread::Watch;
 
 /// What the names of the workers' threads start with.
@@ -68,14 +68,20 @@ impl Door {
     ///
     /// # Errors
     /// If the system has no thread or no descriptor to give.
-    pub fn open(listener: Listener, config: &Config, publisher: &Publisher, watch: &Watch) -> io::Result<Self> {
+    pub fn open(
+        listener: Listener,
+        config: &Config,
+        publisher: &Publisher,
+        subscriber: &Subscriber,
+        watch: &Watch,
+    ) -> io::Result<Self> {
         let http = &config.http;
         let max_held = MAX_HELD.max(2 * http.max_body);
         let sockets = Sockets::new(listener.cookie(), listener.address().clone())?;
         let writers = Errands::new(WRITERS, watch.clone(), http.max_connections, MAX_UNWRITTEN);
         let connections = Arc::new(Connections::new(sockets, writers, http.request_timeout, max_held));
         let replies = Replies::default();
-        let endpoints = Endpoints::new(config, publisher.clone(), replies.clone(), listener.reach());
+        let endpoints = Endpoints::new(config, publisher.clone(), subscriber.clone(), replies.clone(), listener.reach());
         let bodies = Errands::new(BODIES, watch.clone(), 2 * http.max_connections, 0);
         let (watch, workers, state, ended) = (watch.clone(), http.workers, Mutex::default(), Condvar::new());
         let door = Self(Arc::new(Shared { listener, connections, endpoints, bodies, watch, workers, state, ended }));

@@ -59,7 +59,7 @@ use self::replies::Replies;
 use self::reply::Reply;
 use self::request::{Target, require_sound_framing};
 use crate::config::{Config, Protocol};
-use crate::mqtt::Publisher;
+use crate::mqtt::{Publisher, Subscriber};
 
 /// The name of the thread that writes answers.
 pub const REPLY_THREAD: &str = "reply";
@@ -69,6 +69,7 @@ pub const REPLY_THREAD: &str = "reply";
 struct Endpoints {
     gate: Arc<Gate>,
     publisher: Publisher,
+    subscriber: Subscriber,
     replies: Replies,
     /// Bytes.
     max_body: usize,
@@ -80,10 +81,11 @@ struct Endpoints {
 
 impl Endpoints {
     /// For the requests of one listener, all of whose workers share the gate.
-    fn new(config: &Config, publisher: Publisher, replies: Replies, reach: Reach) -> Self {
+    fn new(config: &Config, publisher: Publisher, subscriber: Subscriber, replies: Replies, reach: Reach) -> Self {
         Self {
             gate: Arc::new(Gate::new(config, reach)),
             publisher,
+            subscriber,
             replies,
             max_body: config.http.max_body,
             timeout: config.publish.timeout,

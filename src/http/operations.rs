@@ -96,12 +96,11 @@ struct Publishes {
 impl<'a> Report<'a> {
     fn of(status: &'a Status) -> Self {
         let (settings, history) = (&*status.settings, &status.history);
-        let answer = |position: usize| history.answers.get(position).copied();
-        let subscriptions = settings.subscriptions.iter().enumerate().map(|(position, wanted)| Subscription {
-            topic: wanted.topic.as_str(),
-            qos: wanted.qos as u8,
-            granted_qos: answer(position).and_then(Result::ok),
-            reason_code: answer(position).and_then(Result::err),
+        let subscriptions = status.configured().map(|standing| Subscription {
+            topic: standing.filter.as_str(),
+            qos: standing.qos as u8,
+            granted_qos: standing.answer.and_then(Result::ok),
+            reason_code: standing.answer.and_then(Result::err),
         });
         Self {
             code: 0,

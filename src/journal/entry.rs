@@ -1,10 +1,11 @@
 //! What is recorded, as the fields of journald's native protocol and as a line of text.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use log::Level;
 
-use crate::message::Priority;
+use crate::message::{Priority, Received};
 use crate::printable::{Printable, one_line};
 
 /// How much of a received topic name or payload a record shows, in bytes; its fields have all of it.
@@ -15,27 +16,6 @@ const MAX_USER_PROPERTIES: usize = 100;
 const RECEIVED_ID: &str = "b8c7813ec2d84ca8b6d55f818f26cc3b";
 /// Who speaks, also where there is no unit to tell it by.
 const IDENTIFIER: &str = "mqtt-bridge";
-
-/// A message from the broker.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Received {
-    /// UTF-8 if the broker keeps to the specification.
-    pub topic: Vec<u8>,
-    /// Any bytes.
-    pub payload: Vec<u8>,
-    /// 0, 1 or 2.
-    pub qos: u8,
-    /// The broker had kept it for us.
-    pub retain: bool,
-    /// It may have been delivered before.
-    pub dup: bool,
-    /// What the payload is, in MQTT 5.
-    pub content_type: Option<String>,
-    /// Name and value, in MQTT 5.
-    pub user_properties: Vec<(String, String)>,
-    /// Of the subscription that asked for it.
-    pub priority: Priority,
-}
 
 /// A record of our own.
 pub struct Own {
@@ -50,7 +30,10 @@ pub enum Entry {
     Own(Own),
     /// Why the program ends.
     LastWords(String),
-    Received(Received),
+    /// A message from the broker, and how urgent it is.
+    Received(Arc<Received>, Priority),
+    /// Nothing: what is to be done when everything before it is written.
+    Mark,
 }
 
 /// How urgent a record of our own is.
@@ -63,18 +46,10 @@ fn priority(level: Level) -> Priority {
     }
 }
 
-impl Received {
-    /// What it takes in memory, in bytes.
-    pub fn size(&self) -> usize {
-        let properties = self.user_properties.iter().map(|(name, value)| name.len() + value.len() + 64);
-        let content_type = self.content_type.as_ref().map_or(0, String::len);
-        size_of::<Self>() + self.topic.len() + self.payload.len() + content_type + properties.sum::<usize>()
-    }
-
-    fn text(&self) -> String {
-        let (topic, payload) = (Printable::new(&self.topic, SHOWN), Printable::new(&self.payload, SHOWN));
-        format!("Received message on topic: {topic} with payload: {payload}")
-    }
+/// A received message in the words of the tutorial.
+fn text(message: &Received) -> String {
+    let (topic, payload) = (Printable::new(&message.topic, SHOWN), Printable::new(&message.payload, SHOWN));
+    format!("Received message on topic: {topic} with payload: {payload}")
 }
 
 impl Own {
@@ -106,22 +81,23 @@ impl Entry {
                 put(bytes, "MESSAGE", one_line(words));
                 put(bytes, "PRIORITY", Priority::ERROR.to_string());
             }
-            Self::Received(message) => {
-                put(bytes, "MESSAGE", message.text());
+            Self::Received(message, priority) => {
+                put(bytes, "MESSAGE", text(message));
                 put(bytes, "MESSAGE_ID", RECEIVED_ID);
-                put(bytes, "PRIORITY", message.priority.to_string());
+                put(bytes, "PRIORITY", priority.to_string());
                 put(bytes, "MQTT_TOPIC", &message.topic);
                 put(bytes, "MQTT_QOS", message.qos.to_string());
                 put(bytes, "MQTT_RETAIN", u8::from(message.retain).to_string());
                 put(bytes, "MQTT_DUP", u8::from(message.dup).to_string());
-                if let Some(content_type) = &message.content_type {
+                if let Some(content_type) = &message.properties.content_type {
                     put(bytes, "MQTT_CONTENT_TYPE", content_type);
                 }
-                for (name, value) in message.user_properties.iter().take(MAX_USER_PROPERTIES) {
+                for (name, value) in message.properties.user_properties.iter().take(MAX_USER_PROPERTIES) {
                     put(bytes, "MQTT_USER_PROPERTY", format!("{name}={value}"));
                 }
                 put(bytes, "MQTT_PAYLOAD", &message.payload);
             }
+            Self::Mark => {}
         }
     }
 
@@ -136,7 +112,8 @@ impl Entry {
             },
             // as programs say it to the person who started them, with their name
             Self::LastWords(words) => format!("{IDENTIFIER}: {}\n", one_line(words)),
-            Self::Received(message) => one_line(&message.text()) + "\n",
+            Self::Received(message, _) => one_line(&text(message)) + "\n",
+            Self::Mark => String::new(),
         };
         // writing to memory cannot fail
         let _ = bytes.write_all(line.as_bytes());
@@ -161,6 +138,7 @@ fn put(bytes: &mut Vec<u8>, name: &str, value: impl AsRef<[u8]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::ReceivedProperties;
 
     fn encoded(entry: &Entry) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -175,9 +153,11 @@ mod tests {
             payload: b"x\ny\0".to_vec(),
             qos: 1,
             retain: true,
-            content_type: Some("text/plain".to_owned()),
-            user_properties: vec![("k".to_owned(), "v".to_owned()), ("k\n".to_owned(), String::new())],
-            priority: Priority::ERROR,
+            properties: ReceivedProperties {
+                content_type: Some("text/plain".to_owned()),
+                user_properties: vec![("k".to_owned(), "v".to_owned()), ("k\n".to_owned(), String::new())],
+                ..ReceivedProperties::default()
+            },
             ..Received::default()
         };
         let expected: Vec<u8> = [
@@ -188,7 +168,7 @@ mod tests {
             b"MQTT_USER_PROPERTY\n\x03\0\0\0\0\0\0\0k\n=\nMQTT_PAYLOAD\n\x04\0\0\0\0\0\0\0x\ny\0\n",
         ]
         .concat();
-        assert_eq!(encoded(&Entry::Received(message)), expected);
+        assert_eq!(encoded(&Entry::Received(message.into(), Priority::ERROR)), expected);
     }
 
     #[test]
@@ -208,7 +188,9 @@ mod tests {
     #[test]
     fn user_properties_are_a_hundred_at_most() {
         let user_properties = vec![("a".to_owned(), "b".to_owned()); 101];
-        let bytes = encoded(&Entry::Received(Received { user_properties, ..Received::default() }));
+        let properties = ReceivedProperties { user_properties, ..ReceivedProperties::default() };
+        let message = Received { properties, ..Received::default() };
+        let bytes = encoded(&Entry::Received(message.into(), Priority::default()));
         assert_eq!(String::from_utf8(bytes).unwrap().matches("MQTT_USER_PROPERTY=a=b\n").count(), 100);
     }
 }

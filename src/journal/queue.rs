@@ -1,10 +1,11 @@
 //! What is to be written: a queue bounded in messages and bytes, in which nobody waits but the thread that writes.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::entry::{Entry, Own, Received};
+use super::entry::{Entry, Own};
+use crate::message::{Priority, Received};
 use crate::metrics;
 
 /// Received messages that may wait. An MQTT 5 broker is told, and sends no more unacknowledged ones.
@@ -68,8 +69,17 @@ impl Queue {
     }
 
     /// Takes a message, if there is room.
-    pub fn push_received(&self, message: Received, done: Option<Done>) -> Result<(), Full> {
+    pub fn push_received(&self, message: Arc<Received>, priority: Priority, done: Option<Done>) -> Result<(), Full> {
         let bytes = message.size();
+        self.push_bounded(Entry::Received(message, priority), bytes, done)
+    }
+
+    /// Takes what is to be done when everything before is written; it takes up a place like a message.
+    pub fn push_mark(&self, done: Done) -> Result<(), Full> {
+        self.push_bounded(Entry::Mark, size_of::<Taken>(), Some(done))
+    }
+
+    fn push_bounded(&self, entry: Entry, bytes: usize, done: Option<Done>) -> Result<(), Full> {
         let mut state = self.lock();
         let is_full = state.messages >= usize::from(MAX_MESSAGES) || state.bytes + bytes > MAX_BYTES;
         if is_full && state.messages > 0 {
@@ -78,7 +88,7 @@ impl Queue {
         state.messages += 1;
         state.bytes += bytes;
         state.unsettled += usize::from(done.is_some());
-        self.push(state, Taken { entry: Entry::Received(message), done, bytes: Some(bytes) });
+        self.push(state, Taken { entry, done, bytes: Some(bytes) });
         Ok(())
     }
 
@@ -177,38 +187,37 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
-    fn message(bytes: usize) -> Received {
-        Received { payload: vec![0; bytes], ..Received::default() }
+    fn message(bytes: usize) -> Arc<Received> {
+        Received { payload: vec![0; bytes], ..Received::default() }.into()
     }
 
     #[test]
     fn a_full_queue_takes_nothing_more_until_something_is_written() {
         let queue = Queue::new();
         for _ in 0..MAX_MESSAGES {
-            assert!(queue.push_received(message(1), None).is_ok());
+            assert!(queue.push_received(message(1), Priority::default(), None).is_ok());
         }
-        assert!(queue.push_received(message(1), None).is_err());
+        assert!(queue.push_received(message(1), Priority::default(), None).is_err());
         // what is being written still counts
         let taken = queue.next();
-        assert!(queue.push_received(message(1), None).is_err());
+        assert!(queue.push_received(message(1), Priority::default(), None).is_err());
         queue.finish(taken);
-        assert!(queue.push_received(message(1), None).is_ok());
+        assert!(queue.push_received(message(1), Priority::default(), None).is_ok());
     }
 
     #[test]
     fn bytes_are_bounded_too_and_a_single_message_is_not() {
         let queue = Queue::new();
-        assert!(queue.push_received(message(2 * MAX_BYTES), None).is_ok());
-        assert!(queue.push_received(message(1), None).is_err());
+        assert!(queue.push_received(message(2 * MAX_BYTES), Priority::default(), None).is_ok());
+        assert!(queue.push_received(message(1), Priority::default(), None).is_err());
         let taken = queue.next();
         queue.finish(taken);
-        assert!(queue.push_received(message(MAX_BYTES / 2), None).is_ok());
-        assert!(queue.push_received(message(MAX_BYTES / 2), None).is_err());
+        assert!(queue.push_received(message(MAX_BYTES / 2), Priority::default(), None).is_ok());
+        assert!(queue.push_received(message(MAX_BYTES / 2), Priority::default(), None).is_err());
     }
 
     #[test]
@@ -218,7 +227,7 @@ mod tests {
         for number in 0..3 {
             let calls = calls.clone();
             let done: Done = Box::new(move || assert_eq!(calls.fetch_add(1, Ordering::SeqCst), number));
-            assert!(queue.push_received(message(1), Some(done)).is_ok());
+            assert!(queue.push_received(message(1), Priority::default(), Some(done)).is_ok());
         }
         for written in 1..=3 {
             let taken = queue.next();

@@ -10,9 +10,10 @@ use super::in_flight::{Acknowledgement, Owed, Window};
 use super::pipe::{CONNECT_TIMEOUT, Cause, Event, Limits, Lost, MAX_UNACKNOWLEDGED, Next, PACKET_IDENTIFIERS, Pipe};
 use super::publisher::Publisher;
 use super::received::Intake;
-use super::subscriptions;
+use super::subscriber::Subscriber;
+use super::subscriptions::Report;
 use super::version::Version;
-use crate::config::{Config, Mqtt, Protocol, Session, Subscription};
+use crate::config::{Config, Mqtt, Protocol, Session};
 use crate::metrics;
 
 /// A connection that held this long is stable: the next pause is the shortest again. A shorter one may have been
@@ -29,8 +30,8 @@ const MAX_TOLD: usize = 16;
 pub struct Driver {
     mqtt: Mqtt,
     version: Version,
-    subscriptions: Vec<Subscription>,
     publisher: Publisher,
+    subscriber: Subscriber,
     backoff: Backoff,
     /// The failures to connect that were told since the last connection: each is told once.
     told: Vec<String>,
@@ -55,6 +56,7 @@ struct Connection<'a> {
     driver: &'a Driver,
     pipe: Box<dyn Pipe>,
     limits: Limits,
+    session_present: bool,
     intake: Intake,
     stage: Stage,
     last_event: Instant,
@@ -71,8 +73,8 @@ enum Stage {
     Releasing { left: HashSet<u16>, since: Instant },
     /// A resumed session sends again what it owes: its packet identifiers must be free before others are taken.
     Resuming,
-    /// The answer to our SUBSCRIBE is awaited since then: it shares the packet identifiers too.
-    Subscribing(Instant),
+    /// The answers to our first SUBSCRIBEs are awaited.
+    Subscribing,
     /// Messages are handed over.
     Ready,
     /// The same, but the library must get back places in its window first.
@@ -80,12 +82,12 @@ enum Stage {
 }
 
 impl Driver {
-    pub fn new(config: &Config, publisher: Publisher) -> Self {
+    pub fn new(config: &Config, publisher: Publisher, subscriber: Subscriber) -> Self {
         Self {
             mqtt: config.mqtt.clone(),
             version: Version::of(&config.mqtt),
-            subscriptions: config.subscribe.clone(),
             publisher,
+            subscriber,
             backoff: Backoff::new(config.mqtt.reconnect_max),
             told: Vec::new(),
             inbound_too_large: 0,
@@ -127,8 +129,8 @@ impl Driver {
                 Next::Event(Event::Connected { session_present, limits }) => {
                     self.told.clear();
                     let number = self.publisher.connected(sender, limits, session_present);
-                    let subscriptions = self.subscriptions.clone();
-                    let intake = Intake::new(self.publisher.clone(), subscriptions, number, session != Session::Clean);
+                    let is_kept = session != Session::Clean;
+                    let intake = Intake::new(self.publisher.clone(), self.subscriber.clone(), number, is_kept);
                     log::info!(CLIENT_ID = self.mqtt.client_id; "connected to {}", self.mqtt.address());
                     return Some(Connected { pipe, limits, session_present, intake });
                 }
@@ -161,6 +163,7 @@ impl Driver {
             driver: self,
             pipe,
             limits,
+            session_present,
             intake,
             stage: Stage::Resuming,
             last_event: Instant::now(),
@@ -171,6 +174,7 @@ impl Driver {
         let released = !matches!(connection.stage, Stage::Releasing { .. });
         let spoilt = connection.spoilt;
         self.publisher.detach();
+        self.subscriber.disconnected();
         // what was read before the end counts; what was written may not have left
         for event in connection.pipe.left_over() {
             count(&event);
@@ -184,7 +188,7 @@ impl Driver {
 
     /// Whether to subscribe: not where that has ended the connection again and again.
     fn subscribes(&self) -> bool {
-        !self.subscriptions.is_empty() && self.inbound_too_large < MAX_INBOUND_TOO_LARGE
+        self.inbound_too_large < MAX_INBOUND_TOO_LARGE
     }
 
     /// The session to ask for. A kept one is left where its messages end the connection again and again.
@@ -291,13 +295,19 @@ impl Connection<'_> {
                 Ok(())
             }
             Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
-            Event::Subscribed(answers) => {
-                publisher.subscribed(&answers);
-                if matches!(self.stage, Stage::Subscribing(_)) {
-                    self.become_ready();
-                }
+            Event::Asked(packet_identifier) => {
+                self.driver.subscriber.written(packet_identifier);
+                Ok(())
+            }
+            Event::Subscribed(packet_identifier, answers) => {
+                let reports = self.driver.subscriber.subscribed(packet_identifier, &answers);
                 // whoever reads it finds us ready
-                subscriptions::report(&self.driver.subscriptions, &answers);
+                self.proceed()?;
+                reports.iter().for_each(Report::log);
+                Ok(())
+            }
+            Event::Unsubscribed(packet_identifier, failure) => {
+                self.driver.subscriber.unsubscribed(packet_identifier, failure);
                 Ok(())
             }
             Event::Received(message, packet_identifier) => {
@@ -322,7 +332,9 @@ impl Connection<'_> {
                 self.intake.take(message, packet_identifier);
                 Ok(())
             }
-            Event::Subscribed(_)
+            Event::Asked(_)
+            | Event::Subscribed(..)
+            | Event::Unsubscribed(..)
             | Event::Connected { .. }
             | Event::Disconnected
             | Event::Collision(_)
@@ -351,7 +363,7 @@ impl Connection<'_> {
 
     /// Goes on to the next stage when the present one is over.
     fn proceed(&mut self) -> Result<(), Lost> {
-        let publisher = &self.driver.publisher;
+        let (publisher, subscriber) = (&self.driver.publisher, &self.driver.subscriber);
         match &self.stage {
             Stage::Releasing { left, .. } if left.is_empty() => {
                 // most were not in use, which the library takes for a loss
@@ -362,29 +374,32 @@ impl Connection<'_> {
             Stage::Resuming if publisher.unacknowledged() > 0 => {
                 self.pipe.resend(publisher.owed(self.window().size));
             }
-            Stage::Resuming if self.driver.subscribes() => {
-                let subscribed = publisher.with_sender(|sender| sender.subscribe(&self.driver.subscriptions));
-                if !matches!(subscribed, Some(Ok(()))) {
-                    return Err(Lost::new("the topic filters could not be handed over"));
+            Stage::Resuming => {
+                if self.driver.subscribes() {
+                    subscriber.connected(self.session_present, self.limits);
                 }
-                self.stage = Stage::Subscribing(Instant::now());
+                self.stage = Stage::Subscribing;
+                return self.proceed();
             }
-            Stage::Resuming => self.become_ready(),
+            Stage::Subscribing if subscriber.is_settled() => self.become_ready(),
             // half of the window is left, or nothing of it
             Stage::Ready if self.pipe.leaked() * 2 > self.window().size => {
                 publisher.hold_back(true);
+                subscriber.set_open(false);
                 self.stage = Stage::Recovering;
                 return self.proceed();
             }
             Stage::Ready if self.pipe.leaked() > 0 => publisher.ready(self.window_left()),
             // one may still lie in the library's queue, which cannot take it before this
-            Stage::Recovering if publisher.unacknowledged() == 0 => {
+            Stage::Recovering if publisher.unacknowledged() == 0 && subscriber.oldest_asked().is_none() => {
                 self.pipe.recover();
+                subscriber.set_open(self.driver.subscribes());
                 self.stage = Stage::Ready;
                 publisher.ready(self.window());
                 publisher.hold_back(false);
             }
-            Stage::Releasing { .. } | Stage::Subscribing(_) | Stage::Ready | Stage::Recovering => {}
+            Stage::Subscribing | Stage::Ready => subscriber.feed(),
+            Stage::Releasing { .. } | Stage::Recovering => {}
         }
         Ok(())
     }

@@ -32,6 +32,8 @@ pub struct InFlight<R> {
     sent: HashMap<u16, Sequence>,
     /// The unfinished messages of this connection that have a packet identifier, in the order of hand-over.
     turns: BTreeMap<u64, Sequence>,
+    /// The turns of packets that are none of ours, and take packet identifiers too.
+    reserved: BTreeSet<u64>,
     deadlines: BTreeSet<(Instant, Sequence)>,
     settled: Vec<(R, Outcome)>,
     window: Option<Window>,
@@ -121,6 +123,7 @@ impl<R> InFlight<R> {
             handed_over: None,
             sent: HashMap::new(),
             turns: BTreeMap::new(),
+            reserved: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             settled: Vec::new(),
             window: None,
@@ -171,11 +174,28 @@ impl<R> InFlight<R> {
     pub fn next(&self) -> Option<&Message> {
         let window = self.window.filter(|_| self.handed_over.is_none() && !self.paused)?;
         let entry = &self.entries[self.waiting.first()?];
-        let oldest = self.turns.first_key_value().map_or(self.next_turn, |(turn, _)| *turn);
-        let within_cycle = self.next_turn - oldest < u64::from(window.cycle);
-        let free = self.sent.len() < usize::from(window.size) && within_cycle;
+        let free = self.sent.len() < usize::from(window.size) && self.has_turn(window.cycle);
         let alone = self.sent.is_empty() || (entry.losses < SUSPECT_TRIES && !self.sends_a_suspect());
         (free && alone).then_some(&entry.message)
+    }
+
+    /// Whether the next packet identifier is free, where they begin again after so many.
+    pub fn has_turn(&self, cycle: u16) -> bool {
+        let oldest = self.turns.keys().next().into_iter().chain(self.reserved.first()).min();
+        self.next_turn - oldest.unwrap_or(&self.next_turn) < u64::from(cycle)
+    }
+
+    /// A packet that is none of ours was handed over, and takes the next packet identifier until [`Self::release`].
+    pub fn reserve(&mut self) -> u64 {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.reserved.insert(turn);
+        turn
+    }
+
+    /// Its packet identifier is free again.
+    pub fn release(&mut self, turn: u64) {
+        self.reserved.remove(&turn);
     }
 
     /// The message of [`Self::next`] was handed over.

@@ -1,8 +1,9 @@
 //! The connection to the broker.
 //!
 //! A message goes `publisher` → `in_flight` → `pipe` (`v4` or `v5`, which alone name rumqttc) → broker; an answer goes
-//! broker → `pipe` → `connection` → `in_flight` → the caller, who is told an `outcome`, or to `subscriptions`, or by
-//! `received` to the journal, and back when it is written there.
+//! broker → `pipe` → `connection` → `in_flight` → the caller, who is told an `outcome`. What others publish goes broker →
+//! `pipe` → `connection` → `received` → the journal, and back when it is written there; and by `subscriber`, as its
+//! `subscriptions` tell, to the `channel` of each filter and to those whose `requests` it answers.
 
 mod publisher;
 
@@ -11,7 +12,12 @@ mod outcome;
 
 mod connection;
 mod received;
+
+mod subscriber;
 mod subscriptions;
+
+mod channel;
+mod requests;
 
 mod pipe;
 mod v4;
@@ -26,9 +32,12 @@ mod status;
 
 use std::io;
 
-pub use outcome::{Failure, Outcome, Published};
+pub use channel::{Batch, Event, Missed, Start};
+pub use outcome::{Failure, NoAnswer, Outcome, Published, Refusal};
 pub use publisher::{Caller, Publisher};
 pub use status::{History, Settings, Status};
+pub use subscriber::{Listener, Subscriber};
+pub use subscriptions::{Answer, Source, Standing};
 
 use crate::config::Config;
 use crate::thread::Watch;
@@ -36,16 +45,19 @@ use crate::thread::Watch;
 /// The name of the thread that drives the connection.
 pub const THREAD: &str = "mqtt";
 
-/// The name of the thread that tells callers when their time is over.
+/// The name of the thread that tells callers when their time is over, and that of the other one, for those who subscribe,
+/// listen and ask.
 const CLOCK: &str = "clock";
+const SECOND_CLOCK: &str = "clock-2";
 
 /// Starts the threads that connect, and stay connected, until the publisher is told to disconnect.
 ///
 /// # Errors
 /// If the system has no thread to give.
-pub fn start(config: &Config, watch: &Watch) -> io::Result<Publisher> {
+pub fn start(config: &Config, watch: &Watch) -> io::Result<(Publisher, Subscriber)> {
     let publisher = Publisher::new(config);
-    let driver = connection::Driver::new(config, publisher.clone());
+    let subscriber = Subscriber::new(config, publisher.clone());
+    let driver = connection::Driver::new(config, publisher.clone(), subscriber.clone());
     watch.spawn(THREAD, move || {
         driver.run();
         Ok(())
@@ -55,5 +67,10 @@ pub fn start(config: &Config, watch: &Watch) -> io::Result<Publisher> {
         clock.run_clock();
         Ok(())
     })?;
-    Ok(publisher)
+    let clock = subscriber.clone();
+    watch.spawn(SECOND_CLOCK, move || {
+        clock.run_clock();
+        Ok(())
+    })?;
+    Ok((publisher, subscriber))
 }

@@ -64,6 +64,64 @@ pub enum Failure {
     Unknown,
 }
 
+/// A topic filter is not subscribed to, or nobody can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The broker was certainly not asked: no connection came about in time.
+    #[error("not done: there was no connection to the broker within the timeout")]
+    NotConnected,
+    /// The broker was not asked: the daemon is about to end.
+    #[error("not done: the bridge is stopping")]
+    Stopping,
+    /// The broker was asked, and no answer came in time.
+    #[error("asked, outcome unknown: no answer from the broker in time")]
+    Unknown,
+    /// The broker refused it, with this reason code.
+    #[error("refused by the broker: {}", super::reason::Reason(*.0))]
+    Refused(u8),
+    /// It is in the configuration file.
+    #[error("`topic` is a [[subscribe]] of the configuration file: only there it can be changed")]
+    OfConfiguration,
+    /// The library cannot with a session that the broker keeps.
+    #[error("`qos` 2 needs `clean-session = true`")]
+    QosNotSupported,
+    /// The bound of filters at run time is reached.
+    #[error("not done: there are {} topic filters beside those of the configuration already", super::subscriptions::MAX_FILTERS)]
+    TooManyFilters,
+    /// `max-listeners` is reached.
+    #[error("there are as many listeners as `max-listeners` allows")]
+    TooManyListeners,
+}
+
+/// A request has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NoAnswer {
+    /// The request itself was not published, or nobody can tell.
+    #[error(transparent)]
+    Publish(#[from] Failure),
+    /// The response topic is not subscribed to: then nothing was published.
+    #[error("not sent: the response topic is not subscribed to: {0}")]
+    Subscribe(#[from] Refusal),
+    /// The broker says that nobody subscribes to the topic.
+    #[error("nobody subscribes to the topic")]
+    NobodySubscribes,
+    /// It was published, and no answer came in time.
+    #[error("sent, and no answer came within the timeout")]
+    TimedOut,
+    /// It was published, and the daemon is about to end.
+    #[error("sent, and the bridge is stopping")]
+    Stopping,
+    /// Another request awaits its answer on the same response topic, where nothing tells the two from each other.
+    #[error("not sent: another request awaits its answer on this response topic")]
+    TopicTaken,
+    /// There can be no topic for its answer.
+    #[error("not sent: no response topic can be made of the client identifier")]
+    NotPossible,
+    /// As many requests await their answers as there may be.
+    #[error("not sent: too many requests await an answer")]
+    TooManyRequests,
+}
+
 /// What is counted.
 pub fn result(outcome: &Outcome) -> PublishResult {
     match outcome {

@@ -5,9 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::in_flight::{Acknowledgement, Owed};
-use crate::config::Subscription;
-use crate::journal::Received;
-use crate::message::Message;
+use crate::message::{Message, Qos, Received, TopicFilter};
 
 /// How long connecting may take, the CONNACK included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,8 +26,10 @@ const LARGEST: u32 = 268_435_455;
 pub trait Sender: Send {
     /// Hands over a message that was checked against our limits and the broker's.
     fn publish(&self, message: &Message) -> Result<(), QueueFull>;
-    /// Hands over one SUBSCRIBE for all topic filters.
-    fn subscribe(&self, subscriptions: &[Subscription]) -> Result<(), QueueFull>;
+    /// Hands over one SUBSCRIBE for these topic filters, with a subscription identifier where there may be one.
+    fn subscribe(&self, filters: &[(TopicFilter, Qos)], identifier: Option<u32>) -> Result<(), QueueFull>;
+    /// Hands over an UNSUBSCRIBE.
+    fn unsubscribe(&self, filter: &TopicFilter) -> Result<(), QueueFull>;
     /// Hands over the acknowledgement of a received message, at QoS 1 or 2.
     fn acknowledge(&self, packet_identifier: u16, qos: u8) -> Result<(), QueueFull>;
     /// Hands over a DISCONNECT.
@@ -77,8 +77,12 @@ pub enum Event {
         /// What it announced.
         limits: Limits,
     },
-    /// The broker answered our SUBSCRIBE: for each filter the granted QoS or a reason code.
-    Subscribed(Vec<Result<u8, u8>>),
+    /// A SUBSCRIBE or an UNSUBSCRIBE was written, with this packet identifier.
+    Asked(u16),
+    /// The broker answered a SUBSCRIBE: for each filter the granted QoS or a reason code.
+    Subscribed(u16, Vec<Result<u8, u8>>),
+    /// The broker answered an UNSUBSCRIBE, with the reason code of a failure.
+    Unsubscribed(u16, Option<u8>),
     /// A message came in, with packet identifier 0 at QoS 0.
     Received(Received, u16),
     /// A PUBLISH was written, with packet identifier 0 at QoS 0.
@@ -105,11 +109,13 @@ pub struct Limits {
     pub max_qos: u8,
     /// Whether it keeps messages.
     pub retain_available: bool,
+    /// Whether it tells for which subscription it sends a message.
+    pub subscription_identifiers: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { receive_maximum: u16::MAX, max_packet_size: u32::MAX, max_qos: 2, retain_available: true }
+        Self { receive_maximum: u16::MAX, max_packet_size: u32::MAX, max_qos: 2, retain_available: true, subscription_identifiers: false }
     }
 }
 

@@ -12,6 +12,7 @@ use super::in_flight::{Acknowledgement, InFlight, Owed, Violation, Window};
 use super::outcome::{self, Failure, Outcome};
 use super::pipe::{Limits, Sender};
 use super::status::{History, Settings, Status};
+use super::subscriptions::Standing;
 use super::version::Version;
 use crate::config::{Config, Protocol};
 use crate::message::{Message, Qos};
@@ -171,9 +172,8 @@ impl Publisher {
         }
     }
 
-    /// What is known of the connection now.
-    #[must_use]
-    pub fn status(&self) -> Status {
+    /// What is known of the connection now, and of the topic filters.
+    pub(super) fn status(&self, subscriptions: Vec<Standing>) -> Status {
         let state = self.lock();
         let limits = state.connection.as_ref().map(|(_, limits)| limits);
         let announces = self.0.settings.protocol == Protocol::V5;
@@ -186,6 +186,8 @@ impl Publisher {
             oldest_waiting: state.table.oldest_caller().map(|waiting| waiting.since.elapsed()).unwrap_or_default(),
             unacknowledged: state.table.unacknowledged(),
             stopping: state.stage != Stage::Running,
+            subscriptions,
+            listeners: 0,
         }
     }
 
@@ -284,19 +286,9 @@ impl Publisher {
         self.lock().send_acknowledgements();
     }
 
-    /// A SUBACK came, with an answer for each topic filter.
-    pub(super) fn subscribed(&self, answers: &[Result<u8, u8>]) {
-        self.lock().history.subscribed(answers);
-    }
-
     /// Why there is no connection.
     pub(super) fn failed(&self, error: &str) {
         self.lock().history.failed(error);
-    }
-
-    /// Does something with the current connection's sender; `None` without one.
-    pub(super) fn with_sender<T>(&self, act: impl FnOnce(&dyn Sender) -> T) -> Option<T> {
-        self.lock().connection.as_ref().map(|(sender, _)| act(sender.as_ref()))
     }
 
     /// What a resumed session owes and may be sent now.

@@ -1,14 +1,16 @@
-//! Messages from the broker: into the journal, and acknowledged when they are written there.
+//! Messages from the broker: into the journal and to whoever reads them, and acknowledged when they are recorded.
+
+use std::sync::Arc;
 
 use super::publisher::Publisher;
-use crate::config::Subscription;
-use crate::journal::{self, Full, Received};
-use crate::message::{Priority, TopicName};
+use super::subscriber::Subscriber;
+use crate::journal::{self, Full};
+use crate::message::{Priority, Received};
 
 /// What takes the messages of one connection.
 pub struct Intake {
     publisher: Publisher,
-    subscriptions: Vec<Subscription>,
+    subscriber: Subscriber,
     /// The number of the connection: an acknowledgement on another one could settle a message that took over the packet
     /// identifier.
     connection: u64,
@@ -20,36 +22,64 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub fn new(publisher: Publisher, subscriptions: Vec<Subscription>, connection: u64, is_kept: bool) -> Self {
-        Self { publisher, subscriptions, connection, is_kept, starved: false }
+    pub fn new(publisher: Publisher, subscriber: Subscriber, connection: u64, is_kept: bool) -> Self {
+        Self { publisher, subscriber, connection, is_kept, starved: false }
     }
 
-    /// Has a message recorded; at QoS 1 and 2 it is acknowledged when that is done. Never waits.
-    pub fn take(&mut self, mut message: Received, packet_identifier: u16) {
-        message.priority = self.priority(&message.topic);
-        let qos = message.qos;
-        if qos == 0 {
-            if journal::received(message, None).is_err() {
-                journal::dropped();
+    /// Has a message recorded and read by whoever it is for; at QoS 1 and 2 it is acknowledged when that is recorded.
+    /// Never waits.
+    pub fn take(&mut self, message: Received, packet_identifier: u16) {
+        let message = Arc::new(message);
+        let route = self.subscriber.route(&message);
+        let is_taken = match message.qos {
+            0 => {
+                self.record(&message, route.journal);
+                true
             }
-            return;
+            // at a stop what comes still is left for the next run: it would never end where messages come all the time
+            _ if self.starved || (self.is_kept && self.publisher.is_stopping()) => false,
+            _ => self.record_surely(&message, route.journal, packet_identifier),
+        };
+        // what is left comes again
+        if is_taken {
+            self.subscriber.deliver(route, &message);
         }
-        // at a stop what comes still is left for the next run: it would never end where messages come all the time
-        if self.starved || (self.is_kept && self.publisher.is_stopping()) {
-            return;
+    }
+
+    fn record(&self, message: &Arc<Received>, priority: Option<Priority>) {
+        if priority.is_some_and(|priority| journal::received(message.clone(), priority, None).is_err()) {
+            journal::dropped();
         }
-        let (publisher, connection) = (self.publisher.clone(), self.connection);
+    }
+
+    /// Acknowledges it when it is recorded, and behind all that came before if it is not meant for the journal (MQTT 5,
+    /// 4.6.0-2). Returns whether it was taken at all.
+    fn record_surely(&mut self, message: &Arc<Received>, priority: Option<Priority>, packet_identifier: u16) -> bool {
+        let (publisher, connection, qos) = (self.publisher.clone(), self.connection, message.qos);
         let acknowledge = move || publisher.acknowledge(connection, packet_identifier, qos);
-        match journal::received(message, Some(Box::new(acknowledge.clone()))) {
-            Ok(()) => {}
+        let done = Box::new(acknowledge.clone());
+        let recorded = match priority {
+            Some(priority) => journal::received(message.clone(), priority, Some(done)),
+            None if journal::is_settled() => {
+                acknowledge();
+                return true;
+            }
+            None => journal::after_all(done),
+        };
+        match recorded {
+            Ok(()) => true,
             Err(Full) if self.is_kept => {
                 log::warn!("the journal is full: the broker is asked for further messages again when it is not");
                 self.starved = true;
+                false
             }
             // nobody would deliver it again, and unacknowledged it would take up a place with the broker for good
             Err(Full) => {
-                journal::dropped();
+                if priority.is_some() {
+                    journal::dropped();
+                }
                 acknowledge();
+                true
             }
         }
     }
@@ -57,12 +87,5 @@ impl Intake {
     /// Whether messages were left that the broker delivers again on another connection.
     pub fn is_starved(&self) -> bool {
         self.starved
-    }
-
-    /// The first filter that matches says how urgent a message is.
-    fn priority(&self, topic: &[u8]) -> Priority {
-        let topic = String::from_utf8(topic.to_vec()).ok().and_then(|topic| TopicName::try_from(topic).ok());
-        let matching = topic.and_then(|topic| self.subscriptions.iter().find(|wanted| wanted.topic.matches(&topic)));
-        matching.map(|wanted| wanted.priority).unwrap_or_default()
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::reason::Reason;
-use crate::config::{Config, Protocol, Subscription};
+use super::subscriptions::{Source, Standing};
+use crate::config::{Config, Protocol};
 use crate::metrics;
 use crate::printable::Printable;
 
@@ -21,8 +22,6 @@ pub struct Settings {
     pub protocol: Protocol,
     /// Our name at the broker.
     pub client_id: String,
-    /// What is to be received.
-    pub subscriptions: Vec<Subscription>,
     /// When the bridge started.
     pub started: Instant,
 }
@@ -34,8 +33,6 @@ pub struct History {
     pub connected_since: Option<SystemTime>,
     /// Connections that came about after the first.
     pub reconnects: u64,
-    /// What the broker answered to our SUBSCRIBE on this connection: for each filter the granted QoS or a reason code.
-    pub answers: Vec<Result<u8, u8>>,
     /// Why the last connection ended or did not come about, in printable words, and when.
     pub last_error: Option<(String, SystemTime)>,
     was_connected: bool,
@@ -60,6 +57,10 @@ pub struct Status {
     pub unacknowledged: usize,
     /// Nothing more is accepted.
     pub stopping: bool,
+    /// Every topic filter that is wanted.
+    pub subscriptions: Vec<Standing>,
+    /// Streams of messages that are open.
+    pub listeners: usize,
 }
 
 impl Settings {
@@ -68,7 +69,6 @@ impl Settings {
             broker: config.mqtt.address(),
             protocol: config.mqtt.protocol,
             client_id: config.mqtt.client_id.clone(),
-            subscriptions: config.subscribe.clone(),
             started: Instant::now(),
         }
     }
@@ -83,13 +83,8 @@ impl History {
         (self.was_connected, self.connected_since) = (true, Some(SystemTime::now()));
     }
 
-    pub(super) fn subscribed(&mut self, answers: &[Result<u8, u8>]) {
-        self.answers = answers.to_vec();
-    }
-
     pub(super) fn disconnected(&mut self) {
         self.connected_since = None;
-        self.answers.clear();
     }
 
     pub(super) fn failed(&mut self, error: &str) {
@@ -98,10 +93,15 @@ impl History {
 }
 
 impl Status {
-    /// How many topic filters the broker granted.
+    /// The topic filters of the configuration.
+    pub fn configured(&self) -> impl Iterator<Item = &Standing> {
+        self.subscriptions.iter().filter(|standing| standing.source == Source::File)
+    }
+
+    /// How many of them the broker granted.
     #[must_use]
     pub fn granted(&self) -> usize {
-        self.history.answers.iter().take(self.settings.subscriptions.len()).filter(|answer| answer.is_ok()).count()
+        self.configured().filter(|standing| matches!(standing.answer, Some(Ok(_)))).count()
     }
 
     /// What keeps the bridge from doing all that it is configured for.
@@ -113,12 +113,11 @@ impl Status {
         if self.history.connected_since.is_none() {
             return Some(self.connection());
         }
-        let answers = self.history.answers.iter().map(Some).chain(std::iter::repeat(None));
-        let missing = self.settings.subscriptions.iter().zip(answers).find_map(|(wanted, answer)| {
-            let topic = Printable::new(wanted.topic.as_str(), SHOWN);
-            match answer {
+        let missing = self.configured().find_map(|standing| {
+            let topic = Printable::new(standing.filter.as_str(), SHOWN);
+            match standing.answer {
                 Some(Ok(_)) => None,
-                Some(&Err(code)) => Some(format!("subscription to {topic} refused: {}", Reason(code))),
+                Some(Err(code)) => Some(format!("subscription to {topic} refused: {}", Reason(code))),
                 None => Some(format!("not subscribed to {topic}")),
             }
         });
@@ -139,11 +138,12 @@ impl Status {
     pub fn metrics(&self) -> metrics::State {
         metrics::State {
             connected: self.history.connected_since.is_some(),
-            subscriptions: self.settings.subscriptions.len(),
+            subscriptions: self.configured().count(),
             granted: self.granted(),
             waiting: self.waiting,
             oldest_waiting: self.oldest_waiting,
             unacknowledged: self.unacknowledged,
+            listeners: self.listeners,
         }
     }
 }
@@ -154,7 +154,7 @@ impl fmt::Display for Status {
         if self.stopping {
             f.write_str("stopping, ")?;
         }
-        let (granted, wanted) = (self.granted(), self.settings.subscriptions.len());
+        let (granted, wanted) = (self.granted(), self.configured().count());
         write!(f, "{}, {granted}/{wanted} subscribed, {} waiting", self.connection(), self.waiting)
     }
 }

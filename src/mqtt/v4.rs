@@ -15,9 +15,8 @@ use super::pipe::{
     inbound_limit,
 };
 use super::reason::Reason;
-use crate::config::{Mqtt, Session, Subscription};
-use crate::journal::Received;
-use crate::message::{Message, Qos};
+use crate::config::{Mqtt, Session};
+use crate::message::{Message, Qos, Received, TopicFilter};
 use crate::printable::Printable;
 
 /// How much of the library's words a record shows, in bytes.
@@ -63,10 +62,14 @@ impl Sender for Sender4 {
         handed_over.map_err(|_| QueueFull)
     }
 
-    fn subscribe(&self, subscriptions: &[Subscription]) -> Result<(), QueueFull> {
+    fn subscribe(&self, filters: &[(TopicFilter, Qos)], _: Option<u32>) -> Result<(), QueueFull> {
         let filter =
-            |wanted: &Subscription| SubscribeFilter::new(wanted.topic.as_str().into(), library_qos(wanted.qos));
-        self.0.try_subscribe_many(subscriptions.iter().map(filter)).map_err(|_| QueueFull)
+            |(topic, qos): &(TopicFilter, Qos)| SubscribeFilter::new(topic.as_str().into(), library_qos(*qos));
+        self.0.try_subscribe_many(filters.iter().map(filter)).map_err(|_| QueueFull)
+    }
+
+    fn unsubscribe(&self, filter: &TopicFilter) -> Result<(), QueueFull> {
+        self.0.try_unsubscribe(filter.as_str()).map_err(|_| QueueFull)
     }
 
     fn acknowledge(&self, packet_identifier: u16, qos: u8) -> Result<(), QueueFull> {
@@ -136,8 +139,9 @@ fn translate(event: LibraryEvent) -> Event {
             Event::Connected { session_present: connack.session_present, limits: Limits::default() }
         }
         LibraryEvent::Incoming(Packet::SubAck(suback)) => {
-            Event::Subscribed(suback.return_codes.iter().map(|&code| granted(code)).collect())
+            Event::Subscribed(suback.pkid, suback.return_codes.iter().map(|&code| granted(code)).collect())
         }
+        LibraryEvent::Incoming(Packet::UnsubAck(unsuback)) => Event::Unsubscribed(unsuback.pkid, None),
         LibraryEvent::Incoming(Packet::Publish(message)) => {
             let received = Received {
                 topic: message.topic.into_bytes(),
@@ -154,6 +158,9 @@ fn translate(event: LibraryEvent) -> Event {
         LibraryEvent::Incoming(Packet::PubRec(ack)) => Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, None),
         LibraryEvent::Incoming(Packet::PubComp(ack)) => Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, None),
         LibraryEvent::Outgoing(Outgoing::Publish(packet_identifier)) => Event::Written(packet_identifier),
+        LibraryEvent::Outgoing(Outgoing::Subscribe(identifier) | Outgoing::Unsubscribe(identifier)) => {
+            Event::Asked(identifier)
+        }
         LibraryEvent::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
         LibraryEvent::Outgoing(Outgoing::AwaitAck(packet_identifier)) => Event::Collision(packet_identifier),
         _ => Event::Other,

@@ -4,21 +4,24 @@ mod codes;
 
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, Packet, PubCompReason, PubRel, Publish, PublishProperties};
+use bytes::Bytes;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, Filter, Packet, PubCompReason, PubRel, Publish, PublishProperties, SubscribeProperties,
+};
 use rumqttc::v5::mqttbytes::{self, QoS};
 use rumqttc::v5::{Client, Connection, ConnectionError, MqttOptions, RecvTimeoutError, Request, StateError};
 use rumqttc::{NetworkOptions, Outgoing};
 
-use self::codes::{connack_code, granted, puback_code, pubrec_code};
+use self::codes::{connack_code, granted, puback_code, pubrec_code, unsuback_failure};
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
     CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender,
     inbound_limit, length_bytes,
 };
 use super::reason::Reason;
-use crate::config::{Mqtt, Session, Subscription};
-use crate::journal::{self, Received};
-use crate::message::{Message, Properties, Qos};
+use crate::config::{Mqtt, Session};
+use crate::journal;
+use crate::message::{Message, Properties, Qos, Received, ReceivedProperties, TopicFilter};
 use crate::printable::Printable;
 
 /// How much of a broker's own words a record shows, in bytes.
@@ -77,15 +80,26 @@ impl Sender for Sender5 {
         handed_over.map_err(|_| QueueFull)
     }
 
-    fn subscribe(&self, subscriptions: &[Subscription]) -> Result<(), QueueFull> {
-        let filters = subscriptions.iter().map(|wanted| Filter::new(wanted.topic.as_str(), library_qos(wanted.qos)));
-        self.0.try_subscribe_many(filters).map_err(|_| QueueFull)
+    fn subscribe(&self, filters: &[(TopicFilter, Qos)], identifier: Option<u32>) -> Result<(), QueueFull> {
+        let filters = filters.iter().map(|(topic, qos)| Filter::new(topic.as_str(), library_qos(*qos)));
+        let handed_over = match identifier.and_then(|identifier| usize::try_from(identifier).ok()) {
+            None => self.0.try_subscribe_many(filters),
+            Some(identifier) => {
+                let properties = SubscribeProperties { id: Some(identifier), user_properties: Vec::new() };
+                self.0.try_subscribe_many_with_properties(filters, properties)
+            }
+        };
+        handed_over.map_err(|_| QueueFull)
+    }
+
+    fn unsubscribe(&self, filter: &TopicFilter) -> Result<(), QueueFull> {
+        self.0.try_unsubscribe(filter.as_str()).map_err(|_| QueueFull)
     }
 
     fn acknowledge(&self, packet_identifier: u16, qos: u8) -> Result<(), QueueFull> {
         let qos = if qos == 1 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
         // the library looks at no more than these two
-        let mut received = Publish::new("", qos, bytes::Bytes::new(), None);
+        let mut received = Publish::new("", qos, Bytes::new(), None);
         received.pkid = packet_identifier;
         self.0.try_ack(&received).map_err(|_| QueueFull)
     }
@@ -185,6 +199,9 @@ impl Pipe5 {
             rumqttc::v5::Event::Incoming(packet) => self.translate_incoming(packet),
             rumqttc::v5::Event::Outgoing(Outgoing::Publish(packet_identifier)) => Event::Written(packet_identifier),
             rumqttc::v5::Event::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
+            rumqttc::v5::Event::Outgoing(Outgoing::Subscribe(identifier) | Outgoing::Unsubscribe(identifier)) => {
+                Event::Asked(identifier)
+            }
             rumqttc::v5::Event::Outgoing(Outgoing::AwaitAck(packet_identifier)) => Event::Collision(packet_identifier),
             rumqttc::v5::Event::Outgoing(_) => Event::Other,
         }
@@ -198,7 +215,10 @@ impl Pipe5 {
                 Event::Connected { session_present: connack.session_present, limits: limits(&connack) }
             }
             Packet::SubAck(suback) => {
-                Event::Subscribed(suback.return_codes.iter().map(|&code| granted(code)).collect())
+                Event::Subscribed(suback.pkid, suback.return_codes.iter().map(|&code| granted(code)).collect())
+            }
+            Packet::UnsubAck(unsuback) => {
+                Event::Unsubscribed(unsuback.pkid, unsuback.reasons.first().copied().and_then(unsuback_failure))
             }
             // a topic alias that was never given: the library answers with an error of its own
             Packet::Publish(message) if message.topic.is_empty() => Event::Other,
@@ -235,6 +255,7 @@ impl Pipe5 {
 
 fn received(message: Publish) -> Received {
     let properties = message.properties.unwrap_or_default();
+    let identifiers = properties.subscription_identifiers.into_iter();
     Received {
         // copies: what was read with them would stay as long as they do
         topic: message.topic.to_vec(),
@@ -242,20 +263,29 @@ fn received(message: Publish) -> Received {
         qos: message.qos as u8,
         retain: message.retain,
         dup: message.dup,
-        content_type: properties.content_type,
-        user_properties: properties.user_properties,
-        ..Received::default()
+        properties: ReceivedProperties {
+            payload_format_indicator: properties.payload_format_indicator,
+            message_expiry_interval: properties.message_expiry_interval,
+            response_topic: properties.response_topic,
+            correlation_data: properties.correlation_data.map(|data| Bytes::copy_from_slice(&data)),
+            content_type: properties.content_type,
+            user_properties: properties.user_properties,
+            subscription_identifiers: identifiers.filter_map(|id| u32::try_from(id).ok()).collect(),
+        },
     }
 }
 
 fn limits(connack: &ConnAck) -> Limits {
     let default = Limits::default();
-    let Some(announced) = &connack.properties else { return default };
+    let Some(announced) = &connack.properties else {
+        return Limits { subscription_identifiers: true, ..default };
+    };
     Limits {
         receive_maximum: announced.receive_max.unwrap_or(default.receive_maximum),
         max_packet_size: announced.max_packet_size.unwrap_or(default.max_packet_size),
         max_qos: announced.max_qos.unwrap_or(default.max_qos),
         retain_available: announced.retain_available != Some(0),
+        subscription_identifiers: announced.subscription_identifiers_available != Some(0),
     }
 }
 
@@ -328,7 +358,6 @@ fn refused(code: u8) -> Lost {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;

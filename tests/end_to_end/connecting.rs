@@ -4,7 +4,10 @@ use crate::support::daemon::{Daemon, program};
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
-use crate::support::scripted_broker::{CONNECT, PINGREQ, PUBLISH, SUBSCRIBE, ScriptedBroker, behave, connack, suback};
+use crate::support::scripted_broker::{
+    CONNECT, NO_SUBSCRIPTION_IDENTIFIERS, PINGREQ, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, behave, connack, suback,
+};
+use std::collections::HashSet;
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -149,7 +152,15 @@ fn a_broker_that_does_not_speak_mqtt_5_is_told_what_to_set() {
 fn every_suback_code_is_checked_and_told() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         CONNECT => Some(connack(0, &[])),
-        SUBSCRIBE => Some(suback(packet, &[1, 0, 0x87, 0x8f])),
+        SUBSCRIBE => {
+            let code = match packet.filters()[0].as_str() {
+                "a" => 1,
+                "b" => 0,
+                "c" => 0x87,
+                _ => 0x8f,
+            };
+            Some(suback(packet, &[code]))
+        }
         _ => Some(Vec::new()),
     });
     let tables: String =
@@ -270,10 +281,10 @@ fn the_default_client_identifier_is_the_same_at_every_start() {
 }
 
 #[test]
-fn all_topic_filters_go_into_one_subscribe_whose_answer_is_awaited_before_publishing() {
+fn without_identifiers_all_topic_filters_go_into_one_subscribe_whose_answer_is_awaited_before_publishing() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         SUBSCRIBE => Some(Vec::new()),
-        _ => Some(behave(packet, &[])),
+        _ => Some(behave(packet, &NO_SUBSCRIPTION_IDENTIFIERS)),
     });
     let tables = ["a", "b/#", "+/c"].map(|topic| format!("\n[[subscribe]]\ntopic = \"{topic}\"")).concat();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}{tables}", broker.port()));
@@ -294,6 +305,24 @@ fn all_topic_filters_go_into_one_subscribe_whose_answer_is_awaited_before_publis
     assert_ne!(publish.identifier(), subscribe.identifier());
     assert!(others.is_empty());
     assert_eq!(waiting.reply().status, 200);
+}
+
+#[test]
+fn with_identifiers_each_topic_filter_has_a_subscribe_of_its_own_and_none_waits_for_another() {
+    let broker = ScriptedBroker::start(|_, packet| match packet.kind {
+        SUBSCRIBE => Some(Vec::new()),
+        _ => Some(behave(packet, &[])),
+    });
+    let tables = ["a", "b/#", "+/c"].map(|topic| format!("\n[[subscribe]]\ntopic = \"{topic}\"")).concat();
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}{tables}", broker.port()));
+    let subscribes = [(); 3].map(|()| broker.wait_for(SUBSCRIBE).0);
+    assert_eq!(subscribes.each_ref().map(Packet::filters), [["a"], ["b/#"], ["+/c"]]);
+    // the properties are one subscription identifier each
+    let identifiers: HashSet<Vec<u8>> = subscribes.iter().map(|subscribe| subscribe.body[3..8].to_vec()).collect();
+    assert!(identifiers.len() == 3 && identifiers.iter().all(|property| property[0] == 0x0b), "{identifiers:?}");
+    broker.send(&subscribes.iter().rev().flat_map(|subscribe| suback(subscribe, &[0])).collect::<Vec<_>>());
+    daemon.wait_for("subscribed to a at QoS 0");
+    assert_eq!(daemon.publish(r#"{"topic":"t","msg":"x","qos":1}"#).status, 200);
 }
 
 #[test]

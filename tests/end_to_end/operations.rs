@@ -75,7 +75,8 @@ fn it_is_alive_without_a_broker_and_not_ready_and_says_why() {
 fn a_refused_subscription_keeps_it_from_being_ready() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
-            SUBSCRIBE => scripted_broker::suback(packet, &[1, 135]),
+            SUBSCRIBE if packet.filters() == ["a"] => scripted_broker::suback(packet, &[1]),
+            SUBSCRIBE => scripted_broker::suback(packet, &[135]),
             _ => scripted_broker::behave(packet, &scripted_broker::receive_maximum(20)),
         })
     });

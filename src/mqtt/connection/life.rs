@@ -47,10 +47,8 @@ impl Connection<'_> {
     }
 
     pub(super) fn oldest_unanswered(&self) -> Option<Instant> {
-        let subscribe = match self.stage {
-            Stage::Subscribing(since) | Stage::Releasing { since, .. } => Some(since),
-            Stage::Resuming | Stage::Ready | Stage::Recovering => None,
-        };
-        subscribe.into_iter().chain(self.driver.publisher.oldest_unacknowledged()).min()
+        let released = if let Stage::Releasing { since, .. } = self.stage { Some(since) } else { None };
+        let (asked, published) = (self.driver.subscriber.oldest_asked(), self.driver.publisher.oldest_unacknowledged());
+        [released, asked, published].into_iter().flatten().min()
     }
 }

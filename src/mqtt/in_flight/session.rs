@@ -27,6 +27,7 @@ impl<R> InFlight<R> {
         self.window = None;
         self.paused = false;
         self.turns.clear();
+        self.reserved.clear();
         if let Some(sequence) = self.handed_over.take() {
             self.wait_again(sequence);
         }

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use super::{Shared, State};
-use crate::message::Message;
+use super::{Publisher, Shared, State};
+use crate::message::{Message, TopicFilter};
 use crate::mqtt::outcome::Failure;
-use crate::mqtt::pipe::Limits;
+use crate::mqtt::pipe::{Limits, PACKET_IDENTIFIERS};
+use crate::mqtt::subscriptions::Operation;
 
 impl State {
     /// In the order in which the messages came (MQTT 5, 4.6.0-2).
@@ -16,6 +17,39 @@ impl State {
                 return;
             }
             self.unsent.pop_front();
+        }
+    }
+}
+
+impl Publisher {
+    /// Hands over what is to be asked of the broker. Returns the turn of its packet identifier, which is free again when
+    /// the broker has [`Self::answered`]; `None` where the connection does not take it now.
+    pub(in crate::mqtt) fn ask(&self, operation: &Operation) -> Option<u64> {
+        let mut state = self.lock();
+        let (sender, limits) = state.connection.as_ref()?;
+        if !state.table.has_turn(limits.receive_maximum.clamp(1, PACKET_IDENTIFIERS)) {
+            return None;
+        }
+        let handed_over = match operation {
+            Operation::Subscribe(filters, identifier) => sender.subscribe(filters, *identifier),
+            Operation::Unsubscribe(filter) => sender.unsubscribe(filter),
+        };
+        handed_over.ok().map(|()| state.table.reserve())
+    }
+
+    /// The broker has answered what had this turn.
+    pub(in crate::mqtt) fn answered(&self, turn: u64) {
+        self.with_state(|state| {
+            state.table.release(turn);
+            self.0.feed(state, Instant::now());
+        });
+    }
+
+    /// Hands over an UNSUBSCRIBE whose answer nobody awaits, at the end of a connection.
+    pub(in crate::mqtt) fn unsubscribe(&self, filter: &TopicFilter) {
+        if let Some((sender, _)) = &self.lock().connection {
+            // a session that keeps it is a little larger
+            let _ = sender.unsubscribe(filter);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The reason codes of MQTT 5, which the library has as kinds of its own.
 
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, PubAckReason, PubRecReason, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{
+    ConnectReturnCode, PubAckReason, PubRecReason, SubscribeReasonCode, UnsubAckReason,
+};
 
 /// The granted QoS, or the reason code of a refusal (MQTT 5, 3.9.3).
 pub fn granted(code: SubscribeReasonCode) -> Result<u8, u8> {
@@ -15,6 +17,18 @@ pub fn granted(code: SubscribeReasonCode) -> Result<u8, u8> {
         SubscribeReasonCode::SharedSubscriptionsNotSupported => Err(158),
         SubscribeReasonCode::SubscriptionIdNotSupported => Err(161),
         SubscribeReasonCode::WildcardSubscriptionsNotSupported => Err(162),
+    }
+}
+
+/// The reason code of a failure (MQTT 5, 3.11.3); that there was no such subscription is none.
+pub fn unsuback_failure(reason: UnsubAckReason) -> Option<u8> {
+    match reason {
+        UnsubAckReason::Success | UnsubAckReason::NoSubscriptionExisted => None,
+        UnsubAckReason::UnspecifiedError => Some(128),
+        UnsubAckReason::ImplementationSpecificError => Some(131),
+        UnsubAckReason::NotAuthorized => Some(135),
+        UnsubAckReason::TopicFilterInvalid => Some(143),
+        UnsubAckReason::PacketIdentifierInUse => Some(145),
     }
 }
 

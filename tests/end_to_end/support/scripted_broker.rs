@@ -98,6 +98,18 @@ impl Packet {
         [self.body[at], self.body[at + 1]]
     }
 
+    /// The topic filters of a SUBSCRIBE of MQTT 5, whose properties are shorter than 128 bytes.
+    pub fn filters(&self) -> Vec<String> {
+        let mut filters = Vec::new();
+        let mut rest = &self.body[3 + usize::from(self.body[2])..];
+        while let [high, low, after @ ..] = rest {
+            let (filter, after) = after.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+            filters.push(String::from_utf8(filter.to_vec()).unwrap());
+            rest = &after[1..];
+        }
+        filters
+    }
+
     /// Of a PUBLISH.
     pub fn topic(&self) -> &str {
         let length = usize::from(u16::from_be_bytes([self.body[0], self.body[1]]));
@@ -123,6 +135,9 @@ pub fn receive_maximum(maximum: u16) -> [u8; 3] {
     let [high, low] = maximum.to_be_bytes();
     [0x21, high, low]
 }
+
+/// The property Subscription Identifiers Available, if they are not (MQTT 5, 3.2.2.3.12).
+pub const NO_SUBSCRIPTION_IDENTIFIERS: [u8; 2] = [0x29, 0];
 
 /// The SUBACK to a SUBSCRIBE with these codes.
 pub fn suback(subscribe: &Packet, codes: &[u8]) -> Vec<u8> {

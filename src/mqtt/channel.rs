@@ -1,0 +1,342 @@
+//! The last messages of one topic filter, which any number of readers read at their own pace.
+//!
+//! A reader that falls behind loses the oldest and is told how many; nobody waits for it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use crate::message::Received;
+use crate::metrics;
+
+/// Messages that a channel holds: most of a second, where they come as fast as they can.
+const MAX_EVENTS: usize = 16_384;
+/// Bytes that they may take.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that all channels together may take, beyond the least of each.
+const MAX_ALL_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that a channel has in any case.
+const LEAST_BYTES: usize = 256 * 1024;
+/// What an event takes beside its message: its place, and the form that readers have made of it.
+const OVERHEAD: usize = 256;
+/// The most events that a reader takes at a time.
+const MAX_AT_ONCE: usize = 512;
+
+/// A message, and the form that readers give it, which is made once for all of them.
+#[derive(Debug)]
+pub struct Event {
+    /// What came.
+    pub message: Arc<Received>,
+    /// When.
+    pub time: SystemTime,
+    form: OnceLock<Box<[u8]>>,
+}
+
+impl Event {
+    /// For a message that came just now.
+    pub fn new(message: Arc<Received>) -> Self {
+        Self { message, time: SystemTime::now(), form: OnceLock::new() }
+    }
+
+    /// The form that `make` gives it; all readers must give it the same.
+    pub fn form(&self, make: impl FnOnce(&Self) -> Vec<u8>) -> &[u8] {
+        self.form.get_or_init(|| make(self).into_boxed_slice())
+    }
+
+    fn size(&self) -> usize {
+        // the form is about as long again
+        2 * self.message.size() + OVERHEAD
+    }
+}
+
+/// Of a message that the broker had kept: for whom it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// How often the filter had been subscribed to.
+    pub generation: u32,
+    /// For everybody, not only for those who joined with that subscription.
+    pub is_for_all: bool,
+}
+
+/// The last messages of one filter.
+pub struct Channel {
+    /// No other channel of this process has it.
+    number: u64,
+    /// Of all channels.
+    all_bytes: Arc<AtomicUsize>,
+    ring: Mutex<Ring>,
+    changed: Condvar,
+}
+
+struct Ring {
+    events: VecDeque<(Arc<Event>, Option<Kept>)>,
+    /// The position of the first of them: so many were there before.
+    first: u64,
+    bytes: usize,
+    /// Readers that wait for the next event.
+    waiting: usize,
+    ended: bool,
+}
+
+impl Channel {
+    /// An empty one.
+    pub fn new(number: u64, all_bytes: Arc<AtomicUsize>) -> Self {
+        let ring = Ring { events: VecDeque::new(), first: 0, bytes: 0, waiting: 0, ended: false };
+        Self { number, all_bytes, ring: Mutex::new(ring), changed: Condvar::new() }
+    }
+
+    /// Adds a message. Never waits for a reader.
+    pub fn push(&self, event: Arc<Event>, kept: Option<Kept>) {
+        let size = event.size();
+        let mut dropped = Vec::new();
+        let mut ring = self.lock();
+        ring.events.push_back((event, kept));
+        ring.bytes += size;
+        self.all_bytes.fetch_add(size, Ordering::Relaxed);
+        while ring.is_over(self.all_bytes.load(Ordering::Relaxed)) {
+            let Some((event, _)) = ring.events.pop_front() else { break };
+            let size = event.size();
+            ring.first += 1;
+            ring.bytes -= size;
+            self.all_bytes.fetch_sub(size, Ordering::Relaxed);
+            // freed without the lock
+            dropped.push(event);
+        }
+        let is_awaited = ring.waiting > 0;
+        drop(ring);
+        if is_awaited {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Lets every reader end.
+    pub fn end(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    fn is_over(&self, all_bytes: usize) -> bool {
+        let is_much = self.bytes > MAX_BYTES || (all_bytes > MAX_ALL_BYTES && self.bytes > LEAST_BYTES);
+        self.events.len() > MAX_EVENTS || (is_much && self.events.len() > 1)
+    }
+
+    fn end(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.all_bytes.fetch_sub(self.lock().bytes, Ordering::Relaxed);
+    }
+}
+
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With what comes from now on.
+    Now,
+    /// Behind an event that it has seen: the number of its channel, and its position there.
+    After(u64, u64),
+    /// Behind an event of which nothing is known any more.
+    Unknown,
+}
+
+/// How many messages a reader has missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// So many.
+    Known(u64),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// One reader's place in a channel.
+pub struct Reader {
+    channel: Arc<Channel>,
+    /// The position of the event that it reads next.
+    next: u64,
+    /// It joined when the filter was subscribed to for this time.
+    generation: u32,
+    missed: Option<Missed>,
+}
+
+/// What a reader gets.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What it missed before these.
+    pub missed: Option<Missed>,
+    /// Events with their positions.
+    pub events: Vec<(u64, Arc<Event>)>,
+    /// There is nothing to be expected any more.
+    pub ended: bool,
+}
+
+impl Reader {
+    /// A reader who joins when the filter is subscribed to for this time.
+    pub fn new(channel: Arc<Channel>, start: Start, generation: u32) -> Self {
+        let ring = channel.lock();
+        let (next, missed) = match start {
+            Start::Now => (ring.end(), None),
+            Start::After(number, position) if number == channel.number && position < ring.end() => (position + 1, None),
+            Start::After(..) | Start::Unknown => (ring.end(), Some(Missed::Unknown)),
+        };
+        drop(ring);
+        Self { channel, next, generation, missed }
+    }
+
+    /// The number of its channel.
+    pub fn channel(&self) -> u64 {
+        self.channel.number
+    }
+
+    /// Waits for the next events, up to the deadline.
+    pub fn read(&mut self, deadline: Instant) -> Batch {
+        let channel = self.channel.clone();
+        let mut ring = channel.lock();
+        loop {
+            let batch = self.take(&ring);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if ring.ended || batch.missed.is_some() || !batch.events.is_empty() || left.is_zero() {
+                return Batch { ended: ring.ended, ..batch };
+            }
+            ring.waiting += 1;
+            ring = channel.changed.wait_timeout(ring, left).unwrap_or_else(PoisonError::into_inner).0;
+            ring.waiting -= 1;
+        }
+    }
+
+    /// Whether there is nothing to be expected any more.
+    pub fn is_ended(&self) -> bool {
+        self.channel.lock().ended
+    }
+
+    fn take(&mut self, ring: &Ring) -> Batch {
+        let mut missed = self.missed.take();
+        if self.next < ring.first {
+            let count = ring.first - self.next;
+            metrics::lagged(count);
+            missed = missed.or(Some(Missed::Known(count)));
+            self.next = ring.first;
+        }
+        let mut events = Vec::new();
+        let read = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX).min(ring.events.len());
+        for (event, kept) in ring.events.range(read..).take(MAX_AT_ONCE) {
+            if kept.is_none_or(|kept| self.is_meant(kept)) {
+                events.push((self.next, event.clone()));
+            }
+            self.next += 1;
+        }
+        Batch { missed, events, ended: false }
+    }
+
+    /// Whether what the broker kept was sent for this reader, too.
+    fn is_meant(&self, kept: Kept) -> bool {
+        kept.generation == self.generation || (kept.is_for_all && kept.generation > self.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn channel() -> Arc<Channel> {
+        Arc::new(Channel::new(7, Arc::default()))
+    }
+
+    fn event(bytes: usize) -> Arc<Event> {
+        let message = Received { payload: vec![0; bytes], ..Received::default() };
+        Arc::new(Event::new(message.into()))
+    }
+
+    fn positions(reader: &mut Reader) -> (Option<Missed>, Vec<u64>) {
+        let batch = reader.read(Instant::now());
+        (batch.missed, batch.events.iter().map(|(position, _)| *position).collect())
+    }
+
+    #[test]
+    fn a_reader_gets_what_comes_after_it_in_order() {
+        let channel = channel();
+        channel.push(event(1), None);
+        let mut reader = Reader::new(channel.clone(), Start::Now, 1);
+        assert_eq!(positions(&mut reader), (None, vec![]));
+        channel.push(event(1), None);
+        channel.push(event(1), None);
+        assert_eq!(positions(&mut reader), (None, vec![1, 2]));
+        assert_eq!(positions(&mut reader), (None, vec![]));
+    }
+
+    #[test]
+    fn a_slow_reader_is_told_how_many_it_missed() {
+        let channel = channel();
+        let mut reader = Reader::new(channel.clone(), Start::Now, 1);
+        for _ in 0..MAX_EVENTS + 5 {
+            channel.push(event(1), None);
+        }
+        let (missed, positions) = positions(&mut reader);
+        assert_eq!((missed, positions[0]), (Some(Missed::Known(5)), 5));
+        assert_eq!(positions.len(), MAX_AT_ONCE);
+    }
+
+    #[test]
+    fn bytes_are_bounded_by_channel_and_in_all() {
+        let all_bytes = Arc::new(AtomicUsize::new(0));
+        let channels: Vec<_> = (0..6).map(|number| Channel::new(number, all_bytes.clone())).collect();
+        for channel in &channels {
+            for _ in 0..100 {
+                channel.push(event(200_000), None);
+            }
+            assert!(channel.lock().bytes <= MAX_BYTES);
+        }
+        assert!(all_bytes.load(Ordering::Relaxed) <= MAX_ALL_BYTES + channels.len() * 500_000);
+        // a single one is kept, however large
+        channels[0].push(event(2 * MAX_BYTES), None);
+        assert_eq!(channels[0].lock().events.len(), 1);
+        drop(channels);
+        assert_eq!(all_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_reader_goes_on_where_it_was() {
+        let channel = channel();
+        for _ in 0..3 {
+            channel.push(event(1), None);
+        }
+        let mut after = |start| positions(&mut Reader::new(channel.clone(), start, 1));
+        assert_eq!(after(Start::After(7, 0)), (None, vec![1, 2]));
+        assert_eq!(after(Start::After(7, 2)), (None, vec![]));
+        assert_eq!(after(Start::After(7, 3)), (Some(Missed::Unknown), vec![]));
+        assert_eq!(after(Start::After(8, 0)), (Some(Missed::Unknown), vec![]));
+        assert_eq!(after(Start::Unknown), (Some(Missed::Unknown), vec![]));
+    }
+
+    #[test]
+    fn what_the_broker_kept_goes_to_those_who_joined_with_it_or_to_all() {
+        let channel = channel();
+        let (mut early, mut late) =
+            (Reader::new(channel.clone(), Start::Now, 1), Reader::new(channel.clone(), Start::Now, 2));
+        let kept = |generation, is_for_all| Some(Kept { generation, is_for_all });
+        for kept in [kept(1, true), kept(2, false), kept(3, true), None] {
+            channel.push(event(1), kept);
+        }
+        assert_eq!(positions(&mut early), (None, vec![0, 2, 3]));
+        assert_eq!(positions(&mut late), (None, vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn the_end_of_a_channel_is_the_end_of_its_readers() {
+        let channel = channel();
+        let mut reader = Reader::new(channel.clone(), Start::Now, 1);
+        channel.end();
+        assert!(reader.read(Instant::now() + Duration::from_secs(10)).ended && reader.is_ended());
+    }
+}

@@ -1,0 +1,376 @@
+//! What workers clone and share for the other half of MQTT: to subscribe, to read what comes, and to await answers.
+
+mod asking;
+
+use std::fmt;
+use std::hash::RandomState;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use self::asking::Asker;
+use super::channel::{Batch, Channel, Event, Reader, Start};
+use super::outcome::Refusal;
+use super::pipe::Limits;
+use super::publisher::Publisher;
+use super::requests::Requests;
+use super::status::Status;
+use super::subscriptions::{Answer, Report, Route, Subscriptions, Want};
+use super::version::Version;
+use crate::config::{Config, Session};
+use crate::message::{Qos, Received, TopicFilter};
+
+/// Is told, once, what the broker granted. Must not wait.
+pub type Caller = Box<dyn FnOnce(Answer) + Send>;
+
+/// Is told, once, whether there is something to listen to. Must not wait.
+pub type Opened = Box<dyn FnOnce(Result<Listener, Refusal>) + Send>;
+
+/// Keeps the topic filters that are wanted, and hands on what comes for them.
+#[derive(Clone)]
+pub struct Subscriber(Arc<Shared>);
+
+struct Shared {
+    publisher: Publisher,
+    version: Version,
+    state: Mutex<State>,
+    /// Notified when a deadline comes sooner than the clock knows, when a request ends, and when a stop begins.
+    changed: Condvar,
+    /// What all response topics of ours begin with.
+    response_base: String,
+    max_listeners: usize,
+    max_requests: usize,
+    listeners: AtomicUsize,
+    /// Bytes of all channels.
+    all_bytes: Arc<AtomicUsize>,
+    random: RandomState,
+    count: AtomicU64,
+}
+
+struct State {
+    table: Subscriptions<Caller>,
+    requests: Requests<Asker>,
+    /// The connection takes SUBSCRIBE now.
+    is_open: bool,
+    stage: Stage,
+    /// When the clock looks again.
+    clock_set_to: Option<Instant>,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Nothing further is accepted.
+    Draining,
+    /// The clock stands still.
+    Ended,
+}
+
+impl Subscriber {
+    /// With the filters of the configuration.
+    pub(super) fn new(config: &Config, publisher: Publisher) -> Self {
+        let is_kept = config.mqtt.session != Session::Clean;
+        let state = State {
+            table: Subscriptions::new(&config.subscribe, is_kept),
+            requests: Requests::new(),
+            is_open: false,
+            stage: Stage::Running,
+            clock_set_to: None,
+        };
+        Self(Arc::new(Shared {
+            publisher,
+            version: Version::of(&config.mqtt),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            response_base: asking::response_base(&config.mqtt.client_id),
+            max_listeners: config.http.max_listeners,
+            max_requests: config.publish.max_waiting,
+            listeners: AtomicUsize::new(0),
+            all_bytes: Arc::default(),
+            random: RandomState::new(),
+            count: AtomicU64::new(0),
+        }))
+    }
+
+    /// Subscribes to a filter, whose messages go to the journal. The caller is told when the broker has answered, or
+    /// after `timeout`; whatever is not a success leaves things as they were.
+    pub fn subscribe(&self, filter: &TopicFilter, qos: Qos, timeout: Duration, caller: Caller) {
+        self.want(filter, Want::Recorded(qos), timeout, caller);
+    }
+
+    /// Ends what [`Self::subscribe`] began. A filter that is not subscribed to is a success.
+    pub fn unsubscribe(&self, filter: &TopicFilter, timeout: Duration, caller: Caller) {
+        self.want(filter, Want::Unsubscribed, timeout, caller);
+    }
+
+    fn want(&self, filter: &TopicFilter, want: Want, timeout: Duration, caller: Caller) {
+        let deadline = Instant::now() + timeout;
+        self.with_state(|state| {
+            if state.stage != Stage::Running {
+                return Some(caller);
+            }
+            state.table.want(filter, want, deadline, caller);
+            None
+        })
+        .into_iter()
+        .for_each(|caller| caller(Err(Refusal::Stopping)));
+    }
+
+    /// Opens a stream of what comes for a filter.
+    pub fn listen(&self, filter: &TopicFilter, qos: Qos, start: Start, timeout: Duration, opened: Opened) {
+        let Some(seat) = Seat::take(self) else { return opened(Err(Refusal::TooManyListeners)) };
+        let want = Want::Read { qos, retained: start == Start::Now };
+        let (subscriber, of_filter) = (self.clone(), filter.clone());
+        let caller = Box::new(move |answer: Answer| match answer {
+            Err(refusal) => opened(Err(refusal)),
+            Ok(_) => opened(subscriber.join(of_filter, want, start, seat).ok_or(Refusal::Unknown)),
+        });
+        self.want(filter, want, timeout, caller);
+    }
+
+    /// The place of a reader who was told that the filter is subscribed to.
+    fn join(&self, filter: TopicFilter, want: Want, start: Start, seat: Seat) -> Option<Listener> {
+        let mut state = self.lock();
+        let number = self.0.count.fetch_add(1, Ordering::Relaxed);
+        let make = || Arc::new(Channel::new(number, self.0.all_bytes.clone()));
+        let (channel, generation) = state.table.open_channel(&filter, make)?;
+        if state.stage != Stage::Running {
+            channel.end();
+        }
+        drop(state);
+        let reader = Reader::new(channel, start, generation);
+        Some(Listener { reader, filter, want, seat })
+    }
+
+    fn leave(&self, filter: &TopicFilter, want: Want) {
+        self.with_state(|state| state.table.leave(filter, want, Instant::now()));
+    }
+
+    /// What is known of the connection and of the filters now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let standings = self.lock().table.standings();
+        Status { listeners: self.0.listeners.load(Ordering::Relaxed), ..self.0.publisher.status(standings) }
+    }
+
+    /// Accepts nothing more, and lets every listener end.
+    pub fn stop_accepting(&self) {
+        self.with_state(|state| {
+            state.stage = Stage::Draining;
+            state.table.channels().for_each(|channel| channel.end());
+            state.table.stop();
+        });
+    }
+
+    /// Waits until no request awaits an answer any more, or the deadline has come: then each is told that there is none.
+    pub fn drain(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.0.changed.wait_timeout_while(self.lock(), left, |state| state.requests.len() > 0);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.stage = Stage::Ended;
+        let askers = state.requests.take_all();
+        drop(state);
+        self.0.changed.notify_all();
+        askers.into_iter().for_each(asking::tell_stopping);
+    }
+
+    /// Tells those whose deadline has come. Returns at the end of a stop.
+    pub(super) fn run_clock(&self) {
+        loop {
+            self.with_state(|state| state.table.expire(Instant::now()));
+            self.expire_requests();
+            let mut state = self.lock();
+            if state.stage == Stage::Ended {
+                return;
+            }
+            let next = state.next_deadline();
+            state.clock_set_to = next;
+            let wait = next.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            drop(self.0.changed.wait_timeout(state, wait.min(LONGEST_SLEEP)));
+        }
+    }
+
+    /// A connection takes SUBSCRIBE from now on.
+    pub(super) fn connected(&self, session_present: bool, limits: Limits) {
+        self.with_state(|state| {
+            state.is_open = true;
+            state.table.connected(session_present, limits);
+        });
+    }
+
+    /// The connection takes no SUBSCRIBE for a while, or does again.
+    pub(super) fn set_open(&self, is_open: bool) {
+        self.with_state(|state| state.is_open = is_open);
+    }
+
+    /// The connection has ended.
+    pub(super) fn disconnected(&self) {
+        self.with_state(|state| {
+            state.is_open = false;
+            state.table.disconnected();
+        });
+    }
+
+    /// Hands over what is to be asked of the broker, as far as the connection takes it.
+    pub(super) fn feed(&self) {
+        self.with_state(|_| ());
+    }
+
+    /// A SUBSCRIBE or an UNSUBSCRIBE was written.
+    pub(super) fn written(&self, packet_identifier: u16) {
+        self.lock().table.written(packet_identifier);
+    }
+
+    /// A SUBACK came. Returns what there is to be said of it.
+    pub(super) fn subscribed(&self, packet_identifier: u16, answers: &[Result<u8, u8>]) -> Vec<Report> {
+        let answered = self.with_state(|state| state.table.subscribed(packet_identifier, answers));
+        let Some((turn, reports)) = answered else { return Vec::new() };
+        self.0.publisher.answered(turn);
+        reports
+    }
+
+    /// An UNSUBACK came.
+    pub(super) fn unsubscribed(&self, packet_identifier: u16, failure: Option<u8>) {
+        let turn = self.with_state(|state| state.table.unsubscribed(packet_identifier, failure));
+        turn.into_iter().for_each(|turn| self.0.publisher.answered(turn));
+    }
+
+    /// Since when the oldest question that the broker has not answered is with it.
+    pub(super) fn oldest_asked(&self) -> Option<Instant> {
+        self.lock().table.oldest_asked()
+    }
+
+    /// Whether nothing is to be asked, and nothing is unanswered.
+    pub(super) fn is_settled(&self) -> bool {
+        self.lock().table.is_settled()
+    }
+
+    /// Lets a session that the broker keeps forget what is not in the configuration.
+    pub fn forget_run_time(&self) {
+        let filters = self.lock().table.foreign_to_file();
+        for filter in filters {
+            self.0.publisher.unsubscribe(&filter);
+        }
+    }
+
+    /// To whom a message goes.
+    pub(super) fn route(&self, message: &Received) -> Route {
+        self.lock().table.route(message)
+    }
+
+    /// Hands a message on to readers and askers; the journal is the caller's part.
+    pub(super) fn deliver(&self, route: Route, message: &Arc<Received>) {
+        // what the broker had kept was sent before the request
+        if route.is_answer && !message.retain {
+            self.answer(message);
+        }
+        if !route.channels.is_empty() {
+            let event = Arc::new(Event::new(message.clone()));
+            for (channel, kept) in route.channels {
+                channel.push(event.clone(), kept);
+            }
+        }
+    }
+
+    /// Changes the state, hands over what follows from that, and tells callers afterwards, without the lock.
+    fn with_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        if state.is_open {
+            self.hand_over(&mut state);
+        }
+        let settled = state.table.take_settled();
+        let sooner = match (state.next_deadline(), state.clock_set_to) {
+            (Some(deadline), Some(set_to)) => deadline < set_to,
+            (deadline, _) => deadline.is_some(),
+        };
+        drop(state);
+        for (caller, answer) in settled {
+            caller(answer);
+        }
+        if sooner {
+            self.0.changed.notify_all();
+        }
+        result
+    }
+
+    fn hand_over(&self, state: &mut State) {
+        while let Some(operation) = state.table.next() {
+            // a place is free as soon as the connection has made its next step
+            let Some(turn) = self.0.publisher.ask(&operation) else { return };
+            state.table.hand_over(&operation, turn, Instant::now());
+        }
+    }
+
+    /// A panic while the lock is held ends the process, so a poisoned state is never used for long.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long the clock sleeps where it is set to nothing.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+impl State {
+    fn next_deadline(&self) -> Option<Instant> {
+        self.table.next_deadline().into_iter().chain(self.requests.next_deadline()).min()
+    }
+}
+
+/// One of the places for listeners.
+struct Seat(Subscriber);
+
+impl Seat {
+    fn take(subscriber: &Subscriber) -> Option<Self> {
+        let (listeners, max) = (&subscriber.0.listeners, subscriber.0.max_listeners);
+        let add = |taken: usize| (taken < max).then_some(taken + 1);
+        listeners.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
+        Some(Self(subscriber.clone()))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.0.listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream of what comes for one filter, until it is dropped.
+pub struct Listener {
+    reader: Reader,
+    filter: TopicFilter,
+    want: Want,
+    seat: Seat,
+}
+
+impl Listener {
+    /// Waits for the next messages, up to the deadline.
+    pub fn read(&mut self, deadline: Instant) -> Batch {
+        self.reader.read(deadline)
+    }
+
+    /// The number of its channel, for [`Start::After`].
+    #[must_use]
+    pub fn channel(&self) -> u64 {
+        self.reader.channel()
+    }
+
+    /// Whether there is nothing to be expected any more.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.reader.is_ended()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.seat.0.leave(&self.filter, self.want);
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,392 @@
+//! One topic filter: who wants it, and how it stands with the broker.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Answer;
+use crate::message::{Priority, Qos, TopicFilter};
+use crate::mqtt::channel::Channel;
+use crate::mqtt::outcome::Refusal;
+
+/// A filter that nobody had before is given up after so many connections that ended before the broker answered.
+const MAX_LOSSES: u8 = 2;
+
+/// What somebody wants of a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Its messages go to the journal, until [`Want::Unsubscribed`].
+    Recorded(Qos),
+    /// They no longer do.
+    Unsubscribed,
+    /// A reader gets its messages, until it leaves.
+    Read {
+        /// What it asks for.
+        qos: Qos,
+        /// Whether it wants those that the broker keeps.
+        retained: bool,
+    },
+    /// Answers to requests are awaited, until the asker leaves.
+    Answers,
+}
+
+impl Want {
+    /// The quality of service that it needs; `None` where it needs nothing.
+    pub fn qos(self) -> Option<Qos> {
+        match self {
+            Self::Recorded(qos) | Self::Read { qos, .. } => Some(qos),
+            Self::Answers => Some(Qos::AtLeastOnce),
+            Self::Unsubscribed => None,
+        }
+    }
+}
+
+/// Who wants a filter first of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The configuration.
+    File,
+    /// Whoever asked for it at run time.
+    Api,
+    /// Readers.
+    Listener,
+    /// Askers.
+    Request,
+}
+
+/// What is known of one filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub filter: TopicFilter,
+    /// What is asked for.
+    pub qos: Qos,
+    /// What the broker answered on this connection: the granted QoS or a reason code.
+    pub answer: Option<Result<u8, u8>>,
+    /// Who wants it.
+    pub source: Source,
+    /// How many readers it has.
+    pub readers: usize,
+}
+
+/// How a filter stands with the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtBroker {
+    Absent,
+    Asked { qos: Qos },
+    Granted { asked: Qos, granted: u8 },
+    Refused(u8),
+    Leaving,
+}
+
+impl AtBroker {
+    /// Whether the broker has it, or may have it.
+    pub fn is_there(self) -> bool {
+        !matches!(self, Self::Absent | Self::Refused(_))
+    }
+}
+
+/// Somebody who is told when the broker has answered.
+pub struct Waiter<R> {
+    pub want: Want,
+    pub deadline: Instant,
+    pub waiter: R,
+    /// The broker was asked since it waits, on this connection.
+    pub asked: bool,
+    /// The same for any connection.
+    pub ever_asked: bool,
+}
+
+pub struct Entry<R> {
+    pub filter: TopicFilter,
+    /// What the configuration says.
+    pub file: Option<(Qos, Priority)>,
+    /// What was asked for at run time.
+    api: Option<Qos>,
+    pub readers: usize,
+    reader_qos: Qos,
+    pub askers: usize,
+    pub lingers_until: Option<Instant>,
+    pub channel: Option<Arc<Channel>>,
+    pub slot: u32,
+    /// How often it was subscribed to.
+    pub generation: u32,
+    /// Its first subscription on this connection: what the broker keeps comes for everybody.
+    pub connection_generation: u32,
+    /// The last that was meant for the journal.
+    pub journal_generation: u32,
+    is_new_connection: bool,
+    pub state: AtBroker,
+    /// It is to be subscribed to again, though the broker has it or has refused it.
+    pub renew: bool,
+    pub waiters: Vec<Waiter<R>>,
+    /// What was asked for and granted last, be it on an earlier connection.
+    last: Option<(Qos, u8)>,
+    /// A kept session may have it.
+    pub may_be_kept: bool,
+    /// Connections in a row that ended between our question and the broker's answer.
+    losses: u8,
+}
+
+impl<R> Entry<R> {
+    pub fn new(filter: TopicFilter, slot: u32) -> Self {
+        Self {
+            filter,
+            file: None,
+            api: None,
+            readers: 0,
+            reader_qos: Qos::AtMostOnce,
+            askers: 0,
+            lingers_until: None,
+            channel: None,
+            slot,
+            generation: 0,
+            connection_generation: 0,
+            journal_generation: 0,
+            is_new_connection: true,
+            state: AtBroker::Absent,
+            renew: false,
+            waiters: Vec::new(),
+            last: None,
+            may_be_kept: false,
+            losses: 0,
+        }
+    }
+
+    /// The highest quality of service that anybody wants; `None` if nobody wants it.
+    pub fn wanted(&self) -> Option<Qos> {
+        let is_read = self.readers > 0 || self.lingers_until.is_some();
+        let waiting = self.waiters.iter().filter_map(|waiting| waiting.want.qos());
+        [
+            self.file.map(|(qos, _)| qos),
+            self.api.filter(|_| !self.is_to_end()),
+            is_read.then_some(self.reader_qos),
+            (self.askers > 0).then_some(Qos::AtLeastOnce),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(waiting)
+        .max()
+    }
+
+    fn is_to_end(&self) -> bool {
+        self.waiters.iter().any(|waiting| waiting.want == Want::Unsubscribed)
+    }
+
+    /// Whether its messages go to the journal.
+    pub fn is_recorded(&self) -> bool {
+        let is_awaited = || self.waiters.iter().any(|waiting| matches!(waiting.want, Want::Recorded(_)));
+        self.file.is_some() || self.api.is_some() || is_awaited()
+    }
+
+    /// Whether a message that the broker kept, sent when this was subscribed to for that time, is for the journal.
+    pub fn records_retained(&self, generation: u32) -> bool {
+        generation <= self.connection_generation || generation == self.journal_generation
+    }
+
+    /// What the broker granted on this connection.
+    pub fn granted(&self) -> Option<u8> {
+        if let AtBroker::Granted { granted, .. } = self.state { Some(granted) } else { None }
+    }
+
+    /// What was asked for last.
+    pub fn asked_qos(&self) -> Qos {
+        match self.state {
+            AtBroker::Asked { qos } | AtBroker::Granted { asked: qos, .. } => qos,
+            _ => self.wanted().unwrap_or(Qos::AtMostOnce),
+        }
+    }
+
+    /// What whoever wants this can be told at once.
+    pub fn satisfies(&self, want: Want) -> Option<u8> {
+        let granted = self.granted();
+        match want {
+            Want::Recorded(qos) => {
+                granted.filter(|_| self.api == Some(qos) || self.file.is_some_and(|(of_file, _)| of_file == qos))
+            }
+            // it may be read though the broker is away
+            Want::Read { qos, .. } => self.last.filter(|(asked, _)| *asked >= qos).map(|(_, granted)| granted),
+            Want::Answers => granted,
+            Want::Unsubscribed => {
+                let is_read = self.readers + self.askers > 0 || self.lingers_until.is_some();
+                (self.api.is_none() || is_read).then_some(0)
+            }
+        }
+    }
+
+    /// From now on it is wanted so.
+    pub fn take_on(&mut self, want: Want, may_renew: bool) {
+        match want {
+            Want::Recorded(qos) if self.file.is_none() => self.api = Some(qos),
+            Want::Recorded(_) => {}
+            Want::Unsubscribed => self.api = None,
+            Want::Read { qos, retained } => {
+                self.reader_qos = if self.readers == 0 { qos } else { self.reader_qos.max(qos) };
+                self.readers += 1;
+                self.lingers_until = None;
+                self.renew |= may_renew && retained;
+            }
+            Want::Answers => {
+                self.askers += 1;
+                self.lingers_until = None;
+            }
+        }
+    }
+
+    /// The broker is asked to take it at this quality of service, or to let it go.
+    pub fn ask(&mut self, qos: Option<Qos>) {
+        self.state = qos.map_or(AtBroker::Leaving, |qos| AtBroker::Asked { qos });
+        for waiting in self.waiters.iter_mut().filter(|waiting| waiting.want.qos().is_some() == qos.is_some()) {
+            (waiting.asked, waiting.ever_asked) = (true, true);
+        }
+        if qos.is_some() {
+            self.generation += 1;
+            self.renew = false;
+            self.may_be_kept = true;
+            if self.is_new_connection {
+                self.connection_generation = self.generation;
+            }
+            if self.waiters.iter().any(|waiting| matches!(waiting.want, Want::Recorded(_))) {
+                self.journal_generation = self.generation;
+            }
+            self.is_new_connection = false;
+        }
+    }
+
+    /// The broker has answered our SUBSCRIBE; a SUBACK without an answer is a refusal.
+    pub fn subscribed(&mut self, answer: Option<Result<u8, u8>>) -> Vec<(R, Answer)> {
+        let qos = self.asked_qos();
+        match answer.unwrap_or(Err(128)) {
+            Ok(granted) => {
+                self.state = AtBroker::Granted { asked: qos, granted };
+                self.last = Some((qos, granted));
+                self.resolve(|waiting| waiting.asked && waiting.want.qos().is_some(), Ok(granted))
+            }
+            Err(code) => {
+                self.state = AtBroker::Refused(code);
+                (self.last, self.may_be_kept) = (None, false);
+                self.resolve(|waiting| waiting.asked && waiting.want.qos().is_some(), Err(Refusal::Refused(code)))
+            }
+        }
+    }
+
+    /// It is no longer with the broker, if the broker does not say otherwise.
+    pub fn unsubscribed(&mut self, failure: Option<u8>) -> Vec<(R, Answer)> {
+        let ends = |waiting: &Waiter<R>| waiting.want == Want::Unsubscribed;
+        match (failure, self.last) {
+            (Some(code), Some((asked, granted))) => {
+                let told = self.resolve(ends, Err(Refusal::Refused(code)));
+                // where nobody wants it, there is no use in asking again
+                if self.wanted().is_some() {
+                    self.state = AtBroker::Granted { asked, granted };
+                } else {
+                    self.set_absent();
+                }
+                told
+            }
+            _ => {
+                self.set_absent();
+                self.resolve(ends, Ok(0))
+            }
+        }
+    }
+
+    fn set_absent(&mut self) {
+        self.state = AtBroker::Absent;
+        (self.last, self.may_be_kept) = (None, false);
+    }
+
+    /// Another subscription brings its messages.
+    pub fn carried(&mut self, granted: u8) -> Vec<(R, Answer)> {
+        self.last = self.wanted().map(|qos| (qos, granted));
+        self.resolve(|waiting| waiting.want.qos().is_some(), Ok(granted))
+    }
+
+    /// Tells those who are meant; what they are told of holds from now on.
+    fn resolve(&mut self, is_meant: impl Fn(&Waiter<R>) -> bool, answer: Answer) -> Vec<(R, Answer)> {
+        let meant: Vec<Waiter<R>> = self.waiters.extract_if(.., |waiting| is_meant(waiting)).collect();
+        meant
+            .into_iter()
+            .map(|waiting| {
+                if answer.is_ok() {
+                    self.take_on(waiting.want, false);
+                }
+                (waiting.waiter, answer)
+            })
+            .collect()
+    }
+
+    /// Tells those whose deadline has come.
+    pub fn expire(&mut self, now: Instant) -> Vec<(R, Answer)> {
+        if self.lingers_until.is_some_and(|until| until <= now) {
+            self.lingers_until = None;
+            self.channel = None;
+        }
+        let late: Vec<Waiter<R>> = self.waiters.extract_if(.., |waiting| waiting.deadline <= now).collect();
+        late.into_iter()
+            .map(|waiting| {
+                if waiting.want == Want::Unsubscribed && waiting.ever_asked {
+                    // the broker has been told, whatever it answers
+                    self.api = None;
+                }
+                let refusal = if waiting.ever_asked { Refusal::Unknown } else { Refusal::NotConnected };
+                (waiting.waiter, Err(refusal))
+            })
+            .collect()
+    }
+
+    /// A connection came about.
+    pub fn connected(&mut self, session_present: bool) {
+        self.is_new_connection = true;
+        self.may_be_kept &= session_present;
+    }
+
+    /// The session that the broker kept may have it, though it is not wanted any more.
+    pub fn suppose_kept(&mut self) {
+        if self.may_be_kept {
+            self.state = AtBroker::Granted { asked: Qos::AtMostOnce, granted: 0 };
+        }
+    }
+
+    /// The connection ended.
+    pub fn disconnected(&mut self, is_kept: bool) -> Vec<(R, Answer)> {
+        let was_asked = matches!(self.state, AtBroker::Asked { .. }) && self.last.is_none();
+        self.state = AtBroker::Absent;
+        self.may_be_kept &= is_kept;
+        self.waiters.iter_mut().for_each(|waiting| waiting.asked = false);
+        self.losses = if was_asked { self.losses + 1 } else { 0 };
+        // perhaps the broker ended the connection over it
+        if self.losses < MAX_LOSSES {
+            return Vec::new();
+        }
+        self.losses = 0;
+        self.resolve(|waiting| waiting.ever_asked, Err(Refusal::Unknown))
+    }
+
+    /// Whether nobody wants it, and the broker does not have it.
+    pub fn is_absent(&self) -> bool {
+        self.state == AtBroker::Absent && self.wanted().is_none()
+    }
+
+    /// Whether nothing is left to be done about it.
+    pub fn is_forgettable(&self) -> bool {
+        self.wanted().is_none() && self.waiters.is_empty() && !self.state.is_there() && !self.may_be_kept
+    }
+
+    /// What is known of it; `carrier` is the state of the one that brings its messages.
+    pub fn standing(&self, carrier: Option<AtBroker>) -> Option<Standing> {
+        let source = match () {
+            () if self.file.is_some() => Source::File,
+            () if self.api.is_some() => Source::Api,
+            () if self.readers > 0 || (self.channel.is_some() && self.lingers_until.is_some()) => Source::Listener,
+            () if self.askers > 0 || self.lingers_until.is_some() => Source::Request,
+            () => return None,
+        };
+        let answer = match carrier.unwrap_or(self.state) {
+            AtBroker::Granted { granted, .. } => Some(Ok(granted)),
+            AtBroker::Refused(code) => Some(Err(code)),
+            _ => None,
+        };
+        let qos = self.wanted().unwrap_or(Qos::AtMostOnce);
+        Some(Standing { filter: self.filter.clone(), qos, answer, source, readers: self.readers })
+    }
+}

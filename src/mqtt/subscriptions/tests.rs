@@ -1,0 +1,1 @@
+//! The table of topic filters, event by event.
