@@ -15,7 +15,7 @@ use super::reply::{Reply, SHOWN};
 use super::request::header;
 use super::values::base64;
 use crate::config::{Config, Token, hash};
-use crate::message::{Message, TopicName};
+use crate::message::{Message, TopicFilter, TopicName};
 use crate::printable::Printable;
 
 /// From where a listener can be reached.
@@ -167,6 +167,17 @@ impl Admitted<'_> {
         bearer.require_rate(1)?;
         bearer.tell_of(topic);
         Ok(())
+    }
+
+    /// Whether everything that a filter can match may be read.
+    pub fn may_read(&self, filter: &TopicFilter) -> Result<(), Reply> {
+        let Some(Bearer { token, .. }) = self.bearer else { return Ok(()) };
+        if token.subscribe.iter().any(|allowed| allowed.covers(filter)) {
+            return Ok(());
+        }
+        let shown = Printable::new(filter.as_str(), SHOWN);
+        log::debug!(TOKEN = token.name; "token {} may not read {shown}", token.name);
+        Err(Reply::filter_denied(&token.name, filter))
     }
 
     /// The same for many messages: they may be published all or not at all.

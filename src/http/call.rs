@@ -7,7 +7,8 @@ use tiny_http::Request;
 
 use super::Endpoints;
 use super::authorize::Admitted;
-use super::exchange::Exchange;
+use super::errands::Errands;
+use super::exchange::{Exchange, Stream};
 use super::outcomes;
 use super::parameters::Parameters;
 use super::replies::Replies;
@@ -93,17 +94,31 @@ impl Call<'_> {
 pub struct Asker {
     exchange: Exchange,
     replies: Replies,
+    streams: Errands,
     /// Of the page that may read it.
     origin: Option<Arc<str>>,
 }
 
 impl Asker {
-    pub fn new(exchange: Exchange, replies: Replies, origin: Option<Arc<str>>) -> Self {
-        Self { exchange, replies, origin }
+    pub fn new(exchange: Exchange, replies: Replies, streams: Errands, origin: Option<Arc<str>>) -> Self {
+        Self { exchange, replies, streams, origin }
     }
 
     /// Has the answer written. Never waits.
     pub fn tell(self, reply: Reply) {
         self.replies.push(self.exchange, reply.readable_by(self.origin));
+    }
+
+    /// Begins an answer that goes on for as long as `write` takes, in a thread of its own. Never waits.
+    pub fn stream(self, head: Reply, write: impl FnOnce(Stream) + Send + 'static) {
+        let head = head.readable_by(self.origin);
+        let begin = move |exchange: Exchange| {
+            if let Some(stream) = exchange.begin(&head) {
+                write(stream);
+            }
+        };
+        if let Some(exchange) = self.streams.run_with(self.exchange, begin) {
+            self.replies.push(exchange, Reply::busy());
+        }
     }
 }

@@ -28,6 +28,8 @@ const GUARD: &str = "guard";
 /// What the names of the threads that wait for bodies, and those that write answers on a Unix socket, are.
 const BODIES: &str = "body";
 const WRITERS: &str = "write";
+/// The name of the threads that write streams.
+const STREAMS: &str = "stream";
 /// What unfinished bodies may take together, unless a single one may be longer than half of it. In bytes.
 const MAX_HELD: usize = 64 * 1024 * 1024;
 /// Answers on a Unix socket that may wait for a thread; the guard ends those whose clients do not read.
@@ -81,7 +83,14 @@ impl Door {
         let writers = Errands::new(WRITERS, watch.clone(), http.max_connections, MAX_UNWRITTEN);
         let connections = Arc::new(Connections::new(sockets, writers, http.request_timeout, max_held));
         let replies = Replies::default();
-        let endpoints = Endpoints::new(config, publisher.clone(), subscriber.clone(), replies.clone(), listener.reach());
+        let streams = Errands::new(STREAMS, watch.clone(), http.max_listeners, 0);
+        let endpoints = Endpoints::new(
+            config,
+            publisher.clone(),
+            subscriber.clone(),
+            (replies.clone(), streams),
+            listener.reach(),
+        );
         let bodies = Errands::new(BODIES, watch.clone(), 2 * http.max_connections, 0);
         let (watch, workers, state, ended) = (watch.clone(), http.workers, Mutex::default(), Condvar::new());
         let door = Self(Arc::new(Shared { listener, connections, endpoints, bodies, watch, workers, state, ended }));
@@ -150,17 +159,8 @@ impl Door {
     }
 
     fn serve_elsewhere(&self, exchange: Exchange) {
-        // shared, so that it is still ours if there is no thread
-        let exchange = Arc::new(Mutex::new(Some(exchange)));
-        let (endpoints, shared) = (self.0.endpoints.clone(), exchange.clone());
-        let job = move || {
-            if let Some(exchange) = take(&shared) {
-                serve(&endpoints, exchange);
-            }
-        };
-        if self.0.bodies.run(Box::new(job)).is_some()
-            && let Some(exchange) = take(&exchange)
-        {
+        let endpoints = self.0.endpoints.clone();
+        if let Some(exchange) = self.0.bodies.run_with(exchange, move |exchange| serve(&endpoints, exchange)) {
             exchange.answer(&Reply::busy());
         }
     }
@@ -284,10 +284,6 @@ impl State {
     fn sweep(&mut self) {
         self.generations.retain(|crew| crew.workers > 0 || !crew.generation.is_ending());
     }
-}
-
-fn take(shared: &Mutex<Option<Exchange>>) -> Option<Exchange> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Has a request answered; a panic costs its own answer only.

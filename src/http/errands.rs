@@ -58,6 +58,19 @@ impl Errands {
         None
     }
 
+    /// The same for a job with something that is given back if it is not done.
+    pub fn run_with<T: Send + 'static>(&self, what: T, job: impl FnOnce(T) + Send + 'static) -> Option<T> {
+        let shared = Arc::new(Mutex::new(Some(what)));
+        let taken = shared.clone();
+        let take = |shared: &Mutex<Option<T>>| shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let refused = self.run(Box::new(move || {
+            if let Some(what) = take(&taken) {
+                job(what);
+            }
+        }));
+        refused.and_then(|_| take(&shared))
+    }
+
     fn start(&self) -> io::Result<()> {
         let errands = self.clone();
         self.0.watch.spawn_passing(self.0.name, move || {

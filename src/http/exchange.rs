@@ -1,5 +1,7 @@
 //! One request whose turn it is, and its answer; however it ends, the turn passes on.
 
+mod stream;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use super::reply::Reply;
 use super::request::{has_connection_option, has_whole_body, is_last_for_library};
 use super::wire::Form;
 use crate::metrics;
+
+pub use self::stream::Stream;
 
 /// The longest body that is ever let go of: the library reserves its length once more for what was not read of it,
 /// and a length that the system cannot reserve ends the process (`equal_reader.rs` of `tiny_http` 0.12).

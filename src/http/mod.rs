@@ -30,9 +30,15 @@ mod values;
 
 mod bulk;
 mod emqx;
-mod operations;
 mod publish;
 mod topics;
+
+mod ask;
+mod messages;
+mod received;
+mod subscriptions;
+
+mod operations;
 
 mod probe;
 
@@ -54,6 +60,7 @@ pub use publish::parse as publish_body;
 
 use self::authorize::Gate;
 use self::call::{Asker, Call, Wanted};
+use self::errands::Errands;
 use self::exchange::Exchange;
 use self::replies::Replies;
 use self::reply::Reply;
@@ -71,6 +78,8 @@ struct Endpoints {
     publisher: Publisher,
     subscriber: Subscriber,
     replies: Replies,
+    /// Threads that write what goes on and on.
+    streams: Errands,
     /// Bytes.
     max_body: usize,
     timeout: Duration,
@@ -81,12 +90,19 @@ struct Endpoints {
 
 impl Endpoints {
     /// For the requests of one listener, all of whose workers share the gate.
-    fn new(config: &Config, publisher: Publisher, subscriber: Subscriber, replies: Replies, reach: Reach) -> Self {
+    fn new(
+        config: &Config,
+        publisher: Publisher,
+        subscriber: Subscriber,
+        (replies, streams): (Replies, Errands),
+        reach: Reach,
+    ) -> Self {
         Self {
             gate: Arc::new(Gate::new(config, reach)),
             publisher,
             subscriber,
             replies,
+            streams,
             max_body: config.http.max_body,
             timeout: config.publish.timeout,
             max_timeout: config.publish.max_timeout,
@@ -105,7 +121,7 @@ impl Endpoints {
             return exchange.answer(&refusal.readable_by(origin));
         }
         match self.read(&mut exchange) {
-            Ok(Wanted::Later(begin)) => begin(Asker::new(exchange, self.replies.clone(), origin)),
+            Ok(Wanted::Later(begin)) => begin(Asker::new(exchange, self.replies.clone(), self.streams.clone(), origin)),
             Ok(Wanted::Reply(reply)) | Err(reply) => exchange.answer(&reply.readable_by(origin)),
         }
     }
@@ -151,6 +167,11 @@ fn answer(call: Call) -> Result<Wanted, Reply> {
         emqx::PUBLISH => emqx::publish(call),
         emqx::BULK => emqx::publish_all(call),
         path if path.starts_with(topics::PATH) => topics::publish(call),
+        "/subscriptions" => subscriptions::list(call),
+        "/subscribe" => subscriptions::subscribe(call),
+        "/unsubscribe" => subscriptions::unsubscribe(call),
+        "/messages" => messages::listen(call),
+        "/request" => ask::ask(call),
         "/readyz" => operations::readyz(call),
         "/status" => operations::status(call),
         "/metrics" => operations::metrics(call),

@@ -7,13 +7,10 @@ use tiny_http::Request;
 
 use super::call::{Call, Wanted};
 use super::reply::Reply;
-use super::request::{Target, require_method};
+use super::request::{READ, Target, require_method};
 use crate::config::Protocol;
 use crate::metrics;
 use crate::mqtt::Status;
-
-/// The methods of what can only be read.
-const READ: &str = "GET, HEAD";
 
 /// 200 while requests are answered at all.
 pub fn healthz(request: &Request, target: &Target) -> Result<Wanted, Reply> {

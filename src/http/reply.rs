@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::items::numbered;
 use super::request::{MAX_HEAD, MAX_HEADERS, MAX_TARGET};
-use crate::message::TopicName;
+use crate::message::{TopicFilter, TopicName};
 use crate::mqtt::Outcome;
 use crate::printable::Printable;
 
@@ -107,6 +107,18 @@ impl Reply {
         Self { form: Form::Document { content_type, bytes }, ..Self::success() }
     }
 
+    /// 200: what was asked for, which has a JSON form whatever it holds.
+    pub fn json(body: &impl Serialize) -> Self {
+        Self::document("application/json", serde_json::to_vec(body).unwrap_or_default())
+    }
+
+    /// 200: a stream of events follows (HTML, 9.2), which nobody on the way is to keep or to hold up.
+    pub fn events() -> Self {
+        Self::document("text/event-stream", Vec::new())
+            .with("Cache-Control", Value::Fixed("no-store"))
+            .with("X-Accel-Buffering", Value::Fixed("no"))
+    }
+
     /// 200: all messages are published; 207 (RFC 4918, 13): see what became of each.
     pub fn results(outcomes: Vec<Outcome>) -> Self {
         let failure = outcomes.iter().find_map(|outcome| outcome.err());
@@ -170,6 +182,12 @@ impl Reply {
     /// The same for an item of many, counted from 0.
     pub fn of_item(self, number: usize) -> Self {
         Self { error: self.error.map(|error| numbered(number, &error)), ..self }
+    }
+
+    /// 403: the token's filters do not cover this one.
+    pub fn filter_denied(token: &str, filter: &TopicFilter) -> Self {
+        let filter = Printable::new(filter.as_str(), SHOWN);
+        Self::forbidden(format!("token `{token}` may not read all of `{filter}`"))
     }
 
     /// 404: there is no such path.
@@ -282,6 +300,11 @@ impl Reply {
 
     fn refusal(status: u16, code: Code, error: String) -> Self {
         Self { error: Some(error), ..Self::plain(status, code) }
+    }
+
+    /// Says when, where that makes sense.
+    fn to_try_again(self) -> Self {
+        if self.status == 503 { self.with("Retry-After", Value::Fixed(RETRY_AFTER)) } else { self }
     }
 
     fn plain(status: u16, code: Code) -> Self {

@@ -9,6 +9,8 @@ use super::exchange::Exchange;
 use super::reply::{Reply, SHOWN};
 use crate::printable::Printable;
 
+/// The methods of what can only be read.
+pub const READ: &str = "GET, HEAD";
 /// The longest head: request line and headers with their line ends, in bytes.
 pub const MAX_HEAD: u64 = 16 * 1024;
 /// The most headers.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::message::{MqttString, Qos, TopicName};
+use crate::message::{MqttString, Qos, TopicFilter, TopicName};
 
 /// One value as it was written; the errors say what it must be.
 pub trait Scalar: Sized {
@@ -22,6 +22,11 @@ pub trait Scalar: Sized {
 /// A topic name that one may publish to.
 pub fn topic(value: impl Scalar) -> Result<TopicName, String> {
     TopicName::try_from(value.text()?).map_err(|error| error.to_string())
+}
+
+/// A topic filter that one may subscribe to.
+pub fn filter(value: impl Scalar) -> Result<TopicFilter, String> {
+    TopicFilter::try_from(value.text()?).map_err(|error| error.to_string())
 }
 
 /// A quality of service.

@@ -25,21 +25,37 @@ impl Form {
 
     /// The head, and the body if there is to be one.
     pub fn write(self, reply: &Reply) -> Vec<u8> {
-        let (status, body) = (StatusCode(reply.status()), reply.body());
-        let mut bytes = Vec::with_capacity(256 + body.len());
-        let date = HttpDate::from(SystemTime::now());
-        // writing to memory cannot fail
-        let _ = write!(bytes, "HTTP/1.1 {} {}\r\nDate: {date}\r\n", status.0, status.default_reason_phrase());
-        for (name, value) in reply.headers().chain(self.connection.map(|value| ("Connection", value))) {
-            let _ = write!(bytes, "{name}: {value}\r\n");
-        }
+        let body = reply.body();
+        let mut bytes = self.begin(reply, 256 + body.len());
         // no content, no length (RFC 9110, 8.6)
-        if status.0 != 204 {
+        if reply.status() != 204 {
+            // writing to memory cannot fail
             let _ = write!(bytes, "Content-Length: {}\r\n", body.len());
         }
         bytes.extend_from_slice(b"\r\n");
         if !self.without_body {
             bytes.extend_from_slice(&body);
+        }
+        bytes
+    }
+
+    /// The head of an answer of any length, in chunks (RFC 9112, 7.1) or up to the end of the connection.
+    pub fn write_head(self, reply: &Reply, in_chunks: bool) -> Vec<u8> {
+        let mut bytes = self.begin(reply, 256);
+        let end: &[u8] = if in_chunks { b"Transfer-Encoding: chunked\r\n\r\n" } else { b"\r\n" };
+        bytes.extend_from_slice(end);
+        bytes
+    }
+
+    /// The head but for what tells the length.
+    fn begin(self, reply: &Reply, capacity: usize) -> Vec<u8> {
+        let status = StatusCode(reply.status());
+        let mut bytes = Vec::with_capacity(capacity);
+        let date = HttpDate::from(SystemTime::now());
+        // writing to memory cannot fail
+        let _ = write!(bytes, "HTTP/1.1 {} {}\r\nDate: {date}\r\n", status.0, status.default_reason_phrase());
+        for (name, value) in reply.headers().chain(self.connection.map(|value| ("Connection", value))) {
+            let _ = write!(bytes, "{name}: {value}\r\n");
         }
         bytes
     }

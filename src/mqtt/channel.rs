@@ -20,8 +20,9 @@ const MAX_ALL_BYTES: usize = 64 * 1024 * 1024;
 const LEAST_BYTES: usize = 256 * 1024;
 /// What an event takes beside its message: its place, and the form that readers have made of it.
 const OVERHEAD: usize = 256;
-/// The most events that a reader takes at a time.
+/// The most events that a reader takes at a time, and the most bytes: what it holds is in nobody's books.
 const MAX_AT_ONCE: usize = 512;
+const MAX_BYTES_AT_ONCE: usize = 256 * 1024;
 
 /// A message, and the form that readers give it, which is made once for all of them.
 #[derive(Debug)]
@@ -226,9 +227,13 @@ impl Reader {
             missed = missed.or(Some(Missed::Known(count)));
             self.next = ring.first;
         }
-        let mut events = Vec::new();
+        let (mut events, mut bytes) = (Vec::new(), 0);
         let read = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX).min(ring.events.len());
         for (event, kept) in ring.events.range(read..).take(MAX_AT_ONCE) {
+            bytes += event.size();
+            if bytes > MAX_BYTES_AT_ONCE && bytes > event.size() {
+                break;
+            }
             if kept.is_none_or(|kept| self.is_meant(kept)) {
                 events.push((self.next, event.clone()));
             }

@@ -3,7 +3,7 @@
 mod asking;
 
 use std::fmt;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,6 +45,7 @@ struct Shared {
     all_bytes: Arc<AtomicUsize>,
     random: RandomState,
     count: AtomicU64,
+    run: u32,
 }
 
 struct State {
@@ -78,6 +79,7 @@ impl Subscriber {
             stage: Stage::Running,
             clock_set_to: None,
         };
+        let random = RandomState::new();
         Self(Arc::new(Shared {
             publisher,
             version: Version::of(&config.mqtt),
@@ -88,7 +90,8 @@ impl Subscriber {
             max_requests: config.publish.max_waiting,
             listeners: AtomicUsize::new(0),
             all_bytes: Arc::default(),
-            random: RandomState::new(),
+            run: random.hash_one(std::process::id()) as u32,
+            random,
             count: AtomicU64::new(0),
         }))
     }
@@ -145,6 +148,12 @@ impl Subscriber {
 
     fn leave(&self, filter: &TopicFilter, want: Want) {
         self.with_state(|state| state.table.leave(filter, want, Instant::now()));
+    }
+
+    /// A number that tells this run of the daemon from others.
+    #[must_use]
+    pub fn run(&self) -> u32 {
+        self.0.run
     }
 
     /// What is known of the connection and of the filters now.

@@ -64,6 +64,8 @@ pub struct Subscriptions<R> {
     asked: HashMap<u16, Handed>,
     settled: Vec<(R, Answer)>,
     next_key: Key,
+    /// How often something was handed over.
+    asks: u64,
     connection: Option<Link>,
     /// The broker keeps the session when a connection ends.
     is_kept: bool,
@@ -102,6 +104,8 @@ pub struct Report {
     pub qos: Qos,
     /// What came of it; `None` where the SUBACK has no code for it.
     pub answer: Option<Result<u8, u8>>,
+    /// It was asked for the sake of readers: whoever comes and goes shall not fill the journal.
+    pub is_passing: bool,
 }
 
 impl Report {
@@ -109,6 +113,7 @@ impl Report {
     pub fn log(&self) {
         let topic = Printable::new(self.filter.as_str(), SHOWN);
         match self.answer {
+            _ if self.is_passing => log::debug!("subscribed to {topic} for a listener: {:?}", self.answer),
             Some(Ok(granted)) if granted == self.qos as u8 => log::info!("subscribed to {topic} at QoS {granted}"),
             Some(Ok(granted)) => {
                 log::warn!("subscribed to {topic} at QoS {granted}: the broker does not grant QoS {}", self.qos);
@@ -134,6 +139,7 @@ impl<R> Subscriptions<R> {
             asked: HashMap::new(),
             settled: Vec::new(),
             next_key: 0,
+            asks: 0,
             connection: None,
             is_kept,
         };
@@ -254,7 +260,7 @@ impl<R> Subscriptions<R> {
                 // the library would end the connection over it
                 Due::Subscribe if self.packet_size(key) > link.max_packet_size => {
                     let entry = self.entries.get_mut(&key)?;
-                    entry.ask(Some(Qos::AtMostOnce));
+                    entry.ask(Some(Qos::AtMostOnce), self.asks);
                     self.settled.extend(entry.subscribed(Some(Err(PACKET_TOO_LARGE))));
                     self.dirty.remove(&key);
                 }
@@ -294,10 +300,11 @@ impl<R> Subscriptions<R> {
             Operation::Unsubscribe(filter) => vec![(filter, None)],
         };
         let mut keys = Vec::with_capacity(filters.len());
+        self.asks += 1;
         for (filter, qos) in filters {
             let Some(&key) = self.by_filter.get(filter) else { continue };
             if let Some(entry) = self.entries.get_mut(&key) {
-                entry.ask(qos);
+                entry.ask(qos, self.asks);
                 keys.push(key);
             }
             self.dirty.remove(&key);
@@ -320,9 +327,9 @@ impl<R> Subscriptions<R> {
         for (position, key) in handed.keys.iter().enumerate() {
             let Some(entry) = self.entries.get_mut(key) else { continue };
             let answer = answers.get(position).copied();
-            let qos = entry.asked_qos();
+            let (qos, is_passing) = (entry.asked_qos(), !entry.is_asked_to_record());
             let told = entry.subscribed(answer);
-            reports.push(Report { filter: entry.filter.clone(), qos, answer });
+            reports.push(Report { filter: entry.filter.clone(), qos, answer, is_passing });
             self.settled.extend(told);
             self.touch(*key);
         }
@@ -492,7 +499,8 @@ impl<R> Subscriptions<R> {
             };
             is_wider && is_there && other.wanted().is_some() && !other.filter.is_shared()
         };
-        self.entries.iter().find(|(_, other)| carries(other)).map(|(key, _)| *key)
+        let carriers = self.entries.iter().filter(|(_, other)| carries(other));
+        carriers.max_by_key(|(_, other)| other.state.nearness()).map(|(key, _)| *key)
     }
 }
 

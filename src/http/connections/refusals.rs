@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
@@ -66,13 +66,7 @@ impl Connections {
     }
 
     fn let_go_elsewhere(&self, request: Request) {
-        let shared = Arc::new(Mutex::new(Some(request)));
-        let taken = shared.clone();
-        let take = |shared: &Mutex<Option<Request>>| shared.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let job = move || take(&taken).into_iter().for_each(let_go);
-        if self.writers.run(Box::new(job)).is_some() {
-            // no thread to be had: it stays, and is counted
-            take(&shared).into_iter().for_each(mem::forget);
-        }
+        // no thread to be had: it stays, and is counted
+        self.writers.run_with(request, let_go).into_iter().for_each(mem::forget);
     }
 }

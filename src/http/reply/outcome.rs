@@ -1,7 +1,7 @@
-//! What became of a message, as an answer.
+//! What became of a message, of a topic filter or of a request, as an answer.
 
-use super::{Code, RETRY_AFTER, Reply, Value};
-use crate::mqtt::{Failure, Outcome, Published};
+use super::{Code, Reply};
+use crate::mqtt::{Failure, NoAnswer, Outcome, Published, Refusal};
 
 impl From<Outcome> for Reply {
     fn from(outcome: Outcome) -> Self {
@@ -25,6 +25,8 @@ impl From<Published> for Reply {
     }
 }
 
+/// The broker's reason code where nobody subscribes (MQTT 5, 3.4.2.1).
+const NO_MATCHING_SUBSCRIBERS: u8 = 16;
 /// The broker's reason code for a publish that its access control denies (MQTT 5, 3.4.2.1).
 const NOT_AUTHORIZED: u8 = 135;
 
@@ -42,7 +44,40 @@ impl From<Failure> for Reply {
             Failure::Unknown => (504, Code::ConnectionLost),
         };
         let reason_code = if let Failure::Refused(code) = failure { Some(code) } else { None };
-        let refusal = Self { reason_code, ..Self::refusal(status, code, failure.to_string()) };
-        if status == 503 { refusal.with("Retry-After", Value::Fixed(RETRY_AFTER)) } else { refusal }
+        Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }.to_try_again()
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = match refusal {
+            Refusal::NotConnected | Refusal::Stopping => (503, Code::NoConnection),
+            Refusal::TooManyFilters | Refusal::TooManyListeners => (503, Code::QueueSize),
+            Refusal::Unknown => (504, Code::ConnectionLost),
+            Refusal::Refused(NOT_AUTHORIZED) => (403, Code::AclDenied),
+            Refusal::Refused(_) => (502, Code::Unknown),
+            Refusal::OfConfiguration => (409, Code::Invalid),
+            Refusal::QosNotSupported => (501, Code::NotSupported),
+        };
+        let reason_code = if let Refusal::Refused(code) = refusal { Some(code) } else { None };
+        Self { reason_code, ..Self::refusal(status, code, refusal.to_string()) }.to_try_again()
+    }
+}
+
+impl From<NoAnswer> for Reply {
+    fn from(failure: NoAnswer) -> Self {
+        let words = failure.to_string();
+        match failure {
+            NoAnswer::Publish(failure) => Self::from(failure),
+            NoAnswer::Subscribe(refusal) => Self { error: Some(words), ..Self::from(refusal) },
+            NoAnswer::NobodySubscribes => {
+                Self { reason_code: Some(NO_MATCHING_SUBSCRIBERS), ..Self::refusal(404, Code::NotFound, words) }
+            }
+            NoAnswer::TimedOut | NoAnswer::Stopping => Self::refusal(504, Code::ConnectionLost, words),
+            NoAnswer::TopicTaken | NoAnswer::TooManyRequests => {
+                Self::refusal(503, Code::QueueSize, words).to_try_again()
+            }
+            NoAnswer::NotPossible => Self::refusal(501, Code::NotSupported, words),
+        }
     }
 }

@@ -83,6 +83,15 @@ impl AtBroker {
     pub fn is_there(self) -> bool {
         !matches!(self, Self::Absent | Self::Refused(_))
     }
+
+    /// How near it is to being there.
+    pub fn nearness(self) -> u8 {
+        match self {
+            Self::Granted { .. } => 2,
+            Self::Asked { .. } => 1,
+            Self::Absent | Self::Refused(_) | Self::Leaving => 0,
+        }
+    }
 }
 
 /// Somebody who is told when the broker has answered.
@@ -114,7 +123,10 @@ pub struct Entry<R> {
     pub connection_generation: u32,
     /// The last that was meant for the journal.
     pub journal_generation: u32,
+    /// It was here before the connection was, and has not been subscribed to since.
     is_new_connection: bool,
+    /// Of all that the broker was asked, its last was this one.
+    pub asked_as: u64,
     pub state: AtBroker,
     /// It is to be subscribed to again, though the broker has it or has refused it.
     pub renew: bool,
@@ -142,7 +154,8 @@ impl<R> Entry<R> {
             generation: 0,
             connection_generation: 0,
             journal_generation: 0,
-            is_new_connection: true,
+            is_new_connection: false,
+            asked_as: 0,
             state: AtBroker::Absent,
             renew: false,
             waiters: Vec::new(),
@@ -176,6 +189,16 @@ impl<R> Entry<R> {
     pub fn is_recorded(&self) -> bool {
         let is_awaited = || self.waiters.iter().any(|waiting| matches!(waiting.want, Want::Recorded(_)));
         self.file.is_some() || self.api.is_some() || is_awaited()
+    }
+
+    /// Whether its messages are answers, be they late ones.
+    pub fn awaits_answers(&self) -> bool {
+        self.askers > 0 || (self.lingers_until.is_some() && self.channel.is_none())
+    }
+
+    /// Whether it was last subscribed to for the journal's sake.
+    pub fn is_asked_to_record(&self) -> bool {
+        self.is_recorded() && self.records_retained(self.generation)
     }
 
     /// Whether a message that the broker kept, sent when this was subscribed to for that time, is for the journal.
@@ -232,8 +255,9 @@ impl<R> Entry<R> {
         }
     }
 
-    /// The broker is asked to take it at this quality of service, or to let it go.
-    pub fn ask(&mut self, qos: Option<Qos>) {
+    /// The broker is asked to take it at this quality of service, or to let it go; `asks` counts what it is asked.
+    pub fn ask(&mut self, qos: Option<Qos>, asks: u64) {
+        self.asked_as = asks;
         self.state = qos.map_or(AtBroker::Leaving, |qos| AtBroker::Asked { qos });
         for waiting in self.waiters.iter_mut().filter(|waiting| waiting.want.qos().is_some() == qos.is_some()) {
             (waiting.asked, waiting.ever_asked) = (true, true);

@@ -24,7 +24,7 @@ impl<R> Subscriptions<R> {
         let topic = String::from_utf8_lossy(&message.topic);
         let identifiers = &message.properties.subscription_identifiers;
         if identifiers.is_empty() {
-            return self.route_by_topic(&topic);
+            return self.route_by_topic(&topic, message.retain);
         }
         let mut route = Route::default();
         let hits: Vec<(Key, u32)> = identifiers.iter().filter_map(|identifier| self.find(*identifier)).collect();
@@ -33,7 +33,7 @@ impl<R> Subscriptions<R> {
             let is_for_all = *generation <= entry.connection_generation;
             let kept = message.retain.then_some(Kept { generation: *generation, is_for_all });
             route.channels.extend(entry.channel.iter().map(|channel| (channel.clone(), kept)));
-            route.is_answer |= entry.askers > 0 || (entry.lingers_until.is_some() && entry.channel.is_none());
+            route.is_answer |= entry.awaits_answers();
         }
         let recorded = hits.iter().find(|(key, generation)| {
             let entry = self.entries.get(key).filter(|entry| entry.is_recorded());
@@ -45,12 +45,22 @@ impl<R> Subscriptions<R> {
     }
 
     /// The broker does not tell for which subscription it sends a message.
-    fn route_by_topic(&self, topic: &str) -> Route {
+    fn route_by_topic(&self, topic: &str, is_retained: bool) -> Route {
+        let matching = || self.entries.values().filter(|entry| entry.filter.matches_name(topic));
+        // what it had kept, it sends for the latest subscription that matches: the first of a connection is for all
+        let latest = matching().filter(|entry| entry.state.is_there()).max_by_key(|entry| entry.asked_as);
+        let latest = latest.filter(|entry| is_retained && entry.generation > entry.connection_generation);
         let mut route = Route::default();
+        if let Some(entry) = latest {
+            let kept = Kept { generation: entry.generation, is_for_all: false };
+            route.channels.extend(entry.channel.iter().map(|channel| (channel.clone(), Some(kept))));
+            route.journal = entry.is_asked_to_record().then(|| self.priority(topic));
+            return route;
+        }
         let mut is_recorded = false;
-        for entry in self.entries.values().filter(|entry| entry.filter.matches_name(topic)) {
+        for entry in matching() {
             route.channels.extend(entry.channel.iter().map(|channel| (channel.clone(), None)));
-            route.is_answer |= entry.askers > 0 || (entry.lingers_until.is_some() && entry.channel.is_none());
+            route.is_answer |= entry.awaits_answers();
             is_recorded |= entry.is_recorded();
         }
         route.journal = is_recorded.then(|| self.priority(topic));

@@ -1,0 +1,107 @@
+//! An answer that goes on, piece by piece, for as long as its writer likes.
+
+use std::io::{self, ErrorKind, Write};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::Exchange;
+use crate::http::reply::Reply;
+use crate::metrics;
+
+/// The pauses between tries to write to a client that takes nothing: each try waits a little by itself.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// An answer that has begun. Its connection ends with it.
+pub struct Stream {
+    writer: Box<dyn Write + Send>,
+    /// Chunks tell where it ends (RFC 9112, 7.1); a client of HTTP/1.0 knows none.
+    in_chunks: bool,
+    /// Ends the connection, and passes the turn on.
+    exchange: Exchange,
+}
+
+impl Exchange {
+    /// Writes the head of an answer that goes on; `None` if there is nobody to write to.
+    pub fn begin(mut self, reply: &Reply) -> Option<Stream> {
+        let request = self.request.take()?;
+        metrics::replied(reply.status(), reply.code());
+        let in_chunks = *request.http_version() >= (1, 1);
+        self.set_last();
+        let head = super::form(&request, true).write_head(reply, in_chunks);
+        let mut stream = Stream { writer: request.into_writer(), in_chunks, exchange: self };
+        stream.writer.write_all(&head).ok()?;
+        Some(stream)
+    }
+}
+
+impl Stream {
+    /// Writes a piece, and sees that it leaves. A client that takes nothing for so long is given up, and at once when
+    /// `is_over`.
+    pub fn send(&mut self, piece: &[u8], patience: Duration, is_over: impl Fn() -> bool) -> io::Result<()> {
+        let mut patience = Patience { longest: patience, since: Instant::now(), pause: SHORTEST_PAUSE };
+        if !self.in_chunks {
+            self.send_all(piece, &mut patience, &is_over)?;
+        } else if !piece.is_empty() {
+            let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
+            chunk.extend_from_slice(piece);
+            chunk.extend_from_slice(b"\r\n");
+            self.send_all(&chunk, &mut patience, &is_over)?;
+        }
+        while let Err(error) = self.writer.flush() {
+            patience.wait(error, &is_over)?;
+        }
+        Ok(())
+    }
+
+    fn send_all(&mut self, mut rest: &[u8], patience: &mut Patience, is_over: &impl Fn() -> bool) -> io::Result<()> {
+        while !rest.is_empty() {
+            match self.writer.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = &rest[written..];
+                    *patience = Patience { since: Instant::now(), pause: SHORTEST_PAUSE, ..*patience };
+                }
+                Err(error) => patience.wait(error, is_over)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that this was all.
+    pub fn finish(&mut self) -> io::Result<()> {
+        if self.in_chunks {
+            self.writer.write_all(b"0\r\n\r\n")?;
+        }
+        self.writer.flush()
+    }
+}
+
+/// How long a client may still take nothing.
+struct Patience {
+    longest: Duration,
+    since: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    /// Waits before the next try, if the error was that there is no room.
+    fn wait(&mut self, error: io::Error, is_over: &impl Fn() -> bool) -> io::Result<()> {
+        let may_pass = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted);
+        if !may_pass || is_over() || self.since.elapsed() > self.longest {
+            return Err(error);
+        }
+        sleep(self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(client) = self.exchange.client {
+            // before the library gets the writer back, which waits for a further request
+            self.exchange.generation.connections().shut(client, &[]);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! `GET /messages?topic=FILTER`: received messages as Server-Sent Events (HTML, 9.2), for as long as the client reads.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use super::call::{Call, Wanted};
+use super::exchange::Stream;
+use super::parameters::Parameters;
+use super::received;
+use super::reply::Reply;
+use super::request::{READ, header};
+use super::values;
+use crate::message::{Qos, TopicFilter};
+use crate::mqtt::{Event, Listener, Missed, Start};
+
+/// How often something is written where there is nothing to say, so that both ends notice when the other one is gone.
+const COMMENT_PAUSE: Duration = Duration::from_secs(15);
+/// A client that takes nothing for so long is taken for gone.
+const STALLED: Duration = Duration::from_secs(60);
+/// Bytes that are written at a time.
+const PIECE: usize = 64 * 1024;
+/// What a stream begins with: clients see at once that it is there, and come again soon when it ends. In milliseconds.
+const BEGINNING: &[u8] = b": mqtt-bridge\nretry: 1000\n\n";
+const COMMENT: &[u8] = b":\n\n";
+
+/// Opens a stream of what comes for a filter.
+pub fn listen(mut call: Call) -> Result<Wanted, Reply> {
+    let parameters = call.parameters(READ)?;
+    let (filter, qos) = parse(parameters).map_err(Reply::invalid)?;
+    call.admitted.may_read(&filter)?;
+    let is_head = call.request()?.method().as_str() == "HEAD";
+    if is_head {
+        return Ok(Wanted::Reply(Reply::events()));
+    }
+    let run = call.endpoints.subscriber.run();
+    let start = header(call.request()?, "Last-Event-ID")?.map_or(Start::Now, |id| start(id, run));
+    let (subscriber, timeout) = (call.endpoints.subscriber.clone(), call.endpoints.timeout);
+    Ok(Wanted::Later(Box::new(move |asker| {
+        let opened = move |opened| match opened {
+            Ok(listener) => asker.stream(Reply::events(), move |stream| write(stream, listener, run)),
+            Err(refusal) => asker.tell(Reply::from(refusal)),
+        };
+        subscriber.listen(&filter, qos, start, timeout, Box::new(opened));
+    })))
+}
+
+fn parse(mut parameters: Parameters) -> Result<(TopicFilter, Qos), String> {
+    let filter = parameters.read("topic", values::filter)?.ok_or("parameter `topic` is missing")?;
+    let qos = parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
+    parameters.finish("`topic` and `qos`")?;
+    if filter.is_shared() {
+        return Err("`topic` must not be a shared subscription: each listener gets every message".to_owned());
+    }
+    Ok((filter, qos))
+}
+
+/// Where a client goes on that has seen the event with this identifier.
+fn start(id: &str, run: u32) -> Start {
+    let mut parts = id.splitn(3, '-').map(|part| u64::from_str_radix(part, 16).ok());
+    match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten()) {
+        (Some(of_run), Some(channel), Some(position)) if of_run == u64::from(run) => Start::After(channel, position),
+        _ => Start::Unknown,
+    }
+}
+
+/// Writes what comes until the client is gone, or there is nothing more to be expected.
+fn write(mut stream: Stream, mut listener: Listener, run: u32) {
+    // whatever ends a stream, there is nobody left to tell
+    let _ = write_events(&mut stream, &mut listener, run);
+}
+
+fn write_events(stream: &mut Stream, listener: &mut Listener, run: u32) -> io::Result<()> {
+    let mut bytes = BEGINNING.to_vec();
+    loop {
+        send(stream, &bytes, listener)?;
+        bytes.clear();
+        let batch = listener.read(Instant::now() + COMMENT_PAUSE);
+        if let Some(missed) = batch.missed {
+            write_missed(&mut bytes, missed)?;
+        }
+        for (position, event) in batch.events {
+            write_event(&mut bytes, &event, (run, listener.channel(), position))?;
+            if bytes.len() >= PIECE {
+                send(stream, &bytes, listener)?;
+                bytes.clear();
+            }
+        }
+        if batch.ended {
+            return send(stream, &bytes, listener).and_then(|()| stream.finish());
+        }
+        if bytes.is_empty() {
+            bytes.extend_from_slice(COMMENT);
+        }
+    }
+}
+
+fn send(stream: &mut Stream, bytes: &[u8], listener: &Listener) -> io::Result<()> {
+    stream.send(bytes, STALLED, || listener.is_ended())
+}
+
+fn write_event(bytes: &mut Vec<u8>, event: &Event, (run, channel, position): (u32, u64, u64)) -> io::Result<()> {
+    write!(bytes, "event: message\nid: {run:x}-{channel:x}-{position:x}\ndata: ")?;
+    // numbers and strings always have a JSON form, in one line
+    bytes.extend_from_slice(event.form(|event| {
+        serde_json::to_vec(&received::Event::of(&event.message, event.time)).unwrap_or_default()
+    }));
+    bytes.write_all(b"\n\n")
+}
+
+fn write_missed(bytes: &mut Vec<u8>, missed: Missed) -> io::Result<()> {
+    let count = match missed {
+        Missed::Known(count) => count.to_string(),
+        Missed::Unknown => "null".to_owned(),
+    };
+    write!(bytes, "event: lagged\ndata: {{\"missed\":{count}}}\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Received;
+
+    #[test]
+    fn a_listener_asks_for_one_filter() {
+        let parse = |query: &str| Parameters::parse(query).and_then(parse);
+        let filter = |text: &str| TopicFilter::try_from(text.to_owned()).unwrap();
+        assert_eq!(parse("topic=a/%23"), Ok((filter("a/#"), Qos::AtMostOnce)));
+        assert_eq!(parse("qos=1&topic=+/b"), Ok((filter("+/b"), Qos::AtLeastOnce)));
+        for (query, words) in [
+            ("", "parameter `topic` is missing"),
+            ("topic=", "`topic` must not be empty"),
+            ("topic=a%23", "`topic` `#` must be the last level, and all of it"),
+            ("topic=a&topic=b", "parameter `topic` is there twice"),
+            ("topic=a&x=1", "unknown parameter `x`: there are `topic` and `qos`"),
+            ("topic=a&qos=3", "`qos` must be 0, 1 or 2, not 3"),
+            (
+                "topic=$share/g/a",
+                "`topic` must not be a shared subscription: each listener gets every message",
+            ),
+        ] {
+            assert_eq!(parse(query).unwrap_err(), words, "{query}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_tells_where_to_go_on() {
+        assert_eq!(start("1f-a-10", 0x1f), Start::After(10, 16));
+        for id in ["1e-a-10", "", "1f", "1f-a", "1f-a-", "1f-a-10-1", "x-y-z", "1f-a-fffffffffffffffff"] {
+            assert_eq!(start(id, 0x1f), Start::Unknown, "{id}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_three_lines_whatever_its_message_holds() {
+        let message = Received { topic: b"a\n".to_vec(), payload: b"\r\n\ndata: x".to_vec(), ..Received::default() };
+        let mut bytes = Vec::new();
+        write_event(&mut bytes, &Event::new(message.into()), (0x1f, 10, 16)).unwrap();
+        write_missed(&mut bytes, Missed::Known(7)).unwrap();
+        write_missed(&mut bytes, Missed::Unknown).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let start = "event: message\nid: 1f-a-10\ndata: {\"topic\":\"a\\n\",\"payload\":\"\\r\\n\\ndata: x\",\"qos\":0,";
+        assert!(text.starts_with(start), "{text}");
+        let end = "}\n\nevent: lagged\ndata: {\"missed\":7}\n\nevent: lagged\ndata: {\"missed\":null}\n\n";
+        assert!(text.ends_with(end), "{text}");
+        assert_eq!(text.lines().count(), 4 + 3 + 3);
+    }
+}

@@ -1,0 +1,182 @@
+//! A received message as JSON.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::message::{Received, ReceivedProperties};
+
+/// What came, for those who listen.
+#[derive(Serialize)]
+pub struct Event<'a> {
+    topic: Cow<'a, str>,
+    #[serde(flatten)]
+    payload: Payload<'a>,
+    qos: u8,
+    retain: bool,
+    /// Seconds since 1970.
+    time: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    properties: Option<Properties<'a>>,
+}
+
+/// What a device answered.
+#[derive(Serialize)]
+pub struct Answer<'a> {
+    code: u8,
+    topic: Cow<'a, str>,
+    #[serde(flatten)]
+    payload: Payload<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    properties: Option<Properties<'a>>,
+}
+
+/// Text as it is, and bytes that are none as base64 (RFC 4648, 4).
+#[derive(Serialize)]
+enum Payload<'a> {
+    #[serde(rename = "payload")]
+    Text(&'a str),
+    #[serde(rename = "payload_base64")]
+    Bytes(String),
+}
+
+/// As `properties` of a publish, but for bytes that are no text, and a list where a name may stand twice.
+#[derive(Serialize)]
+struct Properties<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_format_indicator: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_expiry_interval: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_topic: Option<&'a str>,
+    #[serde(flatten)]
+    correlation_data: Option<CorrelationData<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    user_properties: &'a [(String, String)],
+}
+
+#[derive(Serialize)]
+enum CorrelationData<'a> {
+    #[serde(rename = "correlation_data")]
+    Text(&'a str),
+    #[serde(rename = "correlation_data_base64")]
+    Bytes(String),
+}
+
+impl<'a> Event<'a> {
+    /// A message that came at this time.
+    pub fn of(message: &'a Received, time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            topic: String::from_utf8_lossy(&message.topic),
+            payload: Payload::of(&message.payload),
+            qos: message.qos,
+            retain: message.retain,
+            // milliseconds are what it is good for
+            time: since.as_secs() as f64 + f64::from(since.subsec_millis()) / 1000.0,
+            properties: Properties::of(&message.properties),
+        }
+    }
+}
+
+impl<'a> Answer<'a> {
+    /// A message that is the answer to a request.
+    pub fn of(message: &'a Received) -> Self {
+        Self {
+            code: 0,
+            topic: String::from_utf8_lossy(&message.topic),
+            payload: Payload::of(&message.payload),
+            content_type: message.properties.content_type.as_deref(),
+            properties: Properties::of(&message.properties),
+        }
+    }
+}
+
+impl<'a> Payload<'a> {
+    fn of(payload: &'a [u8]) -> Self {
+        std::str::from_utf8(payload).map_or_else(|_| Self::Bytes(STANDARD.encode(payload)), Self::Text)
+    }
+}
+
+impl<'a> Properties<'a> {
+    /// `None` if there is none.
+    fn of(properties: &'a ReceivedProperties) -> Option<Self> {
+        // which copy it is concerns nobody else
+        let without = ReceivedProperties { subscription_identifiers: Vec::new(), ..properties.clone() };
+        (without != ReceivedProperties::default()).then(|| Self {
+            payload_format_indicator: properties.payload_format_indicator,
+            message_expiry_interval: properties.message_expiry_interval,
+            response_topic: properties.response_topic.as_deref(),
+            correlation_data: properties.correlation_data.as_deref().map(CorrelationData::of),
+            content_type: properties.content_type.as_deref(),
+            user_properties: &properties.user_properties,
+        })
+    }
+}
+
+impl<'a> CorrelationData<'a> {
+    fn of(data: &'a [u8]) -> Self {
+        std::str::from_utf8(data).map_or_else(|_| Self::Bytes(STANDARD.encode(data)), Self::Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn event(message: &Received) -> Value {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_790_000_000_123_456);
+        serde_json::to_value(Event::of(message, time)).unwrap()
+    }
+
+    #[test]
+    fn a_text_is_text_and_what_is_none_is_base64() {
+        let mut message = Received { topic: b"a/b".to_vec(), payload: "ö\n".into(), qos: 1, ..Received::default() };
+        let expected = json!({"topic":"a/b","payload":"ö\n","qos":1,"retain":false,"time":1_790_000_000.123});
+        assert_eq!(event(&message), expected);
+        message.payload = vec![0xff, 0];
+        message.retain = true;
+        let expected = json!({"topic":"a/b","payload_base64":"/wA=","qos":1,"retain":true,"time":1_790_000_000.123});
+        assert_eq!(event(&message), expected);
+        message.payload.clear();
+        assert_eq!(event(&message)["payload"], "");
+    }
+
+    #[test]
+    fn properties_keep_their_order_and_their_bytes() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let properties = ReceivedProperties {
+            payload_format_indicator: Some(1),
+            message_expiry_interval: Some(7),
+            response_topic: Some("r".to_owned()),
+            correlation_data: Some(vec![0xff].into()),
+            content_type: Some("text/plain".to_owned()),
+            user_properties: vec![pair("b", "1"), pair("a", "2"), pair("b", "3")],
+            subscription_identifiers: vec![5],
+        };
+        let mut message = Received { properties, ..Received::default() };
+        let expected = json!({"payload_format_indicator":1,"message_expiry_interval":7,"response_topic":"r",
+            "correlation_data_base64":"/w==","content_type":"text/plain",
+            "user_properties":[["b","1"],["a","2"],["b","3"]]});
+        assert_eq!(event(&message)["properties"], expected);
+        let answer = serde_json::to_value(Answer::of(&message)).unwrap();
+        assert_eq!((&answer["code"], &answer["content_type"]), (&json!(0), &json!("text/plain")));
+        message.properties =
+            ReceivedProperties { correlation_data: Some("x".into()), ..ReceivedProperties::default() };
+        assert_eq!(event(&message)["properties"], json!({"correlation_data":"x"}));
+        message.properties =
+            ReceivedProperties { subscription_identifiers: vec![5], ..ReceivedProperties::default() };
+        assert_eq!(event(&message).get("properties"), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! `GET /subscriptions`, `POST /subscribe` and `POST /unsubscribe`: topic filters at run time, whose messages go to the
+//! journal.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::call::{Call, Wanted};
+use super::fields::Fields;
+use super::reply::Reply;
+use super::request::READ;
+use super::values;
+use crate::message::{Qos, TopicFilter};
+use crate::mqtt::{Answer, Source, Standing};
+
+/// Every filter, with what the broker made of it.
+pub fn list(mut call: Call) -> Result<Wanted, Reply> {
+    call.require(READ)?;
+    let status = call.status();
+    Ok(Wanted::Reply(Reply::json(&List { code: 0, subscriptions: status.subscriptions.iter().map(Entry::of).collect() })))
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    code: u8,
+    subscriptions: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    topic: &'a str,
+    qos: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_qos: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_code: Option<u8>,
+    source: &'static str,
+    listeners: usize,
+}
+
+impl<'a> Entry<'a> {
+    fn of(standing: &'a Standing) -> Self {
+        Self {
+            topic: standing.filter.as_str(),
+            qos: standing.qos as u8,
+            granted_qos: standing.answer.and_then(Result::ok),
+            reason_code: standing.answer.and_then(Result::err),
+            source: match standing.source {
+                Source::File => "file",
+                Source::Api => "api",
+                Source::Listener => "listener",
+                Source::Request => "request",
+            },
+            listeners: standing.readers,
+        }
+    }
+}
+
+/// Subscribes, and answers when the broker has.
+pub fn subscribe(mut call: Call) -> Result<Wanted, Reply> {
+    call.require("POST")?;
+    let (body, longest) = (call.json()?, call.endpoints.max_timeout);
+    let (filter, qos, timeout) = parse_subscribe(&body, longest).map_err(Reply::invalid)?;
+    call.admitted.may_read(&filter)?;
+    let (subscriber, timeout) = (call.endpoints.subscriber.clone(), timeout.unwrap_or(call.endpoints.timeout));
+    Ok(Wanted::Later(Box::new(move |asker| {
+        let topic = filter.clone();
+        let told = move |answer: Answer| asker.tell(answer.map_or_else(Reply::from, |granted| done(&topic, Some(granted))));
+        subscriber.subscribe(&filter, qos, timeout, Box::new(told));
+    })))
+}
+
+/// Ends a subscription, and answers when the broker has.
+pub fn unsubscribe(mut call: Call) -> Result<Wanted, Reply> {
+    call.require("POST")?;
+    let (body, longest) = (call.json()?, call.endpoints.max_timeout);
+    let (filter, timeout) = parse_unsubscribe(&body, longest).map_err(Reply::invalid)?;
+    call.admitted.may_read(&filter)?;
+    let (subscriber, timeout) = (call.endpoints.subscriber.clone(), timeout.unwrap_or(call.endpoints.timeout));
+    Ok(Wanted::Later(Box::new(move |asker| {
+        let topic = filter.clone();
+        let told = move |answer: Answer| asker.tell(answer.map_or_else(Reply::from, |_| done(&topic, None)));
+        subscriber.unsubscribe(&filter, timeout, Box::new(told));
+    })))
+}
+
+fn parse_subscribe(body: &[u8], longest: Duration) -> Result<(TopicFilter, Qos, Option<Duration>), String> {
+    let mut fields = Fields::parse(body)?;
+    let filter = fields.read("topic", values::filter)?.ok_or("field `topic` is missing")?;
+    let qos = fields.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
+    let timeout = fields.read("timeout", |value| values::timeout(value, longest))?;
+    fields.finish("`topic`, `qos` and `timeout`")?;
+    Ok((filter, qos, timeout))
+}
+
+fn parse_unsubscribe(body: &[u8], longest: Duration) -> Result<(TopicFilter, Option<Duration>), String> {
+    let mut fields = Fields::parse(body)?;
+    let filter = fields.read("topic", values::filter)?.ok_or("field `topic` is missing")?;
+    let timeout = fields.read("timeout", |value| values::timeout(value, longest))?;
+    fields.finish("`topic` and `timeout`")?;
+    Ok((filter, timeout))
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
+    code: u8,
+    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_qos: Option<u8>,
+}
+
+fn done(topic: &TopicFilter, granted_qos: Option<u8>) -> Reply {
+    Reply::json(&Done { code: 0, topic: topic.as_str(), granted_qos })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_subscription_has_a_filter_and_perhaps_a_quality_of_service() {
+        let filter = |text: &str| TopicFilter::try_from(text.to_owned()).unwrap();
+        let parse = |body: &str| parse_subscribe(body.as_bytes(), LONGEST);
+        assert_eq!(parse(r#"{"topic":"a/#"}"#), Ok((filter("a/#"), Qos::AtMostOnce, None)));
+        let second = Some(Duration::from_secs(1));
+        let all = r#"{"qos":2,"timeout":1,"topic":"$share/g/+"}"#;
+        assert_eq!(parse(all), Ok((filter("$share/g/+"), Qos::ExactlyOnce, second)));
+        let unsubscribed = parse_unsubscribe(br#"{"topic":"a","timeout":1}"#, LONGEST);
+        assert_eq!(unsubscribed, Ok((filter("a"), second)));
+    }
+
+    #[test]
+    fn each_refusal_names_the_field_and_the_rule() {
+        for (body, words) in [
+            ("{}", "field `topic` is missing"),
+            (r#"{"topic":["a"]}"#, "`topic` must be a string, not an array"),
+            (r#"{"topic":"a#"}"#, "`topic` `#` must be the last level, and all of it"),
+            (r#"{"topic":"$share/g"}"#, "`topic` a shared subscription must be `$share/GROUP/FILTER`, with neither `+` nor `#` in GROUP"),
+            (r#"{"topic":""}"#, "`topic` must not be empty"),
+            (r#"{"topic":"a","qos":3}"#, "`qos` must be 0, 1 or 2, not 3"),
+            (r#"{"topic":"a","Qos":1}"#, "unknown field `Qos`: there are `topic`, `qos` and `timeout`"),
+            (r#"{"topic":"a","timeout":0}"#, "`timeout` must be a number of seconds above 0 and up to 60, not 0"),
+        ] {
+            assert_eq!(parse_subscribe(body.as_bytes(), LONGEST).unwrap_err(), words, "{body}");
+        }
+        let words = "unknown field `qos`: there are `topic` and `timeout`";
+        assert_eq!(parse_unsubscribe(br#"{"topic":"a","qos":1}"#, LONGEST).unwrap_err(), words);
+    }
+}
