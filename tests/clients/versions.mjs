@@ -1,0 +1,14 @@
+// Prints the versions of the packages that the tests name.
+import { readFileSync } from 'node:fs';
+import { EventSource } from 'eventsource';
+import { chromium } from 'playwright-core';
+
+for (const known of [EventSource, chromium.launch]) {
+  if (typeof known !== 'function') throw new Error('a package is not what it was');
+}
+const versions = {};
+for (const name of ['eventsource', 'playwright-core']) {
+  const manifest = new URL(`../node_modules/${name}/package.json`, import.meta.url);
+  versions[name] = JSON.parse(readFileSync(manifest)).version;
+}
+console.log(JSON.stringify(versions));
