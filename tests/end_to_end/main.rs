@@ -28,6 +28,8 @@ mod slow_clients;
 mod soak;
 mod sockets;
 mod stopping;
+mod subscribing;
+mod subscriptions;
 mod tokens;
 mod topics;
 mod unit_file;

@@ -32,6 +32,7 @@ pub const CONNECT: u8 = 1;
 pub const PUBLISH: u8 = 3;
 pub const PUBREL: u8 = 6;
 pub const SUBSCRIBE: u8 = 8;
+pub const UNSUBSCRIBE: u8 = 10;
 pub const PINGREQ: u8 = 12;
 pub const DISCONNECT: u8 = 14;
 
@@ -98,22 +99,36 @@ impl Packet {
         [self.body[at], self.body[at + 1]]
     }
 
-    /// The topic filters of a SUBSCRIBE of MQTT 5, whose properties are shorter than 128 bytes.
-    pub fn filters(&self) -> Vec<String> {
-        let mut filters = Vec::new();
-        let mut rest = &self.body[3 + usize::from(self.body[2])..];
-        while let [high, low, after @ ..] = rest {
-            let (filter, after) = after.split_at(usize::from(u16::from_be_bytes([*high, *low])));
-            filters.push(String::from_utf8(filter.to_vec()).unwrap());
-            rest = &after[1..];
-        }
-        filters
-    }
-
     /// Of a PUBLISH.
     pub fn topic(&self) -> &str {
         let length = usize::from(u16::from_be_bytes([self.body[0], self.body[1]]));
         std::str::from_utf8(&self.body[2..2 + length]).unwrap()
+    }
+
+    /// Of a SUBSCRIBE or UNSUBSCRIBE of MQTT 5: what a PUBLISH for these filters carries too.
+    pub fn subscription_properties(&self) -> &[u8] {
+        let length = usize::from(self.body[2]);
+        assert!(length < 128, "no test has longer ones");
+        &self.body[3..3 + length]
+    }
+
+    /// The topic filters of a SUBSCRIBE or UNSUBSCRIBE of MQTT 5.
+    pub fn filters(&self) -> Vec<String> {
+        self.filters_with_qos().into_iter().map(|(filter, _)| filter).collect()
+    }
+
+    /// The same with the QoS of each, which is 0 in an UNSUBSCRIBE.
+    fn filters_with_qos(&self) -> Vec<(String, u8)> {
+        let mut rest = &self.body[3 + self.subscription_properties().len()..];
+        let mut filters = Vec::new();
+        while let [high, low, after @ ..] = rest {
+            let (filter, after) = after.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+            let options = &after[..usize::from(self.kind == SUBSCRIBE)];
+            filters
+                .push((String::from_utf8(filter.to_vec()).unwrap(), options.first().map_or(0, |options| options & 3)));
+            rest = &after[options.len()..];
+        }
+        filters
     }
 }
 
@@ -143,6 +158,25 @@ pub const NO_SUBSCRIPTION_IDENTIFIERS: [u8; 2] = [0x29, 0];
 pub fn suback(subscribe: &Packet, codes: &[u8]) -> Vec<u8> {
     let length = u8::try_from(codes.len()).unwrap();
     [&[0x90, 3 + length, subscribe.body[0], subscribe.body[1], 0], codes].concat()
+}
+
+/// The SUBACK or UNSUBACK to these filters, with the code for each that has another than what is asked for.
+pub fn answer_filters(packet: &Packet, code: impl Fn(&str) -> Option<u8>) -> Vec<u8> {
+    let filters = packet.filters_with_qos();
+    let codes: Vec<u8> = filters.iter().map(|(filter, qos)| code(filter).unwrap_or(*qos)).collect();
+    let mut answer = suback(packet, &codes);
+    if packet.kind == UNSUBSCRIBE {
+        answer[0] = 0xb0;
+    }
+    answer
+}
+
+/// A PUBLISH of MQTT 5 at QoS 0 with these properties.
+pub fn publish(topic: &str, payload: &str, properties: &[u8]) -> Vec<u8> {
+    let byte = |length: usize| u8::try_from(length).ok().filter(|length| *length < 128).expect("a short message");
+    let rest = [&[0, byte(topic.len())], topic.as_bytes(), &[byte(properties.len())], properties, payload.as_bytes()];
+    let rest = rest.concat();
+    [&[0x30, byte(rest.len())], rest.as_slice()].concat()
 }
 
 pub const PUBACK: u8 = 0x40;
