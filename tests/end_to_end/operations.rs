@@ -20,7 +20,7 @@ fn get(daemon: &Daemon, path: &str) -> Reply {
 }
 
 /// The text of `/metrics`.
-fn metrics(daemon: &Daemon) -> String {
+pub fn metrics(daemon: &Daemon) -> String {
     let reply = get(daemon, "/metrics");
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/plain; version=0.0.4")), "{reply:?}");
     String::from_utf8(reply.body).unwrap()
@@ -28,19 +28,19 @@ fn metrics(daemon: &Daemon) -> String {
 
 /// The value of one of the lines of `/metrics`, as it stands there.
 #[track_caller]
-fn figure<'a>(metrics: &'a str, name: &str) -> &'a str {
+pub fn figure<'a>(metrics: &'a str, name: &str) -> &'a str {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {metrics}"))
 }
 
 #[track_caller]
-fn value(metrics: &str, name: &str) -> f64 {
+pub fn value(metrics: &str, name: &str) -> f64 {
     figure(metrics, name).parse().unwrap()
 }
 
 /// Asks again and again until it is so.
 #[track_caller]
-fn await_figure(daemon: &Daemon, name: &str, expected: &str) {
+pub fn await_figure(daemon: &Daemon, name: &str, expected: &str) {
     let deadline = Instant::now() + PATIENCE;
     while figure(&metrics(daemon), name) != expected {
         assert!(Instant::now() < deadline, "{name} does not become {expected}");

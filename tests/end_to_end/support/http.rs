@@ -1,6 +1,6 @@
 //! A client that sends exactly the bytes that a test wants, and reads one answer after another.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 
+#[derive(Debug)]
 pub struct Connection(BufReader<TcpStream>);
 
 #[derive(Debug)]
@@ -152,6 +153,12 @@ impl Connection {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
     }
 }
 

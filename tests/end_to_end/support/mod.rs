@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod daemon;
+pub mod events;
 pub mod folder;
 pub mod http;
 pub mod journald;

@@ -78,6 +78,16 @@ impl Mosquitto {
         assert!(process.wait_for_end().success());
     }
 
+    /// Publishes each of these lines as a message, one behind the other, and waits until that is done.
+    pub fn publish_lines(&self, topic: &str, lines: impl IntoIterator<Item = String>) {
+        let folder = Folder::new();
+        let lines = folder.write("lines", &lines.into_iter().map(|line| line + "\n").collect::<String>());
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec mosquitto_pub -p \"$1\" -t \"$2\" -l <\"$3\"", "sh"]);
+        let mut publisher = Process::start(command.args([&self.port.to_string(), topic]).arg(lines));
+        assert!(publisher.wait_for_end().success());
+    }
+
     /// A subscriber that is known to be subscribed; it prints each payload with `format`, nothing in between, and
     /// ends after `count` messages.
     pub fn subscribe(&self, topic: &str, count: usize, format: &str) -> Process {

@@ -10,7 +10,8 @@ const RETURNED_WITHIN: Duration = Duration::from_secs(10);
 pub struct Vitals {
     pub threads: usize,
     pub descriptors: usize,
-    /// The most memory that was ever resident, in KiB.
+    /// The memory that is resident, in KiB, and the most that ever was.
+    pub resident_kib: usize,
     pub peak_kib: usize,
 }
 
@@ -22,7 +23,8 @@ impl Vitals {
             line.split_whitespace().next().unwrap().parse().unwrap()
         };
         let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
-        Self { threads: value("Threads:"), descriptors, peak_kib: value("VmHWM:") }
+        let (resident_kib, peak_kib) = (value("VmRSS:"), value("VmHWM:"));
+        Self { threads: value("Threads:"), descriptors, resident_kib, peak_kib }
     }
 
     /// Waits until the process takes no more threads and descriptors than this, but for `leaks` connections that are

@@ -1,0 +1,245 @@
+//! Who may listen to `GET /messages` and to what, and what it costs the broker.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::subscribing::numbered;
+use crate::subscriptions::{await_log, listed};
+use crate::support::daemon::Daemon;
+use crate::support::events::{Listener, target};
+use crate::support::http::Reply;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::token::Token;
+use crate::support::{PATIENCE, free_port};
+
+fn refusal(daemon: &Daemon, target: &str, headers: &[(&str, &str)]) -> Reply {
+    match Listener::ask(daemon, target, headers) {
+        Err(reply) => reply,
+        Ok(listener) => panic!("{target} is granted: {:?}", listener.head),
+    }
+}
+
+#[test]
+fn what_is_listened_to_is_listed_with_the_number_of_its_listeners() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"in/#\"\nqos = 1", broker.port()));
+    daemon.wait_for("subscribed to in/#");
+    let first = Listener::open(&daemon, "a/#");
+    let expected = |listeners: u64| json!({"topic": "a/#", "qos": 0, "granted_qos": 0, "source": "listener", "listeners": listeners});
+    assert_eq!(listed(&daemon, "a/#"), Some(expected(1)));
+    let second = Listener::open(&daemon, "a/#");
+    assert_eq!(listed(&daemon, "a/#"), Some(expected(2)));
+    let of_the_file = Listener::open(&daemon, "in/#");
+    let expected_of_the_file = json!({"topic": "in/#", "qos": 1, "granted_qos": 1, "source": "file", "listeners": 1});
+    assert_eq!(listed(&daemon, "in/#"), Some(expected_of_the_file));
+    drop((second, of_the_file));
+    let deadline = Instant::now() + PATIENCE;
+    // it is there for a while without any
+    for (topic, left) in [("a/#", 1), ("in/#", 0)] {
+        while listed(&daemon, topic).unwrap()["listeners"] != left {
+            assert!(Instant::now() < deadline, "{:?}", listed(&daemon, topic));
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+    drop(first);
+}
+
+#[test]
+fn a_filter_is_percent_encoded_once_and_a_plus_is_a_plus() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    for (query, filter) in [
+        ("a/+", "a/+"),
+        ("b%2F%2B", "b/+"),
+        ("c%2f%23", "c/#"),
+        ("d%2523", "d%23"),
+        ("zw%C3%B6lf", "zw\u{f6}lf"),
+        ("e%20f", "e f"),
+        ("g%26h%3D", "g&h="),
+        ("i=j", "i=j"),
+    ] {
+        let listener = Listener::ask(&daemon, &format!("/messages?topic={query}"), &[]);
+        assert!(listener.is_ok(), "{query}: {listener:?}");
+        assert!(listed(&daemon, filter).is_some(), "{query} is not {filter}");
+    }
+}
+
+#[test]
+fn every_refused_request_names_the_parameter_and_the_rule() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let deep = format!("?topic={}", "/".repeat(128));
+    for (query, words) in [
+        ("", "`topic`"),
+        ("?", "`topic`"),
+        ("?topic", "`topic`"),
+        ("?topic=", "`topic`"),
+        ("?qos=1", "`topic`"),
+        ("?topic=a%23", "`topic`"),
+        ("?topic=a%2B", "`topic`"),
+        ("?topic=%23/a", "`topic`"),
+        ("?topic=a%00b", "`topic`"),
+        ("?topic=a%0Ab", "`topic`"),
+        ("?topic=%ff", "`topic`"),
+        ("?topic=%C3%28", "`topic`"),
+        ("?topic=a%2", "`topic`"),
+        ("?topic=a%zz", "`topic`"),
+        ("?topic=%24share/g/a", "`topic`"),
+        ("?topic=$share/g/a", "`topic`"),
+        ("?topic=a&topic=b", "parameter `topic` is there twice"),
+        ("?topic=a&topic=a", "parameter `topic` is there twice"),
+        ("?topic=a&qos=0&qos=1", "parameter `qos` is there twice"),
+        ("?topic=a&qos=3", "`qos`"),
+        ("?topic=a&qos=-1", "`qos`"),
+        ("?topic=a&qos=", "`qos`"),
+        ("?topic=a&qos=one", "`qos`"),
+        ("?topic=a&timeout=1", "unknown parameter `timeout`"),
+        ("?topic=a&Topic=b", "unknown parameter `Topic`"),
+        ("?topic=a&%74opic=b", "`topic`"),
+        (&deep, "128"),
+    ] {
+        let reply = refusal(&daemon, &format!("/messages{query}"), &[]);
+        assert_eq!((reply.status, reply.code()), (400, 3), "{query}: {reply:?}");
+        assert!(reply.error().contains(words), "{query}: {}", reply.error());
+    }
+    for method in ["POST", "PUT", "DELETE"] {
+        let reply = daemon.connect().request(method, "/messages?topic=a", &[], b"");
+        assert_eq!((reply.status, reply.code()), (405, 3), "{method}: {reply:?}");
+        assert!(reply.header("allow").is_some_and(|methods| methods.contains("GET")), "{reply:?}");
+    }
+    let foreign = refusal(&daemon, "/messages?topic=a", &[("Origin", "https://evil.example")]);
+    assert_eq!((foreign.status, foreign.code()), (403, 12), "{foreign:?}");
+    assert_eq!(daemon.publish(r#"{"topic":"end","msg":"x","qos":1}"#).status, 200);
+    assert!(broker.log_with("Received SUBSCRIBE from mqtt-bridge-").is_empty(), "nothing reached the broker");
+}
+
+#[test]
+fn qos_2_is_not_to_be_had_where_the_session_is_kept() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nclean-session = false", broker.port()));
+    let reply = refusal(&daemon, "/messages?topic=a&qos=2", &[]);
+    assert_eq!((reply.status, reply.code()), (501, 10), "{reply:?}");
+    assert!(Listener::ask(&daemon, "/messages?topic=a&qos=1", &[]).is_ok());
+}
+
+#[test]
+fn a_token_listens_within_its_filters_and_nowhere_else() {
+    let broker = Mosquitto::start();
+    let reader = Token::new("reader", "[]").with(r#"subscribe = ["a/#", "+/b"]"#);
+    let publisher = Token::new("publisher", r##"["#"]"##);
+    let daemon =
+        Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}{}", broker.port(), reader.table, publisher.table));
+    for filter in ["a/#", "a", "a/b/+", "+/b", "x/b"] {
+        let granted = Listener::ask(&daemon, &target(filter), &[("Authorization", &reader.bearer())]);
+        assert!(granted.is_ok(), "{filter}: {granted:?}");
+        // what another one listens to already is no more allowed for that
+        let refused = refusal(&daemon, &target(filter), &[("Authorization", &publisher.bearer())]);
+        assert_eq!((refused.status, refused.code()), (403, 12), "{filter}: {refused:?}");
+        assert!(refused.error().contains("token `publisher`"), "{}", refused.error());
+    }
+    for filter in ["#", "+/#", "+", "b", "x/b/c", "+/+", "+/c", "$SYS/#"] {
+        let refused = refusal(&daemon, &target(filter), &[("Authorization", &reader.bearer())]);
+        assert_eq!((refused.status, refused.code()), (403, 12), "{filter}: {refused:?}");
+    }
+    assert_eq!(refusal(&daemon, &target("a/#"), &[]).status, 401);
+}
+
+#[test]
+fn the_brokers_refusal_is_the_answer_and_leaves_nothing() {
+    let broker = numbered();
+    let daemon = Daemon::connected(broker.port());
+    for (code, status, ours) in [(135, 403, 12), (128, 502, 13), (143, 502, 13)] {
+        let reply = refusal(&daemon, &target(&code.to_string()), &[]);
+        assert_eq!((reply.status, reply.code()), (status, ours), "{reply:?}");
+        assert_eq!(reply.json()["reason_code"], code, "{reply:?}");
+        assert_eq!(listed(&daemon, &code.to_string()), None);
+    }
+    let _listener = Listener::open(&daemon, "fine");
+    daemon.connect().request("GET", "/readyz", &[], b"").assert_published();
+}
+
+#[test]
+fn without_a_broker_it_is_503_in_time_unless_the_filter_is_there_already() {
+    let port = free_port();
+    let configuration = |timeout: f64| {
+        format!(
+            "[mqtt]\nport = {port}\nreconnect-max = 0.1\n[publish]\ntimeout = {timeout}\n[[subscribe]]\ntopic = \"in\""
+        )
+    };
+    let hasty = Daemon::with(&configuration(0.5));
+    let begun = Instant::now();
+    let reply = refusal(&hasty, &target("a"), &[]);
+    assert_eq!((reply.status, reply.code()), (503, 4), "{reply:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(500), "it waits for the broker");
+    assert_eq!(listed(&hasty, "a"), None);
+    let patient = Daemon::with(&configuration(60.0));
+    // a minute would be too long for the test
+    let mut early = Listener::open(&patient, "in");
+    let mut broker = Mosquitto::on_port(port, "allow_anonymous true");
+    patient.wait_for("subscribed to in");
+    broker.publish(&["-t", "in", "-m", "1"]);
+    assert_eq!(early.message()["payload"], "1");
+    let mut first = Listener::open(&patient, "b/#");
+    broker.kill();
+    patient.wait_for("lost: ");
+    let mut second = Listener::open(&patient, "b/#");
+    broker.restart();
+    broker.wait_for("\tb/# (QoS 0)");
+    broker.publish(&["-t", "b/c", "-m", "2"]);
+    assert_eq!([first.message()["payload"].clone(), second.message()["payload"].clone()], ["2", "2"]);
+}
+
+#[test]
+fn above_max_listeners_it_is_503_until_one_goes() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\nmax-listeners = 3", broker.port()));
+    for _ in 0..3 {
+        let mut listeners = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while listeners.len() < 3 {
+            listeners.extend(Listener::ask(&daemon, &target(&format!("a/{}", listeners.len())), &[]).ok());
+            assert!(Instant::now() < deadline, "the places of those who went are not free");
+        }
+        let reply = refusal(&daemon, &target("a/0"), &[]);
+        assert_eq!((reply.status, reply.code()), (503, 15), "{reply:?}");
+        assert!(reply.header("retry-after").is_some(), "{reply:?}");
+        // those who are refused take no place, nor those who only look
+        assert_eq!(refusal(&daemon, "/messages", &[]).status, 400);
+        broker.publish(&["-t", "a/2", "-m", "x"]);
+        assert_eq!(listeners[2].message()["payload"], "x");
+    }
+}
+
+#[test]
+fn fifty_listeners_of_a_filter_are_one_subscription_which_ends_half_a_minute_after_the_last() {
+    let broker = Mosquitto::start();
+    let daemon =
+        Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"\nclient-id = \"me\"", broker.port()));
+    let mut listeners: Vec<Listener> = (0..50).map(|_| Listener::open(&daemon, "many/#")).collect();
+    broker.publish(&["-t", "many/x", "-m", "1"]);
+    assert!(listeners.iter_mut().all(|listener| listener.message()["payload"] == "1"));
+    listeners.truncate(1);
+    broker.publish(&["-t", "many/x", "-m", "2"]);
+    assert_eq!(listeners[0].message()["payload"], "2");
+    drop(listeners);
+    // whoever comes in between finds it there
+    let mut last = Listener::open(&daemon, "many/#");
+    broker.publish(&["-t", "many/x", "-m", "3"]);
+    assert_eq!(last.message()["payload"], "3");
+    drop(last);
+    let gone = Instant::now();
+    while broker.log_with("Received UNSUBSCRIBE from me").is_empty() {
+        assert!(gone.elapsed() < Duration::from_secs(30) + PATIENCE, "it never ends");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    assert!(gone.elapsed() > Duration::from_secs(28), "after {:?}", gone.elapsed());
+    assert_eq!(broker.log_with("Received SUBSCRIBE from me").len(), 1);
+    assert_eq!(broker.log_with("\tmany/# (QoS 0)").len(), 1);
+    assert_eq!(listed(&daemon, "many/#"), None);
+    // and begins again
+    let mut again = Listener::open(&daemon, "many/#");
+    await_log(&broker, 2, "Received SUBSCRIBE from me");
+    broker.publish(&["-t", "many/x", "-m", "4"]);
+    assert_eq!(again.message()["payload"], "4");
+}

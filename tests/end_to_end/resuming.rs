@@ -1,0 +1,180 @@
+//! A listener that comes back goes on where it left, or is told that it cannot.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::clients;
+use crate::support::daemon::Daemon;
+use crate::support::events::Listener;
+use crate::support::free_port;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::Process;
+use crate::support::proxy::{Loss, Proxy};
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+/// Publishes these numbers at QoS 1 through the daemon itself.
+fn publish(daemon: &Daemon, topic: &str, range: std::ops::Range<usize>) {
+    let mut connection = daemon.connect();
+    for number in range {
+        let body = json!({"topic": topic, "msg": number, "qos": 1}).to_string();
+        assert_eq!(connection.post("/publish", body.as_bytes()).status, 200);
+    }
+}
+
+#[test]
+fn what_came_meanwhile_is_made_up_for_once_and_in_order() {
+    for protocol in ["5", "3.1.1"] {
+        let broker = Mosquitto::start();
+        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
+        let mut first = Listener::open(&daemon, "r/#");
+        let mut beside = Listener::open(&daemon, "r/+");
+        publish(&daemon, "r/x", 0..10);
+        publish(&daemon, "elsewhere", 0..5);
+        assert_eq!(first.payloads_until("9"), numbers(0..9));
+        let ninth = first.last_id().to_owned();
+        drop(first);
+        publish(&daemon, "r/x", 10..1000);
+        let mut second = Listener::resume(&daemon, "r/#", &ninth);
+        publish(&daemon, "r/x", 1000..1010);
+        assert_eq!(second.payloads_until("1009"), numbers(10..1009));
+        let last = second.last_id().to_owned();
+        // nothing was missed by one that goes and comes at once, and two may resume from one place
+        drop(second);
+        let mut third = Listener::resume(&daemon, "r/#", &last);
+        let mut fourth = Listener::resume(&daemon, "r/#", &last);
+        publish(&daemon, "r/x", 1010..1011);
+        assert_eq!([third.message()["payload"].clone(), fourth.message()["payload"].clone()], ["1010", "1010"]);
+        assert_eq!(beside.payloads_until("1010"), numbers(0..1010), "for others nothing was repeated");
+    }
+}
+
+#[test]
+fn what_is_retained_is_not_repeated_to_one_that_comes_back() {
+    let broker = Mosquitto::start();
+    broker.publish(&["-t", "r/kept", "-r", "-m", "kept"]);
+    let daemon = Daemon::connected(broker.port());
+    let mut first = Listener::open(&daemon, "r/#");
+    assert_eq!(first.message()["payload"], "kept");
+    publish(&daemon, "r/x", 0..1);
+    assert_eq!(first.message()["payload"], "0");
+    let mut second = Listener::resume(&daemon, "r/#", first.last_id());
+    publish(&daemon, "r/x", 1..2);
+    assert_eq!(second.message()["payload"], "1");
+    assert_eq!(first.message()["payload"], "1", "and to none that stayed");
+}
+
+#[test]
+fn one_that_comes_back_too_late_is_told_how_many_it_missed() {
+    const SENT: u64 = 20_000;
+    let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");
+    let daemon = Daemon::connected(broker.port());
+    let mut first = Listener::open(&daemon, "r");
+    broker.publish(&["-t", "r", "-m", "first"]);
+    assert_eq!(first.message()["payload"], "first");
+    let id = first.last_id().to_owned();
+    drop(first);
+    // another one sees that all have come
+    let mut beside = Listener::open(&daemon, "r");
+    for batch in 0..40 {
+        broker.publish_lines("r", (batch * 500..(batch + 1) * 500).map(|n: u64| n.to_string()));
+        assert_eq!(beside.payloads_until(&(batch * 500 + 499).to_string()).len(), 499);
+    }
+    let mut second = Listener::resume(&daemon, "r", &id);
+    let missed = second.lagged().expect("a number");
+    assert!(missed <= SENT - 1000, "the last thousand are kept: {missed}");
+    broker.publish(&["-t", "r", "-m", "end"]);
+    let expected: Vec<String> = (missed..SENT).map(|n| n.to_string()).collect();
+    assert_eq!(second.payloads_until("end"), expected);
+}
+
+#[test]
+fn an_identifier_of_something_else_is_told_to_be_unknown() {
+    let broker = Mosquitto::start();
+    let (daemon, other_run) = (Daemon::connected(broker.port()), daemon_of_another_run(&broker));
+    let [here, there, elsewhere] = [(&daemon, "r"), (&other_run, "r"), (&daemon, "other")].map(|(daemon, topic)| {
+        let mut listener = Listener::open(daemon, topic);
+        broker.publish(&["-t", topic, "-m", "x"]);
+        assert_eq!(listener.message()["payload"], "x");
+        listener.last_id().to_owned()
+    });
+    assert_ne!(here, there);
+    assert_ne!(here, elsewhere);
+    for id in [there.as_str(), &elsewhere, "nonsense", "0", "-1", "a-b-c", "99999999999999999999", &"x".repeat(1000)] {
+        let mut listener = Listener::resume(&daemon, "r", id);
+        assert_eq!(listener.lagged(), None, "{id}");
+        broker.publish(&["-t", "r", "-m", id]);
+        assert_eq!(listener.payloads_until(id), Vec::<String>::new());
+    }
+    // one of a message that is still to come is of no run at all
+    let (start, number) = here.rsplit_once('-').expect("RUN-CHANNEL-NUMBER");
+    let future = format!("{start}-{}", number.parse::<u64>().expect("a number") + 1000);
+    assert_eq!(Listener::resume(&daemon, "r", &future).lagged(), None, "{future}");
+}
+
+fn daemon_of_another_run(broker: &Mosquitto) -> Daemon {
+    Daemon::connected_with(&format!("[mqtt]\nport = {}\nclient-id = \"another\"", broker.port()))
+}
+
+/// What an `EventSource` of npm tells on standard error, line by line.
+fn event_source(port: &str, filter: &str) -> Process {
+    Process::start(&mut clients::node("events.mjs", &[&format!("http://127.0.0.1:{port}/messages?topic={filter}")]))
+}
+
+/// The payloads of the messages that it got.
+fn payloads(client: &Process) -> Vec<String> {
+    let lines = client.lines_with("message ");
+    let data = lines.iter().map(|line| serde_json::from_str::<Value>(line.split_once(' ').unwrap().1).unwrap());
+    data.map(|data| data["payload"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_event_source_goes_on_over_a_restart_of_the_broker_without_noticing() {
+    for protocol in ["5", "3.1.1"] {
+        let mut broker = Mosquitto::start();
+        let daemon = Daemon::connected_with(&format!(
+            "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.1",
+            broker.port()
+        ));
+        let port = daemon.address().rsplit_once(':').unwrap().1;
+        let client = event_source(port, "r/%23");
+        client.wait_for("open");
+        publish(&daemon, "r/x", 0..10);
+        client.wait_for("\"payload\":\"9\"");
+        broker.kill();
+        daemon.wait_for("lost: ");
+        broker.restart();
+        broker.wait_for("\tr/# (QoS 0)");
+        publish(&daemon, "r/x", 10..20);
+        client.wait_for("\"payload\":\"19\"");
+        assert_eq!(payloads(&client), numbers(0..20));
+        assert_eq!((client.lines_with("open").len(), client.lines_with("error").len()), (1, 0));
+    }
+}
+
+#[test]
+fn an_event_source_whose_connection_is_cut_comes_back_without_gap_and_without_repetition() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let proxy = Proxy::start(daemon.address().rsplit_once(':').unwrap().1.parse().unwrap(), Duration::ZERO);
+    let client = event_source(&proxy.port().to_string(), "r/%2B");
+    client.wait_for("open");
+    let mut sent = 0;
+    for round in 1..=2 {
+        publish(&daemon, "r/x", sent..sent + 50);
+        client.wait_for(&format!("\"payload\":\"{}\"", sent + 49));
+        // what is on the way then is lost
+        std::thread::scope(|scope| {
+            scope.spawn(|| publish(&daemon, "r/x", sent + 50..sent + 300));
+            proxy.cut(Loss::ToClient, Duration::from_millis(100));
+        });
+        sent += 300;
+        client.wait_for_nth(round + 1, "open");
+        client.wait_for(&format!("\"payload\":\"{}\"", sent - 1));
+    }
+    assert_eq!(payloads(&client), numbers(0..sent));
+    assert_eq!(client.lines_with("lagged"), Vec::<String>::new());
+}

@@ -1,0 +1,238 @@
+//! The life of a stream: it goes on whatever becomes of the broker, ends with the daemon, and harms nobody.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use socket2::SockRef;
+
+use crate::operations::{await_figure, metrics, value};
+use crate::support::daemon::Daemon;
+use crate::support::events::{Item, Listener, head, target};
+use crate::support::http::Connection;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::onlooker::Onlooker;
+use crate::support::stalls::Stalls;
+use crate::support::{PATIENCE, free_port};
+
+/// A broker that keeps nothing back.
+fn generous() -> Mosquitto {
+    Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true")
+}
+
+/// A number, and so much behind it that the system has no room for many of them.
+fn padded(n: u64) -> String {
+    format!("{n}{}", " ".repeat(1000))
+}
+
+#[test]
+fn a_comment_comes_every_15_s_and_no_time_limit_of_requests_ends_a_stream() {
+    let broker = Mosquitto::start();
+    let limits = "idle-timeout = 1\nrequest-timeout = 1\nmax-connections = 4";
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\n{limits}", broker.port()));
+    let mut listener = Listener::open(&daemon, "a");
+    broker.publish(&["-t", "a", "-m", "1"]);
+    assert_eq!(listener.message()["payload"], "1");
+    for _ in 0..2 {
+        let (begun, stalls) = (Instant::now(), Stalls::start());
+        assert_eq!(listener.item_within(PATIENCE), Some(Item::Comment));
+        let (took, stalled) = (begun.elapsed(), stalls.longest());
+        assert!(took > Duration::from_secs(14) && took < Duration::from_secs(17) + stalled, "{took:?}");
+        // others that are idle give way, not the one that listens
+        let others: Vec<Connection> = (0..8).map(|_| daemon.connect()).collect();
+        daemon.connect().request("GET", "/healthz", &[], b"").assert_published();
+        drop(others);
+    }
+    broker.publish(&["-t", "a", "-m", "2"]);
+    assert_eq!(listener.message()["payload"], "2");
+}
+
+#[test]
+fn a_stream_goes_on_over_restarts_of_the_broker_in_both_versions() {
+    for protocol in ["5", "3.1.1"] {
+        let mut broker = Mosquitto::start();
+        let daemon = Daemon::connected_with(&format!(
+            "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.1",
+            broker.port()
+        ));
+        let mut listeners = ["a/#", "a/b", "a/#"].map(|filter| Listener::open(&daemon, filter));
+        for round in ["1", "2", "3"] {
+            // it may be covered by the other, or not
+            broker.publish(&["-t", "a/b", "-q", "1", "-m", round]);
+            for listener in &mut listeners {
+                assert_eq!(listener.payloads_until(round), Vec::<String>::new(), "each once");
+            }
+            broker.kill();
+            broker.restart();
+            broker.wait_for("\ta/# (QoS 0)");
+            daemon.wait_for_nth(1 + round.parse::<usize>().unwrap(), "connected to 127.0.0.1:");
+            // what is published at QoS 1 is answered behind the answer to the SUBSCRIBE
+            assert_eq!(daemon.publish(r#"{"topic":"other","msg":"x","qos":1}"#).status, 200);
+        }
+    }
+}
+
+#[test]
+fn a_listener_that_stands_still_is_told_exactly_what_it_missed_and_holds_up_nobody() {
+    const BATCH: u64 = 500;
+    const BATCHES: u64 = 40;
+    let broker = generous();
+    let daemon = Daemon::connected(broker.port());
+    let mut stalled = Listener::with_small_buffer(&daemon, "s/#");
+    let mut beside = Listener::open(&daemon, "s/#");
+    for batch in 0..BATCHES {
+        let numbers = batch * BATCH..(batch + 1) * BATCH;
+        broker.publish_lines("s/x", numbers.clone().map(padded));
+        assert_eq!(daemon.publish(r#"{"topic":"other","msg":"x","qos":1}"#).status, 200);
+        for number in numbers {
+            assert_eq!(beside.message()["payload"], padded(number), "the one beside misses nothing");
+        }
+    }
+    // now it reads: what there is, what it missed, and what is new
+    let (mut next, mut missed) = (0, 0);
+    broker.publish(&["-t", "s/x", "-m", "end"]);
+    loop {
+        let event = stalled.event();
+        if event.name == "lagged" {
+            let lost = event.data["missed"].as_u64().unwrap_or_else(|| panic!("{event:?}"));
+            assert!(lost > 0, "{event:?}");
+            (next, missed) = (next + lost, missed + lost);
+        } else if event.data["payload"] == "end" {
+            break;
+        } else {
+            assert_eq!(event.data["payload"], padded(next), "after {missed} that were missed");
+            next += 1;
+        }
+    }
+    assert_eq!(next, BATCH * BATCHES, "those that came and those that were missed are all");
+    assert!(missed > 0, "nothing was missed: the system took {next} messages");
+    assert_eq!(beside.message()["payload"], "end");
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let figure = missed as f64;
+    assert_eq!(value(&metrics(&daemon), "mqtt_bridge_lagged_messages_total").to_bits(), figure.to_bits());
+    // and it goes on as if nothing had been
+    broker.publish(&["-t", "s/x", "-m", "after"]);
+    assert_eq!(stalled.message()["payload"], "after");
+}
+
+#[test]
+fn many_that_stand_still_hold_up_neither_others_nor_the_end() {
+    let broker = generous();
+    let mut daemon = Daemon::connected(broker.port());
+    let stalled: Vec<Listener> = (0..50).map(|_| Listener::with_small_buffer(&daemon, "s/#")).collect();
+    let onlooker = Onlooker::start(&daemon);
+    let mut beside = Listener::open(&daemon, "s/#");
+    for batch in 0..10 {
+        broker.publish_lines("s/x", (batch * 500..(batch + 1) * 500).map(padded));
+        for number in batch * 500..(batch + 1) * 500 {
+            assert_eq!(beside.message()["payload"], padded(number));
+        }
+    }
+    onlooker.assert_undisturbed();
+    daemon.signal("TERM");
+    let begun = Instant::now();
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(8), "the stop took {:?}", begun.elapsed());
+    beside.assert_ended();
+    drop(stalled);
+}
+
+#[test]
+fn streams_end_as_they_should_when_the_daemon_stops() {
+    let broker = Mosquitto::start();
+    // a stop that waited for them would take that long
+    let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 60", broker.port());
+    let mut daemon = Daemon::connected_with(&config);
+    let mut listeners: Vec<Listener> = (0..20).map(|n| Listener::open(&daemon, &format!("{}/#", n % 4))).collect();
+    daemon.signal("TERM");
+    let begun = Instant::now();
+    listeners.iter_mut().for_each(Listener::assert_ended);
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    assert!(daemon.lines_with("get no answer").is_empty(), "{:?}", daemon.lines());
+}
+
+#[test]
+fn streams_end_where_there_is_no_broker_either() {
+    let mut broker = Mosquitto::start();
+    let mut daemon = Daemon::connected(broker.port());
+    let mut listener = Listener::open(&daemon, "a");
+    broker.kill();
+    daemon.wait_for("lost: ");
+    daemon.signal("TERM");
+    listener.assert_ended();
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+}
+
+#[test]
+fn head_is_the_head_alone_and_takes_no_place() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\nmax-listeners = 1", broker.port()));
+    for _ in 0..3 {
+        let mut connection = daemon.connect();
+        connection.send(head("HEAD", &target("a"), "1.1", &[]).as_bytes());
+        let reply = connection.reply_to_head();
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/event-stream")), "{reply:?}");
+        if reply.header("connection") == Some("close") {
+            connection.assert_ended();
+        } else {
+            connection.request("GET", "/healthz", &[], b"").assert_published();
+        }
+    }
+    await_figure(&daemon, "mqtt_bridge_listeners", "0");
+    let _listener = Listener::open(&daemon, "a");
+    await_figure(&daemon, "mqtt_bridge_listeners", "1");
+}
+
+#[test]
+fn two_hundred_that_vanish_leave_nothing_behind() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    drop(Listener::open(&daemon, "v/#"));
+    drop(daemon.served_connection());
+    await_figure(&daemon, "mqtt_bridge_listeners", "0");
+    let before = daemon.vitals();
+    for round in 0..3 {
+        let mut listeners: Vec<Listener> = (0..200).map(|_| Listener::open(&daemon, "v/#")).collect();
+        await_figure(&daemon, "mqtt_bridge_listeners", "200");
+        broker.publish(&["-t", "v/x", "-m", "x"]);
+        assert!(listeners.iter_mut().all(|listener| listener.message()["payload"] == "x"), "{round}");
+        for (n, listener) in listeners.iter().enumerate() {
+            // every other one in the middle of nothing, as a client that crashes
+            let linger = (n % 2 == 0).then_some(Duration::ZERO);
+            SockRef::from(listener.connection().socket()).set_linger(linger).unwrap();
+        }
+        drop(listeners);
+        await_figure(&daemon, "mqtt_bridge_listeners", "0");
+        daemon.publish(r#"{"topic":"v/x","msg":"x"}"#).assert_published();
+    }
+    before.await_return(daemon.id(), 0);
+    assert_eq!(daemon.lines_with("panicked").len(), 0);
+}
+
+#[test]
+fn a_thousand_listeners_are_one_subscription_and_take_under_60_mb() {
+    const COUNT: usize = 1000;
+    // this test's end of the connections, and the daemon's, which inherits it
+    let limit = Command::new("prlimit").args(["--pid", &std::process::id().to_string(), "--nofile=8192:"]).status();
+    assert!(limit.expect("prlimit is needed for this test").success(), "8192 descriptors are needed for this test");
+    let broker = Mosquitto::start();
+    let limits = format!("max-listeners = {COUNT}\nmax-connections = {}", COUNT + 50);
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\n{limits}", broker.port()));
+    let mut listeners: Vec<Listener> = (0..COUNT).map(|_| Listener::open(&daemon, "many/#")).collect();
+    await_figure(&daemon, "mqtt_bridge_listeners", "1000");
+    let payload = json!("x".repeat(100));
+    broker.publish(&["-t", "many/x", "-m", payload.as_str().unwrap()]);
+    for (n, listener) in listeners.iter_mut().enumerate() {
+        assert_eq!(listener.message()["payload"], payload, "listener {n}");
+    }
+    let vitals = daemon.vitals();
+    assert!(vitals.resident_kib < 60_000_000 / 1024, "{vitals:?}");
+    let filters = broker.log_with(" (QoS 0)");
+    assert!(!filters.is_empty() && filters.iter().all(|line| line.ends_with("\tmany/# (QoS 0)")), "{filters:?}");
+    assert_eq!(broker.log_with("Sending PUBLISH to mqtt-bridge-").len(), 1);
+    daemon.publish(r#"{"topic":"many/x","msg":"end","qos":1}"#);
+    for listener in listeners.iter_mut().rev() {
+        assert_eq!(listener.message()["payload"], "end");
+    }
+}
