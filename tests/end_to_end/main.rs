@@ -5,6 +5,7 @@
 mod support;
 
 mod acknowledging;
+mod asking;
 mod browsers;
 mod bulk;
 mod chaos;
@@ -26,6 +27,7 @@ mod package;
 mod publishing;
 mod receiving;
 mod refusals;
+mod requests;
 mod resuming;
 mod slow_clients;
 mod soak;

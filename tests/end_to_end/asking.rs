@@ -1,0 +1,197 @@
+//! `POST /request` where something is in the way: an old protocol, a missing right, a broker or a bridge that goes.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::requests::{House, assert_answered};
+use crate::support::daemon::Daemon;
+use crate::support::folder::Folder;
+use crate::support::free_port;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::token::Token;
+
+#[test]
+fn in_mqtt_3_1_1_the_caller_says_where_the_answer_comes() {
+    let house = House::with("protocol = \"3.1.1\"");
+    let reply = house.ask(&json!({"topic": "dev/echo", "msg": "x"}));
+    assert_eq!((reply.status, reply.code()), (400, 3), "{reply:?}");
+    assert!(reply.error().contains("`response_topic`"), "{}", reply.error());
+    for payload in ["1", "2"] {
+        let body = json!({"topic": "dev/echo", "msg": payload, "response_topic": "answers/echo"});
+        let answer = assert_answered(&house.ask(&body), payload);
+        assert_eq!(answer, json!({"code": 0, "topic": "answers/echo", "payload": payload}));
+    }
+    // two answers: the second is nobody's, on a topic that nobody waits on
+    let body = json!({"topic": "dev/twice", "msg": "first", "response_topic": "answers/twice"});
+    assert_answered(&house.ask(&body), "first");
+    let body =
+        json!({"topic": "dev/echo", "msg": "x", "response_topic": "answers/echo", "properties": {"content_type": "x"}});
+    let reply = house.ask(&body);
+    assert_eq!((reply.status, reply.code()), (501, 10), "{reply:?}");
+}
+
+#[test]
+fn in_mqtt_3_1_1_one_request_at_a_time_waits_on_a_topic() {
+    let house = House::with("protocol = \"3.1.1\"");
+    let on = |topic: &str, payload: &str| json!({"topic": "dev/held", "msg": payload, "response_topic": topic, "timeout": 20});
+    let mut first = house.begin(&on("answers/held", "first"));
+    house.device.wait_for("asked held first");
+    let reply = house.ask(&on("answers/held", "second"));
+    assert_eq!((reply.status, reply.code()), (503, 15), "{reply:?}");
+    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    // another topic is free
+    let other = json!({"topic": "dev/echo", "msg": "other", "response_topic": "answers/echo"});
+    assert_answered(&house.ask(&other), "other");
+    house.release("forwards");
+    assert_answered(&first.reply(), "first");
+    // and so is this one now
+    let mut third = house.begin(&on("answers/held", "third"));
+    house.device.wait_for("asked held third");
+    house.release("forwards");
+    assert_answered(&third.reply(), "third");
+    assert!(house.device.lines_with("second").is_empty(), "what is refused is not sent");
+}
+
+#[test]
+fn a_token_asks_where_it_may_publish_and_hears_where_it_may_read() {
+    let token = Token::new("asker", r#"["dev/#"]"#).with(r#"subscribe = ["answers/+"]"#);
+    let house = House::with(&token.table);
+    let ask = |body: Value| {
+        let mut connection = house.daemon.connect();
+        connection.request("POST", "/request", &[("Authorization", &token.bearer())], body.to_string().as_bytes())
+    };
+    let to = |response_topic: &str| json!({"topic": "dev/echo", "msg": "x", "response_topic": response_topic});
+    assert_answered(&ask(json!({"topic": "dev/echo", "msg": "x"})), "x");
+    assert_answered(&ask(to("answers/x")), "x");
+    for refused in [to("other"), to("answers/x/y"), to("answers"), json!({"topic": "other", "msg": "x"})] {
+        let reply = ask(refused.clone());
+        assert_eq!((reply.status, reply.code()), (403, 12), "{refused}: {reply:?}");
+        assert!(reply.error().contains("token `asker`"), "{}", reply.error());
+    }
+    assert_eq!(house.ask(&to("answers/x")).status, 401);
+    assert_eq!(house.device.lines_with("asked").len(), 2);
+}
+
+#[test]
+fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
+    let house = House::new();
+    let base = |more: Value| {
+        let mut body = json!({"topic": "dev/echo", "msg": "x"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.to_string()
+    };
+    let response_topic = |topic: Value| base(json!({ "response_topic": topic }));
+    let cases = [
+        (String::new(), "the body is empty"),
+        ("[]".to_owned(), "must be a JSON object"),
+        ("{}".to_owned(), "`topic` is missing"),
+        (r#"{"topic":"dev/echo"}"#.to_owned(), "`msg` is missing"),
+        (r#"{"topic":"dev/#","msg":1}"#.to_owned(), "`topic`"),
+        (base(json!({"payload": "x"})), "`payload`"),
+        (base(json!({"retain": true})), "unknown field `retain`"),
+        (base(json!({"qos": 3})), "`qos`"),
+        (base(json!({"qos": "1"})), "`qos`"),
+        (base(json!({"timeout": 0})), "`timeout`"),
+        (base(json!({"timeout": 60.5})), "`timeout`"),
+        (base(json!({"payload_encoding": "hex"})), "`payload_encoding`"),
+        (base(json!({"payload_encoding": "base64"})), "`msg`"),
+        (base(json!({"properties": {"response_topic": "a"}})), "`response_topic`"),
+        (base(json!({"properties": {"correlation_data": "a"}})), "`correlation_data`"),
+        (base(json!({"properties": {"color": "red"}})), "`color`"),
+        (response_topic(json!("answers/#")), "`response_topic`"),
+        (response_topic(json!("answers/+")), "`response_topic`"),
+        (response_topic(json!("")), "`response_topic`"),
+        (response_topic(json!("$SYS/a")), "`response_topic`"),
+        (response_topic(json!("a\0b")), "`response_topic`"),
+        (response_topic(json!(7)), "`response_topic` must be a string, not 7"),
+        (response_topic(json!(["a"])), "`response_topic` must be a string, not an array"),
+        (response_topic(json!("/".repeat(128))), "128"),
+    ];
+    for (body, words) in cases {
+        let reply = house.daemon.connect().post("/request", body.as_bytes());
+        assert_eq!((reply.status, reply.code()), (400, 3), "{body}: {reply:?}");
+        assert!(reply.error().contains(words), "{body}: {}", reply.error());
+    }
+    for method in ["GET", "PUT", "DELETE"] {
+        let reply = house.daemon.connect().request(method, "/request", &[], b"");
+        reply.assert_refused(405, 3, "the method must be POST");
+        assert_eq!(reply.header("allow"), Some("POST"));
+    }
+    let reply = house.daemon.connect().post("/request?timeout=1", br#"{"topic":"dev/echo","msg":1}"#);
+    reply.assert_refused(400, 3, "this path takes no parameters, not `?timeout=1`");
+    assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": "end"})), "end");
+    assert_eq!(house.device.lines_with("asked").len(), 1, "nothing else reached the device");
+}
+
+#[test]
+fn without_a_broker_it_is_503_in_time() {
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[publish]\ntimeout = 0.5", free_port()));
+    daemon.wait_for("cannot connect");
+    let reply = daemon.connect().post("/request", br#"{"topic":"dev/echo","msg":"x"}"#);
+    assert_eq!((reply.status, reply.code()), (503, 4), "{reply:?}");
+    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+}
+
+#[test]
+fn what_the_brokers_access_control_denies_is_403() {
+    let folder = Folder::new();
+    let acl = folder.write("acl", "topic readwrite allowed/#\ntopic readwrite mqtt-bridge/#\n");
+    let configuration = format!("allow_anonymous true\nacl_file {}", acl.display());
+    let broker = Mosquitto::on_port(free_port(), &configuration);
+    let daemon = Daemon::connected(broker.port());
+    let reply = daemon.connect().post("/request", br#"{"topic":"denied","msg":"x"}"#);
+    assert_eq!((reply.status, reply.code(), &reply.json()["reason_code"]), (403, 12, &json!(135)), "{reply:?}");
+}
+
+#[test]
+fn a_request_waits_over_a_restart_of_the_broker() {
+    let mut house = House::new();
+    let mut waiting = house.begin(&json!({"topic": "dev/held", "msg": "patient", "timeout": 60}));
+    house.device.wait_for("asked held patient");
+    house.broker.kill();
+    house.daemon.wait_for("lost: ");
+    house.broker.restart();
+    house.broker.wait_for("\tmqtt-bridge/response/me/");
+    house.device.wait_for_nth(2, "ready");
+    house.release("forwards");
+    assert_answered(&waiting.reply(), "patient");
+    assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": "x"})), "x");
+    // nothing comes behind the one answer
+    waiting.request("GET", "/healthz", &[], b"").assert_published();
+}
+
+#[test]
+fn each_request_that_waits_when_the_bridge_stops_gets_one_reply() {
+    let mut house = House::with("[publish]\ntimeout = 2");
+    let bodies = (0..10).map(|n| json!({"topic": "dev/held", "msg": n.to_string(), "timeout": 60}));
+    let mut waiting: Vec<_> = bodies.map(|body| house.begin(&body)).collect();
+    house.device.wait_for_nth(10, "asked held");
+    house.daemon.signal("TERM");
+    let replies: Vec<_> = thread::scope(|scope| {
+        let reading = waiting.iter_mut().map(|connection| {
+            scope.spawn(|| {
+                let reply = connection.reply();
+                (reply, String::from_utf8(connection.rest()).unwrap())
+            })
+        });
+        reading.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(house.daemon.wait_for_end().code(), Some(0));
+    for (reply, rest) in replies {
+        // the device has it, and its answer is not to be had any more
+        assert_eq!((reply.status, reply.code(), rest.as_str()), (504, 7, ""), "{reply:?}");
+    }
+}
+
+#[test]
+fn what_is_answered_while_the_bridge_stops_is_the_reply() {
+    let mut house = House::new();
+    let mut waiting = house.begin(&json!({"topic": "dev/held", "msg": "late", "timeout": 60}));
+    house.device.wait_for("asked held late");
+    house.daemon.signal("TERM");
+    house.daemon.wait_for("stopping");
+    house.release("forwards");
+    assert_answered(&waiting.reply(), "late");
+    assert_eq!(house.daemon.wait_for_end().code(), Some(0));
+}
