@@ -125,7 +125,7 @@ pub struct Entry<R> {
     pub journal_generation: u32,
     /// It was here before the connection was, and has not been subscribed to since.
     is_new_connection: bool,
-    /// Of all that the broker was asked, its last was this one.
+    /// Of all that the broker was asked, its last SUBSCRIBE was this one.
     pub asked_as: u64,
     pub state: AtBroker,
     /// It is to be subscribed to again, though the broker has it or has refused it.
@@ -257,12 +257,12 @@ impl<R> Entry<R> {
 
     /// The broker is asked to take it at this quality of service, or to let it go; `asks` counts what it is asked.
     pub fn ask(&mut self, qos: Option<Qos>, asks: u64) {
-        self.asked_as = asks;
         self.state = qos.map_or(AtBroker::Leaving, |qos| AtBroker::Asked { qos });
         for waiting in self.waiters.iter_mut().filter(|waiting| waiting.want.qos().is_some() == qos.is_some()) {
             (waiting.asked, waiting.ever_asked) = (true, true);
         }
         if qos.is_some() {
+            self.asked_as = asks;
             self.generation += 1;
             self.renew = false;
             self.may_be_kept = true;
