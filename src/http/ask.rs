@@ -11,7 +11,8 @@ use super::{payload, properties, values};
 use crate::message::{Message, Qos, Received, TopicFilter, TopicName};
 use crate::mqtt::NoAnswer;
 
-const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `properties`, `response_topic` and `timeout`";
+const FIELDS: &str =
+    "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `properties`, `response_topic` and `timeout`";
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +35,8 @@ pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
     }
     if let Some(topic) = &response_topic {
         // a topic name is a filter that matches itself alone
-        let filter = TopicFilter::try_from(topic.as_str().to_owned()).map_err(|error| Reply::invalid(error.to_string()))?;
+        let filter =
+            TopicFilter::try_from(topic.as_str().to_owned()).map_err(|error| Reply::invalid(error.to_string()))?;
         call.admitted.may_read(&filter)?;
     }
     call.admitted.may_publish(&message.topic)?;
@@ -61,7 +63,9 @@ fn parse(body: &[u8], longest: Duration) -> Result<Question, String> {
         return Err("`properties` `response_topic` must not be there: it is a field beside `topic`".to_owned());
     }
     if message.properties.correlation_data.is_some() {
-        return Err("`properties` `correlation_data` must not be there: the bridge tells answers apart by it".to_owned());
+        return Err(
+            "`properties` `correlation_data` must not be there: the bridge tells answers apart by it".to_owned()
+        );
     }
     let response_topic = fields.read("response_topic", values::topic)?;
     let timeout = fields.read("timeout", |value| values::timeout(value, longest))?;

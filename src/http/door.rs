@@ -84,13 +84,8 @@ impl Door {
         let connections = Arc::new(Connections::new(sockets, writers, http.request_timeout, max_held));
         let replies = Replies::default();
         let streams = Errands::new(STREAMS, watch.clone(), http.max_listeners, 0);
-        let endpoints = Endpoints::new(
-            config,
-            publisher.clone(),
-            subscriber.clone(),
-            (replies.clone(), streams),
-            listener.reach(),
-        );
+        let endpoints =
+            Endpoints::new(config, publisher.clone(), subscriber.clone(), (replies.clone(), streams), listener.reach());
         let bodies = Errands::new(BODIES, watch.clone(), 2 * http.max_connections, 0);
         let (watch, workers, state, ended) = (watch.clone(), http.workers, Mutex::default(), Condvar::new());
         let door = Self(Arc::new(Shared { listener, connections, endpoints, bodies, watch, workers, state, ended }));

@@ -19,8 +19,8 @@ const COMMENT_PAUSE: Duration = Duration::from_secs(15);
 const STALLED: Duration = Duration::from_secs(60);
 /// Bytes that are written at a time.
 const PIECE: usize = 64 * 1024;
-/// What a stream begins with: clients see at once that it is there, and come again soon when it ends. In milliseconds.
-const BEGINNING: &[u8] = b": mqtt-bridge\nretry: 1000\n\n";
+/// What a stream begins with, so that clients see at once that it is there.
+const BEGINNING: &[u8] = b": mqtt-bridge\n\n";
 const COMMENT: &[u8] = b":\n\n";
 
 /// Opens a stream of what comes for a filter.
@@ -55,21 +55,21 @@ fn parse(mut parameters: Parameters) -> Result<(TopicFilter, Qos), String> {
 }
 
 /// Where a client goes on that has seen the event with this identifier.
-fn start(id: &str, run: u32) -> Start {
+fn start(id: &str, run: u64) -> Start {
     let mut parts = id.splitn(3, '-').map(|part| u64::from_str_radix(part, 16).ok());
     match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten()) {
-        (Some(of_run), Some(channel), Some(position)) if of_run == u64::from(run) => Start::After(channel, position),
+        (Some(of_run), Some(channel), Some(position)) if of_run == run => Start::After(channel, position),
         _ => Start::Unknown,
     }
 }
 
 /// Writes what comes until the client is gone, or there is nothing more to be expected.
-fn write(mut stream: Stream, mut listener: Listener, run: u32) {
+fn write(mut stream: Stream, mut listener: Listener, run: u64) {
     // whatever ends a stream, there is nobody left to tell
     let _ = write_events(&mut stream, &mut listener, run);
 }
 
-fn write_events(stream: &mut Stream, listener: &mut Listener, run: u32) -> io::Result<()> {
+fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::Result<()> {
     let mut bytes = BEGINNING.to_vec();
     loop {
         send(stream, &bytes, listener)?;
@@ -98,12 +98,12 @@ fn send(stream: &mut Stream, bytes: &[u8], listener: &Listener) -> io::Result<()
     stream.send(bytes, STALLED, || listener.is_ended())
 }
 
-fn write_event(bytes: &mut Vec<u8>, event: &Event, (run, channel, position): (u32, u64, u64)) -> io::Result<()> {
+fn write_event(bytes: &mut Vec<u8>, event: &Event, (run, channel, position): (u64, u64, u64)) -> io::Result<()> {
     write!(bytes, "event: message\nid: {run:x}-{channel:x}-{position:x}\ndata: ")?;
     // numbers and strings always have a JSON form, in one line
-    bytes.extend_from_slice(event.form(|event| {
-        serde_json::to_vec(&received::Event::of(&event.message, event.time)).unwrap_or_default()
-    }));
+    bytes.extend_from_slice(
+        event.form(|event| serde_json::to_vec(&received::Event::of(&event.message, event.time)).unwrap_or_default()),
+    );
     bytes.write_all(b"\n\n")
 }
 
@@ -133,10 +133,7 @@ mod tests {
             ("topic=a&topic=b", "parameter `topic` is there twice"),
             ("topic=a&x=1", "unknown parameter `x`: there are `topic` and `qos`"),
             ("topic=a&qos=3", "`qos` must be 0, 1 or 2, not 3"),
-            (
-                "topic=$share/g/a",
-                "`topic` must not be a shared subscription: each listener gets every message",
-            ),
+            ("topic=$share/g/a", "`topic` must not be a shared subscription: each listener gets every message"),
         ] {
             assert_eq!(parse(query).unwrap_err(), words, "{query}");
         }
@@ -158,7 +155,8 @@ mod tests {
         write_missed(&mut bytes, Missed::Known(7)).unwrap();
         write_missed(&mut bytes, Missed::Unknown).unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        let start = "event: message\nid: 1f-a-10\ndata: {\"topic\":\"a\\n\",\"payload\":\"\\r\\n\\ndata: x\",\"qos\":0,";
+        let start =
+            "event: message\nid: 1f-a-10\ndata: {\"topic\":\"a\\n\",\"payload\":\"\\r\\n\\ndata: x\",\"qos\":0,";
         assert!(text.starts_with(start), "{text}");
         let end = "}\n\nevent: lagged\ndata: {\"missed\":7}\n\nevent: lagged\ndata: {\"missed\":null}\n\n";
         assert!(text.ends_with(end), "{text}");

@@ -1,7 +1,7 @@
 //! A received message as JSON.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -46,7 +46,7 @@ enum Payload<'a> {
 }
 
 /// As `properties` of a publish, but for bytes that are no text, and a list where a name may stand twice.
-#[derive(Serialize)]
+#[derive(Serialize, Default, PartialEq)]
 struct Properties<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_format_indicator: Option<u8>,
@@ -58,11 +58,11 @@ struct Properties<'a> {
     correlation_data: Option<CorrelationData<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    user_properties: &'a [(String, String)],
+    #[serde(rename = "user_properties", skip_serializing_if = "<[_]>::is_empty")]
+    pairs: &'a [(String, String)],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, PartialEq)]
 enum CorrelationData<'a> {
     #[serde(rename = "correlation_data")]
     Text(&'a str),
@@ -74,14 +74,15 @@ impl<'a> Event<'a> {
     /// A message that came at this time.
     pub fn of(message: &'a Received, time: SystemTime) -> Self {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // milliseconds are what it is good for
+        let since = Duration::new(since.as_secs(), since.subsec_millis() * 1_000_000);
         Self {
             topic: String::from_utf8_lossy(&message.topic),
             payload: Payload::of(&message.payload),
             qos: message.qos,
             retain: message.retain,
-            // milliseconds are what it is good for
-            time: since.as_secs() as f64 + f64::from(since.subsec_millis()) / 1000.0,
-            properties: Properties::of(&message.properties),
+            time: since.as_secs_f64(),
+            properties: Properties::of(&message.properties, true),
         }
     }
 }
@@ -94,7 +95,7 @@ impl<'a> Answer<'a> {
             topic: String::from_utf8_lossy(&message.topic),
             payload: Payload::of(&message.payload),
             content_type: message.properties.content_type.as_deref(),
-            properties: Properties::of(&message.properties),
+            properties: Properties::of(&message.properties, false),
         }
     }
 }
@@ -106,18 +107,18 @@ impl<'a> Payload<'a> {
 }
 
 impl<'a> Properties<'a> {
-    /// `None` if there is none.
-    fn of(properties: &'a ReceivedProperties) -> Option<Self> {
-        // which copy it is concerns nobody else
-        let without = ReceivedProperties { subscription_identifiers: Vec::new(), ..properties.clone() };
-        (without != ReceivedProperties::default()).then(|| Self {
+    /// `None` if there is none. Correlation data that we made ourselves concerns nobody else.
+    fn of(properties: &'a ReceivedProperties, with_correlation_data: bool) -> Option<Self> {
+        let correlation_data = properties.correlation_data.as_deref().filter(|_| with_correlation_data);
+        let all = Self {
             payload_format_indicator: properties.payload_format_indicator,
             message_expiry_interval: properties.message_expiry_interval,
             response_topic: properties.response_topic.as_deref(),
-            correlation_data: properties.correlation_data.as_deref().map(CorrelationData::of),
+            correlation_data: correlation_data.map(CorrelationData::of),
             content_type: properties.content_type.as_deref(),
-            user_properties: &properties.user_properties,
-        })
+            pairs: &properties.user_properties,
+        };
+        (all != Self::default()).then_some(all)
     }
 }
 
@@ -129,8 +130,6 @@ impl<'a> CorrelationData<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Value, json};
 
     use super::*;
@@ -172,11 +171,10 @@ mod tests {
         assert_eq!(event(&message)["properties"], expected);
         let answer = serde_json::to_value(Answer::of(&message)).unwrap();
         assert_eq!((&answer["code"], &answer["content_type"]), (&json!(0), &json!("text/plain")));
-        message.properties =
-            ReceivedProperties { correlation_data: Some("x".into()), ..ReceivedProperties::default() };
+        assert_eq!(answer["properties"].get("correlation_data_base64"), None);
+        message.properties = ReceivedProperties { correlation_data: Some("x".into()), ..ReceivedProperties::default() };
         assert_eq!(event(&message)["properties"], json!({"correlation_data":"x"}));
-        message.properties =
-            ReceivedProperties { subscription_identifiers: vec![5], ..ReceivedProperties::default() };
+        message.properties = ReceivedProperties { subscription_identifiers: vec![5], ..ReceivedProperties::default() };
         assert_eq!(event(&message).get("properties"), None);
     }
 }

@@ -302,8 +302,8 @@ impl Reply {
         Self { error: Some(error), ..Self::plain(status, code) }
     }
 
-    /// Says when, where that makes sense.
-    fn to_try_again(self) -> Self {
+    /// Says when to try again, where that makes sense.
+    fn with_pause(self) -> Self {
         if self.status == 503 { self.with("Retry-After", Value::Fixed(RETRY_AFTER)) } else { self }
     }
 

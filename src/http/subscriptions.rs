@@ -17,7 +17,10 @@ use crate::mqtt::{Answer, Source, Standing};
 pub fn list(mut call: Call) -> Result<Wanted, Reply> {
     call.require(READ)?;
     let status = call.status();
-    Ok(Wanted::Reply(Reply::json(&List { code: 0, subscriptions: status.subscriptions.iter().map(Entry::of).collect() })))
+    Ok(Wanted::Reply(Reply::json(&List {
+        code: 0,
+        subscriptions: status.subscriptions.iter().map(Entry::of).collect(),
+    })))
 }
 
 #[derive(Serialize)]
@@ -65,7 +68,8 @@ pub fn subscribe(mut call: Call) -> Result<Wanted, Reply> {
     let (subscriber, timeout) = (call.endpoints.subscriber.clone(), timeout.unwrap_or(call.endpoints.timeout));
     Ok(Wanted::Later(Box::new(move |asker| {
         let topic = filter.clone();
-        let told = move |answer: Answer| asker.tell(answer.map_or_else(Reply::from, |granted| done(&topic, Some(granted))));
+        let told =
+            move |answer: Answer| asker.tell(answer.map_or_else(Reply::from, |granted| done(&topic, Some(granted))));
         subscriber.subscribe(&filter, qos, timeout, Box::new(told));
     })))
 }
@@ -137,7 +141,10 @@ mod tests {
             ("{}", "field `topic` is missing"),
             (r#"{"topic":["a"]}"#, "`topic` must be a string, not an array"),
             (r#"{"topic":"a#"}"#, "`topic` `#` must be the last level, and all of it"),
-            (r#"{"topic":"$share/g"}"#, "`topic` a shared subscription must be `$share/GROUP/FILTER`, with neither `+` nor `#` in GROUP"),
+            (
+                r#"{"topic":"$share/g"}"#,
+                "`topic` a shared subscription must be `$share/GROUP/FILTER`, with neither `+` nor `#` in GROUP",
+            ),
             (r#"{"topic":""}"#, "`topic` must not be empty"),
             (r#"{"topic":"a","qos":3}"#, "`qos` must be 0, 1 or 2, not 3"),
             (r#"{"topic":"a","Qos":1}"#, "unknown field `Qos`: there are `topic`, `qos` and `timeout`"),

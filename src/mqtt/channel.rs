@@ -316,7 +316,7 @@ mod tests {
         for _ in 0..3 {
             channel.push(event(1), None);
         }
-        let mut after = |start| positions(&mut Reader::new(channel.clone(), start, 1));
+        let after = |start| positions(&mut Reader::new(channel.clone(), start, 1));
         assert_eq!(after(Start::After(7, 0)), (None, vec![1, 2]));
         assert_eq!(after(Start::After(7, 2)), (None, vec![]));
         assert_eq!(after(Start::After(7, 3)), (Some(Missed::Unknown), vec![]));

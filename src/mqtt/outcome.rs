@@ -86,7 +86,10 @@ pub enum Refusal {
     #[error("`qos` 2 needs `clean-session = true`")]
     QosNotSupported,
     /// The bound of filters at run time is reached.
-    #[error("not done: there are {} topic filters beside those of the configuration already", super::subscriptions::MAX_FILTERS)]
+    #[error(
+        "not done: there are {} topic filters beside those of the configuration already",
+        super::subscriptions::MAX_FILTERS
+    )]
     TooManyFilters,
     /// `max-listeners` is reached.
     #[error("there are as many listeners as `max-listeners` allows")]

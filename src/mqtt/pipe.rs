@@ -115,7 +115,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { receive_maximum: u16::MAX, max_packet_size: u32::MAX, max_qos: 2, retain_available: true, subscription_identifiers: false }
+        Self {
+            receive_maximum: u16::MAX,
+            max_packet_size: u32::MAX,
+            max_qos: 2,
+            retain_available: true,
+            subscription_identifiers: false,
+        }
     }
 }
 

@@ -33,7 +33,7 @@ impl Intake {
         let route = self.subscriber.route(&message);
         let is_taken = match message.qos {
             0 => {
-                self.record(&message, route.journal);
+                record(&message, route.journal);
                 true
             }
             // at a stop what comes still is left for the next run: it would never end where messages come all the time
@@ -43,12 +43,6 @@ impl Intake {
         // what is left comes again
         if is_taken {
             self.subscriber.deliver(route, &message);
-        }
-    }
-
-    fn record(&self, message: &Arc<Received>, priority: Option<Priority>) {
-        if priority.is_some_and(|priority| journal::received(message.clone(), priority, None).is_err()) {
-            journal::dropped();
         }
     }
 
@@ -87,5 +81,11 @@ impl Intake {
     /// Whether messages were left that the broker delivers again on another connection.
     pub fn is_starved(&self) -> bool {
         self.starved
+    }
+}
+
+fn record(message: &Arc<Received>, priority: Option<Priority>) {
+    if priority.is_some_and(|priority| journal::received(message.clone(), priority, None).is_err()) {
+        journal::dropped();
     }
 }

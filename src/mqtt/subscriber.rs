@@ -45,7 +45,7 @@ struct Shared {
     all_bytes: Arc<AtomicUsize>,
     random: RandomState,
     count: AtomicU64,
-    run: u32,
+    run: u64,
 }
 
 struct State {
@@ -90,7 +90,7 @@ impl Subscriber {
             max_requests: config.publish.max_waiting,
             listeners: AtomicUsize::new(0),
             all_bytes: Arc::default(),
-            run: random.hash_one(std::process::id()) as u32,
+            run: random.hash_one(std::process::id()),
             random,
             count: AtomicU64::new(0),
         }))
@@ -152,7 +152,7 @@ impl Subscriber {
 
     /// A number that tells this run of the daemon from others.
     #[must_use]
-    pub fn run(&self) -> u32 {
+    pub fn run(&self) -> u64 {
         self.0.run
     }
 
@@ -242,7 +242,9 @@ impl Subscriber {
     /// An UNSUBACK came.
     pub(super) fn unsubscribed(&self, packet_identifier: u16, failure: Option<u8>) {
         let turn = self.with_state(|state| state.table.unsubscribed(packet_identifier, failure));
-        turn.into_iter().for_each(|turn| self.0.publisher.answered(turn));
+        if let Some(turn) = turn {
+            self.0.publisher.answered(turn);
+        }
     }
 
     /// Since when the oldest question that the broker has not answered is with it.

@@ -8,8 +8,10 @@
 //! subscription of its own. Where it does not, a filter that another one covers is carried by that one: two copies of
 //! a message could not be told from two messages.
 
+mod due;
 mod entry;
 mod identifiers;
+mod report;
 mod routing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -17,30 +19,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::entry::{Source, Standing, Want};
+pub use self::report::Report;
 pub use self::routing::Route;
 
+use self::due::Due;
 use self::entry::{AtBroker, Entry, Waiter};
 use self::identifiers::identifier;
 use super::channel::Channel;
 use super::outcome::Refusal;
 use super::pipe::Limits;
-use super::reason::Reason;
 use crate::config::Subscription;
 use crate::message::{Qos, TopicFilter};
-use crate::printable::Printable;
 
-/// How much of a topic filter a record shows, in bytes.
-const SHOWN: usize = 1024;
 /// Filters that may be wanted at run time.
 pub const MAX_FILTERS: usize = 1000;
 /// How long a filter is kept when its last reader has gone: most come again, and want to know what they missed.
 const LINGER: Duration = Duration::from_secs(30);
-/// The most filters in one SUBSCRIBE.
-const MAX_TOGETHER: usize = 100;
-/// The most bytes of one with several.
-const MAX_TOGETHER_SIZE: usize = 16 * 1024;
-/// Bytes of a SUBSCRIBE beside the filter: fixed header, packet identifier, subscription identifier, length and options.
-const SUBSCRIBE_OVERHEAD: usize = 1 + 4 + 2 + 6 + 2 + 1;
 /// The reason code for a packet that the broker would not take (MQTT 5, 2.4).
 const PACKET_TOO_LARGE: u8 = 149;
 
@@ -96,36 +90,6 @@ struct Handed {
     turn: u64,
 }
 
-/// What the broker made of one filter, for the log.
-pub struct Report {
-    /// Which.
-    pub filter: TopicFilter,
-    /// What was asked for.
-    pub qos: Qos,
-    /// What came of it; `None` where the SUBACK has no code for it.
-    pub answer: Option<Result<u8, u8>>,
-    /// It was asked for the sake of readers: whoever comes and goes shall not fill the journal.
-    pub is_passing: bool,
-}
-
-impl Report {
-    /// Says it.
-    pub fn log(&self) {
-        let topic = Printable::new(self.filter.as_str(), SHOWN);
-        match self.answer {
-            _ if self.is_passing => log::debug!("subscribed to {topic} for a listener: {:?}", self.answer),
-            Some(Ok(granted)) if granted == self.qos as u8 => log::info!("subscribed to {topic} at QoS {granted}"),
-            Some(Ok(granted)) => {
-                log::warn!("subscribed to {topic} at QoS {granted}: the broker does not grant QoS {}", self.qos);
-            }
-            Some(Err(code)) => {
-                log::warn!(REASON_CODE = code; "subscription to {topic} refused: {}", Reason(code));
-            }
-            None => log::warn!("subscription to {topic} not answered: the SUBACK has too few codes"),
-        }
-    }
-}
-
 impl<R> Subscriptions<R> {
     /// With the filters of the configuration. `is_kept`: the broker keeps the session when a connection ends.
     pub fn new(file: &[Subscription], is_kept: bool) -> Self {
@@ -169,7 +133,7 @@ impl<R> Subscriptions<R> {
             self.dirty.insert(key);
             return self.settled.push((waiter, Ok(granted)));
         }
-        entry.waiters.push(Waiter { want, deadline, waiter, asked: false, ever_asked: false });
+        entry.waiters.push(Waiter { want, deadline, told: waiter, asked: false, ever_asked: false });
         // asked again, though it was refused
         entry.renew = true;
         self.deadlines.insert((deadline, key));
@@ -277,22 +241,6 @@ impl<R> Subscriptions<R> {
         }
     }
 
-    /// Those that can be subscribed to with one packet.
-    fn together(&self, max_packet_size: usize) -> Vec<(TopicFilter, Qos)> {
-        let due = self.dirty.iter().filter(|key| matches!(self.due(**key), Due::Subscribe));
-        let mut size = 0;
-        let fits = |key: &&Key| {
-            size += self.packet_size(**key);
-            size <= max_packet_size.min(MAX_TOGETHER_SIZE) || size == self.packet_size(**key)
-        };
-        due.take(MAX_TOGETHER).take_while(fits).filter_map(|key| self.wanted(*key)).collect()
-    }
-
-    /// What a SUBSCRIBE for this filter alone takes at most, in bytes.
-    fn packet_size(&self, key: Key) -> usize {
-        self.entries.get(&key).map_or(0, |entry| entry.filter.as_str().len() + SUBSCRIBE_OVERHEAD)
-    }
-
     /// The operation of [`Self::next`] was handed over; its packet identifier belongs to this turn.
     pub fn hand_over(&mut self, operation: &Operation, turn: u64, now: Instant) {
         let filters: Vec<(&TopicFilter, Option<Qos>)> = match operation {
@@ -382,7 +330,7 @@ impl<R> Subscriptions<R> {
         for entry in self.entries.values_mut() {
             self.settled.extend(entry.waiters.drain(..).map(|waiting| {
                 let refusal = if waiting.ever_asked { Refusal::Unknown } else { Refusal::Stopping };
-                (waiting.waiter, Err(refusal))
+                (waiting.told, Err(refusal))
             }));
         }
     }
@@ -394,10 +342,13 @@ impl<R> Subscriptions<R> {
 
     /// Every filter with what is known of it, in the order in which they came.
     pub fn standings(&self) -> Vec<Standing> {
-        self.entries.iter().filter_map(|(key, entry)| {
-            let carrier = self.carrier(*key).and_then(|carrier| self.entries.get(&carrier));
-            entry.standing(carrier.map(|carrier| carrier.state))
-        }).collect()
+        self.entries
+            .iter()
+            .filter_map(|(key, entry)| {
+                let carrier = self.carrier(*key).and_then(|carrier| self.entries.get(&carrier));
+                entry.standing(carrier.map(|carrier| carrier.state))
+            })
+            .collect()
     }
 
     /// All channels.
@@ -452,63 +403,6 @@ impl<R> Subscriptions<R> {
         self.entries.remove(&key);
         self.dirty.remove(&key);
     }
-
-    /// What is to be done about an entry.
-    fn due(&self, key: Key) -> Due {
-        let Some(entry) = self.entries.get(&key) else { return Due::Nothing };
-        let wanted = self.wanted(key).map(|(_, qos)| qos);
-        match (entry.state, wanted) {
-            (AtBroker::Absent, Some(_)) => Due::Subscribe,
-            (AtBroker::Refused(_), Some(_)) if entry.renew => Due::Subscribe,
-            (AtBroker::Granted { asked, .. }, Some(qos)) if entry.renew || qos > asked => Due::Subscribe,
-            (AtBroker::Granted { .. }, None) => Due::Unsubscribe,
-            _ => Due::Nothing,
-        }
-    }
-
-    /// What is to be asked for an entry, if it is to be with the broker itself.
-    fn wanted(&self, key: Key) -> Option<(TopicFilter, Qos)> {
-        let entry = self.entries.get(&key)?;
-        let own = entry.wanted()?;
-        if self.connection.is_some_and(|link| link.has_identifiers) {
-            return Some((entry.filter.clone(), own));
-        }
-        if self.carrier(key).is_some() {
-            return None;
-        }
-        let carried = self.entries.values().filter(|other| entry.filter.covers(&other.filter) && !other.filter.is_shared());
-        let qos = carried.filter_map(Entry::wanted).fold(own, Qos::max);
-        Some((entry.filter.clone(), if entry.filter.is_shared() { own } else { qos }))
-    }
-
-    /// The entry whose subscription brings the messages of this one too, where the broker tells none from another.
-    fn carrier(&self, key: Key) -> Option<Key> {
-        if self.connection.is_none_or(|link| link.has_identifiers) {
-            return None;
-        }
-        let entry = self.entries.get(&key).filter(|entry| !entry.filter.is_shared())?;
-        let carries = |other: &Entry<R>| {
-            let is_wider = other.filter.covers(&entry.filter)
-                // two that mean the same
-                && (!entry.filter.covers(&other.filter) || other.filter.as_str() < entry.filter.as_str());
-            let is_there = match other.state {
-                AtBroker::Granted { .. } => true,
-                // until the wider one is there, what is there stays
-                AtBroker::Absent | AtBroker::Asked { .. } => !entry.state.is_there(),
-                AtBroker::Refused(_) | AtBroker::Leaving => false,
-            };
-            is_wider && is_there && other.wanted().is_some() && !other.filter.is_shared()
-        };
-        let carriers = self.entries.iter().filter(|(_, other)| carries(other));
-        carriers.max_by_key(|(_, other)| other.state.nearness()).map(|(key, _)| *key)
-    }
-}
-
-/// What is to be done about an entry.
-enum Due {
-    Nothing,
-    Subscribe,
-    Unsubscribe,
 }
 
 #[cfg(test)]

@@ -63,8 +63,7 @@ impl Sender for Sender4 {
     }
 
     fn subscribe(&self, filters: &[(TopicFilter, Qos)], _: Option<u32>) -> Result<(), QueueFull> {
-        let filter =
-            |(topic, qos): &(TopicFilter, Qos)| SubscribeFilter::new(topic.as_str().into(), library_qos(*qos));
+        let filter = |(topic, qos): &(TopicFilter, Qos)| SubscribeFilter::new(topic.as_str().into(), library_qos(*qos));
         self.0.try_subscribe_many(filters.iter().map(filter)).map_err(|_| QueueFull)
     }
 

@@ -44,7 +44,7 @@ impl From<Failure> for Reply {
             Failure::Unknown => (504, Code::ConnectionLost),
         };
         let reason_code = if let Failure::Refused(code) = failure { Some(code) } else { None };
-        Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }.to_try_again()
+        Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }.with_pause()
     }
 }
 
@@ -60,7 +60,7 @@ impl From<Refusal> for Reply {
             Refusal::QosNotSupported => (501, Code::NotSupported),
         };
         let reason_code = if let Refusal::Refused(code) = refusal { Some(code) } else { None };
-        Self { reason_code, ..Self::refusal(status, code, refusal.to_string()) }.to_try_again()
+        Self { reason_code, ..Self::refusal(status, code, refusal.to_string()) }.with_pause()
     }
 }
 
@@ -74,9 +74,7 @@ impl From<NoAnswer> for Reply {
                 Self { reason_code: Some(NO_MATCHING_SUBSCRIBERS), ..Self::refusal(404, Code::NotFound, words) }
             }
             NoAnswer::TimedOut | NoAnswer::Stopping => Self::refusal(504, Code::ConnectionLost, words),
-            NoAnswer::TopicTaken | NoAnswer::TooManyRequests => {
-                Self::refusal(503, Code::QueueSize, words).to_try_again()
-            }
+            NoAnswer::TopicTaken | NoAnswer::TooManyRequests => Self::refusal(503, Code::QueueSize, words).with_pause(),
             NoAnswer::NotPossible => Self::refusal(501, Code::NotSupported, words),
         }
     }

@@ -55,26 +55,23 @@ impl Subscriber {
             return answered(Err(NoAnswer::NotPossible));
         };
         let (subscriber, filter) = (self.clone(), question.filter.clone());
-        let subscribed = move |answer: super::Answer| match answer {
+        let told = move |answer: super::Answer| match answer {
             Ok(_) => subscriber.ask(question, answered),
             Err(refusal) => answered(Err(refusal.into())),
         };
-        self.want(&filter, Want::Answers, timeout, Box::new(subscribed));
+        self.want(&filter, Want::Answers, timeout, Box::new(told));
     }
 
     fn question(&self, mut message: Message, response: Option<TopicName>, deadline: Instant) -> Option<Question> {
         let chance = self.chance();
-        let (topic, filter, token) = match response {
-            Some(topic) => {
-                let filter = TopicFilter::try_from(topic.as_str().to_owned()).ok()?;
-                (topic, filter, Token::SharedTopic(chance.clone()))
-            }
-            None => {
-                let name = String::from_utf8_lossy(&chance);
-                let topic = TopicName::try_from(format!("{}{name}", self.0.response_base)).ok()?;
-                let filter = TopicFilter::try_from(format!("{}+", self.0.response_base)).ok()?;
-                (topic, filter, Token::OwnTopic(chance.clone()))
-            }
+        let (topic, filter, token) = if let Some(topic) = response {
+            let filter = TopicFilter::try_from(topic.as_str().to_owned()).ok()?;
+            (topic, filter, Token::SharedTopic(chance.clone()))
+        } else {
+            let name = String::from_utf8_lossy(&chance);
+            let topic = TopicName::try_from(format!("{}{name}", self.0.response_base)).ok()?;
+            let filter = TopicFilter::try_from(format!("{}+", self.0.response_base)).ok()?;
+            (topic, filter, Token::OwnTopic(chance.clone()))
         };
         let name = topic.as_str().to_owned();
         if !self.0.version.has_properties() {
@@ -147,7 +144,9 @@ impl Subscriber {
     /// Tells those whose deadline has come.
     pub(super) fn expire_requests(&self) {
         let late = self.lock().requests.expire(Instant::now());
-        late.into_iter().for_each(|asker| self.end(asker, Err(NoAnswer::TimedOut)));
+        for asker in late {
+            self.end(asker, Err(NoAnswer::TimedOut));
+        }
     }
 
     fn end(&self, asker: Asker, answer: Result<Arc<Received>, NoAnswer>) {

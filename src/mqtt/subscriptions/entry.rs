@@ -98,7 +98,7 @@ impl AtBroker {
 pub struct Waiter<R> {
     pub want: Want,
     pub deadline: Instant,
-    pub waiter: R,
+    pub told: R,
     /// The broker was asked since it waits, on this connection.
     pub asked: bool,
     /// The same for any connection.
@@ -171,7 +171,7 @@ impl<R> Entry<R> {
         let waiting = self.waiters.iter().filter_map(|waiting| waiting.want.qos());
         [
             self.file.map(|(qos, _)| qos),
-            self.api.filter(|_| !self.is_to_end()),
+            self.api.filter(|_| !self.is_to_change()),
             is_read.then_some(self.reader_qos),
             (self.askers > 0).then_some(Qos::AtLeastOnce),
         ]
@@ -181,8 +181,9 @@ impl<R> Entry<R> {
         .max()
     }
 
-    fn is_to_end(&self) -> bool {
-        self.waiters.iter().any(|waiting| waiting.want == Want::Unsubscribed)
+    /// Whether somebody waits for what was asked for at run time to end, or to be at another quality of service.
+    fn is_to_change(&self) -> bool {
+        self.waiters.iter().any(|waiting| matches!(waiting.want, Want::Recorded(_) | Want::Unsubscribed))
     }
 
     /// Whether its messages go to the journal.
@@ -296,22 +297,18 @@ impl<R> Entry<R> {
     /// It is no longer with the broker, if the broker does not say otherwise.
     pub fn unsubscribed(&mut self, failure: Option<u8>) -> Vec<(R, Answer)> {
         let ends = |waiting: &Waiter<R>| waiting.want == Want::Unsubscribed;
-        match (failure, self.last) {
-            (Some(code), Some((asked, granted))) => {
-                let told = self.resolve(ends, Err(Refusal::Refused(code)));
-                // where nobody wants it, there is no use in asking again
-                if self.wanted().is_some() {
-                    self.state = AtBroker::Granted { asked, granted };
-                } else {
-                    self.set_absent();
-                }
-                told
-            }
-            _ => {
-                self.set_absent();
-                self.resolve(ends, Ok(0))
-            }
+        let (Some(code), Some((asked, granted))) = (failure, self.last) else {
+            self.set_absent();
+            return self.resolve(ends, Ok(0));
+        };
+        let told = self.resolve(ends, Err(Refusal::Refused(code)));
+        // where nobody wants it, there is no use in asking again
+        if self.wanted().is_some() {
+            self.state = AtBroker::Granted { asked, granted };
+        } else {
+            self.set_absent();
         }
+        told
     }
 
     fn set_absent(&mut self) {
@@ -334,7 +331,7 @@ impl<R> Entry<R> {
                 if answer.is_ok() {
                     self.take_on(waiting.want, false);
                 }
-                (waiting.waiter, answer)
+                (waiting.told, answer)
             })
             .collect()
     }
@@ -353,7 +350,7 @@ impl<R> Entry<R> {
                     self.api = None;
                 }
                 let refusal = if waiting.ever_asked { Refusal::Unknown } else { Refusal::NotConnected };
-                (waiting.waiter, Err(refusal))
+                (waiting.told, Err(refusal))
             })
             .collect()
     }

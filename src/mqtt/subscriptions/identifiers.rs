@@ -8,7 +8,7 @@ const MAX_SLOT: u32 = (1 << (28 - GENERATION_BITS)) - 1;
 
 /// The identifier of a filter's subscription when it was subscribed to so many times.
 pub fn identifier(slot: u32, generation: u32) -> u32 {
-    slot << GENERATION_BITS | generation % GENERATIONS
+    (slot << GENERATION_BITS) | (generation % GENERATIONS)
 }
 
 /// The slot of a filter, and how often that was subscribed to, not more often than so many times.
@@ -22,7 +22,7 @@ pub fn parse(identifier: u32, generation: impl Fn(u32) -> Option<u32>) -> Option
 /// A slot that no other filter has: by the hash FNV-1a, and the next one where that is taken.
 pub fn free_slot(filter: &str, is_taken: impl Fn(u32) -> bool) -> u32 {
     let hash = filter.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    let mut slot = (hash ^ hash >> 24) & MAX_SLOT;
+    let mut slot = (hash ^ (hash >> 24)) & MAX_SLOT;
     // 0 is no identifier
     while slot == 0 || is_taken(slot) {
         slot = (slot + 1) & MAX_SLOT;

@@ -1,8 +1,6 @@
 //! The reason codes of MQTT 5, which the library has as kinds of its own.
 
-use rumqttc::v5::mqttbytes::v5::{
-    ConnectReturnCode, PubAckReason, PubRecReason, SubscribeReasonCode, UnsubAckReason,
-};
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, PubAckReason, PubRecReason, SubscribeReasonCode, UnsubAckReason};
 
 /// The granted QoS, or the reason code of a refusal (MQTT 5, 3.9.3).
 pub fn granted(code: SubscribeReasonCode) -> Result<u8, u8> {

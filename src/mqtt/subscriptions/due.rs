@@ -1,0 +1,88 @@
+//! What is to be done about a filter, and which are carried by others.
+
+use super::entry::{AtBroker, Entry};
+use super::{Key, Subscriptions};
+use crate::message::{Qos, TopicFilter};
+
+/// The most filters in one SUBSCRIBE.
+const MAX_TOGETHER: usize = 100;
+/// The most bytes of one with several.
+const MAX_TOGETHER_SIZE: usize = 16 * 1024;
+/// Bytes of a SUBSCRIBE beside the filter: fixed header, packet identifier, subscription identifier, length and options.
+const SUBSCRIBE_OVERHEAD: usize = 1 + 4 + 2 + 6 + 2 + 1;
+
+/// What is to be done about an entry.
+pub enum Due {
+    Nothing,
+    Subscribe,
+    Unsubscribe,
+}
+
+impl<R> Subscriptions<R> {
+    /// What is to be done about an entry.
+    pub(super) fn due(&self, key: Key) -> Due {
+        let Some(entry) = self.entries.get(&key) else { return Due::Nothing };
+        let wanted = self.wanted(key).map(|(_, qos)| qos);
+        match (entry.state, wanted) {
+            (AtBroker::Absent, Some(_)) => Due::Subscribe,
+            (AtBroker::Refused(_), Some(_)) if entry.renew => Due::Subscribe,
+            (AtBroker::Granted { asked, .. }, Some(qos)) if entry.renew || qos > asked => Due::Subscribe,
+            (AtBroker::Granted { .. }, None) => Due::Unsubscribe,
+            _ => Due::Nothing,
+        }
+    }
+
+    /// What is to be asked for an entry, if it is to be with the broker itself.
+    pub(super) fn wanted(&self, key: Key) -> Option<(TopicFilter, Qos)> {
+        let entry = self.entries.get(&key)?;
+        let own = entry.wanted()?;
+        if self.connection.is_some_and(|link| link.has_identifiers) {
+            return Some((entry.filter.clone(), own));
+        }
+        if self.carrier(key).is_some() {
+            return None;
+        }
+        let carried =
+            self.entries.values().filter(|other| entry.filter.covers(&other.filter) && !other.filter.is_shared());
+        let qos = carried.filter_map(Entry::wanted).fold(own, Qos::max);
+        Some((entry.filter.clone(), if entry.filter.is_shared() { own } else { qos }))
+    }
+
+    /// The entry whose subscription brings the messages of this one too, where the broker tells none from another.
+    pub(super) fn carrier(&self, key: Key) -> Option<Key> {
+        if self.connection.is_none_or(|link| link.has_identifiers) {
+            return None;
+        }
+        let entry = self.entries.get(&key).filter(|entry| !entry.filter.is_shared())?;
+        let carries = |other: &Entry<R>| {
+            let is_wider = other.filter.covers(&entry.filter)
+                // two that mean the same
+                && (!entry.filter.covers(&other.filter) || other.filter.as_str() < entry.filter.as_str());
+            let is_there = match other.state {
+                AtBroker::Granted { .. } => true,
+                // until the wider one is there, what is there stays
+                AtBroker::Absent | AtBroker::Asked { .. } => !entry.state.is_there(),
+                AtBroker::Refused(_) | AtBroker::Leaving => false,
+            };
+            is_wider && is_there && other.wanted().is_some() && !other.filter.is_shared()
+        };
+        let found = self.entries.iter().filter(|(_, other)| carries(other));
+        found.max_by_key(|(_, other)| other.state.nearness()).map(|(key, _)| *key)
+    }
+
+    /// Those that can be subscribed to with one packet.
+    pub(super) fn together(&self, max_packet_size: usize) -> Vec<(TopicFilter, Qos)> {
+        let due = self.dirty.iter().filter(|key| matches!(self.due(**key), Due::Subscribe));
+        let mut size = 0;
+        let fits = |key: &&Key| {
+            size += self.packet_size(**key);
+            size <= max_packet_size.min(MAX_TOGETHER_SIZE) || size == self.packet_size(**key)
+        };
+        due.take(MAX_TOGETHER).take_while(fits).filter_map(|key| self.wanted(*key)).collect()
+    }
+
+    /// What a SUBSCRIBE for this filter alone takes at most, in bytes.
+    pub(super) fn packet_size(&self, key: Key) -> usize {
+        self.entries.get(&key).map_or(0, |entry| entry.filter.as_str().len() + SUBSCRIBE_OVERHEAD)
+    }
+}
