@@ -77,7 +77,7 @@ impl Scalar for Value<'_> {
     }
 
     fn whole_number(self) -> Result<i64, String> {
-        self.0.get().parse().map_err(|_| self.wrong("a whole number"))
+        whole_part(self.0.get()).parse().map_err(|_| self.wrong("a whole number"))
     }
 
     fn number(self) -> Result<f64, String> {
@@ -139,6 +139,14 @@ impl<'a> Value<'a> {
             _ => return format!("must be {expected}, not {}", Printable::new(self.0.get(), SHOWN)),
         };
         format!("must be {expected}, not {found}")
+    }
+}
+
+/// A number without its fraction, if that is nothing: JSON has one kind of numbers, and some clients write 1 as `1.0`.
+fn whole_part(number: &str) -> &str {
+    match number.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
+        _ => number,
     }
 }
 
@@ -254,10 +262,18 @@ mod tests {
             "must be a string, not one with half a surrogate pair (\\ud800 to \\udfff alone)"
         );
         assert_eq!(value("\"1\"").whole_number().unwrap_err(), "must be a whole number, not a string");
-        assert_eq!(value("1.0").whole_number().unwrap_err(), "must be a whole number, not 1.0");
+        assert_eq!(value("1.5").whole_number().unwrap_err(), "must be a whole number, not 1.5");
+        assert_eq!(value("1.0e1").whole_number().unwrap_err(), "must be a whole number, not 1.0e1");
+        assert_eq!(value("\"1.0\"").whole_number().unwrap_err(), "must be a whole number, not a string");
         assert_eq!(value("[1]").number().unwrap_err(), "must be a number, not an array");
         assert_eq!(value("{}").truth().unwrap_err(), "must be true or false, not an object");
         assert_eq!(value("0").truth().unwrap_err(), "must be true or false, not 0");
+    }
+
+    #[test]
+    fn a_fraction_of_nothing_is_none() {
+        assert_eq!(value("1.0").whole_number(), Ok(1));
+        assert_eq!(value("-20.000").whole_number(), Ok(-20));
     }
 
     #[test]
