@@ -71,7 +71,7 @@ impl Scalar for Parameter {
     }
 
     fn number(self) -> Result<f64, String> {
-        self.of_digits(".").ok_or_else(|| self.wrong("a number"))
+        self.of_digits(".e-").ok_or_else(|| self.wrong("a number"))
     }
 }
 
@@ -171,8 +171,8 @@ mod tests {
         for text in ["+1", "1.0", "", "-", "1e3", " 1", "0x1", "99999999999999999999", "١"] {
             assert_eq!(number(text), Err(format!("must be a whole number, not `{text}`")));
         }
-        assert_eq!(parameter("0.5").number(), Ok(0.5));
-        for text in ["inf", "NaN", "-inf", "1e3", "+1", "", ".", "1,5", "infinity"] {
+        assert_eq!([parameter("0.5").number(), parameter("5e-1").number()], [Ok(0.5), Ok(0.5)]);
+        for text in ["inf", "NaN", "-inf", "1e", "+1", "", ".", "1,5", "infinity"] {
             assert_eq!(parameter(text).number(), Err(format!("must be a number, not `{text}`")));
         }
         assert_eq!([parameter("true").truth(), parameter("false").truth()], [Ok(true), Ok(false)]);

@@ -74,6 +74,14 @@ mod tests {
     }
 
     #[test]
+    fn a_timeout_above_0_is_taken_however_short() {
+        for seconds in ["1e-9", "1e-10", "5e-324"] {
+            let body = format!(r#"{{"topic":"a","msg":1,"timeout":{seconds}}}"#);
+            assert_eq!(parse(body.as_bytes()).unwrap().1, Some(Duration::from_nanos(1)), "{seconds}");
+        }
+    }
+
+    #[test]
     fn each_refusal_names_the_field_and_the_rule() {
         for (body, words) in [
             (r#"{"msg":1}"#, "field `topic` is missing"),
