@@ -38,6 +38,7 @@ mod messages;
 mod received;
 mod subscriptions;
 
+mod openapi;
 mod operations;
 
 mod probe;
@@ -136,7 +137,7 @@ impl Endpoints {
         let request = exchange.request().ok_or_else(Reply::busy)?;
         if let Some(endpoint) = open_endpoint(&target.path) {
             self.gate.admit_anybody(request)?;
-            return endpoint(request, target);
+            return endpoint(self, request, target);
         }
         let admitted = self.gate.admit(request)?;
         answer(Call { endpoints: self, admitted, target, exchange })
@@ -149,12 +150,13 @@ impl Endpoints {
 }
 
 /// An endpoint that needs no token.
-type OpenEndpoint = fn(&Request, &Target) -> Result<Wanted, Reply>;
+type OpenEndpoint = fn(&Endpoints, &Request, &Target) -> Result<Wanted, Reply>;
 
-/// What is open to everybody: whoever watches over us need not have a token.
+/// What is open to everybody: whoever watches over us need not have a token, and who has one learns here what it is for.
 fn open_endpoint(path: &str) -> Option<OpenEndpoint> {
     match path {
         "/healthz" => Some(operations::healthz),
+        "/openapi.json" => Some(openapi::openapi),
         _ => None,
     }
 }

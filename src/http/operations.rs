@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use tiny_http::Request;
 
+use super::Endpoints;
 use super::call::{Call, Wanted};
 use super::reply::Reply;
 use super::request::{READ, Target, require_method};
@@ -13,7 +14,7 @@ use crate::metrics;
 use crate::mqtt::Status;
 
 /// 200 while requests are answered at all.
-pub fn healthz(request: &Request, target: &Target) -> Result<Wanted, Reply> {
+pub fn healthz(_: &Endpoints, request: &Request, target: &Target) -> Result<Wanted, Reply> {
     require_method(request, READ)?;
     target.require_no_parameters()?;
     Ok(Wanted::Reply(Reply::success()))

@@ -22,6 +22,7 @@ mod listeners;
 mod manual;
 mod messages;
 mod notify;
+mod openapi;
 mod operations;
 mod package;
 mod publishing;

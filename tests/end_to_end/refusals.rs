@@ -143,7 +143,7 @@ fn another_method_is_refused_with_allow() {
 #[test]
 fn another_path_is_refused_in_words() {
     let daemon = Daemon::start(crate::support::free_port());
-    for path in ["/", "/publish/", "/Publish", "//publish", "/%70ublish", "/publish%20"] {
+    for path in ["/index.html", "/publish/", "/Publish", "//publish", "/%70ublish", "/publish%20"] {
         let reply = daemon.connect().post(path, b"{}");
         reply.assert_refused(404, 6, &format!("there is nothing at `{path}`: try `POST /publish`"));
     }

@@ -1,0 +1,114 @@
+//! The description of the interface says what the interface does: clients that others wrote believe every word of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::support::clients::{python, python_program};
+use crate::support::daemon::Daemon;
+use crate::support::folder::Folder;
+use crate::support::free_port;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::Process;
+use crate::support::token::Token;
+
+/// Far more than schemathesis takes for the cases that it may make.
+const LONG: Duration = Duration::from_secs(300);
+
+fn url(daemon: &Daemon) -> String {
+    format!("http://{}/openapi.json", daemon.address())
+}
+
+#[test]
+fn the_document_is_valid_and_so_is_each_of_its_examples() {
+    let daemon = Daemon::start(free_port());
+    let mut checked = Process::start(&mut python("openapi.py", &[&url(&daemon)]));
+    assert!(checked.wait_for_end().success(), "see standard error");
+    let told = String::from_utf8(checked.stdout()).unwrap();
+    assert!(told.contains(" operations, "), "{told}");
+}
+
+#[test]
+fn the_document_needs_no_token_and_says_what_this_daemon_allows() {
+    let token = Token::new("all", r##"["#"]"##);
+    let limits = "[publish]\ntimeout = 1\nmax-timeout = 2.5";
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{limits}\n{}", free_port(), token.table));
+    let reply = daemon.connect().request("GET", "/openapi.json", &[], b"");
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
+    let document = reply.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(document["components"]["schemas"]["Timeout"]["maximum"], 2.5);
+}
+
+#[test]
+fn a_stream_of_messages_is_as_the_document_has_it() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let url = format!("http://{}", daemon.address());
+    let mut checked = Process::start(&mut python("openapi_messages.py", &[&url]));
+    assert!(checked.wait_for_end().success(), "see standard error");
+    assert_eq!(checked.stdout(), b"three events\n");
+}
+
+/// Every check that schemathesis has, in the same cases at every run: what the document allows is taken, what it does
+/// not allow is refused, and whatever comes back has a status, headers and a body of those that it names.
+#[test]
+fn schemathesis_finds_no_disagreement_between_document_and_daemon() {
+    let bench = Bench::start();
+    bench.run(bench.operations - 1, &["--exclude-path", "/messages", "--phases", "examples,coverage,fuzzing"]);
+}
+
+/// What it does not allow, that is: a stream that begins would not end, and schemathesis waits for the end of an answer.
+#[test]
+fn schemathesis_finds_no_disagreement_about_the_refusals_of_a_stream() {
+    let bench = Bench::start();
+    bench.run(1, &["--include-path", "/messages", "--mode", "negative", "--phases", "coverage,fuzzing"]);
+}
+
+struct Bench {
+    _broker: Mosquitto,
+    daemon: Daemon,
+    token: Token,
+    folder: Folder,
+    document: PathBuf,
+    operations: usize,
+}
+
+impl Bench {
+    fn start() -> Self {
+        let broker = Mosquitto::start();
+        let token = Token::new("all", r##"["#"]"##);
+        let table = token.table.replace("subscribe = []", r##"subscribe = ["#"]"##);
+        // nothing waits for long, though some of it is for nothing
+        let limits = "[publish]\ntimeout = 1\nmax-timeout = 1";
+        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{limits}\n{table}", broker.port()));
+        let reply = daemon.connect().request("GET", "/openapi.json", &[], b"");
+        let paths = reply.json()["paths"].as_object().unwrap().clone();
+        let folder = Folder::new();
+        // asked for the document itself, schemathesis would leave its path out
+        let document = folder.write("openapi.json", std::str::from_utf8(&reply.body).unwrap());
+        let operations = paths.values().map(|path| path.as_object().unwrap().len()).sum();
+        Self { _broker: broker, daemon, token, folder, document, operations }
+    }
+
+    /// Runs it on as many operations as are said, none of which may be left out.
+    fn run(&self, operations: usize, arguments: &[&str]) {
+        let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+        let mut command = python_program("schemathesis");
+        command.current_dir(self.folder.path()).env("PYTHONPATH", &clients);
+        command.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks");
+        command.arg("--config-file").arg(clients.join("schemathesis.toml"));
+        command.arg("run").arg(&self.document).args(["--url", &format!("http://{}", self.daemon.address())]);
+        command.args(["-H", &format!("Authorization: {}", self.token.bearer())]);
+        command.args(["--checks", "all", "--max-examples", "30", "--seed", "1", "--request-timeout", "10"]);
+        let mut schemathesis = Process::start(command.args(arguments));
+        let status = schemathesis.wait_for_end_within(LONG);
+        let found = String::from_utf8_lossy(&schemathesis.stdout()).into_owned();
+        assert!(status.success() && found.contains("No issues found"), "{found}");
+        for line in [format!("Selected: {operations}/{}", self.operations), format!("Tested: {operations}\n")] {
+            assert!(found.contains(&line), "no {line:?} in {found}");
+        }
+        let lost = self.daemon.lines_with("lost");
+        assert!(lost.is_empty(), "a connection that others share was disturbed: {lost:?}");
+    }
+}
