@@ -15,6 +15,11 @@ use crate::mqtt::{Event, Listener, Missed, Start};
 
 /// How often something is written where there is nothing to say, so that both ends notice when the other one is gone.
 const COMMENT_PAUSE: Duration = Duration::from_secs(15);
+/// How often it is asked whether the client may be gone.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// How many comments a client gets at once that sends nothing more: one that is gone answers the first with a reset, of
+/// which the second tells; one that has closed its side alone goes on reading.
+const MAX_SUSPICIONS: u32 = 2;
 /// A client that takes nothing for so long is taken for gone.
 const STALLED: Duration = Duration::from_secs(60);
 /// Bytes that are written at a time.
@@ -71,10 +76,14 @@ fn write(mut stream: Stream, mut listener: Listener, run: u64) {
 
 fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::Result<()> {
     let mut bytes = BEGINNING.to_vec();
+    let (mut written, mut suspicions) = (Instant::now(), 0);
     loop {
-        send(stream, &bytes, listener)?;
-        bytes.clear();
-        let batch = listener.read(Instant::now() + COMMENT_PAUSE);
+        if !bytes.is_empty() {
+            send(stream, &bytes, listener)?;
+            bytes.clear();
+            written = Instant::now();
+        }
+        let batch = listener.read(Instant::now() + LOOK_PAUSE);
         if let Some(missed) = batch.missed {
             write_missed(&mut bytes, missed)?;
         }
@@ -89,7 +98,11 @@ fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::R
             return send(stream, &bytes, listener).and_then(|()| stream.finish());
         }
         if bytes.is_empty() {
-            bytes.extend_from_slice(COMMENT);
+            let is_suspect = suspicions < MAX_SUSPICIONS && stream.is_at_end();
+            suspicions += u32::from(is_suspect);
+            if is_suspect || written.elapsed() + LOOK_PAUSE / 2 >= COMMENT_PAUSE {
+                bytes.extend_from_slice(COMMENT);
+            }
         }
     }
 }

@@ -289,7 +289,7 @@ mod tests {
         }
         let (missed, positions) = positions(&mut reader);
         assert_eq!((missed, positions[0]), (Some(Missed::Known(5)), 5));
-        assert_eq!(positions.len(), MAX_AT_ONCE);
+        assert!(positions.len() <= MAX_AT_ONCE && positions.len() > 100, "{}", positions.len());
     }
 
     #[test]

@@ -192,11 +192,6 @@ impl<R> Subscriptions<R> {
         for entry in self.entries.values_mut() {
             entry.connected(session_present);
         }
-        let unwanted = |key: &Key| self.wanted(*key).is_none();
-        let unwanted: Vec<Key> = self.entries.keys().copied().filter(unwanted).collect();
-        for key in unwanted {
-            self.entries.entry(key).and_modify(Entry::suppose_kept);
-        }
         self.dirty = self.entries.keys().copied().collect();
     }
 
@@ -226,7 +221,6 @@ impl<R> Subscriptions<R> {
                     let entry = self.entries.get_mut(&key)?;
                     entry.ask(Some(Qos::AtMostOnce), self.asks);
                     self.settled.extend(entry.subscribed(Some(Err(PACKET_TOO_LARGE))));
-                    self.dirty.remove(&key);
                 }
                 Due::Subscribe if !link.has_identifiers => {
                     return Some(Operation::Subscribe(self.together(link.max_packet_size), None));

@@ -68,6 +68,11 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether nothing more can come from the client, which may be gone. On a Unix socket that is not known.
+    pub fn is_at_end(&self) -> bool {
+        self.exchange.is_at_end()
+    }
+
     /// Says that this was all.
     pub fn finish(&mut self) -> io::Result<()> {
         if self.in_chunks {

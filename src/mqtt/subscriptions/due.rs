@@ -28,6 +28,8 @@ impl<R> Subscriptions<R> {
             (AtBroker::Refused(_), Some(_)) if entry.renew => Due::Subscribe,
             (AtBroker::Granted { asked, .. }, Some(qos)) if entry.renew || qos > asked => Due::Subscribe,
             (AtBroker::Granted { .. }, None) => Due::Unsubscribe,
+            // the session that the broker kept may have it
+            (AtBroker::Absent, None) if entry.may_be_kept => Due::Unsubscribe,
             _ => Due::Nothing,
         }
     }

@@ -361,13 +361,6 @@ impl<R> Entry<R> {
         self.may_be_kept &= session_present;
     }
 
-    /// The session that the broker kept may have it, though it is not wanted any more.
-    pub fn suppose_kept(&mut self) {
-        if self.may_be_kept {
-            self.state = AtBroker::Granted { asked: Qos::AtMostOnce, granted: 0 };
-        }
-    }
-
     /// The connection ended.
     pub fn disconnected(&mut self, is_kept: bool) -> Vec<(R, Answer)> {
         let was_asked = matches!(self.state, AtBroker::Asked { .. }) && self.last.is_none();
