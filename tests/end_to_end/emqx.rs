@@ -111,7 +111,7 @@ fn every_refused_body_has_a_reason_code_and_words_and_is_not_sent() {
         ("[]".to_owned(), 131, "the array is empty: it must have an item"),
         (format!("[{}{{\"topic\":\"a/+\",\"payload\":\"x\"}}]", item.repeat(3)), 144, &*format!("item 3: {wildcard}")),
         (format!("[{item}7]"), 131, "item 1: must be an object, not 7"),
-        (format!("[{}0]", item.repeat(1000)), 131, "more than 1000 items at line 1 column 36002"),
+        (format!("[{}0]", item.repeat(1000)), 131, "more than 1000 items at line 1 column 36003"),
     ] {
         assert_refused(&post(&daemon, BULK, &body), 400, reason_code, message);
     }
