@@ -40,6 +40,7 @@ mod subscriptions;
 
 mod openapi;
 mod operations;
+mod page;
 
 mod probe;
 
@@ -155,6 +156,7 @@ type OpenEndpoint = fn(&Endpoints, &Request, &Target) -> Result<Wanted, Reply>;
 /// What is open to everybody: whoever watches over us need not have a token, and who has one learns here what it is for.
 fn open_endpoint(path: &str) -> Option<OpenEndpoint> {
     match path {
+        "/" => Some(page::page),
         "/healthz" => Some(operations::healthz),
         "/openapi.json" => Some(openapi::openapi),
         _ => None,

@@ -126,6 +126,14 @@ impl Reply {
         Self { form: Form::Results(outcomes), ..Self::plain(status, code) }
     }
 
+    /// 200: a page for people, which may do no more than its policy says, and is shown as what it is.
+    pub fn page(html: &str, policy: Arc<str>) -> Self {
+        Self::document("text/html; charset=utf-8", html.into())
+            .with("Content-Security-Policy", Value::Made(policy))
+            .with("X-Content-Type-Options", Value::Fixed("nosniff"))
+            .with("Referrer-Policy", Value::Fixed("no-referrer"))
+    }
+
     /// 400: the request breaks a rule.
     pub fn invalid(error: String) -> Self {
         Self::refusal(400, Code::Invalid, error)

@@ -25,6 +25,7 @@ mod notify;
 mod openapi;
 mod operations;
 mod package;
+mod page;
 mod publishing;
 mod receiving;
 mod refusals;

@@ -13,9 +13,9 @@ use crate::support::scripted_broker::{self, SUBSCRIBE, ScriptedBroker};
 use crate::support::token::Token;
 use crate::support::{PATIENCE, free_port};
 
-const PATHS: [&str; 5] = ["/healthz", "/readyz", "/status", "/metrics", "/openapi.json"];
+const PATHS: [&str; 6] = ["/healthz", "/readyz", "/status", "/metrics", "/openapi.json", "/"];
 /// Those that need no token.
-const OPEN: [&str; 2] = ["/healthz", "/openapi.json"];
+const OPEN: [&str; 3] = ["/healthz", "/openapi.json", "/"];
 
 fn get(daemon: &Daemon, path: &str) -> Reply {
     daemon.connect().request("GET", path, &[], b"")
@@ -172,7 +172,7 @@ fn only_get_and_head_are_taken_and_no_parameters() {
 }
 
 #[test]
-fn with_tokens_all_but_two_need_one_and_any_will_do() {
+fn with_tokens_all_but_three_need_one_and_any_will_do() {
     let token = Token::new("watcher", "[]");
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
     for path in PATHS {
