@@ -120,6 +120,10 @@ mod tests {
                 "`timeout` must be a number of seconds above 0 and up to 60, not 0",
             ),
             (
+                r#"{"topic":"a","msg":1,"timeout":60.00000000000001}"#,
+                "`timeout` must be a number of seconds above 0 and up to 60, not 60.00000000000001",
+            ),
+            (
                 r#"{"topic":"a","msg":1,"timeout":60.5}"#,
                 "`timeout` must be a number of seconds above 0 and up to 60, not 60.5",
             ),

@@ -38,7 +38,8 @@ pub fn qos(value: impl Scalar) -> Result<Qos, String> {
 /// How long something may take.
 pub fn timeout(value: impl Scalar, longest: Duration) -> Result<Duration, String> {
     let seconds = value.number()?;
-    let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| seconds > 0.0 && *timeout <= longest);
+    let is_allowed = seconds > 0.0 && seconds <= longest.as_secs_f64();
+    let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|_| is_allowed);
     // what is too short to be told is still above 0
     timeout.map(|timeout| timeout.max(Duration::from_nanos(1))).ok_or_else(|| {
         format!("must be a number of seconds above 0 and up to {}, not {seconds}", longest.as_secs_f64())
