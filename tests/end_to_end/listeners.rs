@@ -10,6 +10,7 @@ use crate::support::daemon::Daemon;
 use crate::support::events::{Listener, target};
 use crate::support::http::Reply;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::scripted_broker::{SUBSCRIBE, ScriptedBroker, answer_filters, behave};
 use crate::support::token::Token;
 use crate::support::{PATIENCE, free_port};
 
@@ -126,7 +127,7 @@ fn qos_2_is_not_to_be_had_where_the_session_is_kept() {
 #[test]
 fn a_token_listens_within_its_filters_and_nowhere_else() {
     let broker = Mosquitto::start();
-    let reader = Token::new("reader", "[]").with(r#"subscribe = ["a/#", "+/b"]"#);
+    let reader = Token::new("reader", "[]").reading(r#"["a/#", "+/b"]"#);
     let publisher = Token::new("publisher", r##"["#"]"##);
     let daemon =
         Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}{}", broker.port(), reader.table, publisher.table));
@@ -173,21 +174,44 @@ fn without_a_broker_it_is_503_in_time_unless_the_filter_is_there_already() {
     assert_eq!((reply.status, reply.code()), (503, 4), "{reply:?}");
     assert!(begun.elapsed() >= Duration::from_millis(500), "it waits for the broker");
     assert_eq!(listed(&hasty, "a"), None);
-    let patient = Daemon::with(&configuration(60.0));
-    // a minute would be too long for the test
-    let mut early = Listener::open(&patient, "in");
     let mut broker = Mosquitto::on_port(port, "allow_anonymous true");
+    // a minute would be too long for the test
+    let patient = Daemon::with(&configuration(60.0));
     patient.wait_for("subscribed to in");
-    broker.publish(&["-t", "in", "-m", "1"]);
-    assert_eq!(early.message()["payload"], "1");
     let mut first = Listener::open(&patient, "b/#");
     broker.kill();
     patient.wait_for("lost: ");
-    let mut second = Listener::open(&patient, "b/#");
+    let (mut second, mut of_the_file) = (Listener::open(&patient, "b/#"), Listener::open(&patient, "in"));
     broker.restart();
     broker.wait_for("\tb/# (QoS 0)");
     broker.publish(&["-t", "b/c", "-m", "2"]);
     assert_eq!([first.message()["payload"].clone(), second.message()["payload"].clone()], ["2", "2"]);
+    broker.publish(&["-t", "in", "-m", "3"]);
+    assert_eq!(of_the_file.message()["payload"], "3");
+}
+
+#[test]
+fn a_listener_to_a_filter_of_the_file_does_not_make_the_bridge_unready() {
+    let mut asked = 0;
+    let broker = ScriptedBroker::start(move |_, packet| {
+        Some(match packet.kind {
+            SUBSCRIBE if asked == 0 => {
+                asked += 1;
+                answer_filters(packet, |_| None)
+            }
+            SUBSCRIBE => Vec::new(),
+            _ => behave(packet, &[]),
+        })
+    });
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"in\"", broker.port()));
+    daemon.wait_for("subscribed to in");
+    let before = listed(&daemon, "in").unwrap();
+    let _listener = Listener::open(&daemon, "in");
+    // for what is retained it is asked for again
+    broker.wait_for(SUBSCRIBE);
+    broker.wait_for(SUBSCRIBE);
+    daemon.connect().request("GET", "/readyz", &[], b"").assert_published();
+    assert_eq!(listed(&daemon, "in").unwrap()["granted_qos"], before["granted_qos"]);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn properties_are_told_in_their_order_however_often_they_are_there() {
         "response_topic": "answer/here",
         "correlation_data": "zw\u{f6}lf",
         "content_type": "text/plain; charset=utf-8",
-        "user_properties": [["b", "2"], ["a", "1"], ["b", "2"], ["", "x\n"], ["b", "3"]],
+        "user_properties": [["b", "2"], ["a", "1"], ["b", "2"], ["", ""], ["b", "3"]],
     });
     let body = json!({"topic": "p", "msg": "x", "qos": 1, "properties": properties});
     assert_eq!(daemon.publish(&body.to_string()).status, 200);

@@ -69,9 +69,8 @@ fn the_devices_answer_is_the_answer() {
     let house = House::new();
     for payload in ["hello", "", "zw\u{f6}lf \u{1f600}", "a\nb\"\\"] {
         let answer = assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": payload})), payload);
-        let topic = answer["topic"].as_str().unwrap();
-        assert!(topic.starts_with("mqtt-bridge/response/me/"), "{topic}");
-        assert_eq!(answer, json!({"code": 0, "topic": topic, "payload": payload}), "nothing that is not there");
+        assert!(answer["topic"].as_str().unwrap().starts_with("mqtt-bridge/response/me/"), "{answer}");
+        assert_eq!((answer.get("payload_base64"), answer.get("content_type")), (None, None), "{answer}");
     }
     let answer = house.ask(&json!({"topic": "dev/echo", "payload": {"a": [1, null]}, "qos": 2, "timeout": 20}));
     assert_answered(&answer, r#"{"a":[1,null]}"#);

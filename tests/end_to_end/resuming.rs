@@ -12,6 +12,11 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
 
+/// A broker that sends small packets at once, and keeps nothing back.
+fn swift() -> Mosquitto {
+    Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true")
+}
+
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }
@@ -28,7 +33,7 @@ fn publish(daemon: &Daemon, topic: &str, range: std::ops::Range<usize>) {
 #[test]
 fn what_came_meanwhile_is_made_up_for_once_and_in_order() {
     for protocol in ["5", "3.1.1"] {
-        let broker = Mosquitto::start();
+        let broker = swift();
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
         let mut first = Listener::open(&daemon, "r/#");
         let mut beside = Listener::open(&daemon, "r/+");
@@ -54,7 +59,7 @@ fn what_came_meanwhile_is_made_up_for_once_and_in_order() {
 
 #[test]
 fn what_is_retained_is_not_repeated_to_one_that_comes_back() {
-    let broker = Mosquitto::start();
+    let broker = swift();
     broker.publish(&["-t", "r/kept", "-r", "-m", "kept"]);
     let daemon = Daemon::connected(broker.port());
     let mut first = Listener::open(&daemon, "r/#");
@@ -70,7 +75,7 @@ fn what_is_retained_is_not_repeated_to_one_that_comes_back() {
 #[test]
 fn one_that_comes_back_too_late_is_told_how_many_it_missed() {
     const SENT: u64 = 20_000;
-    let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");
+    let broker = swift();
     let daemon = Daemon::connected(broker.port());
     let mut first = Listener::open(&daemon, "r");
     broker.publish(&["-t", "r", "-m", "first"]);
@@ -93,7 +98,7 @@ fn one_that_comes_back_too_late_is_told_how_many_it_missed() {
 
 #[test]
 fn an_identifier_of_something_else_is_told_to_be_unknown() {
-    let broker = Mosquitto::start();
+    let broker = swift();
     let (daemon, other_run) = (Daemon::connected(broker.port()), daemon_of_another_run(&broker));
     let [here, there, elsewhere] = [(&daemon, "r"), (&other_run, "r"), (&daemon, "other")].map(|(daemon, topic)| {
         let mut listener = Listener::open(daemon, topic);
@@ -134,7 +139,7 @@ fn payloads(client: &Process) -> Vec<String> {
 #[test]
 fn an_event_source_goes_on_over_a_restart_of_the_broker_without_noticing() {
     for protocol in ["5", "3.1.1"] {
-        let mut broker = Mosquitto::start();
+        let mut broker = swift();
         let daemon = Daemon::connected_with(&format!(
             "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.1",
             broker.port()
@@ -157,7 +162,7 @@ fn an_event_source_goes_on_over_a_restart_of_the_broker_without_noticing() {
 
 #[test]
 fn an_event_source_whose_connection_is_cut_comes_back_without_gap_and_without_repetition() {
-    let broker = Mosquitto::start();
+    let broker = swift();
     let daemon = Daemon::connected(broker.port());
     let proxy = Proxy::start(daemon.address().rsplit_once(':').unwrap().1.parse().unwrap(), Duration::ZERO);
     let client = event_source(&proxy.port().to_string(), "r/%2B");

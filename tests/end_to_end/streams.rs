@@ -1,10 +1,11 @@
 //! The life of a stream: it goes on whatever becomes of the broker, ends with the daemon, and harms nobody.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::operations::{await_figure, metrics, value};
 use crate::support::daemon::Daemon;
@@ -28,7 +29,7 @@ fn padded(n: u64) -> String {
 #[test]
 fn a_comment_comes_every_15_s_and_no_time_limit_of_requests_ends_a_stream() {
     let broker = Mosquitto::start();
-    let limits = "idle-timeout = 1\nrequest-timeout = 1\nmax-connections = 4";
+    let limits = "idle-timeout = 1\nrequest-timeout = 1\nmax-connections = 10";
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\n{limits}", broker.port()));
     let mut listener = Listener::open(&daemon, "a");
     broker.publish(&["-t", "a", "-m", "1"]);
@@ -39,9 +40,7 @@ fn a_comment_comes_every_15_s_and_no_time_limit_of_requests_ends_a_stream() {
         let (took, stalled) = (begun.elapsed(), stalls.longest());
         assert!(took > Duration::from_secs(14) && took < Duration::from_secs(17) + stalled, "{took:?}");
         // others that are idle give way, not the one that listens
-        let others: Vec<Connection> = (0..8).map(|_| daemon.connect()).collect();
-        daemon.connect().request("GET", "/healthz", &[], b"").assert_published();
-        drop(others);
+        drop((0..20).map(|_| daemon.served_connection()).collect::<Vec<_>>());
     }
     broker.publish(&["-t", "a", "-m", "2"]);
     assert_eq!(listener.message()["payload"], "2");
@@ -208,6 +207,29 @@ fn two_hundred_that_vanish_leave_nothing_behind() {
     }
     before.await_return(daemon.id(), 0);
     assert_eq!(daemon.lines_with("panicked").len(), 0);
+}
+
+#[test]
+fn a_stream_that_was_left_holds_up_nobody_who_comes_from_the_same_port() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let from: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    let connect = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&from.into()).unwrap();
+        socket.connect(&daemon.address().parse::<SocketAddr>().unwrap().into()).unwrap();
+        Connection::of(socket.into())
+    };
+    for _ in 0..3 {
+        let listener = Listener::on(connect(), &head("GET", &target("a"), "1.1", &[])).expect("a stream");
+        SockRef::from(listener.connection().socket()).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(listener);
+        let mut next = connect();
+        next.set_patience(Duration::from_secs(5));
+        next.request("GET", "/healthz", &[], b"").assert_published();
+        SockRef::from(next.socket()).set_linger(Some(Duration::ZERO)).unwrap();
+    }
 }
 
 #[test]

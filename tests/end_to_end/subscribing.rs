@@ -152,7 +152,7 @@ fn without_an_answer_it_is_504_and_what_comes_nevertheless_is_not_recorded() {
 fn a_token_subscribes_within_its_filters_and_nowhere_else() {
     let broker = Mosquitto::start();
     let (kitchen, publisher) =
-        (Token::new("kitchen", "[]").with(r#"subscribe = ["a/+", "b/#"]"#), Token::new("publisher", r##"["#"]"##));
+        (Token::new("kitchen", "[]").reading(r#"["a/+", "b/#"]"#), Token::new("publisher", r##"["#"]"##));
     let daemon =
         Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}{}", broker.port(), kitchen.table, publisher.table));
     let ask = |token: &Token, path, topic: &str| {

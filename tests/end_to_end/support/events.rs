@@ -206,6 +206,8 @@ impl Listener {
             "event" => value.clone_into(&mut self.event.name),
             "id" => self.event.id = Some(value.to_owned()),
             "data" => self.event.data = serde_json::from_str(value).unwrap_or_else(|error| panic!("{error}: {line}")),
+            // how soon a browser comes back
+            "retry" => assert!(value.parse::<u32>().is_ok(), "{line}"),
             _ if line.starts_with(':') => self.items.push_back(Item::Comment),
             _ => panic!("unknown line {line:?}"),
         }

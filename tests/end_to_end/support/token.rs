@@ -27,6 +27,13 @@ impl Token {
         self
     }
 
+    /// The same, and it may read these topic filters.
+    pub fn reading(mut self, subscribe: &str) -> Self {
+        self.table = self.table.replace("subscribe = []", &format!("subscribe = {subscribe}"));
+        assert!(self.table.contains(subscribe), "{}", self.table);
+        self
+    }
+
     /// The value of `Authorization`.
     pub fn bearer(&self) -> String {
         format!("Bearer {}", self.secret)
