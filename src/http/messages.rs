@@ -83,7 +83,7 @@ fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::R
             bytes.clear();
             written = Instant::now();
         }
-        let batch = listener.read(Instant::now() + LOOK_PAUSE);
+        let batch = listener.read((Instant::now() + LOOK_PAUSE).min(written + COMMENT_PAUSE));
         if let Some(missed) = batch.missed {
             write_missed(&mut bytes, missed)?;
         }
@@ -100,7 +100,7 @@ fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::R
         if bytes.is_empty() {
             let is_suspect = suspicions < MAX_SUSPICIONS && stream.is_at_end();
             suspicions += u32::from(is_suspect);
-            if is_suspect || written.elapsed() + LOOK_PAUSE / 2 >= COMMENT_PAUSE {
+            if is_suspect || written.elapsed() >= COMMENT_PAUSE {
                 bytes.extend_from_slice(COMMENT);
             }
         }

@@ -257,21 +257,16 @@ impl Connection<'_> {
         loop {
             let patience = self.patience();
             match self.driver.next(self.pipe.as_mut(), patience) {
-                Next::Event(Event::Disconnected) if self.leaving => {
-                    return Err(Lost::new(
-                        "the journal takes messages again, and those that it did not take are asked for",
-                    ));
-                }
-                Next::Event(Event::Disconnected) if !self.driver.publisher.is_ending() => {
-                    return Err(Lost::new("the broker sent what it must not, and the library gave up"));
-                }
-                Next::Event(Event::Disconnected) => {
-                    log::info!(CLIENT_ID = self.driver.mqtt.client_id; "disconnected from {}", self.driver.mqtt.address());
-                    return Ok(());
-                }
                 Next::Event(event) => {
+                    let mut next = Some(event);
+                    while let Some(event) = next {
+                        if event == Event::Disconnected {
+                            return self.end();
+                        }
+                        self.take(event)?;
+                        next = self.pipe.buffered().inspect(count);
+                    }
                     self.last_event = Instant::now();
-                    self.take(event)?;
                     self.driver.publisher.send_acknowledgements();
                     self.proceed()?;
                 }
@@ -285,6 +280,18 @@ impl Connection<'_> {
             }
             self.check_life()?;
         }
+    }
+
+    /// A DISCONNECT is on its way.
+    fn end(&self) -> Result<(), Lost> {
+        if self.leaving {
+            return Err(Lost::new("the journal takes messages again, and those that it did not take are asked for"));
+        }
+        if !self.driver.publisher.is_ending() {
+            return Err(Lost::new("the broker sent what it must not, and the library gave up"));
+        }
+        log::info!(CLIENT_ID = self.driver.mqtt.client_id; "disconnected from {}", self.driver.mqtt.address());
+        Ok(())
     }
 
     fn take(&mut self, event: Event) -> Result<(), Lost> {

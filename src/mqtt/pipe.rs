@@ -41,6 +41,8 @@ pub trait Pipe {
     /// Waits for the next event. After an error nothing but [`Pipe::left_over`] is of use, unless it came before
     /// the connection: then the next call connects anew.
     fn next(&mut self, timeout: Duration) -> Next;
+    /// An event that came together with the one before, and for which nobody need wait.
+    fn buffered(&mut self) -> Option<Event>;
     /// What the library had read or prepared before the connection ended, and did not tell. An [`Event::Written`]
     /// among it may not have left.
     fn left_over(&mut self) -> Vec<Event>;

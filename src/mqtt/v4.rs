@@ -100,6 +100,10 @@ impl Pipe for Pipe4 {
         }
     }
 
+    fn buffered(&mut self) -> Option<Event> {
+        self.0.eventloop.state.events.pop_front().map(translate)
+    }
+
     fn left_over(&mut self) -> Vec<Event> {
         self.0.eventloop.state.events.drain(..).map(translate).collect()
     }

@@ -154,6 +154,11 @@ impl Pipe for Pipe5 {
         }
     }
 
+    fn buffered(&mut self) -> Option<Event> {
+        let event = self.connection.eventloop.state.events.pop_front()?;
+        Some(self.translate(event))
+    }
+
     fn left_over(&mut self) -> Vec<Event> {
         let events: Vec<_> = self.connection.eventloop.state.events.drain(..).collect();
         events.into_iter().map(|event| self.translate(event)).collect()

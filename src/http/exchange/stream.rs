@@ -19,6 +19,8 @@ pub struct Stream {
     in_chunks: bool,
     /// Ends the connection, and passes the turn on.
     exchange: Exchange,
+    /// Its client has reset it.
+    is_gone: bool,
 }
 
 impl Exchange {
@@ -27,9 +29,8 @@ impl Exchange {
         let request = self.request.take()?;
         metrics::replied(reply.status(), reply.code());
         let in_chunks = *request.http_version() >= (1, 1);
-        self.set_last();
         let head = super::form(&request, true).write_head(reply, in_chunks);
-        let mut stream = Stream { writer: request.into_writer(), in_chunks, exchange: self };
+        let mut stream = Stream { writer: request.into_writer(), in_chunks, exchange: self, is_gone: false };
         stream.writer.write_all(&head).ok()?;
         Some(stream)
     }
@@ -39,6 +40,12 @@ impl Stream {
     /// Writes a piece, and sees that it leaves. A client that takes nothing for so long is given up, and at once when
     /// `is_over`.
     pub fn send(&mut self, piece: &[u8], patience: Duration, is_over: impl Fn() -> bool) -> io::Result<()> {
+        let sent = self.send_piece(piece, patience, is_over);
+        self.is_gone |= sent.as_ref().is_err_and(super::is_gone);
+        sent
+    }
+
+    fn send_piece(&mut self, piece: &[u8], patience: Duration, is_over: impl Fn() -> bool) -> io::Result<()> {
         let mut patience = Patience { longest: patience, since: Instant::now(), pause: SHORTEST_PAUSE };
         if !self.in_chunks {
             self.send_all(piece, &mut patience, &is_over)?;
@@ -104,9 +111,14 @@ impl Patience {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(client) = self.exchange.client {
+        let Some(client) = self.exchange.client else { return };
+        let connections = self.exchange.generation.connections();
+        if self.is_gone {
+            // whoever has its address by now is another
+            connections.set_gone(client);
+        } else {
             // before the library gets the writer back, which waits for a further request
-            self.exchange.generation.connections().shut(client, &[]);
+            connections.shut(client, &[]);
         }
     }
 }

@@ -72,8 +72,15 @@ pub struct Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtBroker {
     Absent,
-    Asked { qos: Qos },
-    Granted { asked: Qos, granted: u8 },
+    /// `before` is what was granted before it was asked again.
+    Asked {
+        qos: Qos,
+        before: Option<u8>,
+    },
+    Granted {
+        asked: Qos,
+        granted: u8,
+    },
     Refused(u8),
     Leaving,
 }
@@ -209,13 +216,16 @@ impl<R> Entry<R> {
 
     /// What the broker granted on this connection.
     pub fn granted(&self) -> Option<u8> {
-        if let AtBroker::Granted { granted, .. } = self.state { Some(granted) } else { None }
+        match self.state {
+            AtBroker::Granted { granted, .. } | AtBroker::Asked { before: Some(granted), .. } => Some(granted),
+            _ => None,
+        }
     }
 
     /// What was asked for last.
     pub fn asked_qos(&self) -> Qos {
         match self.state {
-            AtBroker::Asked { qos } | AtBroker::Granted { asked: qos, .. } => qos,
+            AtBroker::Asked { qos, .. } | AtBroker::Granted { asked: qos, .. } => qos,
             _ => self.wanted().unwrap_or(Qos::AtMostOnce),
         }
     }
@@ -258,7 +268,8 @@ impl<R> Entry<R> {
 
     /// The broker is asked to take it at this quality of service, or to let it go; `asks` counts what it is asked.
     pub fn ask(&mut self, qos: Option<Qos>, asks: u64) {
-        self.state = qos.map_or(AtBroker::Leaving, |qos| AtBroker::Asked { qos });
+        let before = self.granted();
+        self.state = qos.map_or(AtBroker::Leaving, |qos| AtBroker::Asked { qos, before });
         for waiting in self.waiters.iter_mut().filter(|waiting| waiting.want.qos().is_some() == qos.is_some()) {
             (waiting.asked, waiting.ever_asked) = (true, true);
         }
@@ -396,7 +407,7 @@ impl<R> Entry<R> {
             () => return None,
         };
         let answer = match carrier.unwrap_or(self.state) {
-            AtBroker::Granted { granted, .. } => Some(Ok(granted)),
+            AtBroker::Granted { granted, .. } | AtBroker::Asked { before: Some(granted), .. } => Some(Ok(granted)),
             AtBroker::Refused(code) => Some(Err(code)),
             _ => None,
         };
