@@ -5,10 +5,12 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::requests::{House, assert_answered};
+use crate::subscriptions::listed;
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::scripted_broker::{PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, answer_filters, behave, publish};
 use crate::support::token::Token;
 
 #[test]
@@ -40,6 +42,7 @@ fn in_mqtt_3_1_1_one_request_at_a_time_waits_on_a_topic() {
     let reply = house.ask(&on("answers/held", "second"));
     assert_eq!((reply.status, reply.code()), (503, 15), "{reply:?}");
     assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    assert_eq!(listed(&house.daemon, "answers/held").unwrap()["source"], "request");
     // another topic is free
     let other = json!({"topic": "dev/echo", "msg": "other", "response_topic": "answers/echo"});
     assert_answered(&house.ask(&other), "other");
@@ -142,6 +145,54 @@ fn what_the_brokers_access_control_denies_is_403() {
     let daemon = Daemon::connected(broker.port());
     let reply = daemon.connect().post("/request", br#"{"topic":"denied","msg":"x"}"#);
     assert_eq!((reply.status, reply.code(), &reply.json()["reason_code"]), (403, 12, &json!(135)), "{reply:?}");
+}
+
+/// Where the answer to this PUBLISH goes, on a topic of ours.
+fn response_topic(request: &Packet) -> String {
+    let start = request.body.windows(12).position(|bytes| bytes == b"mqtt-bridge/").expect("a topic of ours");
+    let length = usize::from(u16::from_be_bytes([request.body[start - 2], request.body[start - 1]]));
+    String::from_utf8(request.body[start..start + length].to_vec()).unwrap()
+}
+
+#[test]
+fn a_device_may_be_faster_than_the_brokers_acknowledgement() {
+    for acknowledges in [true, false] {
+        let mut properties = Vec::new();
+        let broker = ScriptedBroker::start(move |_, packet| {
+            Some(match packet.kind {
+                SUBSCRIBE => {
+                    properties = packet.subscription_properties().to_vec();
+                    answer_filters(packet, |_| None)
+                }
+                PUBLISH => {
+                    let answer = publish(&response_topic(packet), "fast", &properties);
+                    let acknowledgement = if acknowledges { behave(packet, &[]) } else { Vec::new() };
+                    [answer, acknowledgement].concat()
+                }
+                _ => behave(packet, &[]),
+            })
+        });
+        let daemon = Daemon::connected(broker.port());
+        let reply = daemon.connect().post("/request", br#"{"topic":"dev/echo","msg":"x","timeout":5}"#);
+        assert_answered(&reply, "fast");
+    }
+}
+
+#[test]
+fn where_the_answer_may_not_be_heard_nothing_is_sent() {
+    let broker = ScriptedBroker::start(|_, packet| {
+        Some(match packet.kind {
+            SUBSCRIBE => answer_filters(packet, |_| Some(135)),
+            _ => behave(packet, &[]),
+        })
+    });
+    let daemon = Daemon::connected(broker.port());
+    for body in [r#"{"topic":"dev/echo","msg":"x"}"#, r#"{"topic":"dev/echo","msg":"x","response_topic":"a"}"#] {
+        let reply = daemon.connect().post("/request", body.as_bytes());
+        assert_eq!((reply.status, reply.code(), &reply.json()["reason_code"]), (403, 12, &json!(135)), "{reply:?}");
+    }
+    let sent = broker.others().into_iter().filter(|packet| packet.kind == PUBLISH).count();
+    assert_eq!(sent, 0);
 }
 
 #[test]

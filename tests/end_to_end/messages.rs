@@ -180,6 +180,37 @@ fn every_new_listener_gets_what_is_retained_and_no_other_gets_it_again() {
 }
 
 #[test]
+fn what_is_retained_comes_to_a_new_listener_and_not_into_the_journal_again() {
+    let broker = Mosquitto::start();
+    for topic in ["in/kept", "run/kept"] {
+        broker.publish(&["-t", topic, "-r", "-m", topic]);
+    }
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"in/#\"", broker.port()));
+    daemon.wait_for("in/kept with payload: in/kept");
+    let mut of_the_file = Listener::open(&daemon, "in/#");
+    assert_eq!(of_the_file.message()["payload"], "in/kept");
+    let mut of_all = Listener::open(&daemon, "#");
+    assert_eq!([of_all.message(), of_all.message()].map(|message| message["retain"].clone()), [true, true]);
+    let mut of_run = Listener::open(&daemon, "run/#");
+    assert_eq!(of_run.message()["payload"], "run/kept");
+    assert!(daemon.lines_with("run/kept").is_empty());
+    // the journal is new to this one, the listener is not
+    assert_granted(&subscribe(&daemon, "run/#", 0), "run/#", 0);
+    daemon.wait_for("run/kept with payload: run/kept");
+    for topic in ["in/end", "run/end"] {
+        broker.publish(&["-t", topic, "-m", "end"]);
+    }
+    assert_eq!(of_the_file.payloads_until("end"), Vec::<String>::new());
+    assert_eq!(of_all.payloads_until("end"), Vec::<String>::new());
+    assert_eq!(of_run.payloads_until("end"), Vec::<String>::new());
+    daemon.wait_for("run/end with payload: end");
+    let recorded: Vec<String> =
+        daemon.lines_with(RECEIVED).iter().map(|line| line[RECEIVED.len()..].to_owned()).collect();
+    let expected = ["in/kept with payload: in/kept", "run/kept with payload: run/kept", "in/end with payload: end"];
+    assert_eq!(recorded[..recorded.len() - 1], expected, "and the last is run/end");
+}
+
+#[test]
 fn whatever_filters_overlap_each_listener_gets_each_message_once_and_so_does_the_journal() {
     let broker = Mosquitto::start();
     let file = "[[subscribe]]\ntopic = \"a/#\"\nqos = 1";
