@@ -370,12 +370,15 @@ impl<R> Subscriptions<R> {
         key
     }
 
-    /// Something about an entry has changed; where filters carry each other, that concerns all of them.
+    /// Something about an entry has changed; where filters carry each other, that concerns those that may carry it, and
+    /// those that it may carry.
     fn touch(&mut self, key: Key) {
+        self.dirty.insert(key);
+        let Some(entry) = self.entries.get(&key) else { return };
         if self.connection.is_some_and(|link| !link.has_identifiers) {
-            self.dirty = self.entries.keys().copied().collect();
-        } else {
-            self.dirty.insert(key);
+            let is_concerned = |other: &Entry<R>| entry.can_cover(other) || other.can_cover(entry);
+            let concerned = self.entries.iter().filter(|(_, other)| is_concerned(other));
+            self.dirty.extend(concerned.map(|(key, _)| *key));
         }
     }
 

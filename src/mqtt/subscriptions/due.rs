@@ -44,10 +44,8 @@ impl<R> Subscriptions<R> {
         if self.carrier(key).is_some() {
             return None;
         }
-        let carried =
-            self.entries.values().filter(|other| entry.filter.covers(&other.filter) && !other.filter.is_shared());
-        let qos = carried.filter_map(Entry::wanted).fold(own, Qos::max);
-        Some((entry.filter.clone(), if entry.filter.is_shared() { own } else { qos }))
+        let carried = self.entries.values().filter(|other| entry.can_cover(other)).filter_map(Entry::wanted);
+        Some((entry.filter.clone(), carried.fold(own, Qos::max)))
     }
 
     /// The entry whose subscription brings the messages of this one too, where the broker tells none from another.
@@ -57,16 +55,16 @@ impl<R> Subscriptions<R> {
         }
         let entry = self.entries.get(&key).filter(|entry| !entry.filter.is_shared())?;
         let carries = |other: &Entry<R>| {
-            let is_wider = other.filter.covers(&entry.filter)
+            let is_wider = other.can_cover(entry)
                 // two that mean the same
-                && (!entry.filter.covers(&other.filter) || other.filter.as_str() < entry.filter.as_str());
+                && (!entry.can_cover(other) || other.filter.as_str() < entry.filter.as_str());
             let is_there = match other.state {
                 AtBroker::Granted { .. } => true,
                 // until the wider one is there, what is there stays
                 AtBroker::Absent | AtBroker::Asked { .. } => !entry.state.is_there(),
                 AtBroker::Refused(_) | AtBroker::Leaving => false,
             };
-            is_wider && is_there && other.wanted().is_some() && !other.filter.is_shared()
+            is_wider && is_there && other.wanted().is_some()
         };
         let found = self.entries.iter().filter(|(_, other)| carries(other));
         found.max_by_key(|(_, other)| other.state.nearness()).map(|(key, _)| *key)

@@ -114,6 +114,8 @@ pub struct Waiter<R> {
 
 pub struct Entry<R> {
     pub filter: TopicFilter,
+    has_wildcard: bool,
+    is_shared: bool,
     /// What the configuration says.
     pub file: Option<(Qos, Priority)>,
     /// What was asked for at run time.
@@ -149,6 +151,8 @@ pub struct Entry<R> {
 impl<R> Entry<R> {
     pub fn new(filter: TopicFilter, slot: u32) -> Self {
         Self {
+            has_wildcard: filter.as_str().contains(['+', '#']),
+            is_shared: filter.is_shared(),
             filter,
             file: None,
             api: None,
@@ -197,6 +201,12 @@ impl<R> Entry<R> {
     pub fn is_recorded(&self) -> bool {
         let is_awaited = || self.waiters.iter().any(|waiting| matches!(waiting.want, Want::Recorded(_)));
         self.file.is_some() || self.api.is_some() || is_awaited()
+    }
+
+    /// Whether all messages of another filter come for this one too, as far as neither is shared.
+    pub fn can_cover(&self, other: &Self) -> bool {
+        // most have no wildcard, and this is asked very often
+        self.has_wildcard && !self.is_shared && !other.is_shared && self.filter.covers(&other.filter)
     }
 
     /// Whether its messages are answers, be they late ones.
