@@ -244,6 +244,8 @@ fn a_stream_that_was_left_holds_up_nobody_who_comes_from_the_same_port() {
 #[test]
 fn a_thousand_listeners_are_one_subscription_and_take_under_60_mb() {
     const COUNT: usize = 1000;
+    // without optimization it takes 13 MB more
+    const BYTES: usize = if cfg!(debug_assertions) { 73_000_000 } else { 60_000_000 };
     // this test's end of the connections, and the daemon's, which inherits it
     let limit = Command::new("prlimit").args(["--pid", &std::process::id().to_string(), "--nofile=8192:"]).status();
     assert!(limit.expect("prlimit is needed for this test").success(), "8192 descriptors are needed for this test");
@@ -258,7 +260,7 @@ fn a_thousand_listeners_are_one_subscription_and_take_under_60_mb() {
         assert_eq!(listener.message()["payload"], payload, "listener {n}");
     }
     let vitals = daemon.vitals();
-    assert!(vitals.resident_kib < 60_000_000 / 1024, "{vitals:?}");
+    assert!(vitals.resident_kib * 1024 < BYTES, "{vitals:?}");
     let filters = broker.log_with(" (QoS 0)");
     assert!(!filters.is_empty() && filters.iter().all(|line| line.ends_with("\tmany/# (QoS 0)")), "{filters:?}");
     assert_eq!(broker.log_with("Sending PUBLISH to mqtt-bridge-").len(), 1);
