@@ -1,19 +1,20 @@
 //! The thread that drives the connection: connects, subscribes, hands on what comes in, and connects again.
 
 mod life;
+mod telling;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::in_flight::{Acknowledgement, Owed, Window};
-use super::pipe::{CONNECT_TIMEOUT, Cause, Event, Limits, Lost, MAX_UNACKNOWLEDGED, Next, PACKET_IDENTIFIERS, Pipe};
+use super::pipe::{CONNECT_TIMEOUT, Event, Limits, Lost, MAX_UNACKNOWLEDGED, Next, PACKET_IDENTIFIERS, Pipe};
 use super::publisher::Publisher;
 use super::received::Intake;
 use super::subscriber::Subscriber;
 use super::subscriptions::Report;
 use super::version::Version;
-use crate::config::{Config, Mqtt, Protocol, Session};
+use crate::config::{Config, Mqtt, Session};
 use crate::metrics;
 
 /// A connection that held this long is stable: the next pause is the shortest again. A shorter one may have been
@@ -24,8 +25,6 @@ const MAX_INBOUND_TOO_LARGE: u32 = 3;
 /// So often the session of an earlier run is tried to be released: some brokers end the connection over a PUBREL that
 /// they do not know, and some say nothing. Then it is left.
 const MAX_RELEASES: u32 = 2;
-/// So many different failures to connect are told before the next connection.
-const MAX_TOLD: usize = 16;
 /// Everything that the thread needs.
 pub struct Driver {
     mqtt: Mqtt,
@@ -195,44 +194,6 @@ impl Driver {
     fn session(&self) -> Session {
         let left = self.session_spoilt || self.inbound_too_large >= MAX_INBOUND_TOO_LARGE;
         if left { Session::Clean } else { self.mqtt.session }
-    }
-
-    fn tell_lost(&mut self, lost: &Lost) {
-        self.publisher.failed(&lost.to_string());
-        log::warn!(
-            CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code();
-            "connection to {} lost: {lost}; connecting again", self.mqtt.address()
-        );
-        if lost.cause != Cause::InboundTooLarge {
-            // once there are no subscriptions, none of their messages can end the connection any more
-            if self.inbound_too_large < MAX_INBOUND_TOO_LARGE {
-                self.inbound_too_large = 0;
-            }
-            return;
-        }
-        self.inbound_too_large += 1;
-        if self.inbound_too_large == MAX_INBOUND_TOO_LARGE {
-            log::error!(
-                "the broker sent a packet over the limit {MAX_INBOUND_TOO_LARGE} times in a row: from now on nothing is \
-                 received, publishing goes on; raise `max-packet-size` or clear the retained message, and restart"
-            );
-        }
-    }
-
-    /// Tells of a failure to connect when it is another one than before, not at every try.
-    fn tell_failure(&mut self, lost: &Lost) {
-        self.publisher.failed(&lost.to_string());
-        let hint = match (lost.cause, self.mqtt.protocol) {
-            (Cause::Version, Protocol::V5) => "; set `protocol = \"3.1.1\"`",
-            (Cause::Version, Protocol::V311) => "; set `protocol = \"5\"`",
-            (Cause::NoConnack, Protocol::V5) => "; if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`",
-            _ => "",
-        };
-        let words = format!("cannot connect to {}: {lost}{hint}; trying again", self.mqtt.address());
-        if !self.told.contains(&words) && self.told.len() < MAX_TOLD {
-            log::warn!(CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code(); "{words}");
-            self.told.push(words);
-        }
     }
 }
 

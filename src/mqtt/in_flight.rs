@@ -8,6 +8,7 @@
 //! at a time, the unfinished hand-overs of a connection lie within one cycle of identifiers (bytebeamio/rumqtt#1014).
 
 mod session;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -179,25 +180,6 @@ impl<R> InFlight<R> {
         (free && alone).then_some(&entry.message)
     }
 
-    /// Whether the next packet identifier is free, where they begin again after so many.
-    pub fn has_turn(&self, cycle: u16) -> bool {
-        let oldest = self.turns.keys().next().into_iter().chain(self.reserved.first()).min();
-        self.next_turn - oldest.unwrap_or(&self.next_turn) < u64::from(cycle)
-    }
-
-    /// A packet that is none of ours was handed over, and takes the next packet identifier until [`Self::release`].
-    pub fn reserve(&mut self) -> u64 {
-        let turn = self.next_turn;
-        self.next_turn += 1;
-        self.reserved.insert(turn);
-        turn
-    }
-
-    /// Its packet identifier is free again.
-    pub fn release(&mut self, turn: u64) {
-        self.reserved.remove(&turn);
-    }
-
     /// The message of [`Self::next`] was handed over.
     pub fn hand_over(&mut self, now: Instant) {
         let Some(sequence) = self.waiting.pop_first() else { return };
@@ -209,13 +191,6 @@ impl<R> InFlight<R> {
         if self.entries[&sequence].message.qos != Qos::AtMostOnce {
             self.take_turn(sequence);
         }
-    }
-
-    fn take_turn(&mut self, sequence: Sequence) {
-        let turn = self.next_turn;
-        self.next_turn += 1;
-        self.turns.insert(turn, sequence);
-        self.change(sequence, |entry| entry.turn = Some(turn));
     }
 
     /// The message of [`Self::next`] cannot be sent to this broker; one that was sent before may be with it all the same.

@@ -13,14 +13,15 @@ mod entry;
 mod identifiers;
 mod report;
 mod routing;
+mod want;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use self::entry::{Source, Standing, Want};
 pub use self::report::Report;
 pub use self::routing::Route;
+pub use self::want::{Source, Standing, Want};
 
 use self::due::Due;
 use self::entry::{AtBroker, Entry, Waiter};
@@ -119,11 +120,11 @@ impl<R> Subscriptions<R> {
     /// Wants a filter: `waiter` is told when the broker has answered, or at the deadline. Nothing is wanted any more
     /// when the answer is a refusal.
     pub fn want(&mut self, filter: &TopicFilter, want: Want, deadline: Instant, waiter: R) {
-        if let Err(refusal) = self.may_want(filter, want) {
-            return self.settled.push((waiter, Err(refusal)));
-        }
         if want == Want::Unsubscribed && !self.by_filter.contains_key(filter) {
             return self.settled.push((waiter, Ok(0)));
+        }
+        if let Err(refusal) = self.may_want(filter, want) {
+            return self.settled.push((waiter, Err(refusal)));
         }
         let key = self.key(filter);
         let Some(entry) = self.entries.get_mut(&key) else { return };
@@ -138,22 +139,6 @@ impl<R> Subscriptions<R> {
         entry.renew = true;
         self.deadlines.insert((deadline, key));
         self.touch(key);
-    }
-
-    fn may_want(&self, filter: &TopicFilter, want: Want) -> Result<(), Refusal> {
-        let entry = self.by_filter.get(filter).and_then(|key| self.entries.get(key));
-        let of_file = entry.and_then(|entry| entry.file);
-        match (want, of_file) {
-            (_, None) if entry.is_none() && self.at_run_time() >= MAX_FILTERS => Err(Refusal::TooManyFilters),
-            (Want::Unsubscribed, Some(_)) => Err(Refusal::OfConfiguration),
-            (Want::Recorded(qos), Some((other, _))) if qos != other => Err(Refusal::OfConfiguration),
-            _ if self.is_kept && want.qos() == Some(Qos::ExactlyOnce) => Err(Refusal::QosNotSupported),
-            _ => Ok(()),
-        }
-    }
-
-    fn at_run_time(&self) -> usize {
-        self.entries.values().filter(|entry| entry.file.is_none()).count()
     }
 
     /// Has a channel for a filter that is wanted. Returns which subscription to it will be the next: who joins now gets

@@ -206,7 +206,7 @@ fn a_token_must_allow_all_topics_and_its_rate_all_messages() {
         if reply.status != 429 || Instant::now() > deadline {
             break reply;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     };
     assert_eq!((reply.status, reply.code()), (200, 0), "more than fit into a full one: {reply:?}");
     let in_debt = post("/publish", &items(1)[0], &with_token);

@@ -1,8 +1,9 @@
 //! What is to be done about a filter, and which are carried by others.
 
 use super::entry::{AtBroker, Entry};
-use super::{Key, Subscriptions};
+use super::{Key, MAX_FILTERS, Subscriptions, Want};
 use crate::message::{Qos, TopicFilter};
+use crate::mqtt::outcome::Refusal;
 
 /// The most filters in one SUBSCRIBE.
 const MAX_TOGETHER: usize = 100;
@@ -84,5 +85,22 @@ impl<R> Subscriptions<R> {
     /// What a SUBSCRIBE for this filter alone takes at most, in bytes.
     pub(super) fn packet_size(&self, key: Key) -> usize {
         self.entries.get(&key).map_or(0, |entry| entry.filter.as_str().len() + SUBSCRIBE_OVERHEAD)
+    }
+
+    /// Whether a filter may be wanted so at all.
+    pub(super) fn may_want(&self, filter: &TopicFilter, want: Want) -> Result<(), Refusal> {
+        let entry = self.by_filter.get(filter).and_then(|key| self.entries.get(key));
+        let of_file = entry.and_then(|entry| entry.file);
+        match (want, of_file) {
+            (_, None) if entry.is_none() && self.at_run_time() >= MAX_FILTERS => Err(Refusal::TooManyFilters),
+            (Want::Unsubscribed, Some(_)) => Err(Refusal::OfConfiguration),
+            (Want::Recorded(qos), Some((other, _))) if qos != other => Err(Refusal::OfConfiguration),
+            _ if self.is_kept && want.qos() == Some(Qos::ExactlyOnce) => Err(Refusal::QosNotSupported),
+            _ => Ok(()),
+        }
+    }
+
+    fn at_run_time(&self) -> usize {
+        self.entries.values().filter(|entry| entry.file.is_none()).count()
     }
 }

@@ -4,69 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Answer;
+use super::want::{Source, Standing, Want};
 use crate::message::{Priority, Qos, TopicFilter};
 use crate::mqtt::channel::Channel;
 use crate::mqtt::outcome::Refusal;
 
 /// A filter that nobody had before is given up after so many connections that ended before the broker answered.
 const MAX_LOSSES: u8 = 2;
-
-/// What somebody wants of a filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// Its messages go to the journal, until [`Want::Unsubscribed`].
-    Recorded(Qos),
-    /// They no longer do.
-    Unsubscribed,
-    /// A reader gets its messages, until it leaves.
-    Read {
-        /// What it asks for.
-        qos: Qos,
-        /// Whether it wants those that the broker keeps.
-        retained: bool,
-    },
-    /// Answers to requests are awaited, until the asker leaves.
-    Answers,
-}
-
-impl Want {
-    /// The quality of service that it needs; `None` where it needs nothing.
-    pub fn qos(self) -> Option<Qos> {
-        match self {
-            Self::Recorded(qos) | Self::Read { qos, .. } => Some(qos),
-            Self::Answers => Some(Qos::AtLeastOnce),
-            Self::Unsubscribed => None,
-        }
-    }
-}
-
-/// Who wants a filter first of all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The configuration.
-    File,
-    /// Whoever asked for it at run time.
-    Api,
-    /// Readers.
-    Listener,
-    /// Askers.
-    Request,
-}
-
-/// What is known of one filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// Which.
-    pub filter: TopicFilter,
-    /// What is asked for.
-    pub qos: Qos,
-    /// What the broker answered on this connection: the granted QoS or a reason code.
-    pub answer: Option<Result<u8, u8>>,
-    /// Who wants it.
-    pub source: Source,
-    /// How many readers it has.
-    pub readers: usize,
-}
 
 /// How a filter stands with the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,8 +58,8 @@ pub struct Waiter<R> {
 
 pub struct Entry<R> {
     pub filter: TopicFilter,
-    has_wildcard: bool,
-    is_shared: bool,
+    /// It is not shared, and has a wildcard: it may match more than one topic name.
+    is_wide: bool,
     /// What the configuration says.
     pub file: Option<(Qos, Priority)>,
     /// What was asked for at run time.
@@ -128,12 +72,11 @@ pub struct Entry<R> {
     pub slot: u32,
     /// How often it was subscribed to.
     pub generation: u32,
-    /// Its first subscription on this connection: what the broker keeps comes for everybody.
-    pub connection_generation: u32,
+    /// The last subscription by which what the broker keeps comes for everybody: the first on this connection, of what
+    /// was wanted before. `None` if that is still to come.
+    general: Option<u32>,
     /// The last that was meant for the journal.
     pub journal_generation: u32,
-    /// It was here before the connection was, and has not been subscribed to since.
-    is_new_connection: bool,
     /// Of all that the broker was asked, its last SUBSCRIBE was this one.
     pub asked_as: u64,
     pub state: AtBroker,
@@ -151,8 +94,7 @@ pub struct Entry<R> {
 impl<R> Entry<R> {
     pub fn new(filter: TopicFilter, slot: u32) -> Self {
         Self {
-            has_wildcard: filter.as_str().contains(['+', '#']),
-            is_shared: filter.is_shared(),
+            is_wide: !filter.is_shared() && filter.as_str().contains(['+', '#']),
             filter,
             file: None,
             api: None,
@@ -163,9 +105,8 @@ impl<R> Entry<R> {
             channel: None,
             slot,
             generation: 0,
-            connection_generation: 0,
+            general: Some(0),
             journal_generation: 0,
-            is_new_connection: false,
             asked_as: 0,
             state: AtBroker::Absent,
             renew: false,
@@ -206,7 +147,7 @@ impl<R> Entry<R> {
     /// Whether all messages of another filter come for this one too, as far as neither is shared.
     pub fn can_cover(&self, other: &Self) -> bool {
         // most have no wildcard, and this is asked very often
-        self.has_wildcard && !self.is_shared && !other.is_shared && self.filter.covers(&other.filter)
+        self.is_wide && !other.filter.is_shared() && self.filter.covers(&other.filter)
     }
 
     /// Whether its messages are answers, be they late ones.
@@ -219,9 +160,14 @@ impl<R> Entry<R> {
         self.is_recorded() && self.records_retained(self.generation)
     }
 
+    /// Whether what the broker kept, sent when this was subscribed to for that time, is for everybody.
+    pub fn is_for_all(&self, generation: u32) -> bool {
+        self.general.is_none_or(|general| generation <= general)
+    }
+
     /// Whether a message that the broker kept, sent when this was subscribed to for that time, is for the journal.
     pub fn records_retained(&self, generation: u32) -> bool {
-        generation <= self.connection_generation || generation == self.journal_generation
+        self.is_for_all(generation) || generation == self.journal_generation
     }
 
     /// What the broker granted on this connection.
@@ -288,13 +234,10 @@ impl<R> Entry<R> {
             self.generation += 1;
             self.renew = false;
             self.may_be_kept = true;
-            if self.is_new_connection {
-                self.connection_generation = self.generation;
-            }
+            self.general.get_or_insert(self.generation);
             if self.waiters.iter().any(|waiting| matches!(waiting.want, Want::Recorded(_))) {
                 self.journal_generation = self.generation;
             }
-            self.is_new_connection = false;
         }
     }
 
@@ -378,7 +321,7 @@ impl<R> Entry<R> {
 
     /// A connection came about.
     pub fn connected(&mut self, session_present: bool) {
-        self.is_new_connection = true;
+        self.general = None;
         self.may_be_kept &= session_present;
     }
 

@@ -30,7 +30,7 @@ impl<R> Subscriptions<R> {
         let hits: Vec<(Key, u32)> = identifiers.iter().filter_map(|identifier| self.find(*identifier)).collect();
         for (key, generation) in &hits {
             let Some(entry) = self.entries.get(key) else { continue };
-            let is_for_all = *generation <= entry.connection_generation;
+            let is_for_all = entry.is_for_all(*generation);
             let kept = message.retain.then_some(Kept { generation: *generation, is_for_all });
             route.channels.extend(entry.channel.iter().map(|channel| (channel.clone(), kept)));
             route.is_answer |= entry.awaits_answers();
@@ -49,7 +49,7 @@ impl<R> Subscriptions<R> {
         let matching = || self.entries.values().filter(|entry| entry.filter.matches_name(topic));
         // what it had kept, it sends for the latest subscription that matches: the first of a connection is for all
         let latest = matching().filter(|entry| entry.state.is_there()).max_by_key(|entry| entry.asked_as);
-        let latest = latest.filter(|entry| is_retained && entry.generation > entry.connection_generation);
+        let latest = latest.filter(|entry| is_retained && !entry.is_for_all(entry.generation));
         let mut route = Route::default();
         if let Some(entry) = latest {
             let kept = Kept { generation: entry.generation, is_for_all: false };

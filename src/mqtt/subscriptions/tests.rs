@@ -252,10 +252,9 @@ fn readers_share_a_subscription_which_outlives_them_for_a_while() {
     }
     assert_eq!(bench.told(), [(1, Ok(0)), (2, Ok(0)), (3, Ok(0))]);
     for _ in 0..3 {
-        assert_eq!(bench.table.next_deadline().is_some_and(|deadline| deadline > bench.now + SECOND), false);
         bench.table.leave(&filter("a"), READ, bench.now);
     }
-    bench.pass(LINGER - SECOND);
+    bench.pass(LINGER.saturating_sub(SECOND));
     assert_eq!(bench.settle(), [""; 0]);
     // one that comes again finds it there
     bench.want("a", READ, 4);

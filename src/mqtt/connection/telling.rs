@@ -1,0 +1,48 @@
+//! Why a connection was lost or did not come about, told once.
+
+use super::{Driver, MAX_INBOUND_TOO_LARGE};
+use crate::config::Protocol;
+use crate::mqtt::pipe::{Cause, Lost};
+
+/// So many different failures to connect are told before the next connection.
+const MAX_TOLD: usize = 16;
+
+impl Driver {
+    pub(super) fn tell_lost(&mut self, lost: &Lost) {
+        self.publisher.failed(&lost.to_string());
+        log::warn!(
+            CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code();
+            "connection to {} lost: {lost}; connecting again", self.mqtt.address()
+        );
+        if lost.cause != Cause::InboundTooLarge {
+            // once there are no subscriptions, none of their messages can end the connection any more
+            if self.inbound_too_large < MAX_INBOUND_TOO_LARGE {
+                self.inbound_too_large = 0;
+            }
+            return;
+        }
+        self.inbound_too_large += 1;
+        if self.inbound_too_large == MAX_INBOUND_TOO_LARGE {
+            log::error!(
+                "the broker sent a packet over the limit {MAX_INBOUND_TOO_LARGE} times in a row: from now on nothing is \
+                 received, publishing goes on; raise `max-packet-size` or clear the retained message, and restart"
+            );
+        }
+    }
+
+    /// Tells of a failure to connect when it is another one than before, not at every try.
+    pub(super) fn tell_failure(&mut self, lost: &Lost) {
+        self.publisher.failed(&lost.to_string());
+        let hint = match (lost.cause, self.mqtt.protocol) {
+            (Cause::Version, Protocol::V5) => "; set `protocol = \"3.1.1\"`",
+            (Cause::Version, Protocol::V311) => "; set `protocol = \"5\"`",
+            (Cause::NoConnack, Protocol::V5) => "; if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`",
+            _ => "",
+        };
+        let words = format!("cannot connect to {}: {lost}{hint}; trying again", self.mqtt.address());
+        if !self.told.contains(&words) && self.told.len() < MAX_TOLD {
+            log::warn!(CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code(); "{words}");
+            self.told.push(words);
+        }
+    }
+}
