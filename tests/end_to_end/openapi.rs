@@ -50,6 +50,17 @@ fn a_stream_of_messages_is_as_the_document_has_it() {
     assert_eq!(checked.stdout(), b"three events\n");
 }
 
+#[test]
+fn what_is_refused_before_an_endpoint_sees_it_is_as_the_document_has_it() {
+    let bench = Bench::start();
+    let url = format!("http://{}", bench.daemon.address());
+    let mut checked = Process::start(&mut python("openapi_refusals.py", &[&url, &bench.token.bearer()]));
+    assert!(checked.wait_for_end().success(), "see standard error");
+    let told = String::from_utf8(checked.stdout()).unwrap();
+    let count: usize = told.trim().strip_suffix(" refusals").unwrap().parse().unwrap();
+    assert!(count >= 7 * bench.operations, "{told}");
+}
+
 /// Every check that schemathesis has, in the same cases at every run: what the document allows is taken, what it does
 /// not allow is refused, and whatever comes back has a status, headers and a body of those that it names.
 #[test]
