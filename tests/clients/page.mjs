@@ -7,7 +7,7 @@ import { chromium } from 'playwright-core';
 
 const [url, token, screenshot] = process.argv.slice(2);
 // less than that of the test, which would not know why it waits
-const PATIENCE = 10_000;
+const PATIENCE = 30_000;
 const LONG = 'long'.repeat(500);
 const MARKUP = '<img src=x onerror="document.title=1"><b>bold</b>';
 

@@ -1,5 +1,7 @@
 //! The page as its visitors use it: in a browser, by its form and its keys, with and without a token and a broker.
 
+use std::time::Duration;
+
 use crate::support::clients::node;
 use crate::support::daemon::Daemon;
 use crate::support::free_port;
@@ -7,6 +9,8 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::token::Token;
 
+/// Far more than a browser takes for the whole of it.
+const LONG: Duration = Duration::from_secs(120);
 const SUBSCRIBED: &str = "[[subscribe]]\ntopic = \"django/mqtt\"\nqos = 1";
 
 /// Runs `page.mjs`, which says what the page must do, and plays the broker's part in it.
@@ -17,11 +21,11 @@ fn visit(table: &str, arguments: &[&str]) {
     daemon.wait_for("subscribed to django/mqtt");
     let url = format!("http://{}/", daemon.address());
     let mut visitor = Process::start(&mut node("page.mjs", &[&[url.as_str()], arguments].concat()));
-    visitor.wait_for("the broker may go");
+    visitor.wait_for_within(LONG, "the broker may go");
     broker.kill();
-    visitor.wait_for("the broker may come");
+    visitor.wait_for_within(LONG, "the broker may come");
     broker.restart();
-    assert!(visitor.wait_for_end().success(), "see what the visitor wrote");
+    assert!(visitor.wait_for_end_within(LONG).success(), "see what the visitor wrote");
 }
 
 #[test]

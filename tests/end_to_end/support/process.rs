@@ -53,6 +53,12 @@ impl Process {
         self.wait_for_nth(1, text)
     }
 
+    /// The same for one that takes long to come.
+    pub fn wait_for_within(&self, patience: Duration, text: &str) -> String {
+        let find = |state: &State| state.lines.iter().find(|line| line.contains(text)).cloned();
+        self.wait(patience, &format!("a line with {text:?}"), find)
+    }
+
     /// Waits for the `n`th line on standard error that contains `text`.
     pub fn wait_for_nth(&self, n: usize, text: &str) -> String {
         let find = |state: &State| state.lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned();
