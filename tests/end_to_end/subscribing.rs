@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::subscriptions::{assert_granted, await_log, listed, subscribe, unsubscribe};
 use crate::support::daemon::Daemon;
+use crate::support::events::Listener;
 use crate::support::free_port;
 use crate::support::http::Reply;
 use crate::support::mosquitto::Mosquitto;
@@ -226,6 +227,66 @@ fn twenty_at_once_while_sixteen_publish_and_none_fails() {
     assert_eq!(daemon.lines_with("lost").len(), 0);
     let list = daemon.connect().request("GET", "/subscriptions", &[], b"").json();
     assert_eq!(list["subscriptions"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn while_wider_filters_come_and_go_nothing_is_lost_or_repeated_in_both_versions() {
+    for (protocol, filters) in [("5", &["#", "a/#", "+/b", "a/+", "#"][..]), ("3.1.1", &["#", "a/#"])] {
+        let broker =
+            Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");
+        let daemon = Daemon::with(&format!(
+            "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\n[[subscribe]]\ntopic = \"a/b\"\nqos = 1",
+            broker.port()
+        ));
+        daemon.wait_for("subscribed to a/b");
+        let mut listener = Listener::open(&daemon, "a/b");
+        let done = AtomicBool::new(false);
+        let published = thread::scope(|scope| {
+            let publishing = scope.spawn(|| {
+                let mut connection = daemon.connect();
+                let numbers = (0..).take_while(|_| !done.load(Ordering::SeqCst));
+                numbers.fold(0, |count, number: usize| {
+                    let body = json!({"topic": "a/b", "msg": number, "qos": 1}).to_string();
+                    assert_eq!(connection.post("/publish", body.as_bytes()).status, 200);
+                    count + 1
+                })
+            });
+            let changes = (0..100).flat_map(|round| {
+                let subscribed = filters.iter().map(move |filter| (*filter, Some(round % 2)));
+                subscribed.chain(filters.iter().map(|filter| (*filter, None)))
+            });
+            // looked at behind the end of the publisher, which would not end otherwise
+            let answers: Vec<_> = changes
+                .map(|(filter, qos)| {
+                    let reply = qos.map_or_else(|| unsubscribe(&daemon, filter), |qos| subscribe(&daemon, filter, qos));
+                    (filter, qos, reply)
+                })
+                .collect();
+            done.store(true, Ordering::SeqCst);
+            for (number, (filter, qos, reply)) in answers.iter().enumerate() {
+                let granted = reply.json()["granted_qos"].as_u64();
+                // one that brings the messages of others too may have a higher one
+                let is_granted = granted.is_some() == qos.is_some() && granted >= qos.map(u64::from);
+                assert!(reply.status == 200 && is_granted, "{number}: {filter} at {qos:?}: {reply:?}");
+            }
+            publishing.join().expect("a publish failed")
+        });
+        broker.publish(&["-t", "a/b", "-q", "1", "-m", "end"]);
+        assert!(published > 100, "{published}");
+        assert_eq!(gaps(&listener.payloads_until("end"), published), [[0; 0]; 2], "lost, repeated, MQTT {protocol}");
+        daemon.wait_for("payload: end");
+        let records: Vec<String> =
+            daemon.lines_with(RECEIVED).iter().map(|line| line.rsplit_once(' ').unwrap().1.to_owned()).collect();
+        assert_eq!(gaps(&records[..records.len() - 1], published), [[0; 0]; 2], "lost, repeated, MQTT {protocol}");
+    }
+}
+
+/// Which of so many numbers are not there, and which are there more than once or behind a greater one.
+fn gaps(numbers: &[String], count: usize) -> [Vec<usize>; 2] {
+    let numbers: Vec<usize> = numbers.iter().map(|number| number.parse().unwrap()).collect();
+    let lost = (0..count).filter(|number| !numbers.contains(number)).collect();
+    let repeated = numbers.windows(2).filter(|pair| pair[1] <= pair[0]).map(|pair| pair[1]).collect();
+    [lost, repeated]
 }
 
 /// What is refused, and what the words must have in them.
