@@ -85,7 +85,7 @@ fn one_that_comes_back_too_late_is_told_how_many_it_missed() {
     // another one sees that all have come
     let mut beside = Listener::open(&daemon, "r");
     for batch in 0..40 {
-        broker.publish_lines("r", (batch * 500..(batch + 1) * 500).map(|n: u64| n.to_string()));
+        let _publisher = broker.publish_lines("r", (batch * 500..(batch + 1) * 500).map(|n: u64| n.to_string()));
         assert_eq!(beside.payloads_until(&(batch * 500 + 499).to_string()).len(), 499);
     }
     let mut second = Listener::resume(&daemon, "r", &id);

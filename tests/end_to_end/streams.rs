@@ -81,7 +81,7 @@ fn a_listener_that_stands_still_is_told_exactly_what_it_missed_and_holds_up_nobo
     let mut beside = Listener::open(&daemon, "s/#");
     for batch in 0..BATCHES {
         let numbers = batch * BATCH..(batch + 1) * BATCH;
-        broker.publish_lines("s/x", numbers.clone().map(padded));
+        let _publisher = broker.publish_lines("s/x", numbers.clone().map(padded));
         assert_eq!(daemon.publish(r#"{"topic":"other","msg":"x","qos":1}"#).status, 200);
         for number in numbers {
             assert_eq!(beside.message()["payload"], padded(number), "the one beside misses nothing");
@@ -122,7 +122,7 @@ fn many_that_stand_still_hold_up_neither_others_nor_the_end() {
     let onlooker = Onlooker::start(&daemon);
     let mut beside = Listener::open(&daemon, "s/#");
     for batch in 0..10 {
-        broker.publish_lines("s/x", (batch * 500..(batch + 1) * 500).map(padded));
+        let _publisher = broker.publish_lines("s/x", (batch * 500..(batch + 1) * 500).map(padded));
         for number in batch * 500..(batch + 1) * 500 {
             assert_eq!(beside.message()["payload"], padded(number));
         }

@@ -78,14 +78,18 @@ impl Mosquitto {
         assert!(process.wait_for_end().success());
     }
 
-    /// Publishes each of these lines as a message, one behind the other, and waits until that is done.
-    pub fn publish_lines(&self, topic: &str, lines: impl IntoIterator<Item = String>) {
+    /// A publisher of each of these lines as a message, one behind the other, which is to be kept until they are there:
+    /// now and then `mosquitto_pub` does not end by itself when all is sent.
+    pub fn publish_lines(&self, topic: &str, lines: impl IntoIterator<Item = String>) -> Process {
         let folder = Folder::new();
         let lines = folder.write("lines", &lines.into_iter().map(|line| line + "\n").collect::<String>());
         let mut command = Command::new("sh");
         command.args(["-c", "exec mosquitto_pub -p \"$1\" -t \"$2\" -l <\"$3\"", "sh"]);
-        let mut publisher = Process::start(command.args([&self.port.to_string(), topic]).arg(lines));
-        assert!(publisher.wait_for_end().success());
+        let connections = self.log_with("Sending CONNACK to auto-").len();
+        let publisher = Process::start(command.args([&self.port.to_string(), topic]).arg(lines));
+        // the shell has the file open by then
+        self.process.wait_for_nth(connections + 1, "Sending CONNACK to auto-");
+        publisher
     }
 
     /// A subscriber that is known to be subscribed; it prints each payload with `format`, nothing in between, and
