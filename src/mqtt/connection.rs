@@ -216,7 +216,7 @@ impl Connection<'_> {
         }
         self.proceed()?;
         loop {
-            let patience = self.patience();
+            let patience = self.check_life()?;
             match self.driver.next(self.pipe.as_mut(), patience) {
                 Next::Event(event) => {
                     let mut next = Some(event);
@@ -239,7 +239,6 @@ impl Connection<'_> {
                 }
                 Next::Lost(lost) => return Err(lost),
             }
-            self.check_life()?;
         }
     }
 

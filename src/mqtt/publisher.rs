@@ -278,14 +278,11 @@ impl Publisher {
         self.with_state(|state| state.table.lost(session_may_be_kept))
     }
 
-    /// Since when the oldest unacknowledged message has been with the connection.
-    pub(super) fn oldest_unacknowledged(&self) -> Option<Instant> {
-        self.lock().table.oldest_unacknowledged()
-    }
-
-    /// When a message that was handed over, and not written, must not leave any more.
-    pub(super) fn overdue_at(&self) -> Option<Instant> {
-        self.lock().table.overdue_at()
+    /// Since when the oldest unacknowledged message has been with the connection, and when one that was handed over, and
+    /// not written, must not leave any more.
+    pub(super) fn vital_times(&self) -> (Option<Instant>, Option<Instant>) {
+        let state = self.lock();
+        (state.table.oldest_unacknowledged(), state.table.overdue_at())
     }
 
     /// The library was interrupted. Returns whether it had a message.

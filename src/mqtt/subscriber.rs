@@ -4,7 +4,7 @@ mod asking;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ struct Shared {
     all_bytes: Arc<AtomicUsize>,
     random: RandomState,
     count: AtomicU64,
+    /// Something did not find room with the connection.
+    is_left: AtomicBool,
     run: u64,
 }
 
@@ -93,6 +95,7 @@ impl Subscriber {
             run: random.hash_one(std::process::id()),
             random,
             count: AtomicU64::new(0),
+            is_left: AtomicBool::new(false),
         }))
     }
 
@@ -221,9 +224,11 @@ impl Subscriber {
         });
     }
 
-    /// Hands over what is to be asked of the broker, as far as the connection takes it.
+    /// Hands over what is to be asked of the broker and did not find room before.
     pub(super) fn feed(&self) {
-        self.with_state(|_| ());
+        if self.0.is_left.load(Ordering::Relaxed) {
+            self.with_state(|_| ());
+        }
     }
 
     /// A SUBSCRIBE or an UNSUBSCRIBE was written.
@@ -309,9 +314,12 @@ impl Subscriber {
     fn hand_over(&self, state: &mut State) {
         while let Some(operation) = state.table.next() {
             // a place is free as soon as the connection has made its next step
-            let Some(turn) = self.0.publisher.ask(&operation) else { return };
+            let Some(turn) = self.0.publisher.ask(&operation) else {
+                return self.0.is_left.store(true, Ordering::Relaxed);
+            };
             state.table.hand_over(&operation, turn, Instant::now());
         }
+        self.0.is_left.store(false, Ordering::Relaxed);
     }
 
     /// A panic while the lock is held ends the process, so a poisoned state is never used for long.

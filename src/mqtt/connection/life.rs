@@ -14,41 +14,38 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const STARVED_WAIT: Duration = Duration::from_secs(1);
 
 impl Connection<'_> {
-    /// How long the library may wait for the next event before we look whether the connection lives.
-    pub(super) fn patience(&self) -> Duration {
+    /// Whether the connection lives; if it does, how long the library may wait for the next event before that is asked
+    /// again. The library probes a silent connection, but does not notice in MQTT 5 that its own writing stands still.
+    pub(super) fn check_life(&mut self) -> Result<Duration, Lost> {
+        let now = Instant::now();
+        let (published, overdue) = self.driver.publisher.vital_times();
         let silence = self.last_event + self.longest_silence();
-        let acknowledgement = self.oldest_unanswered().map_or(silence, |since| since + ACKNOWLEDGEMENT_TIMEOUT);
-        let overdue = self.driver.publisher.overdue_at().unwrap_or(silence);
-        let longest = if self.intake.is_starved() { STARVED_WAIT } else { ACKNOWLEDGEMENT_TIMEOUT };
-        let due = silence.min(acknowledgement).min(overdue).min(Instant::now() + longest);
-        due.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT)
-    }
-
-    /// The library probes a silent connection, but does not notice in MQTT 5 that its own writing stands still.
-    pub(super) fn check_life(&mut self) -> Result<(), Lost> {
-        if self.last_event.elapsed() >= self.longest_silence() {
+        let acknowledgement = self.oldest_unanswered(published).map(|since| since + ACKNOWLEDGEMENT_TIMEOUT);
+        if now >= silence {
             return Err(Lost::new(format!("nothing heard for {} s", self.longest_silence().as_secs())));
         }
-        if self.oldest_unanswered().is_some_and(|since| since.elapsed() >= ACKNOWLEDGEMENT_TIMEOUT) {
+        if acknowledgement.is_some_and(|at| now >= at) {
             return Err(Lost::new(format!("no acknowledgement for {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs())));
         }
         if self.intake.is_starved() && !self.leaving && journal::is_settled() {
             // behind the last acknowledgement, or what it settles would come again too
             self.leaving = self.driver.publisher.leave();
         }
-        if self.driver.publisher.overdue_at().is_some_and(|at| Instant::now() > at) {
+        if overdue.is_some_and(|at| now > at) {
             return Err(Lost::new("the broker takes nothing, and a message would leave after its deadline"));
         }
-        Ok(())
+        let longest = now + if self.intake.is_starved() { STARVED_WAIT } else { ACKNOWLEDGEMENT_TIMEOUT };
+        let due = [acknowledgement, overdue].into_iter().flatten().fold(silence.min(longest), Instant::min);
+        Ok(due.saturating_duration_since(now).max(SHORTEST_WAIT))
     }
 
     pub(super) fn longest_silence(&self) -> Duration {
         2 * self.pipe.keepalive() + CONNECT_TIMEOUT
     }
 
-    pub(super) fn oldest_unanswered(&self) -> Option<Instant> {
+    /// Since when the broker has not answered, given that of publishes.
+    fn oldest_unanswered(&self, published: Option<Instant>) -> Option<Instant> {
         let released = if let Stage::Releasing { since, .. } = self.stage { Some(since) } else { None };
-        let (asked, published) = (self.driver.subscriber.oldest_asked(), self.driver.publisher.oldest_unacknowledged());
-        [released, asked, published].into_iter().flatten().min()
+        [released, self.driver.subscriber.oldest_asked(), published].into_iter().flatten().min()
     }
 }
