@@ -236,6 +236,8 @@ impl<R> Subscriptions<R> {
             }
             self.dirty.remove(&key);
         }
+        // what it replaces may go now
+        keys.iter().for_each(|key| self.touch(*key));
         self.handed_over.push_back(Handed { keys, since: now, turn });
     }
 
@@ -355,13 +357,16 @@ impl<R> Subscriptions<R> {
         key
     }
 
-    /// Something about an entry has changed; where filters carry each other, that concerns those that may carry it, and
-    /// those that it may carry.
+    /// Something about an entry has changed; where filters carry each other, that concerns those that may carry it, those
+    /// that it may carry, and those that wait for others to take their place.
     fn touch(&mut self, key: Key) {
         self.dirty.insert(key);
         let Some(entry) = self.entries.get(&key) else { return };
         if self.connection.is_some_and(|link| !link.has_identifiers) {
-            let is_concerned = |other: &Entry<R>| entry.can_cover(other) || other.can_cover(entry);
+            let is_concerned = |other: &Entry<R>| {
+                let waits = other.granted().is_some() && other.wanted().is_none();
+                waits || entry.can_cover(other) || other.can_cover(entry)
+            };
             let concerned = self.entries.iter().filter(|(_, other)| is_concerned(other));
             self.dirty.extend(concerned.map(|(key, _)| *key));
         }

@@ -98,13 +98,15 @@ fn the_target_and_the_method_are_matched_as_they_are() {
         ("OPTIONS *", nothing("*")),
         ("CONNECT localhost:80", nothing("localhost:80")),
         ("POST https://localhost/publish", nothing("https://localhost/publish")),
-        ("POST http://localhost", nothing("/")),
+        // the page, which can only be read
+        ("POST http://localhost", (405, 3, "the method must be GET or HEAD".to_owned())),
         ("post /publish", (405, 3, "the method must be POST".to_owned())),
         ("OPTIONS /publish", (405, 3, "the method must be POST".to_owned())),
     ] {
         let reply = witness.reply(request(line, LENGTH, MESSAGE));
         reply.assert_refused(status, code, &error);
-        assert_eq!(reply.header("allow"), (status == 405).then_some("POST"));
+        let allowed = if line == "POST http://localhost" { "GET, HEAD" } else { "POST" };
+        assert_eq!(reply.header("allow"), (status == 405).then_some(allowed));
     }
     witness.reply(request("POST http://localhost/publish", LENGTH, MESSAGE)).assert_published();
     let no_host = format!("POST /publish HTTP/1.1\r\n{LENGTH}\r\n{MESSAGE}");

@@ -28,6 +28,7 @@ impl<R> Subscriptions<R> {
             (AtBroker::Absent, Some(_)) => Due::Subscribe,
             (AtBroker::Refused(_), Some(_)) if entry.renew => Due::Subscribe,
             (AtBroker::Granted { asked, .. }, Some(qos)) if entry.renew || qos > asked => Due::Subscribe,
+            (AtBroker::Granted { .. }, None) if self.is_needed(entry) => Due::Nothing,
             (AtBroker::Granted { .. }, None) => Due::Unsubscribe,
             // the session that the broker kept may have it
             (AtBroker::Absent, None) if entry.may_be_kept => Due::Unsubscribe,
@@ -47,6 +48,21 @@ impl<R> Subscriptions<R> {
         }
         let carried = self.entries.values().filter(|other| entry.can_cover(other)).filter_map(Entry::wanted);
         Some((entry.filter.clone(), carried.fold(own, Qos::max)))
+    }
+
+    /// Whether it brings messages that are wanted and that nothing else brings yet, nor is about to.
+    fn is_needed(&self, entry: &Entry<R>) -> bool {
+        let is_brought = |key: Key, other: &Entry<R>| {
+            let carrier = || self.carrier(key).and_then(|carrier| self.entries.get(&carrier)?.granted());
+            other.state.nearness() > 0 || matches!(other.state, AtBroker::Refused(_)) || carrier().is_some()
+        };
+        self.connection.is_some_and(|link| !link.has_identifiers)
+            && self.entries.iter().any(|(key, other)| {
+                entry.can_cover(other)
+                    && other.filter != entry.filter
+                    && other.wanted().is_some()
+                    && !is_brought(*key, other)
+            })
     }
 
     /// The entry whose subscription brings the messages of this one too, where the broker tells none from another.

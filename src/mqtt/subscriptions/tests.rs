@@ -367,6 +367,30 @@ fn without_identifiers_a_filter_is_carried_by_a_wider_one() {
 }
 
 #[test]
+fn without_identifiers_a_wider_filter_stays_until_what_it_carried_is_on_its_way() {
+    let mut bench = Bench::new(&[of_file("a/b", Qos::AtLeastOnce)], false);
+    bench.connect(false, false);
+    bench.settle();
+    bench.want("#", RECORDED, 1);
+    assert_eq!(bench.ask(), ["all # 1"]);
+    bench.answer();
+    assert_eq!(bench.ask(), ["not a/b"]);
+    // before that is answered
+    bench.want("#", Want::Unsubscribed, 2);
+    assert_eq!(bench.ask(), [""; 0]);
+    bench.answer();
+    assert_eq!(bench.ask(), ["all a/b 1", "not #"]);
+    bench.answer();
+    assert_eq!(bench.told(), [(1, Ok(1)), (2, Ok(0))]);
+    // the same where the wider one was there first
+    bench.want("#", RECORDED, 3);
+    bench.settle();
+    bench.want("c", RECORDED, 4);
+    bench.want("#", Want::Unsubscribed, 5);
+    assert_eq!(bench.ask(), ["all a/b 1 c 1", "not #"]);
+}
+
+#[test]
 fn without_identifiers_a_wider_filter_that_is_refused_carries_nothing() {
     let mut bench = Bench::new(&[of_file("#", Qos::AtMostOnce), of_file("a", Qos::AtMostOnce)], false);
     bench.refused.push("#");
@@ -432,7 +456,7 @@ proptest! {
         // who was granted a place and has not left, by filter
         let mut readers: Vec<usize> = Vec::new();
         let mut by_who: BTreeMap<u32, (usize, Want)> = BTreeMap::new();
-        let mut is_connected = false;
+        let (mut is_connected, mut was_brought) = (false, false);
         let mut steps = steps;
         steps.extend([Step::Connect, Step::Pass(100)]);
         for step in steps {
@@ -471,6 +495,10 @@ proptest! {
                     readers.push(by_who[&who].0);
                 }
             }
+            // from the first time on that the broker had what the file wants, it always has it
+            let is_brought = bench.broker.keys().any(|held| filter(held).covers(&filter("a/b")) && held != FILTERS[6]);
+            prop_assert!(!was_brought || is_brought || bench.broker.is_empty(), "{:?}", bench.broker);
+            was_brought = is_connected && is_brought;
         }
         bench.answer();
         bench.settle();
