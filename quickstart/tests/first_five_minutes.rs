@@ -18,13 +18,22 @@ impl Drop for Quickstart {
     }
 }
 
-fn wait_for(lines: &Receiver<String>, text: &str) -> String {
-    let mut seen = Vec::new();
-    loop {
-        match lines.recv_timeout(Duration::from_secs(20)) {
-            Ok(line) if line.contains(text) => return line,
-            Ok(line) => seen.push(line),
-            Err(error) => panic!("no line with {text:?} ({error}), only {seen:#?}"),
+/// What the process says, in whatever order its threads come to it.
+struct Lines {
+    coming: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Lines {
+    fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            if let Some(line) = self.seen.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            match self.coming.recv_timeout(Duration::from_secs(20)) {
+                Ok(line) => self.seen.push(line),
+                Err(error) => panic!("no line with {text:?} ({error}), only {:#?}", self.seen),
+            }
         }
     }
 }
@@ -34,14 +43,15 @@ fn the_printed_curl_line_makes_the_message_appear_in_the_same_window() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
     let mut child = Quickstart(command.stderr(Stdio::piped()).spawn().unwrap());
     let stderr = BufReader::new(child.0.stderr.take().unwrap());
-    let (sender, lines) = channel();
+    let (sender, coming) = channel();
+    let mut lines = Lines { coming, seen: Vec::new() };
     thread::spawn(move || stderr.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
 
-    let curl = wait_for(&lines, "curl -d ");
-    wait_for(&lines, "subscribed to django/mqtt at QoS 1");
+    let curl = lines.wait_for("curl -d ");
+    lines.wait_for("subscribed to django/mqtt at QoS 1");
     let output = Command::new("sh").args(["-c", &format!("{curl} -sS")]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), r#"{"code":0}"#, "{output:?}");
-    assert_eq!(wait_for(&lines, "Received"), "Received message on topic: django/mqtt with payload: hello");
+    assert_eq!(lines.wait_for("Received"), "Received message on topic: django/mqtt with payload: hello");
 
     assert!(Command::new("kill").arg(child.0.id().to_string()).status().unwrap().success());
     assert!(child.0.wait().unwrap().success(), "it ends cleanly");

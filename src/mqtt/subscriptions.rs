@@ -237,7 +237,9 @@ impl<R> Subscriptions<R> {
             self.dirty.remove(&key);
         }
         // what it replaces may go now
-        keys.iter().for_each(|key| self.touch(*key));
+        for key in &keys {
+            self.touch(*key);
+        }
         self.handed_over.push_back(Handed { keys, since: now, turn });
     }
 

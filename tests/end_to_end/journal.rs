@@ -31,7 +31,11 @@ impl Bridge {
     }
 
     fn publish(&self, body: &str) -> u16 {
-        Connection::open(&self.address).post("/publish", body.as_bytes()).status
+        self.post("/publish", body)
+    }
+
+    fn post(&self, path: &str, body: &str) -> u16 {
+        Connection::open(&self.address).post(path, body.as_bytes()).status
     }
 }
 
@@ -132,6 +136,29 @@ fn properties_and_the_retain_flag_are_fields_and_a_sender_never_chooses_their_na
     let properties: Vec<Vec<u8>> = record["MQTT_USER_PROPERTY"].as_array().unwrap().iter().map(bytes).collect();
     assert_eq!(properties, [b"key=value".to_vec(), b"PRIORITY=0".to_vec()]);
     assert_eq!(record["PRIORITY"], "6");
+}
+
+#[test]
+fn what_is_subscribed_to_at_run_time_is_recorded_like_the_rest() {
+    let (journald, broker) = (Journald::start(), Mosquitto::start());
+    let config = format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"a/#\"\npriority = 3", broker.port());
+    let bridge = Bridge::start(&journald, &config);
+    bridge.log.wait_for("subscribed to a/#");
+    for filter in ["b", "+/x"] {
+        let body = format!("{{\"topic\":\"{filter}\",\"qos\":1}}");
+        assert_eq!(bridge.post("/subscribe", &body), 200);
+    }
+    for topic in ["a/x", "b", "b/x", "c"] {
+        broker.publish(&["-t", topic, "-m", topic, "-q", "1"]);
+    }
+    let recorded = |topic: &str| {
+        let records = journald.wait_for_records(1, &format!("MQTT_TOPIC={topic}"));
+        records.iter().map(|record| record["PRIORITY"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(recorded("b/x"), ["6"]);
+    assert_eq!(recorded("b"), ["6"]);
+    assert_eq!(recorded("a/x"), ["3"], "once, as the file says");
+    assert_eq!(journald.records("MQTT_TOPIC=c").len(), 0);
 }
 
 #[test]

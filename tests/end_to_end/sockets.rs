@@ -184,6 +184,32 @@ fn pipelined_requests_on_a_unix_socket_are_answered_in_order_and_hold_up_nobody(
     assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#));
 }
 
+#[test]
+fn a_stream_on_a_unix_socket_brings_what_comes_and_ends_with_the_daemon() {
+    let broker = Mosquitto::start();
+    let folder = Folder::new();
+    let path = folder.path().join("bridge.sock");
+    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", broker.port(), path.display());
+    let mut daemon = start(&folder, &config, "unix:");
+    daemon.wait_for("connected to");
+    let mut stream = send(&path, b"GET /messages?topic=t HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut said = Vec::new();
+    let mut await_words = |words: &str| {
+        while !String::from_utf8_lossy(&said).contains(words) {
+            let mut piece = [0; 4096];
+            let read = stream.read(&mut piece).unwrap();
+            assert!(read > 0, "it ended before {words}: {}", String::from_utf8_lossy(&said));
+            said.extend_from_slice(&piece[..read]);
+        }
+    };
+    await_words(": mqtt-bridge");
+    assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#));
+    await_words(r#""payload":"x""#);
+    daemon.signal("TERM");
+    await_words("\r\n0\r\n\r\n");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+}
+
 /// A daemon without a broker on a Unix socket, and the socket's path.
 fn on_unix_socket(folder: &Folder) -> (Process, PathBuf) {
     let path = folder.path().join("bridge.sock");
