@@ -124,7 +124,7 @@ impl Driver {
         let session = self.session();
         let (sender, mut pipe) = self.version.open(&self.mqtt, session);
         loop {
-            match self.next(pipe.as_mut(), 2 * CONNECT_TIMEOUT) {
+            match self.next(pipe.as_mut(), Instant::now(), 2 * CONNECT_TIMEOUT) {
                 Next::Event(Event::Connected { session_present, limits }) => {
                     self.told.clear();
                     let number = self.publisher.connected(sender, limits, session_present);
@@ -145,8 +145,8 @@ impl Driver {
     }
 
     /// Waits for the next event, and says so before.
-    fn next(&self, pipe: &mut dyn Pipe, timeout: Duration) -> Next {
-        self.publisher.announce(timeout);
+    fn next(&self, pipe: &mut dyn Pipe, now: Instant, timeout: Duration) -> Next {
+        self.publisher.announce(now, timeout);
         let next = pipe.next(timeout);
         if let Next::Event(event) = &next {
             count(event);
@@ -215,9 +215,10 @@ impl Connection<'_> {
             self.release();
         }
         self.proceed()?;
+        let mut now = Instant::now();
         loop {
-            let patience = self.check_life()?;
-            match self.driver.next(self.pipe.as_mut(), patience) {
+            let patience = self.check_life(now)?;
+            match self.driver.next(self.pipe.as_mut(), now, patience) {
                 Next::Event(event) => {
                     let mut next = Some(event);
                     while let Some(event) = next {
@@ -227,11 +228,13 @@ impl Connection<'_> {
                         self.take(event)?;
                         next = self.pipe.buffered().inspect(count);
                     }
-                    self.last_event = Instant::now();
+                    now = Instant::now();
+                    self.last_event = now;
                     self.driver.publisher.send_acknowledgements();
                     self.proceed()?;
                 }
                 Next::Nothing => {
+                    now = Instant::now();
                     // it may have been writing, and has to be set going again
                     if self.driver.publisher.interrupt() {
                         self.pipe.nudge();
@@ -278,7 +281,7 @@ impl Connection<'_> {
                 Ok(())
             }
             Event::Received(message, packet_identifier) => {
-                self.intake.take(message, packet_identifier);
+                self.intake.take(&message, packet_identifier);
                 Ok(())
             }
             Event::Collision(packet_identifier) => {
@@ -296,7 +299,7 @@ impl Connection<'_> {
             Event::Written(packet_identifier) => publisher.written(packet_identifier, false),
             Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
             Event::Received(message, packet_identifier) => {
-                self.intake.take(message, packet_identifier);
+                self.intake.take(&message, packet_identifier);
                 Ok(())
             }
             Event::Asked(_)

@@ -1,5 +1,6 @@
 //! What both versions of MQTT have in common: the seam behind which the library's two modules lie.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -86,7 +87,7 @@ pub enum Event {
     /// The broker answered an UNSUBSCRIBE, with the reason code of a failure.
     Unsubscribed(u16, Option<u8>),
     /// A message came in, with packet identifier 0 at QoS 0.
-    Received(Received, u16),
+    Received(Arc<Received>, u16),
     /// A PUBLISH was written, with packet identifier 0 at QoS 0.
     Written(u16),
     /// A PUBLISH was acknowledged, or half so, with a reason code in MQTT 5.

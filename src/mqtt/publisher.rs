@@ -180,8 +180,8 @@ impl Publisher {
     }
 
     /// The thread that drives the connection is about to wait for so long at most.
-    pub(super) fn announce(&self, wait: Duration) {
-        self.0.heartbeat.announce(Instant::now(), wait);
+    pub(super) fn announce(&self, now: Instant, wait: Duration) {
+        self.0.heartbeat.announce(now, wait);
     }
 
     /// A connection came about; it takes nothing before [`Self::ready`]. Returns its number.

@@ -28,21 +28,20 @@ impl Intake {
 
     /// Has a message recorded and read by whoever it is for; at QoS 1 and 2 it is acknowledged when that is recorded.
     /// Never waits.
-    pub fn take(&mut self, message: Received, packet_identifier: u16) {
-        let message = Arc::new(message);
-        let route = self.subscriber.route(&message);
+    pub fn take(&mut self, message: &Arc<Received>, packet_identifier: u16) {
+        let route = self.subscriber.route(message);
         let is_taken = match message.qos {
             0 => {
-                record(&message, route.journal);
+                record(message, route.journal);
                 true
             }
             // at a stop what comes still is left for the next run: it would never end where messages come all the time
             _ if self.starved || (self.is_kept && self.publisher.is_stopping()) => false,
-            _ => self.record_surely(&message, route.journal, packet_identifier),
+            _ => self.record_surely(message, route.journal, packet_identifier),
         };
         // what is left comes again
         if is_taken {
-            self.subscriber.deliver(route, &message);
+            self.subscriber.deliver(route, message);
         }
     }
 

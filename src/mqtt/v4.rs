@@ -155,7 +155,7 @@ fn translate(event: LibraryEvent) -> Event {
                 dup: message.dup,
                 ..Received::default()
             };
-            Event::Received(received, message.pkid)
+            Event::Received(received.into(), message.pkid)
         }
         LibraryEvent::Incoming(Packet::PubAck(ack)) => Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, None),
         LibraryEvent::Incoming(Packet::PubRec(ack)) => Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, None),

@@ -229,7 +229,7 @@ impl Pipe5 {
             Packet::Publish(message) if message.topic.is_empty() => Event::Other,
             Packet::Publish(message) => {
                 let packet_identifier = message.pkid;
-                Event::Received(received(message), packet_identifier)
+                Event::Received(received(message).into(), packet_identifier)
             }
             Packet::PubAck(ack) => {
                 Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, Some(puback_code(ack.reason)))

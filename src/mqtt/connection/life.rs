@@ -16,8 +16,7 @@ const STARVED_WAIT: Duration = Duration::from_secs(1);
 impl Connection<'_> {
     /// Whether the connection lives; if it does, how long the library may wait for the next event before that is asked
     /// again. The library probes a silent connection, but does not notice in MQTT 5 that its own writing stands still.
-    pub(super) fn check_life(&mut self) -> Result<Duration, Lost> {
-        let now = Instant::now();
+    pub(super) fn check_life(&mut self, now: Instant) -> Result<Duration, Lost> {
         let (published, overdue) = self.driver.publisher.vital_times();
         let silence = self.last_event + self.longest_silence();
         let acknowledgement = self.oldest_unanswered(published).map(|since| since + ACKNOWLEDGEMENT_TIMEOUT);

@@ -70,8 +70,9 @@ impl Publisher {
 
     /// Waits for the given time, less if the connection is to end: then it returns true.
     pub(in crate::mqtt) fn pause(&self, duration: Duration) -> bool {
-        self.announce(duration);
-        let deadline = Instant::now() + duration;
+        let now = Instant::now();
+        self.announce(now, duration);
+        let deadline = now + duration;
         let mut state = self.lock();
         while state.stage != Stage::Ending {
             let left = deadline.saturating_duration_since(Instant::now());
