@@ -262,11 +262,11 @@ impl Subscriber {
         self.lock().table.is_settled()
     }
 
-    /// Lets a session that the broker keeps forget what is not in the configuration.
+    /// Lets a session that the broker keeps forget what is not in the configuration, at the end of a connection.
     pub fn forget_run_time(&self) {
-        let filters = self.lock().table.foreign_to_file();
-        for filter in filters {
-            self.0.publisher.unsubscribe(&filter);
+        let (of_file, foreign) = self.lock().table.to_leave();
+        if !foreign.is_empty() && !self.0.publisher.leave_session(&of_file, &foreign) {
+            log::warn!("the broker's session keeps topic filters that are not in the configuration");
         }
     }
 

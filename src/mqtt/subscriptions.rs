@@ -339,10 +339,13 @@ impl<R> Subscriptions<R> {
         self.entries.values().filter_map(|entry| entry.channel.as_ref())
     }
 
-    /// Filters of which the broker may know beyond those of the configuration.
-    pub fn foreign_to_file(&self) -> Vec<TopicFilter> {
-        let of_run_time = self.entries.values().filter(|entry| entry.file.is_none() && entry.state.is_there());
-        of_run_time.map(|entry| entry.filter.clone()).collect()
+    /// What a session that the broker keeps is to be told at the end: which filters of the configuration others have
+    /// brought the messages of, and what is not in the configuration.
+    pub fn to_leave(&self) -> (Vec<(TopicFilter, Qos)>, Vec<TopicFilter>) {
+        let carried = self.entries.iter().filter(|(key, _)| self.carrier(**key).is_some());
+        let of_file = carried.filter_map(|(_, entry)| Some((entry.filter.clone(), entry.file?.0))).collect();
+        let foreign = self.entries.values().filter(|entry| entry.file.is_none() && entry.state.is_there());
+        (of_file, foreign.filter(|_| self.is_kept).map(|entry| entry.filter.clone()).collect())
     }
 
     /// The entry of a filter, a new one if there is none.

@@ -183,3 +183,35 @@ fn an_event_source_whose_connection_is_cut_comes_back_without_gap_and_without_re
     assert_eq!(payloads(&client), numbers(0..sent));
     assert_eq!(client.lines_with("lagged"), Vec::<String>::new());
 }
+
+#[test]
+fn a_kept_session_keeps_what_the_file_wants_and_nothing_else_over_a_stop() {
+    for protocol in ["5", "3.1.1"] {
+        let broker = Mosquitto::start();
+        let config = format!(
+            "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nclient-id = \"me\"\nclean-session = false\n\
+             [[subscribe]]\ntopic = \"a/b\"\nqos = 1",
+            broker.port()
+        );
+        let mut first = Daemon::with(&config);
+        first.wait_for("subscribed to a/b");
+        // without identifiers it takes the place of the file's
+        let wider = Listener::open(&first, "#");
+        if protocol == "3.1.1" {
+            broker.wait_for("Received UNSUBSCRIBE from me");
+        }
+        first.signal("TERM");
+        assert_eq!(first.wait_for_end().code(), Some(0));
+        drop(wider);
+        for topic in ["other", "a/b"] {
+            broker.publish(&["-t", topic, "-q", "1", "-m", "while away"]);
+        }
+        let second = Daemon::with(&config);
+        second.wait_for("Received message on topic: a/b with payload: while away");
+        broker.publish(&["-t", "a/b", "-q", "1", "-m", "end"]);
+        second.wait_for("payload: end");
+        assert_eq!(second.lines_with("Received message").len(), 2, "{protocol}: {:?}", second.lines());
+        let sent = broker.log_with("Sending PUBLISH to me");
+        assert!(!sent.iter().any(|line| line.contains("'other'")), "{protocol}: the session still has #: {sent:?}");
+    }
+}

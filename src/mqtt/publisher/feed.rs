@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Publisher, Shared, State};
-use crate::message::{Message, TopicFilter};
+use crate::message::{Message, Qos, TopicFilter};
 use crate::mqtt::outcome::Failure;
 use crate::mqtt::pipe::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::subscriptions::Operation;
@@ -45,12 +45,13 @@ impl Publisher {
         });
     }
 
-    /// Hands over an UNSUBSCRIBE whose answer nobody awaits, at the end of a connection.
-    pub(in crate::mqtt) fn unsubscribe(&self, filter: &TopicFilter) {
-        if let Some((sender, _)) = &self.lock().connection {
-            // a session that keeps it is a little larger
-            let _ = sender.unsubscribe(filter);
-        }
+    /// Hands over a SUBSCRIBE and then UNSUBSCRIBEs whose answers nobody awaits, at the end of a connection. Returns
+    /// whether there was room for all.
+    pub(in crate::mqtt) fn leave_session(&self, wanted: &[(TopicFilter, Qos)], unwanted: &[TopicFilter]) -> bool {
+        let state = self.lock();
+        let Some((sender, _)) = &state.connection else { return false };
+        let is_kept = wanted.is_empty() || sender.subscribe(wanted, None).is_ok();
+        is_kept && unwanted.iter().all(|filter| sender.unsubscribe(filter).is_ok())
     }
 }
 

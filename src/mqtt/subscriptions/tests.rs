@@ -416,6 +416,18 @@ fn a_kept_session_is_told_what_nobody_wants_any_more() {
     assert_eq!(bench.table.entries.len(), 1);
 }
 
+#[test]
+fn a_kept_session_is_left_with_what_the_configuration_wants() {
+    let mut bench = Bench::new(&[of_file("a/b", Qos::AtLeastOnce)], true);
+    bench.connect(false, false);
+    bench.want("c", RECORDED, 1);
+    bench.settle();
+    assert_eq!(bench.table.to_leave(), (vec![], vec![filter("c")]));
+    bench.want("#", READ, 2);
+    bench.settle();
+    assert_eq!(bench.table.to_leave(), (vec![(filter("a/b"), Qos::AtLeastOnce)], vec![filter("#")]));
+}
+
 /// What may happen.
 #[derive(Debug, Clone)]
 enum Step {
