@@ -5,6 +5,7 @@ mod stream;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tiny_http::{HTTPVersion, Method, Request, Response};
 
@@ -15,11 +16,15 @@ use super::request::{has_connection_option, has_whole_body, is_last_for_library}
 use super::wire::Form;
 use crate::metrics;
 
+use self::stream::Patient;
 pub use self::stream::Stream;
 
 /// The longest body that is ever let go of: the library reserves its length once more for what was not read of it,
 /// and a length that the system cannot reserve ends the process (`equal_reader.rs` of `tiny_http` 0.12).
 const MAX_DROPPED: usize = 64 * 1024 * 1024;
+/// Bytes of an answer from which on it may have to wait for the client, and for how long that may take nothing.
+const LARGE: usize = 64 * 1024;
+const LARGE_PATIENCE: Duration = Duration::from_secs(10);
 /// An interim response that asks for nothing (RFC 2518, 10.1).
 const PROCESSING: u16 = 102;
 
@@ -100,6 +105,7 @@ impl Exchange {
                 self.is_refused = true;
                 self.generation.connections().refuse(client, request, &words, self.generation.clone());
             }
+            Some(client) if words.len() > LARGE => self.write_large(client, request, words),
             Some(client) => self.write(Some(client), request, &words),
             None => self.write_elsewhere(request, words),
         }
@@ -122,6 +128,18 @@ impl Exchange {
         }
     }
 
+    /// What the system does not take at once has a thread of its own, which waits for the client.
+    fn write_large(self, client: SocketAddr, request: Request, words: Vec<u8>) {
+        let generation = self.generation.clone();
+        let write = move |(exchange, request, words): (Self, Request, Vec<u8>)| {
+            exchange.write(Some(client), request, &words);
+        };
+        let writers = generation.connections().writers();
+        if let Some((exchange, request, words)) = writers.run_with((self, request, words), write) {
+            exchange.write(Some(client), request, &words);
+        }
+    }
+
     fn write(&self, client: Option<SocketAddr>, request: Request, words: &[u8]) {
         let connections = self.generation.connections();
         if let Some(client) = client.filter(|_| self.last) {
@@ -132,7 +150,9 @@ impl Exchange {
             return let_go(request);
         }
         let mut writer = request.into_writer();
-        let written = writer.write_all(words).and_then(|()| writer.flush());
+        let patience = if words.len() > LARGE { LARGE_PATIENCE } else { Duration::ZERO };
+        let mut patient = Patient::new(&mut *writer, patience, || false);
+        let written = patient.write_all(words).and_then(|()| patient.flush());
         let Some(client) = client else { return };
         match written {
             Err(error) if is_gone(&error) => connections.set_gone(client),

@@ -27,12 +27,18 @@ const PIECE: usize = 64 * 1024;
 /// What a stream begins with, so that clients see at once that it is there.
 const BEGINNING: &[u8] = b": mqtt-bridge\n\n";
 const COMMENT: &[u8] = b":\n\n";
+/// What an event ends with.
+const END: &[u8] = b"\n\n";
 
 /// Opens a stream of what comes for a filter.
 pub fn listen(mut call: Call) -> Result<Wanted, Reply> {
     let parameters = call.parameters(READ)?;
     let (filter, qos) = parse(parameters).map_err(Reply::invalid)?;
     call.admitted.may_read(&filter)?;
+    // the library lets nobody write before it has read the body, for which it has no limit
+    if call.exchange.may_wait() || call.request()?.body_length().is_some_and(|length| length > 0) {
+        return Err(Reply::invalid("a request for a stream must have no body".to_owned()));
+    }
     let is_head = call.request()?.method().as_str() == "HEAD";
     if is_head {
         return Ok(Wanted::Reply(Reply::events()));
@@ -88,11 +94,16 @@ fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::R
             write_missed(&mut bytes, missed)?;
         }
         for (position, event) in batch.events {
-            write_event(&mut bytes, &event, (run, listener.channel(), position))?;
-            if bytes.len() >= PIECE {
-                send(stream, &bytes, listener)?;
-                bytes.clear();
+            write_head(&mut bytes, (run, listener.channel(), position))?;
+            // it is shared by all listeners, and never copied whole
+            for piece in data(&event).chunks(PIECE) {
+                bytes.extend_from_slice(piece);
+                if bytes.len() >= PIECE {
+                    send(stream, &bytes, listener)?;
+                    bytes.clear();
+                }
             }
+            bytes.extend_from_slice(END);
         }
         if batch.ended {
             return send(stream, &bytes, listener).and_then(|()| stream.finish());
@@ -111,13 +122,13 @@ fn send(stream: &mut Stream, bytes: &[u8], listener: &Listener) -> io::Result<()
     stream.send(bytes, STALLED, || listener.is_ended())
 }
 
-fn write_event(bytes: &mut Vec<u8>, event: &Event, (run, channel, position): (u64, u64, u64)) -> io::Result<()> {
-    write!(bytes, "event: message\nid: {run:x}-{channel:x}-{position:x}\ndata: ")?;
-    // numbers and strings always have a JSON form, in one line
-    bytes.extend_from_slice(
-        event.form(|event| serde_json::to_vec(&received::Event::of(&event.message, event.time)).unwrap_or_default()),
-    );
-    bytes.write_all(b"\n\n")
+fn write_head(bytes: &mut Vec<u8>, (run, channel, position): (u64, u64, u64)) -> io::Result<()> {
+    write!(bytes, "event: message\nid: {run:x}-{channel:x}-{position:x}\ndata: ")
+}
+
+/// Numbers and strings always have a JSON form, in one line.
+fn data(event: &Event) -> &[u8] {
+    event.form(|event| serde_json::to_vec(&received::Event::of(&event.message, event.time)).unwrap_or_default())
 }
 
 fn write_missed(bytes: &mut Vec<u8>, missed: Missed) -> io::Result<()> {
@@ -164,7 +175,9 @@ mod tests {
     fn an_event_is_three_lines_whatever_its_message_holds() {
         let message = Received { topic: b"a\n".to_vec(), payload: b"\r\n\ndata: x".to_vec(), ..Received::default() };
         let mut bytes = Vec::new();
-        write_event(&mut bytes, &Event::new(message.into()), (0x1f, 10, 16)).unwrap();
+        write_head(&mut bytes, (0x1f, 10, 16)).unwrap();
+        bytes.extend_from_slice(data(&Event::new(message.into())));
+        bytes.extend_from_slice(END);
         write_missed(&mut bytes, Missed::Known(7)).unwrap();
         write_missed(&mut bytes, Missed::Unknown).unwrap();
         let text = String::from_utf8(bytes).unwrap();

@@ -32,23 +32,31 @@ pub struct Event {
     /// When.
     pub time: SystemTime,
     form: OnceLock<Box<[u8]>>,
+    /// What it takes with its form, in bytes.
+    size: usize,
 }
 
 impl Event {
     /// For a message that came just now.
     pub fn new(message: Arc<Received>) -> Self {
-        Self { message, time: SystemTime::now(), form: OnceLock::new() }
+        let size = message.size() + form_size(&message.payload) + OVERHEAD;
+        Self { message, time: SystemTime::now(), form: OnceLock::new(), size }
     }
 
     /// The form that `make` gives it; all readers must give it the same.
     pub fn form(&self, make: impl FnOnce(&Self) -> Vec<u8>) -> &[u8] {
         self.form.get_or_init(|| make(self).into_boxed_slice())
     }
+}
 
-    fn size(&self) -> usize {
-        // the form is about as long again
-        2 * self.message.size() + OVERHEAD
-    }
+/// How long a payload is at most as JSON, where some bytes are written as `\u0001`, or as base64.
+fn form_size(payload: &[u8]) -> usize {
+    let length = |byte: &u8| match byte {
+        0..0x20 => 6,
+        b'"' | b'\\' | 0x80.. => 2,
+        _ => 1,
+    };
+    payload.iter().map(length).sum::<usize>().max(payload.len() * 4 / 3)
 }
 
 /// Of a message that the broker had kept: for whom it was sent.
@@ -89,7 +97,7 @@ impl Channel {
 
     /// Adds a message. Never waits for a reader.
     pub fn push(&self, event: Arc<Event>, kept: Option<Kept>) {
-        let size = event.size();
+        let size = event.size;
         let mut dropped = Vec::new();
         let mut ring = self.lock();
         ring.events.push_back((event, kept));
@@ -97,7 +105,7 @@ impl Channel {
         self.all_bytes.fetch_add(size, Ordering::Relaxed);
         while ring.is_over(self.all_bytes.load(Ordering::Relaxed)) {
             let Some((event, _)) = ring.events.pop_front() else { break };
-            let size = event.size();
+            let size = event.size;
             ring.first += 1;
             ring.bytes -= size;
             self.all_bytes.fetch_sub(size, Ordering::Relaxed);
@@ -166,6 +174,8 @@ pub struct Reader {
     next: u64,
     /// It joined when the filter was subscribed to for this time.
     generation: u32,
+    /// It wants what the broker kept and sends for those who joined then.
+    is_new: bool,
     missed: Option<Missed>,
 }
 
@@ -190,7 +200,8 @@ impl Reader {
             Start::After(..) | Start::Unknown => (ring.end(), Some(Missed::Unknown)),
         };
         drop(ring);
-        Self { channel, next, generation, missed }
+        let is_new = !matches!(start, Start::After(..));
+        Self { channel, next, generation, is_new, missed }
     }
 
     /// The number of its channel.
@@ -203,7 +214,11 @@ impl Reader {
         let channel = self.channel.clone();
         let mut ring = channel.lock();
         loop {
-            let batch = self.take(&ring);
+            let mut batch = self.take(&ring);
+            // none of those was for this reader
+            while batch.events.is_empty() && batch.missed.is_none() && self.next < ring.end() {
+                batch = self.take(&ring);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if ring.ended || batch.missed.is_some() || !batch.events.is_empty() || left.is_zero() {
                 return Batch { ended: ring.ended, ..batch };
@@ -230,8 +245,8 @@ impl Reader {
         let (mut events, mut bytes) = (Vec::new(), 0);
         let read = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX).min(ring.events.len());
         for (event, kept) in ring.events.range(read..).take(MAX_AT_ONCE) {
-            bytes += event.size();
-            if bytes > MAX_BYTES_AT_ONCE && bytes > event.size() {
+            bytes += event.size;
+            if bytes > MAX_BYTES_AT_ONCE && bytes > event.size {
                 break;
             }
             if kept.is_none_or(|kept| self.is_meant(kept)) {
@@ -244,7 +259,8 @@ impl Reader {
 
     /// Whether what the broker kept was sent for this reader, too.
     fn is_meant(&self, kept: Kept) -> bool {
-        kept.generation == self.generation || (kept.is_for_all && kept.generation > self.generation)
+        let is_own = self.is_new && kept.generation == self.generation;
+        is_own || (kept.is_for_all && kept.generation > self.generation)
     }
 }
 
@@ -335,6 +351,29 @@ mod tests {
         }
         assert_eq!(positions(&mut early), (None, vec![0, 2, 3]));
         assert_eq!(positions(&mut late), (None, vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn what_is_for_others_is_passed_over_at_once() {
+        let channel = channel();
+        let mut reader = Reader::new(channel.clone(), Start::Now, 1);
+        for _ in 0..3 * MAX_AT_ONCE {
+            channel.push(event(1), Some(Kept { generation: 2, is_for_all: false }));
+        }
+        channel.push(event(1), None);
+        assert_eq!(positions(&mut reader), (None, vec![3 * MAX_AT_ONCE as u64]));
+        // who comes back was not meant either
+        let mut again = Reader::new(channel.clone(), Start::After(7, 0), 2);
+        assert_eq!(positions(&mut again), (None, vec![3 * MAX_AT_ONCE as u64]));
+    }
+
+    #[test]
+    fn the_size_of_an_event_covers_the_longest_form() {
+        for text in ["text", "\u{1}\u{2}", "\"\\", "\u{7f}\u{80}ö\n"] {
+            assert!(form_size(text.as_bytes()) + 2 >= serde_json::to_string(text).unwrap().len(), "{text:?}");
+        }
+        assert!(form_size(&[0xff; 90]) >= 120, "as base64");
+        assert_eq!(form_size(b"\x01a\""), 9);
     }
 
     #[test]

@@ -74,20 +74,18 @@ impl Subscriber {
     /// With the filters of the configuration.
     pub(super) fn new(config: &Config, publisher: Publisher) -> Self {
         let is_kept = config.mqtt.session != Session::Clean;
-        let state = State {
-            table: Subscriptions::new(&config.subscribe, is_kept),
-            requests: Requests::new(),
-            is_open: false,
-            stage: Stage::Running,
-            clock_set_to: None,
-        };
+        let response_base = asking::response_base(&config.mqtt.client_id);
+        let mut table = Subscriptions::new(&config.subscribe, is_kept);
+        table.reserve(asking::response_filter(&response_base));
+        let state =
+            State { table, requests: Requests::new(), is_open: false, stage: Stage::Running, clock_set_to: None };
         let random = RandomState::new();
         Self(Arc::new(Shared {
             publisher,
             version: Version::of(&config.mqtt),
             state: Mutex::new(state),
             changed: Condvar::new(),
-            response_base: asking::response_base(&config.mqtt.client_id),
+            response_base,
             max_listeners: config.http.max_listeners,
             max_requests: config.publish.max_waiting,
             listeners: AtomicUsize::new(0),
@@ -126,7 +124,7 @@ impl Subscriber {
     /// Opens a stream of what comes for a filter.
     pub fn listen(&self, filter: &TopicFilter, qos: Qos, start: Start, timeout: Duration, opened: Opened) {
         let Some(seat) = Seat::take(self) else { return opened(Err(Refusal::TooManyListeners)) };
-        let want = Want::Read { qos, retained: start == Start::Now };
+        let want = Want::Read { qos, retained: !matches!(start, Start::After(..)) };
         let (subscriber, of_filter) = (self.clone(), filter.clone());
         let caller = Box::new(move |answer: Answer| match answer {
             Err(refusal) => opened(Err(refusal)),

@@ -32,7 +32,7 @@ use super::pipe::Limits;
 use crate::config::Subscription;
 use crate::message::{Qos, TopicFilter};
 
-/// Filters that may be wanted at run time.
+/// Filters that may be wanted at run time for the journal, and as many for readers and askers.
 pub const MAX_FILTERS: usize = 1000;
 /// How long a filter is kept when its last reader has gone: most come again, and want to know what they missed.
 const LINGER: Duration = Duration::from_secs(30);
@@ -53,6 +53,8 @@ pub struct Subscriptions<R> {
     by_slot: HashMap<u32, Key>,
     /// Entries of which it is not known that nothing is to be done about them.
     dirty: BTreeSet<Key>,
+    /// What was here before the connection, and of which the broker has not said anything on it.
+    first: BTreeSet<Key>,
     deadlines: BTreeSet<(Instant, Key)>,
     /// Operations that were handed over, in their order, and those whose packet identifier is known.
     handed_over: VecDeque<Handed>,
@@ -64,6 +66,8 @@ pub struct Subscriptions<R> {
     connection: Option<Link>,
     /// The broker keeps the session when a connection ends.
     is_kept: bool,
+    /// Always finds a place.
+    reserved: Option<TopicFilter>,
 }
 
 /// What is known of the connection.
@@ -99,6 +103,7 @@ impl<R> Subscriptions<R> {
             by_filter: HashMap::new(),
             by_slot: HashMap::new(),
             dirty: BTreeSet::new(),
+            first: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             handed_over: VecDeque::new(),
             asked: HashMap::new(),
@@ -107,6 +112,7 @@ impl<R> Subscriptions<R> {
             asks: 0,
             connection: None,
             is_kept,
+            reserved: None,
         };
         for wanted in file {
             let key = table.key(&wanted.topic);
@@ -115,6 +121,11 @@ impl<R> Subscriptions<R> {
             }
         }
         table
+    }
+
+    /// Keeps a place for a filter, however many others there are.
+    pub fn reserve(&mut self, filter: Option<TopicFilter>) {
+        self.reserved = filter;
     }
 
     /// Wants a filter: `waiter` is told when the broker has answered, or at the deadline. Nothing is wanted any more
@@ -178,6 +189,7 @@ impl<R> Subscriptions<R> {
             entry.connected(session_present);
         }
         self.dirty = self.entries.keys().copied().collect();
+        self.first = self.dirty.clone();
     }
 
     /// The connection has ended.
@@ -185,6 +197,7 @@ impl<R> Subscriptions<R> {
         self.connection = None;
         self.handed_over.clear();
         self.asked.clear();
+        self.first.clear();
         for entry in self.entries.values_mut() {
             self.settled.extend(entry.disconnected(self.is_kept));
         }
@@ -199,6 +212,9 @@ impl<R> Subscriptions<R> {
             match self.due(key) {
                 Due::Nothing => {
                     self.dirty.remove(&key);
+                    if !self.entries.get(&key).is_some_and(Entry::is_asked) {
+                        self.first.remove(&key);
+                    }
                     self.tidy(key);
                 }
                 // the library would end the connection over it
@@ -260,6 +276,7 @@ impl<R> Subscriptions<R> {
             let answer = answers.get(position).copied();
             let (qos, is_passing) = (entry.asked_qos(), !entry.is_asked_to_record());
             let told = entry.subscribed(answer);
+            self.first.remove(key);
             reports.push(Report { filter: entry.filter.clone(), qos, answer, is_passing });
             self.settled.extend(told);
             self.touch(*key);
@@ -273,6 +290,7 @@ impl<R> Subscriptions<R> {
         for key in &handed.keys {
             let Some(entry) = self.entries.get_mut(key) else { continue };
             let told = entry.unsubscribed(failure);
+            self.first.remove(key);
             self.settled.extend(told);
             self.touch(*key);
         }
@@ -284,9 +302,11 @@ impl<R> Subscriptions<R> {
         self.handed_over.iter().chain(self.asked.values()).map(|handed| handed.since).min()
     }
 
-    /// Whether nothing is to be asked, and nothing is unanswered.
+    /// Whether the broker has answered for all that was wanted when the connection came about. What came since holds up
+    /// nobody.
     pub fn is_settled(&mut self) -> bool {
-        self.handed_over.is_empty() && self.asked.is_empty() && self.next().is_none()
+        self.next();
+        self.first.is_empty()
     }
 
     /// Tells those whose deadline has come, and lets go of what was kept long enough.
@@ -385,6 +405,7 @@ impl<R> Subscriptions<R> {
             let told = entry.carried(granted);
             self.settled.extend(told);
         }
+        self.settled.extend(entry.end_beside_readers());
         if entry.is_absent() && self.connection.is_some() {
             let told = entry.unsubscribed(None);
             self.settled.extend(told);

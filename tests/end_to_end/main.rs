@@ -17,6 +17,7 @@ mod front_door;
 mod healing;
 mod http_semantics;
 mod journal;
+mod large;
 mod link;
 mod listeners;
 mod manual;

@@ -26,6 +26,11 @@ pub struct Stream {
 impl Exchange {
     /// Writes the head of an answer that goes on; `None` if there is nobody to write to.
     pub fn begin(mut self, reply: &Reply) -> Option<Stream> {
+        if self.unread {
+            // an endpoint refuses it; the library would wait for the body here
+            self.answer(&Reply::length_required());
+            return None;
+        }
         let request = self.request.take()?;
         metrics::replied(reply.status(), reply.code());
         let in_chunks = *request.http_version() >= (1, 1);
@@ -46,33 +51,15 @@ impl Stream {
     }
 
     fn send_piece(&mut self, piece: &[u8], patience: Duration, is_over: impl Fn() -> bool) -> io::Result<()> {
-        let mut patience = Patience { longest: patience, since: Instant::now(), pause: SHORTEST_PAUSE };
+        let mut writer = Patient::new(&mut *self.writer, patience, is_over);
         if !self.in_chunks {
-            self.send_all(piece, &mut patience, &is_over)?;
+            writer.write_all(piece)?;
         } else if !piece.is_empty() {
-            let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
-            chunk.extend_from_slice(piece);
-            chunk.extend_from_slice(b"\r\n");
-            self.send_all(&chunk, &mut patience, &is_over)?;
+            writer.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
+            writer.write_all(piece)?;
+            writer.write_all(b"\r\n")?;
         }
-        while let Err(error) = self.writer.flush() {
-            patience.wait(error, &is_over)?;
-        }
-        Ok(())
-    }
-
-    fn send_all(&mut self, mut rest: &[u8], patience: &mut Patience, is_over: &impl Fn() -> bool) -> io::Result<()> {
-        while !rest.is_empty() {
-            match self.writer.write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    rest = &rest[written..];
-                    *patience = Patience { since: Instant::now(), pause: SHORTEST_PAUSE, ..*patience };
-                }
-                Err(error) => patience.wait(error, is_over)?,
-            }
-        }
-        Ok(())
+        writer.flush()
     }
 
     /// Whether nothing more can come from the client, which may be gone. On a Unix socket that is not known.
@@ -89,18 +76,46 @@ impl Stream {
     }
 }
 
-/// How long a client may still take nothing.
-struct Patience {
+/// A writer that tries again where there is no room, for as long as the client takes a little now and then.
+pub struct Patient<'a, F> {
+    writer: &'a mut dyn Write,
     longest: Duration,
+    is_over: F,
     since: Instant,
     pause: Duration,
 }
 
-impl Patience {
+impl<'a, F: Fn() -> bool> Patient<'a, F> {
+    /// A client that takes nothing for so long is given up, and at once when `is_over`.
+    pub fn new(writer: &'a mut dyn Write, longest: Duration, is_over: F) -> Self {
+        Self { writer, longest, is_over, since: Instant::now(), pause: SHORTEST_PAUSE }
+    }
+
+    pub fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            match self.writer.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = &rest[written..];
+                    (self.since, self.pause) = (Instant::now(), SHORTEST_PAUSE);
+                }
+                Err(error) => self.wait(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub fn flush(&mut self) -> io::Result<()> {
+        while let Err(error) = self.writer.flush() {
+            self.wait(error)?;
+        }
+        Ok(())
+    }
+
     /// Waits before the next try, if the error was that there is no room.
-    fn wait(&mut self, error: io::Error, is_over: &impl Fn() -> bool) -> io::Result<()> {
+    fn wait(&mut self, error: io::Error) -> io::Result<()> {
         let may_pass = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted);
-        if !may_pass || is_over() || self.since.elapsed() > self.longest {
+        if !may_pass || (self.is_over)() || self.since.elapsed() >= self.longest {
             return Err(error);
         }
         sleep(self.pause);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{Stage, Subscriber, Want};
 use crate::message::{Message, Received, TopicFilter, TopicName};
 use crate::metrics;
-use crate::mqtt::outcome::{NoAnswer, Outcome, Published};
+use crate::mqtt::outcome::{Failure, NoAnswer, Outcome, Published};
 use crate::mqtt::requests::{Number, Token};
 
 /// Is told, once, what came of a request. Must not wait.
@@ -42,6 +42,11 @@ pub fn response_base(client_id: &str) -> String {
     format!("mqtt-bridge/response/{name}/")
 }
 
+/// What all answers to requests without a response topic of their own come by.
+pub fn response_filter(base: &str) -> Option<TopicFilter> {
+    TopicFilter::try_from(format!("{base}+")).ok()
+}
+
 /// There is no more time for an answer.
 pub fn tell_stopping(asker: Asker) {
     (asker.answered)(Err(NoAnswer::Stopping));
@@ -70,7 +75,7 @@ impl Subscriber {
         } else {
             let name = String::from_utf8_lossy(&chance);
             let topic = TopicName::try_from(format!("{}{name}", self.0.response_base)).ok()?;
-            let filter = TopicFilter::try_from(format!("{}+", self.0.response_base)).ok()?;
+            let filter = response_filter(&self.0.response_base)?;
             (topic, filter, Token::OwnTopic(chance.clone()))
         };
         let name = topic.as_str().to_owned();
@@ -97,7 +102,8 @@ impl Subscriber {
             Stage::Running if state.requests.len() < self.0.max_requests => {
                 state.requests.open(&topic, token, deadline, asker).map_err(|asker| (asker, NoAnswer::TopicTaken))
             }
-            _ => Err((asker, NoAnswer::TooManyRequests)),
+            Stage::Running => Err((asker, NoAnswer::TooManyRequests)),
+            _ => Err((asker, NoAnswer::Publish(Failure::Stopping))),
         };
         drop(state);
         match opened {

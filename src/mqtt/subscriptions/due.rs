@@ -108,7 +108,7 @@ impl<R> Subscriptions<R> {
         let entry = self.by_filter.get(filter).and_then(|key| self.entries.get(key));
         let of_file = entry.and_then(|entry| entry.file);
         match (want, of_file) {
-            (_, None) if entry.is_none() && self.at_run_time() >= MAX_FILTERS => Err(Refusal::TooManyFilters),
+            (_, None) if entry.is_none() && self.is_full(filter, want) => Err(Refusal::TooManyFilters),
             (Want::Unsubscribed, Some(_)) => Err(Refusal::OfConfiguration),
             (Want::Recorded(qos), Some((other, _))) if qos != other => Err(Refusal::OfConfiguration),
             _ if self.is_kept && want.qos() == Some(Qos::ExactlyOnce) => Err(Refusal::QosNotSupported),
@@ -116,7 +116,10 @@ impl<R> Subscriptions<R> {
         }
     }
 
-    fn at_run_time(&self) -> usize {
-        self.entries.values().filter(|entry| entry.file.is_none()).count()
+    /// Whether there is no place for one filter more: who records many takes none from those who read.
+    fn is_full(&self, filter: &TopicFilter, want: Want) -> bool {
+        let is_recorded = matches!(want, Want::Recorded(_));
+        let is_alike = |entry: &&Entry<R>| entry.file.is_none() && entry.is_recorded() == is_recorded;
+        self.reserved.as_ref() != Some(filter) && self.entries.values().filter(is_alike).count() >= MAX_FILTERS
     }
 }

@@ -280,6 +280,19 @@ impl<R> Entry<R> {
         (self.last, self.may_be_kept) = (None, false);
     }
 
+    /// Whether the broker was asked something about it and has not answered.
+    pub fn is_asked(&self) -> bool {
+        matches!(self.state, AtBroker::Asked { .. } | AtBroker::Leaving)
+    }
+
+    /// Tells those who want it recorded no longer: while it is read, the broker need not be told.
+    pub fn end_beside_readers(&mut self) -> Vec<(R, Answer)> {
+        if self.readers + self.askers == 0 {
+            return Vec::new();
+        }
+        self.resolve(|waiting| waiting.want == Want::Unsubscribed, Ok(0))
+    }
+
     /// Another subscription brings its messages.
     pub fn carried(&mut self, granted: u8) -> Vec<(R, Answer)> {
         self.last = self.wanted().map(|qos| (qos, granted));

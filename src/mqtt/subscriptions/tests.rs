@@ -153,6 +153,32 @@ fn with_identifiers_each_filter_is_asked_for_by_itself_and_all_are_on_the_way_to
 }
 
 #[test]
+fn what_is_asked_since_the_connection_came_about_holds_up_nobody() {
+    let mut bench = Bench::new(&[of_file("file", Qos::AtMostOnce)], false);
+    bench.connect(false, true);
+    bench.ask();
+    bench.want("a", RECORDED, 1);
+    assert!(!bench.table.is_settled());
+    bench.answer();
+    bench.ask();
+    bench.want("b", RECORDED, 2);
+    assert!(bench.table.is_settled());
+}
+
+#[test]
+fn unsubscribing_beside_a_reader_who_is_on_the_way_comes_to_an_end() {
+    let mut bench = Bench::new(&[], false);
+    bench.connect(false, true);
+    bench.want("a", Want::Recorded(Qos::AtMostOnce), 1);
+    bench.settle();
+    bench.want("a", Want::Read { qos: Qos::AtLeastOnce, retained: true }, 2);
+    bench.want("a", Want::Unsubscribed, 3);
+    bench.settle();
+    assert_eq!(bench.told(), [(1, Ok(0)), (2, Ok(1)), (3, Ok(0))]);
+    assert_eq!(bench.table.standings()[0].source, Source::Listener);
+}
+
+#[test]
 fn whoever_wants_a_filter_is_told_what_the_broker_says() {
     let mut bench = Bench::new(&[], false);
     bench.connect(false, true);
@@ -232,8 +258,17 @@ fn what_cannot_be_is_refused_at_once() {
     for number in 0..MAX_FILTERS {
         bench.want(&number.to_string(), RECORDED, 5);
     }
-    bench.want("one/more", READ, 6);
+    bench.want("one/more", RECORDED, 6);
     assert_eq!(bench.told(), [(6, Err(Refusal::TooManyFilters))]);
+    // readers have places of their own, and one is kept
+    for number in 0..MAX_FILTERS {
+        bench.want(&format!("r/{number}"), READ, 7);
+    }
+    bench.want("one/more", READ, 8);
+    assert_eq!(bench.told(), [(8, Err(Refusal::TooManyFilters))]);
+    bench.table.reserve(Some(filter("answers/+")));
+    bench.want("answers/+", Want::Answers, 9);
+    assert_eq!(bench.told(), []);
     let tiny = Limits { max_packet_size: 20, ..limits(true) };
     let mut bench = Bench::new(&[], false);
     bench.table.connected(false, tiny);
