@@ -11,7 +11,7 @@ use super::reply::Reply;
 use super::request::{READ, Target, require_method};
 use crate::config::Protocol;
 use crate::metrics;
-use crate::mqtt::Status;
+use crate::mqtt::{Standing, Status};
 
 /// 200 while requests are answered at all.
 pub fn healthz(_: &Endpoints, request: &Request, target: &Target) -> Result<Wanted, Reply> {
@@ -70,8 +70,9 @@ struct Failure<'a> {
     time: u64,
 }
 
+/// A topic filter, and what the broker made of it.
 #[derive(Serialize)]
-struct Subscription<'a> {
+pub struct Subscription<'a> {
     topic: &'a str,
     qos: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,15 +92,21 @@ struct Publishes {
     window: Option<u16>,
 }
 
-impl<'a> Report<'a> {
-    fn of(status: &'a Status) -> Self {
-        let (settings, history) = (&*status.settings, &status.history);
-        let subscriptions = status.configured().map(|standing| Subscription {
+impl<'a> Subscription<'a> {
+    pub fn of(standing: &'a Standing) -> Self {
+        Self {
             topic: standing.filter.as_str(),
             qos: standing.qos as u8,
             granted_qos: standing.answer.and_then(Result::ok),
             reason_code: standing.answer.and_then(Result::err),
-        });
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    fn of(status: &'a Status) -> Self {
+        let (settings, history) = (&*status.settings, &status.history);
+        let subscriptions = status.configured().map(Subscription::of);
         Self {
             code: 0,
             version: env!("CARGO_PKG_VERSION"),

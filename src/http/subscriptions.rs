@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::call::{Call, Wanted};
 use super::fields::Fields;
+use super::operations::Subscription;
 use super::reply::Reply;
 use super::request::READ;
 use super::values;
@@ -31,12 +32,8 @@ struct List<'a> {
 
 #[derive(Serialize)]
 struct Entry<'a> {
-    topic: &'a str,
-    qos: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    granted_qos: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason_code: Option<u8>,
+    #[serde(flatten)]
+    subscription: Subscription<'a>,
     source: &'static str,
     listeners: usize,
 }
@@ -44,10 +41,7 @@ struct Entry<'a> {
 impl<'a> Entry<'a> {
     fn of(standing: &'a Standing) -> Self {
         Self {
-            topic: standing.filter.as_str(),
-            qos: standing.qos as u8,
-            granted_qos: standing.answer.and_then(Result::ok),
-            reason_code: standing.answer.and_then(Result::err),
+            subscription: Subscription::of(standing),
             source: match standing.source {
                 Source::File => "file",
                 Source::Api => "api",

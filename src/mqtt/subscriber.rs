@@ -255,7 +255,7 @@ impl Subscriber {
         self.lock().table.oldest_asked()
     }
 
-    /// Whether nothing is to be asked, and nothing is unanswered.
+    /// Whether the broker has answered for all that was wanted when the connection came about.
     pub(super) fn is_settled(&self) -> bool {
         self.lock().table.is_settled()
     }
