@@ -253,6 +253,10 @@ impl<R> InFlight<R> {
                 Some(code) => self.settle(sequence, Err(Failure::Refused(code))),
                 None => self.change(sequence, |entry| (entry.received, entry.reason_code) = (true, code)),
             },
+            // in MQTT 3.1.1 RabbitMQ takes QoS 2 for QoS 1: not as the specification has it, but the message is with it
+            (Qos::ExactlyOnce, Acknowledgement::PubAck, false) if code.is_none() => {
+                self.settle(sequence, success(None));
+            }
             // whatever its code: the broker has the message since its PUBREC, and what it may say here, that the
             // packet identifier is not found, is no error after a reconnection (MQTT 5, 3.7.2.1)
             (Qos::ExactlyOnce, Acknowledgement::PubComp, true) => {

@@ -126,6 +126,20 @@ fn what_does_not_fit_settles_nothing() {
 }
 
 #[test]
+fn a_puback_settles_qos_2_in_mqtt_3_1_1_once_and_not_behind_a_pubrec() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[2, 2]);
+    send(&mut table, &time, 1);
+    send(&mut table, &time, 2);
+    table.acknowledged(PubAck, 1, None).unwrap();
+    assert!(table.acknowledged(PubAck, 1, None).is_err(), "twice");
+    table.acknowledged(PubRec, 2, None).unwrap();
+    assert!(table.acknowledged(PubAck, 2, None).is_err(), "it has said that it takes QoS 2 for what it is");
+    let outcome = Ok(Published::Acknowledged { packet_identifier: 1, reason_code: None });
+    assert_eq!(table.take_settled(), [(0, outcome)]);
+}
+
+#[test]
 fn one_message_is_handed_over_at_a_time_and_in_order() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 0]);
