@@ -1,13 +1,15 @@
 // Prints the versions of the packages that the tests name.
 import { readFileSync } from 'node:fs';
+import { Aedes } from 'aedes';
 import { EventSource } from 'eventsource';
+import mqtt from 'mqtt';
 import { chromium } from 'playwright-core';
 
-for (const known of [EventSource, chromium.launch]) {
+for (const known of [Aedes.createBroker, EventSource, mqtt.connect, chromium.launch]) {
   if (typeof known !== 'function') throw new Error('a package is not what it was');
 }
 const versions = {};
-for (const name of ['eventsource', 'playwright-core']) {
+for (const name of ['aedes', 'eventsource', 'mqtt', 'playwright-core']) {
   const manifest = new URL(`../node_modules/${name}/package.json`, import.meta.url);
   versions[name] = JSON.parse(readFileSync(manifest)).version;
 }

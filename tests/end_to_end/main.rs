@@ -25,6 +25,7 @@ mod messages;
 mod notify;
 mod openapi;
 mod operations;
+mod other_side;
 mod package;
 mod page;
 mod publishing;

@@ -1,4 +1,4 @@
-//! Clients that others wrote, in Python and JavaScript; their scripts are in `tests/clients`.
+//! Clients and brokers that others wrote, in Python and JavaScript; their scripts are in `tests/clients`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,9 +47,9 @@ fn the_versions_that_are_named_are_there() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    let found = installed(python("versions.py", &["requests", "paho-mqtt", "schemathesis"]));
+    let found = installed(python("versions.py", &["amqtt", "requests", "paho-mqtt", "schemathesis"]));
     let named = include_str!("../../clients/requirements.txt");
-    assert_eq!(found.lines().count(), 3);
+    assert_eq!(found.lines().count(), 4);
     assert!(found.lines().all(|version| named.lines().any(|line| line == version)), "{found}");
     let named: serde_json::Value = serde_json::from_str(include_str!("../../clients/package.json")).unwrap();
     let found: serde_json::Value = serde_json::from_str(&installed(node("versions.mjs", &[]))).unwrap();

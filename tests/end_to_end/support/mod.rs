@@ -8,6 +8,7 @@ pub mod http;
 pub mod journald;
 pub mod machine;
 pub mod mosquitto;
+pub mod mqtt_clients;
 pub mod onlooker;
 pub mod process;
 pub mod proxy;

@@ -1,0 +1,19 @@
+// Subscribes or publishes at QoS 2 or less by mqtt.js, and tells on standard error what comes.
+//
+// usage: mqtt_client.mjs PORT PROTOCOL subscribe TOPIC
+//        mqtt_client.mjs PORT PROTOCOL publish TOPIC QOS PAYLOAD
+import mqtt from 'mqtt';
+
+const [port, protocol, what, topic, qos, payload] = process.argv.slice(2);
+const tell = (line) => process.stderr.write(`${line}\n`);
+const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: protocol === '5' ? 5 : 4 });
+client.on('message', (_, message, packet) => {
+  tell(`message ${packet.qos} ${Number(packet.retain)} ${message.toString('hex')}`);
+});
+if (what === 'subscribe') {
+  const [granted] = await client.subscribeAsync(topic, { qos: 2 });
+  tell(`subscribed ${granted.qos}`);
+} else {
+  await client.publishAsync(topic, payload, { qos: Number(qos) });
+  await client.endAsync();
+}
