@@ -1,7 +1,8 @@
 //! The real bridge with an embedded broker: one command, then curl, and the message appears in the same window.
 
-use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+mod broker;
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -10,12 +11,10 @@ use log::LevelFilter;
 use mqtt_bridge::config::{Config, Environment, Source};
 use mqtt_bridge::thread::{Event, Events, Watch, watch};
 use mqtt_bridge::{Bridge, journal};
-use rumqttd::{Broker, ConnectionSettings, RouterConfig, ServerSettings};
+use rumqttd::Broker;
 
 /// The bridge's own default, and what is taken if somebody else has it.
 const HTTP_PORTS: [u16; 2] = [8000, 0];
-/// Bytes: enough for whatever the bridge lets through.
-const MAX_PACKET: usize = 2 * 1024 * 1024;
 /// How long the broker may take to listen.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last records may take to be written.
@@ -56,7 +55,7 @@ fn run(watch: &Watch, events: &Events) -> Result<(), String> {
 /// Starts the broker on a free port, and returns it as soon as it can be connected to.
 fn start_broker(watch: &Watch) -> io::Result<u16> {
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-    let mut broker = Broker::new(broker_config(address));
+    let mut broker = Broker::new(broker::config(address, None));
     watch.spawn("broker", move || broker.start().map_err(|error| error.to_string()))?;
     let deadline = Instant::now() + BROKER_TIMEOUT;
     loop {
@@ -66,27 +65,6 @@ fn start_broker(watch: &Watch) -> io::Result<u16> {
             Err(_) => thread::sleep(Duration::from_millis(10)),
         }
     }
-}
-
-fn broker_config(listen: SocketAddr) -> rumqttd::Config {
-    let connections = ConnectionSettings {
-        connection_timeout_ms: 5000,
-        max_payload_size: MAX_PACKET,
-        max_inflight_count: 100,
-        auth: None,
-        external_auth: None,
-        dynamic_filters: true,
-    };
-    let name = "v5".to_owned();
-    let server = ServerSettings { name: name.clone(), listen, tls: None, next_connection_delay_ms: 1, connections };
-    let router = RouterConfig {
-        max_connections: 100,
-        max_outgoing_packet_count: 200,
-        max_segment_size: 4 * MAX_PACKET,
-        max_segment_count: 10,
-        ..RouterConfig::default()
-    };
-    rumqttd::Config { router, v5: Some(HashMap::from([(name, server)])), ..rumqttd::Config::default() }
 }
 
 fn start_bridge(broker: u16, watch: &Watch) -> Result<Bridge, String> {

@@ -6,6 +6,7 @@ mod support;
 
 mod acknowledging;
 mod asking;
+mod brokers;
 mod browsers;
 mod bulk;
 mod chaos;

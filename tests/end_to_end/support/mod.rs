@@ -1,5 +1,6 @@
 //! What the tests work with: processes that end with the test, folders that vanish, brokers, clients.
 
+pub mod brokers;
 pub mod clients;
 pub mod daemon;
 pub mod events;

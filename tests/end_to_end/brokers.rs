@@ -1,0 +1,202 @@
+//! Brokers of other makes than mosquitto's, each through the same examination; its figures are the table in README.
+//!
+//! What takes long to install or to start is left to `tests/brokers/run`, which runs the ignored ones too.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::brokers::{Broker, Make};
+use crate::support::daemon::Daemon;
+use crate::support::events::Listener;
+use crate::support::mqtt_clients::{Client, Delivered};
+use crate::support::scripted_broker::{CONNECT, PUBACK, PUBLISH, ScriptedBroker, acknowledgement};
+
+/// Seconds.
+const RECONNECT_MAX: f64 = 1.0;
+/// What a busy machine may take beyond that.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// What each QoS became on the way.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    /// From us to a subscriber at QoS 2.
+    delivered: [u8; 3],
+    /// From a publisher to us, who asked for QoS 2.
+    received: [u8; 3],
+    /// From us to one that subscribed later.
+    retained: u8,
+}
+
+/// As MQTT has it.
+const ALL: Seen = Seen { delivered: [0, 1, 2], received: [0, 1, 2], retained: 2 };
+
+/// Publishes to it and receives from it, with a client of another make on the other side; then it is killed, and comes
+/// back.
+fn examine(make: Make, protocol: &'static str, client: Client) -> Seen {
+    let mut broker = Broker::start(make, protocol);
+    let daemon = Daemon::connected_with(&format!(
+        "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = {RECONNECT_MAX}\n\
+         [[subscribe]]\ntopic = \"in/#\"\nqos = 2",
+        broker.port()
+    ));
+    daemon.wait_for("subscribed to in/#");
+    let publish = |topic: &str, msg: &str, qos: u8, retain: bool| {
+        let reply = daemon.publish(&json!({"topic": topic, "msg": msg, "qos": qos, "retain": retain}).to_string());
+        assert_eq!(reply.status, 200, "QoS {qos}: {reply:?}, {:?}", daemon.lines());
+    };
+    let subscribe = |broker: &Broker, topic: &str| client.subscribe(broker.port(), protocol, topic);
+
+    let mut subscriber = subscribe(&broker, "out/#");
+    let delivered = [0, 1, 2].map(|qos| {
+        publish("out/a", &format!("Grüße bei {qos}"), qos, false);
+        let Delivered { qos: delivered, retain, payload } = subscriber.next();
+        assert_eq!((retain, payload), (false, format!("Grüße bei {qos}").into_bytes()));
+        delivered
+    });
+
+    publish("out/kept", "kept", 2, true);
+    // RabbitMQ brings what is retained to those who subscribe without wildcards
+    let mut later = subscribe(&broker, "out/kept");
+    let Delivered { qos: retained, retain, payload } = later.next();
+    assert_eq!((retain, payload), (true, b"kept".to_vec()));
+    publish("out/kept", "", 1, true);
+    let mut latest = subscribe(&broker, "out/kept");
+    publish("out/kept", "nothing before this", 1, false);
+    assert_eq!(latest.next().payload, b"nothing before this", "what was retained is cleared");
+
+    if protocol == "5" {
+        let mut listener = Listener::open(&daemon, "own");
+        let properties = json!({
+            "payload_format_indicator": 1, "response_topic": "r", "correlation_data": "c", "content_type": "text/plain",
+            "user_properties": [["a", "1"], ["a", "2"]]
+        });
+        let body = json!({"topic": "own", "msg": "with properties", "qos": 1, "properties": properties});
+        assert_eq!(daemon.publish(&body.to_string()).status, 200);
+        let mut received = listener.message()["properties"].clone();
+        // rmqtt lets each message expire
+        received.as_object_mut().unwrap().remove("message_expiry_interval");
+        assert_eq!(received, properties);
+    }
+
+    let mut listener = Listener::open(&daemon, "in/#");
+    let received = [0, 1, 2].map(|qos| {
+        client.publish(broker.port(), protocol, "in/a", qos, &format!("zurück bei {qos}"));
+        let message = listener.message();
+        assert_eq!(message["payload"], format!("zurück bei {qos}"));
+        u8::try_from(message["qos"].as_u64().unwrap()).unwrap()
+    });
+
+    broker.kill();
+    daemon.wait_for("lost: ");
+    broker.restart();
+    let back = Instant::now();
+    daemon.wait_for_nth(2, "connected to");
+    let took = back.elapsed();
+    assert!(took < Duration::from_secs_f64(RECONNECT_MAX) + SLACK, "{took:?}");
+    daemon.wait_for_nth(2, "subscribed to in/#");
+    publish("out/a", "again", 1, false);
+    client.publish(broker.port(), protocol, "in/a", 1, "again");
+    daemon.wait_for("Received message on topic: in/a with payload: again");
+    let count = daemon.lines_with("Received message").len();
+    assert_eq!(count, 4, "each once: {:?}", daemon.lines());
+
+    println!(
+        "{}, MQTT {protocol}, {client:?} on the other side: published at QoS 0, 1, 2, delivered at {delivered:?}, \
+         retained at {retained}, received at {received:?}; connected again {} ms after it listened again",
+        make.name(),
+        took.as_millis()
+    );
+    Seen { delivered, received, retained }
+}
+
+/// What is said of a broker that does not speak MQTT 5; meanwhile nobody waits longer than asked for.
+fn refuses_mqtt_5(make: Make) {
+    let broker = Broker::start(make, "5");
+    let mut daemon = Daemon::start(broker.port());
+    daemon.publish(r#"{"topic": "t", "msg": "x", "qos": 1, "timeout": 0.2}"#).assert_refused(
+        503,
+        4,
+        "not sent: there was no connection to the broker within the timeout",
+    );
+    let line = daemon.wait_for("cannot connect");
+    assert!(line.ends_with("set `protocol = \"3.1.1\"`; trying again"), "{line}");
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+    println!("{}, MQTT 5: {line}", make.name());
+}
+
+#[test]
+fn mosquitto_is_as_mqtt_has_it() {
+    for protocol in ["5", "3.1.1"] {
+        assert_eq!(examine(Make::Mosquitto, protocol, Client::PahoC), ALL);
+    }
+}
+
+#[test]
+fn rumqttd_sends_whatever_it_is_at_the_qos_of_the_subscription() {
+    for protocol in ["5", "3.1.1"] {
+        let seen = examine(Make::Rumqttd, protocol, Client::Mosquitto);
+        assert_eq!(seen, Seen { delivered: [2, 2, 2], received: [2, 2, 2], retained: 2 });
+    }
+}
+
+#[test]
+fn aedes_is_as_mqtt_3_1_1_has_it() {
+    assert_eq!(examine(Make::Aedes, "3.1.1", Client::PahoPython), ALL);
+}
+
+#[test]
+fn aedes_refuses_mqtt_5_and_the_remedy_is_told() {
+    refuses_mqtt_5(Make::Aedes);
+}
+
+#[test]
+fn amqtt_sends_whatever_it_is_at_the_qos_of_the_subscription() {
+    let seen = examine(Make::Amqtt, "3.1.1", Client::MqttJs);
+    assert_eq!(seen, Seen { delivered: [2, 2, 2], received: [2, 2, 2], retained: 2 });
+}
+
+#[test]
+fn amqtt_does_not_answer_mqtt_5_and_the_remedy_is_told() {
+    refuses_mqtt_5(Make::Amqtt);
+}
+
+/// As `RabbitMQ` does.
+#[test]
+fn a_broker_of_mqtt_3_1_1_that_acknowledges_qos_2_as_qos_1_has_the_message_and_gets_it_once() {
+    let broker = ScriptedBroker::start(|_, packet| match packet.kind {
+        CONNECT => Some(vec![0x20, 2, 0, 0]),
+        PUBLISH => Some(acknowledgement(PUBACK, packet.identifier())),
+        _ => Some(Vec::new()),
+    });
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
+    for n in 1..=3 {
+        let reply = daemon.publish(r#"{"topic": "t", "msg": "x", "qos": 2}"#);
+        assert_eq!((reply.status, reply.json()), (200, json!({"code": 0, "packet_id": n})));
+        assert_eq!(broker.wait_for(PUBLISH).0.qos(), 2);
+    }
+    assert_eq!(broker.others().len(), 0);
+    assert_eq!(daemon.lines_with("lost").len(), 0);
+}
+
+#[test]
+#[ignore = "rmqtt takes minutes to build: tests/brokers/run rmqtt"]
+fn rmqtt_is_as_mqtt_has_it() {
+    for protocol in ["5", "3.1.1"] {
+        assert_eq!(examine(Make::Rmqtt, protocol, Client::Mosquitto), ALL);
+    }
+}
+
+#[test]
+#[ignore = "RabbitMQ is large and takes long to start: tests/brokers/run rabbitmq"]
+fn rabbitmq_turns_qos_2_into_1() {
+    let seen = examine(Make::RabbitMq, "3.1.1", Client::PahoC);
+    assert_eq!(seen, Seen { delivered: [0, 1, 1], received: [0, 1, 1], retained: 1 });
+}
+
+#[test]
+#[ignore = "RabbitMQ is large and takes long to start: tests/brokers/run rabbitmq"]
+fn rabbitmq_ends_the_connection_over_mqtt_5_and_the_remedy_is_told() {
+    refuses_mqtt_5(Make::RabbitMq);
+}
