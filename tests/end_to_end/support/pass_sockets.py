@@ -26,6 +26,8 @@ for name in sys.argv[2:split]:
     else:
         host, port = address.rsplit(":", 1)
         listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # as systemd has it: connections of another test on this port may not be forgotten yet
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host.strip("[]"), int(port)))
     listener.listen(128)
     # as systemd passes them
