@@ -63,7 +63,7 @@ pub struct Mqtt {
     pub session: Session,
     /// The largest MQTT packet that is sent, in bytes; larger ones that come in are recorded cut.
     pub max_packet_size: u32,
-    /// The longest pause between two tries to connect.
+    /// The longest time from the beginning of a try to connect to the next.
     pub reconnect_max: Duration,
 }
 

@@ -16,12 +16,13 @@ impl Backoff {
         Self { next: FIRST.min(longest), longest }
     }
 
-    /// The next pause: between half and all of 0.1 s, 0.2 s, 0.4 s … up to the longest.
+    /// The next pause: between half and all of 0.1 s, 0.2 s, 0.4 s … up to the longest, less what the try has taken: a
+    /// network that is back is not to wait for a timeout and a pause.
     /// The jitter keeps many bridges from coming back to a restarted broker at the same moment.
-    pub fn pause(&mut self) -> Duration {
+    pub fn pause(&mut self, tried: Duration) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.longest);
-        whole.mul_f64(0.5 + random() / 2.0)
+        whole.mul_f64(0.5 + random() / 2.0).saturating_sub(tried)
     }
 
     /// Starts again from the shortest pause: the connection was stable.
@@ -44,22 +45,34 @@ mod tests {
     fn pauses_double_with_jitter_up_to_the_longest_and_start_again_after_a_reset() {
         let mut backoff = Backoff::new(Duration::from_secs(1));
         for whole in [100, 200, 400, 800, 1000, 1000] {
-            let pause = backoff.pause();
+            let pause = backoff.pause(Duration::ZERO);
             let whole = Duration::from_millis(whole);
             assert!(pause >= whole / 2 && pause <= whole, "{pause:?} of {whole:?}");
         }
         backoff.reset();
-        assert!(backoff.pause() <= FIRST);
+        assert!(backoff.pause(Duration::ZERO) <= FIRST);
+    }
+
+    #[test]
+    fn what_a_try_has_taken_is_no_part_of_the_pause() {
+        let second = Duration::from_secs(1);
+        let mut backoff = Backoff::new(second);
+        while backoff.next < second {
+            backoff.pause(Duration::ZERO);
+        }
+        assert!(backoff.pause(second / 4) <= second * 3 / 4);
+        assert_eq!(backoff.pause(second), Duration::ZERO);
     }
 
     #[test]
     fn jitter_differs_from_time_to_time() {
-        let pauses: std::collections::HashSet<Duration> = (0..10).map(|_| Backoff::new(FIRST).pause()).collect();
+        let pauses: std::collections::HashSet<Duration> =
+            (0..10).map(|_| Backoff::new(FIRST).pause(Duration::ZERO)).collect();
         assert!(pauses.len() > 1);
     }
 
     #[test]
     fn a_limit_below_the_first_pause_holds() {
-        assert!(Backoff::new(Duration::from_millis(10)).pause() <= Duration::from_millis(10));
+        assert!(Backoff::new(Duration::from_millis(10)).pause(Duration::ZERO) <= Duration::from_millis(10));
     }
 }

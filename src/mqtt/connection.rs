@@ -110,7 +110,7 @@ impl Driver {
             }
             let Some(lost) = ended else { return };
             self.tell_lost(&lost);
-            if self.publisher.pause(self.backoff.pause()) {
+            if self.publisher.pause(self.backoff.pause(Duration::ZERO)) {
                 return;
             }
         }
@@ -124,7 +124,8 @@ impl Driver {
         let session = self.session();
         let (sender, mut pipe) = self.version.open(&self.mqtt, session);
         loop {
-            match self.next(pipe.as_mut(), Instant::now(), 2 * CONNECT_TIMEOUT) {
+            let begun = Instant::now();
+            match self.next(pipe.as_mut(), begun, 2 * CONNECT_TIMEOUT) {
                 Next::Event(Event::Connected { session_present, limits }) => {
                     self.told.clear();
                     let number = self.publisher.connected(sender, limits, session_present);
@@ -136,7 +137,7 @@ impl Driver {
                 Next::Event(_) | Next::Nothing => {}
                 Next::Lost(lost) => {
                     self.tell_failure(&lost);
-                    if self.publisher.pause(self.backoff.pause()) {
+                    if self.publisher.pause(self.backoff.pause(begun.elapsed())) {
                         return None;
                     }
                 }
