@@ -3,7 +3,6 @@
 //!
 //! `CHAOS_PUBLISHES` and `CHAOS_KILLS` make it longer, as `bench/chaos` does; each test prints a row of figures.
 
-use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -13,13 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
 use crate::support::http::Connection;
 use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
+use crate::support::truth::{Told, Truth};
 use crate::support::{PATIENCE, free_port};
 
 const CONNECTIONS: usize = 16;
@@ -40,25 +40,6 @@ enum Trouble {
     Kill,
     /// A proxy loses bytes and cuts the connection.
     Cut,
-}
-
-/// What one client was told about one message.
-struct Told {
-    id: usize,
-    qos: u8,
-    status: u16,
-    packet_id: Option<u64>,
-}
-
-/// What the broker's log says.
-#[derive(Default)]
-struct Truth {
-    /// How often each message was received.
-    received: HashMap<usize, usize>,
-    /// Message and packet identifier of each acknowledgement.
-    acknowledged: HashSet<(usize, u64)>,
-    /// How often each message was delivered to the subscriber.
-    delivered: HashMap<usize, usize>,
 }
 
 #[test]
@@ -145,10 +126,9 @@ impl Chaos {
 
     fn judge(&self, told: &[Told], truth: &Truth, troubles: usize, took: Duration) {
         let acknowledged = || told.iter().filter(|told| told.status == 200 && told.qos > 0);
-        let has = |told: &&Told| truth.received.contains_key(&told.id);
-        let pair = |told: &&Told| truth.acknowledged.contains(&(told.id, told.packet_id.unwrap()));
+        let has = |told: &&Told| truth.has(told);
         let not_received = acknowledged().filter(|told| !has(told)).count();
-        let of_another = acknowledged().filter(|told| !pair(told)).count();
+        let of_another = acknowledged().filter(|told| !truth.acknowledges(told)).count();
         let refused = told.iter().filter(|told| told.qos > 0 && told.status != 200).count();
         let qos_0_unknown = told.iter().filter(|told| told.qos == 0 && told.status != 200).count();
         let qos_0_lost =
@@ -189,10 +169,9 @@ fn publish(mut connection: Connection, client: usize, count: usize, done: &Atomi
         .map(|n| {
             let id = client * 10_000_000 + n;
             let qos = u8::try_from((n + client) % 3).unwrap();
-            let body = json!({ "topic": format!("t/{id}"), "msg": id, "qos": qos }).to_string();
-            let reply = connection.post("/publish", body.as_bytes());
+            let told = Told::publish(&mut connection, id, qos, &json!(id));
             done.fetch_add(1, Ordering::Relaxed);
-            Told { id, qos, status: reply.status, packet_id: reply.json().get("packet_id").and_then(Value::as_u64) }
+            told
         })
         .collect()
 }
@@ -269,12 +248,17 @@ impl Broker {
         if let Some(id) = last {
             self.await_delivery(id);
         }
-        Truth::read(&self.log())
+        self.read_log()
+    }
+
+    fn read_log(&self) -> Truth {
+        let lines = BufReader::new(File::open(self.log()).unwrap()).split(b'\n');
+        Truth::of(CLIENT, lines.map(|line| String::from_utf8_lossy(&line.unwrap()).into_owned()))
     }
 
     fn await_delivery(&self, id: usize) {
         let deadline = Instant::now() + PATIENCE;
-        while !Truth::read(&self.log()).delivered.contains_key(&id) {
+        while !self.read_log().delivered.contains_key(&id) {
             assert!(Instant::now() < deadline, "message {id} is not delivered");
             thread::park_timeout(Duration::from_millis(100));
         }
@@ -286,45 +270,4 @@ impl Drop for Broker {
         drop(self.process.kill());
         drop(self.process.wait());
     }
-}
-
-impl Truth {
-    fn read(log: &PathBuf) -> Self {
-        let mut truth = Self::default();
-        let mut current: HashMap<u64, usize> = HashMap::new();
-        for line in BufReader::new(File::open(log).unwrap()).split(b'\n') {
-            let line = String::from_utf8_lossy(&line.unwrap()).into_owned();
-            truth.take(&line, &mut current);
-        }
-        truth
-    }
-
-    /// For example `1: Received PUBLISH from chaos (d0, q1, r0, m7, 't/12', ... (2 bytes))` and
-    /// `1: Sending PUBACK to chaos (m7, rc0)`.
-    fn take(&mut self, line: &str, current: &mut HashMap<u64, usize>) {
-        let Some((_, event)) = line.split_once(": ") else { return };
-        if let Some(rest) = event.strip_prefix(&format!("Received PUBLISH from {CLIENT} ")) {
-            let (id, packet_identifier) = (message_of(rest), number_after(rest, " m"));
-            *self.received.entry(id).or_default() += 1;
-            current.insert(packet_identifier, id);
-        } else if event.starts_with("Sending PUBLISH to watcher ") {
-            *self.delivered.entry(message_of(event)).or_default() += usize::from(event.contains("(d0,"));
-        } else if let Some(rest) =
-            ["PUBACK", "PUBCOMP"].iter().find_map(|kind| event.strip_prefix(&format!("Sending {kind} to {CLIENT} ")))
-        {
-            let packet_identifier = number_after(rest, "(m");
-            if let Some(id) = current.get(&packet_identifier) {
-                self.acknowledged.insert((*id, packet_identifier));
-            }
-        }
-    }
-}
-
-fn message_of(event: &str) -> usize {
-    event.split("'t/").nth(1).unwrap().split('\'').next().unwrap().parse().unwrap()
-}
-
-fn number_after(text: &str, before: &str) -> u64 {
-    let rest = text.split(before).nth(1).unwrap();
-    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }

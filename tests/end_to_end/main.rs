@@ -13,6 +13,7 @@ mod chaos;
 mod command_line;
 mod connecting;
 mod emqx;
+mod faults;
 mod framing;
 mod front_door;
 mod healing;

@@ -10,6 +10,7 @@ pub mod journald;
 pub mod machine;
 pub mod mosquitto;
 pub mod mqtt_clients;
+pub mod network;
 pub mod onlooker;
 pub mod process;
 pub mod proxy;
@@ -17,6 +18,7 @@ pub mod scripted_broker;
 pub mod stalls;
 pub mod supervisor;
 pub mod token;
+pub mod truth;
 pub mod vitals;
 pub mod witness;
 

@@ -1,0 +1,224 @@
+//! A link that fails in the middle of publishes: the contract of a publish holds, and the bridge is back soon after the
+//! link. Ground truth is the log of the broker, which is on the other side of it.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::daemon::{Daemon, program};
+use crate::support::folder::Folder;
+use crate::support::http::Connection;
+use crate::support::network::{BROKER, Fault, Network};
+use crate::support::process::Process;
+use crate::support::scripted_broker::{CONNECT, ScriptedBroker, connack};
+use crate::support::truth::{Told, Truth};
+use crate::support::{PATIENCE, free_port};
+
+/// Callers of each bridge, one message after another.
+const CALLERS: usize = 4;
+/// Seconds.
+const TIMEOUT: f64 = 1.0;
+/// Seconds: so little that a dead peer is noticed within 10.
+const KEEPALIVE: u64 = 5;
+const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// What a busy machine may take beyond that.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// A broker, and bridges of both versions of MQTT on the other side of a link.
+struct Scene {
+    network: Network,
+    broker: Process,
+    bridges: [Bridge; 2],
+    _folder: Folder,
+}
+
+/// A bridge, and its callers on this side.
+struct Bridge {
+    name: &'static str,
+    /// It has its socket from here, so that callers need not be where it is.
+    passer: Process,
+    address: String,
+    callers: Callers,
+}
+
+struct Callers {
+    told: Arc<Mutex<Vec<Told>>>,
+    done: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Scene {
+    /// Everybody is connected, and each caller publishes messages of so many bytes.
+    fn start(bytes: usize) -> Self {
+        let (network, folder) = (Network::new(), Folder::new());
+        let lines = format!("user root\nlistener 1883 {BROKER}\nallow_anonymous true\nlog_dest stderr\nlog_type all\n");
+        let mut command = network.beside_broker("mosquitto");
+        let broker = Process::start(command.arg("-c").arg(folder.write("mosquitto.conf", &lines)));
+        broker.wait_for(" running");
+        let bridges = [("bridge-5", "5"), ("bridge-3", "3.1.1")]
+            .map(|(name, protocol)| Bridge::start(&network, &folder, name, protocol, bytes));
+        Self { network, broker, bridges, _folder: folder }
+    }
+
+    /// Nothing was answered that is not so; everybody is stopped.
+    fn judge(mut self, fault: Fault) {
+        let all: Vec<(&str, Vec<Told>)> = self.bridges.iter_mut().map(|bridge| (bridge.name, bridge.stop())).collect();
+        for (name, told) in all {
+            let truth = Truth::of(name, self.broker.lines());
+            let count = |status| told.iter().filter(|told| told.status == status).count();
+            let settled = [200, 503, 504].map(count);
+            println!("{fault:?}, {name}: {} answers, 200, 503 and 504: {settled:?}", told.len());
+            assert_eq!(settled.iter().sum::<usize>(), told.len(), "no other answer");
+            let of_status = |status| told.iter().filter(move |told| told.status == status);
+            let unfounded = of_status(200).filter(|told| told.qos > 0 && !truth.acknowledges(told));
+            assert_eq!(unfounded.count(), 0, "200 without the acknowledgement");
+            assert_eq!(of_status(503).filter(|told| truth.has(told)).count(), 0, "503, and sent");
+        }
+    }
+}
+
+impl Bridge {
+    fn start(network: &Network, folder: &Folder, name: &'static str, protocol: &str, bytes: usize) -> Self {
+        let config = format!(
+            "[mqtt]\nserver = \"{BROKER}\"\nclient-id = \"{name}\"\nprotocol = \"{protocol}\"\nkeepalive = {KEEPALIVE}\n\
+             reconnect-max = {}\n[[subscribe]]\ntopic = \"in\"\n[publish]\ntimeout = {TIMEOUT}\n",
+            RECONNECT_MAX.as_secs()
+        );
+        let config = folder.write(&format!("{name}.toml"), &config);
+        let script = folder.write("pass_sockets.py", include_str!("support/pass_sockets.py"));
+        let address = format!("127.0.0.1:{}", free_port());
+        let daemon = network.beside_daemon(&program().get_program().to_string_lossy());
+        let mut command = Command::new("python3");
+        command.arg(script).args(["1", &format!("tcp:{address}"), "--"]);
+        command.arg(daemon.get_program()).args(daemon.get_args()).arg("--config").arg(config);
+        let passer = Process::start(&mut command);
+        passer.wait_for("subscribed to in");
+        let callers = Callers::start(&address, bytes);
+        Self { name, passer, address, callers }
+    }
+
+    /// Whether it is connected, by its own word.
+    fn is_ready(&self) -> bool {
+        Connection::open(&self.address).request("GET", "/readyz", &[], b"").status == 200
+    }
+
+    /// Waits until so many more are answered with this status.
+    fn await_answers(&self, status: u16, more: usize) {
+        let count = || self.callers.told.lock().unwrap().iter().filter(|told| told.status == status).count();
+        let before = count();
+        wait_until(PATIENCE, &format!("{}: {more} more answers {status}", self.name), || count() >= before + more);
+    }
+
+    /// Has the last callers answered and the daemon settle what is in flight; returns what was answered.
+    fn stop(&mut self) -> Vec<Told> {
+        self.callers.done.store(true, Ordering::SeqCst);
+        self.callers.threads.drain(..).for_each(|thread| thread.join().expect("one answer each"));
+        let daemon = self.passer.wait_for("started ").rsplit(' ').next().unwrap().to_owned();
+        assert!(Command::new("kill").arg(daemon).status().unwrap().success());
+        self.passer.wait_for("ended 0");
+        std::mem::take(&mut *self.callers.told.lock().unwrap())
+    }
+}
+
+impl Callers {
+    fn start(address: &str, bytes: usize) -> Self {
+        let (told, done) = (Arc::<Mutex<Vec<Told>>>::default(), Arc::<AtomicBool>::default());
+        let threads = (0..CALLERS)
+            .map(|caller| {
+                let (told, done) = (told.clone(), done.clone());
+                let mut connection = Connection::open(address);
+                thread::spawn(move || {
+                    let msg = json!("x".repeat(bytes));
+                    for n in (0..).take_while(|_| !done.load(Ordering::SeqCst)) {
+                        let (id, qos) = (caller * 10_000_000 + n, u8::try_from((n + caller) % 3).unwrap());
+                        let answer = Told::publish(&mut connection, id, qos, &msg);
+                        told.lock().unwrap().push(answer);
+                    }
+                    // no second answer to any of them lies there
+                    assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
+                })
+            })
+            .collect();
+        Self { told, done, threads }
+    }
+}
+
+#[track_caller]
+fn wait_until(patience: Duration, what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "within {patience:?} not {what}");
+        thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// The link fails until each bridge has seen what there is to see.
+fn holds_through(fault: Fault, bytes: usize, seen: impl Fn(&Bridge)) {
+    let scene = Scene::start(bytes);
+    scene.bridges.iter().for_each(|bridge| bridge.await_answers(200, 20));
+    scene.network.fail(fault);
+    scene.bridges.iter().for_each(&seen);
+    scene.network.repair(fault);
+    let repaired = Instant::now();
+    for bridge in &scene.bridges {
+        let left = (RECONNECT_MAX + SLACK).saturating_sub(repaired.elapsed());
+        wait_until(left, &format!("connected again, {}", bridge.name), || bridge.is_ready());
+    }
+    let took = repaired.elapsed();
+    println!("{fault:?}: connected {} ms after the repair at the latest", took.as_millis());
+    scene.bridges.iter().for_each(|bridge| bridge.await_answers(200, 20));
+    scene.judge(fault);
+}
+
+/// It noticed, and no longer hands anything over.
+fn is_lost(bridge: &Bridge) {
+    let noticed_within = Duration::from_secs(2 * KEEPALIVE + 5) + SLACK;
+    bridge.passer.wait_for_within(noticed_within, "lost: ");
+    bridge.await_answers(503, 2 * CALLERS);
+}
+
+#[test]
+fn a_loss_of_30_percent() {
+    holds_through(Fault::Loss, 10, |bridge| bridge.await_answers(200, 100));
+}
+
+#[test]
+fn a_black_hole() {
+    holds_through(Fault::BlackHole, 10, is_lost);
+}
+
+#[test]
+fn resets() {
+    holds_through(Fault::Reset, 10, is_lost);
+}
+
+#[test]
+fn a_link_that_goes_down_and_comes_up() {
+    holds_through(Fault::LinkDown, 10, is_lost);
+}
+
+#[test]
+fn a_link_of_64_kbit_per_second() {
+    holds_through(Fault::Slow, 500, |bridge| bridge.await_answers(200, 15));
+}
+
+#[test]
+fn after_a_try_that_nobody_answered_the_next_one_does_not_wait_too() {
+    let (sender, times) = channel();
+    // refused until the pause is 1.6 to 3.2 s, and then left without an answer
+    let broker = ScriptedBroker::start(move |n, _| {
+        sender.send(Instant::now()).unwrap();
+        if n < 5 { Some(connack(137, &[])) } else { Some(Vec::new()) }
+    });
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}", broker.port()));
+    daemon.wait_for("no answer within 5 s");
+    (0..7).for_each(|_| drop(broker.wait_for(CONNECT)));
+    let times: Vec<Instant> = times.try_iter().collect();
+    let took = times[6] - times[5];
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}

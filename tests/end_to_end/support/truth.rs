@@ -1,0 +1,84 @@
+//! What callers were told of their messages, and what the broker's log says.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+
+use super::http::Connection;
+
+/// What one caller was told about one message.
+pub struct Told {
+    pub id: usize,
+    pub qos: u8,
+    pub status: u16,
+    pub packet_id: Option<u64>,
+}
+
+/// What mosquitto's log says of the messages of one client, whose topics are `t/ID`.
+#[derive(Default)]
+pub struct Truth {
+    /// How often each message was received.
+    pub received: HashMap<usize, usize>,
+    /// Message and packet identifier of each acknowledgement.
+    pub acknowledged: HashSet<(usize, u64)>,
+    /// How often each message was delivered to the subscriber `watcher`, not counting what was sent again.
+    pub delivered: HashMap<usize, usize>,
+    /// The message that last had each packet identifier.
+    current: HashMap<u64, usize>,
+}
+
+impl Told {
+    /// Publishes a message; it must be answered.
+    pub fn publish(connection: &mut Connection, id: usize, qos: u8, msg: &Value) -> Self {
+        let body = json!({ "topic": format!("t/{id}"), "msg": msg, "qos": qos }).to_string();
+        let reply = connection.post("/publish", body.as_bytes());
+        Self { id, qos, status: reply.status, packet_id: reply.json().get("packet_id").and_then(Value::as_u64) }
+    }
+}
+
+impl Truth {
+    pub fn of(client: &str, log: impl IntoIterator<Item = String>) -> Self {
+        let mut truth = Self::default();
+        log.into_iter().for_each(|line| truth.take(client, &line));
+        truth
+    }
+
+    /// For example `1: Received PUBLISH from chaos (d0, q1, r0, m7, 't/12', ... (2 bytes))` and
+    /// `1: Sending PUBACK to chaos (m7, rc0)`.
+    fn take(&mut self, client: &str, line: &str) {
+        let Some((_, event)) = line.split_once(": ") else { return };
+        if let Some(rest) = event.strip_prefix(&format!("Received PUBLISH from {client} ")) {
+            let (id, packet_identifier) = (message_of(rest), number_after(rest, " m"));
+            *self.received.entry(id).or_default() += 1;
+            self.current.insert(packet_identifier, id);
+        } else if event.starts_with("Sending PUBLISH to watcher ") {
+            *self.delivered.entry(message_of(event)).or_default() += usize::from(event.contains("(d0,"));
+        } else if let Some(rest) =
+            ["PUBACK", "PUBCOMP"].iter().find_map(|kind| event.strip_prefix(&format!("Sending {kind} to {client} ")))
+        {
+            let packet_identifier = number_after(rest, "(m");
+            if let Some(id) = self.current.get(&packet_identifier) {
+                self.acknowledged.insert((*id, packet_identifier));
+            }
+        }
+    }
+
+    /// Whether the broker had it.
+    pub fn has(&self, told: &Told) -> bool {
+        self.received.contains_key(&told.id)
+    }
+
+    /// Whether the broker acknowledged it with the packet identifier that the caller was told.
+    pub fn acknowledges(&self, told: &Told) -> bool {
+        told.packet_id.is_some_and(|packet_id| self.acknowledged.contains(&(told.id, packet_id)))
+    }
+}
+
+fn message_of(event: &str) -> usize {
+    event.split("'t/").nth(1).unwrap().split('\'').next().unwrap().parse().unwrap()
+}
+
+fn number_after(text: &str, before: &str) -> u64 {
+    let rest = text.split(before).nth(1).unwrap();
+    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
