@@ -5,6 +5,7 @@ mod password;
 mod table;
 mod token;
 mod value;
+mod will;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -20,7 +21,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use self::token::{NewTokenError, hash, new_token};
-use crate::message::{Priority, Qos, TopicFilter};
+use crate::message::{Message, Priority, Qos, TopicFilter};
 
 /// Where the configuration is looked for when no path is given, first match first.
 pub const DEFAULT_PATHS: [&str; 2] = ["bridge.toml", "/etc/mqtt-bridge/bridge.toml"];
@@ -65,6 +66,8 @@ pub struct Mqtt {
     pub max_packet_size: u32,
     /// The longest time from the beginning of a try to connect to the next.
     pub reconnect_max: Duration,
+    /// `[mqtt.will]`: what the broker is to say when we are gone.
+    pub will: Option<Will>,
 }
 
 impl Mqtt {
@@ -107,6 +110,15 @@ pub struct Login {
     pub user: String,
     /// May be empty.
     pub password: Secret,
+}
+
+/// The last will, and what is its contrary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Will {
+    /// What the broker publishes when it loses us; retained where there is `online`.
+    pub message: Message,
+    /// What is retained on the same topic while we are there.
+    pub online: Option<Message>,
 }
 
 /// One `[[subscribe]]`.

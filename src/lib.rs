@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::http::{BindError, Door};
-use crate::mqtt::{Publisher, Subscriber};
+use crate::mqtt::{Presence, Publisher, Subscriber};
 use crate::systemd::{Service, Vitals};
 use crate::thread::{Events, Watch};
 
@@ -34,6 +34,7 @@ pub struct Bridge {
     doors: Vec<Door>,
     publisher: Publisher,
     subscriber: Subscriber,
+    presence: Presence,
     service: Service,
     timeout: Duration,
 }
@@ -57,7 +58,7 @@ impl Bridge {
     /// If the address cannot be listened on, or there are no threads to be had.
     pub fn start(config: &Config, watch: &Watch) -> Result<Self, StartError> {
         let listeners = http::listen(&config.http, !config.tokens.is_empty())?;
-        let (publisher, subscriber) = mqtt::start(config, watch)?;
+        let (publisher, subscriber, presence) = mqtt::start(config, watch)?;
         let open = |listener| {
             let words = format!("listening on {listener}");
             let door = Door::open(listener, config, &publisher, &subscriber, watch)?;
@@ -66,7 +67,7 @@ impl Bridge {
         };
         let doors = listeners.into_iter().map(open).collect::<io::Result<Vec<_>>>()?;
         let service = systemd::start(watch, vitals(doors.clone(), &publisher, &subscriber))?;
-        Ok(Self { doors, publisher, subscriber, service, timeout: config.publish.timeout })
+        Ok(Self { doors, publisher, subscriber, presence, service, timeout: config.publish.timeout })
     }
 
     /// Where requests go, as a URL.
@@ -101,7 +102,9 @@ impl Bridge {
         // what is recorded is acknowledged before the end, and does not come again
         let _ = journal::flush((Instant::now() + share / 2).min(drained + share / 8));
         self.subscriber.forget_run_time();
-        let disconnecting = self.publisher.disconnect();
+        // without a DISCONNECT the broker publishes the will, which says the same
+        let disconnecting = self.presence.leave(drained + share / 4) && self.publisher.disconnect();
+        self.publisher.end();
         if disconnecting && events.await_ends(mqtt::THREAD, 1, drained + share / 2) > 0 {
             log::warn!("the broker did not take our DISCONNECT in time");
         }

@@ -75,6 +75,12 @@ fn assert_mqtt(mqtt: &Mqtt) {
     assert!(mqtt.session != Session::Kept { expiry: 0 }, "{mqtt:?}");
     assert!((1024..=268_435_460).contains(&mqtt.max_packet_size), "{mqtt:?}");
     assert_seconds(mqtt.reconnect_max, 0.01);
+    if let Some(will) = &mqtt.will {
+        assert!(will.online.is_none() || will.message.retain, "{will:?}");
+        for message in [Some(&will.message), will.online.as_ref()].into_iter().flatten() {
+            assert!(message.payload.len() <= 65_535 && message.bytes() < mqtt.max_packet_size as usize, "{will:?}");
+        }
+    }
 }
 
 fn assert_http(http: &Http) {

@@ -13,7 +13,7 @@ use super::password::{self, Password};
 use super::table::{self, Table};
 use super::{
     Config, Environment, Fault, Http, Listen, Login, Mqtt, Protocol, Publish, Session, Source, Subscription, Token,
-    derived_client_id, value,
+    derived_client_id, value, will,
 };
 use crate::message::Qos;
 use crate::printable::Printable;
@@ -44,7 +44,7 @@ fn token_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table<
 }
 
 /// A value and its place in the file; checked by the functions of [`value`].
-type Key = Option<Spanned<Value>>;
+pub(super) type Key = Option<Spanned<Value>>;
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -61,6 +61,8 @@ struct MqttTable {
     session_expiry: Key,
     max_packet_size: Key,
     reconnect_max: Key,
+    #[serde(deserialize_with = "table::optional")]
+    will: Option<Table<will::WillTable>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -133,6 +135,7 @@ fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Envi
     let client_id = file.read("client-id", &table.client_id, value::client_id)?;
     let max_packet_size = file.read("max-packet-size", &table.max_packet_size, value::max_packet_size)?;
     let reconnect_max = file.read("reconnect-max", &table.reconnect_max, value::reconnect_max)?;
+    let max_packet_size = max_packet_size.unwrap_or(1_048_576);
     Ok(Mqtt {
         server: server.unwrap_or_else(|| "127.0.0.1".to_owned()),
         port: port.unwrap_or(1883),
@@ -141,8 +144,9 @@ fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Envi
         client_id: client_id.unwrap_or_else(|| derived_client_id(source)),
         protocol: file.read("protocol", &table.protocol, value::protocol)?.unwrap_or(Protocol::V5),
         session: read_session(file, table)?,
-        max_packet_size: max_packet_size.unwrap_or(1_048_576),
+        max_packet_size,
         reconnect_max: reconnect_max.unwrap_or(Duration::from_secs(30)),
+        will: table.will.as_ref().map(|table| will::read(file, table, max_packet_size)).transpose()?,
     })
 }
 
@@ -276,20 +280,25 @@ fn read_token(file: &File, Table { span, keys }: &Table<TokenTable>) -> Result<T
 const MAX_WORDS: usize = 500;
 
 /// The text of a configuration file, for the lines of its faults.
-struct File<'a> {
+pub(super) struct File<'a> {
     name: String,
     text: &'a str,
 }
 
 impl File<'_> {
     /// The value of a key, if it is there.
-    fn read<T>(&self, name: &str, key: &Key, check: impl Fn(&Value) -> Result<T, String>) -> Result<Option<T>, Fault> {
+    pub(super) fn read<T>(
+        &self,
+        name: &str,
+        key: &Key,
+        check: impl Fn(&Value) -> Result<T, String>,
+    ) -> Result<Option<T>, Fault> {
         let Some(key) = key else { return Ok(None) };
         let value = check(key.get_ref()).map_err(|what| self.fault(Some(key.span()), &format!("`{name}` {what}")))?;
         Ok(Some(value))
     }
 
-    fn fault(&self, span: Option<Range<usize>>, what: &str) -> Fault {
+    pub(super) fn fault(&self, span: Option<Range<usize>>, what: &str) -> Fault {
         Fault { place: self.place(span), what: what.to_owned() }
     }
 

@@ -19,6 +19,12 @@ pub fn single<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -
     deserializer.deserialize_map(Single(PhantomData))
 }
 
+/// `[name]`, which may not be there.
+pub fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Table<T>>, D::Error> {
+    let element = Spanned::<Element<T>>::deserialize(deserializer)?;
+    Ok(Some(Table { span: element.span(), keys: element.into_inner().0 }))
+}
+
 /// Tables of this name, in its double brackets, as often as they stand there.
 pub fn array<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,

@@ -35,12 +35,20 @@ fn the_shipped_file_says_the_built_in_defaults_and_names_every_key() {
     assert_eq!(config.subscribe[0].topic.as_str(), "django/mqtt");
     config.subscribe.clear();
     assert_eq!(config, parse("").expect("the defaults"));
-    let unknown_keys =
-        ["[mqtt]\nx=1", "[log]\nx=1", "[[subscribe]]\nx=1", "[publish]\nx=1", "[http]\nx=1", "[[token]]\nx=1"];
+    let unknown_keys = [
+        "[mqtt]\nx=1",
+        "[mqtt.will]\nx=1",
+        "[log]\nx=1",
+        "[[subscribe]]\nx=1",
+        "[publish]\nx=1",
+        "[http]\nx=1",
+        "[[token]]\nx=1",
+    ];
     for names in unknown_keys.map(fault) {
         let keys = names.split('`').skip(3).step_by(2);
         for key in keys {
-            assert!(shipped.contains(&format!("{key} = ")), "{key} is in the shipped file");
+            let forms = [format!("{key} = "), format!("[mqtt.{key}]")];
+            assert!(forms.iter().any(|form| shipped.contains(form)), "{key} is in the shipped file");
         }
     }
 }
@@ -118,6 +126,7 @@ fn every_key_is_read() {
             session: Session::Kept { expiry: 60 },
             max_packet_size: 2048,
             reconnect_max: Duration::from_millis(500),
+            will: None,
         },
         subscribe: vec![
             Subscription { topic: filter("a/+"), qos: Qos::AtLeastOnce, priority: Priority::INFORMATIONAL },

@@ -8,7 +8,7 @@ use log::LevelFilter;
 use toml::Value;
 
 use super::{Listen, Protocol, token};
-use crate::message::{Priority, Qos, TopicFilter};
+use crate::message::{Priority, Qos, TopicFilter, TopicName};
 use crate::printable::Printable;
 
 /// The largest MQTT packet: a remaining length of 268,435,455 bytes and its fixed header (MQTT 5, 1.5.5).
@@ -104,6 +104,16 @@ pub fn publish_timeout(value: &Value) -> Result<Duration, String> {
 
 pub fn max_waiting(value: &Value) -> Result<usize, String> {
     whole_number(value, 1..=MAX_WAITING)
+}
+
+pub fn topic_name(value: &Value) -> Result<TopicName, String> {
+    TopicName::try_from(text(value)?).map_err(|error| format!("{error}: {}", shown(value)))
+}
+
+/// The payload of a last will, whose length CONNECT has in two bytes (MQTT 5, 3.1.3.4).
+pub fn will_payload(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    if text.len() > MAX_STRING { Err(format!("must be at most {MAX_STRING} bytes long")) } else { Ok(text) }
 }
 
 pub fn topic_filter(value: &Value) -> Result<TopicFilter, String> {

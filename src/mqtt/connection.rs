@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::backoff::Backoff;
 use super::in_flight::{Acknowledgement, Owed, Window};
 use super::pipe::{CONNECT_TIMEOUT, Event, Limits, Lost, MAX_UNACKNOWLEDGED, Next, PACKET_IDENTIFIERS, Pipe};
+use super::presence::Presence;
 use super::publisher::Publisher;
 use super::received::Intake;
 use super::subscriber::Subscriber;
@@ -31,6 +32,7 @@ pub struct Driver {
     version: Version,
     publisher: Publisher,
     subscriber: Subscriber,
+    presence: Presence,
     backoff: Backoff,
     /// The failures to connect that were told since the last connection: each is told once.
     told: Vec<String>,
@@ -81,12 +83,13 @@ enum Stage {
 }
 
 impl Driver {
-    pub fn new(config: &Config, publisher: Publisher, subscriber: Subscriber) -> Self {
+    pub fn new(config: &Config, publisher: Publisher, subscriber: Subscriber, presence: Presence) -> Self {
         Self {
             mqtt: config.mqtt.clone(),
             version: Version::of(&config.mqtt),
             publisher,
             subscriber,
+            presence,
             backoff: Backoff::new(config.mqtt.reconnect_max),
             told: Vec::new(),
             inbound_too_large: 0,
@@ -378,6 +381,7 @@ impl Connection<'_> {
     fn become_ready(&mut self) {
         self.stage = Stage::Ready;
         self.driver.publisher.ready(self.window());
+        self.driver.presence.connected();
     }
 
     /// What this broker takes at a time, and what the library gives it packet identifiers from.

@@ -149,6 +149,12 @@ impl<R> InFlight<R> {
         if full || self.unsettled() >= self.max_waiting {
             return self.reject(caller, Failure::TooManyWaiting);
         }
+        self.admit(message, deadline, caller);
+    }
+
+    /// The same, however much waits already.
+    pub fn admit(&mut self, message: Message, deadline: Instant, caller: R) {
+        let bytes = message.bytes();
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.bytes += bytes;

@@ -3,7 +3,8 @@
 //! A message goes `publisher` → `in_flight` → `pipe` (`v4` or `v5`, which alone name rumqttc) → broker; an answer goes
 //! broker → `pipe` → `connection` → `in_flight` → the caller, who is told an `outcome`. What others publish goes broker →
 //! `pipe` → `connection` → `received` → the journal, and back when it is written there; and by `subscriber`, as its
-//! `subscriptions` tell, to the `channel` of each filter and to those whose `requests` it answers.
+//! `subscriptions` tell, to the `channel` of each filter and to those whose `requests` it answers. That we are there is a
+//! message too, `presence`'s.
 
 mod publisher;
 
@@ -12,6 +13,8 @@ mod outcome;
 
 mod connection;
 mod received;
+
+mod presence;
 
 mod subscriber;
 mod subscriptions;
@@ -34,6 +37,7 @@ use std::io;
 
 pub use channel::{Batch, Event, Missed, Start};
 pub use outcome::{Failure, NoAnswer, Outcome, Published, Refusal};
+pub use presence::Presence;
 pub use publisher::{Caller, Publisher};
 pub use status::{History, Settings, Status};
 pub use subscriber::{Listener, Subscriber};
@@ -54,10 +58,11 @@ const SECOND_CLOCK: &str = "clock-2";
 ///
 /// # Errors
 /// If the system has no thread to give.
-pub fn start(config: &Config, watch: &Watch) -> io::Result<(Publisher, Subscriber)> {
+pub fn start(config: &Config, watch: &Watch) -> io::Result<(Publisher, Subscriber, Presence)> {
     let publisher = Publisher::new(config);
     let subscriber = Subscriber::new(config, publisher.clone());
-    let driver = connection::Driver::new(config, publisher.clone(), subscriber.clone());
+    let presence = Presence::new(config, publisher.clone());
+    let driver = connection::Driver::new(config, publisher.clone(), subscriber.clone(), presence.clone());
     watch.spawn(THREAD, move || {
         driver.run();
         Ok(())
@@ -72,5 +77,5 @@ pub fn start(config: &Config, watch: &Watch) -> io::Result<(Publisher, Subscribe
         clock.run_clock();
         Ok(())
     })?;
-    Ok((publisher, subscriber))
+    Ok((publisher, subscriber, presence))
 }

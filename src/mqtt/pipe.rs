@@ -173,6 +173,11 @@ impl Lost {
         Self { reason_code: Some(code), ..self }
     }
 
+    /// What the broker gave as the reason, if it gave one.
+    pub fn reason(&self) -> Option<u8> {
+        self.reason_code
+    }
+
     /// The reason code as a record has it; empty if there is none.
     pub fn reason_code(&self) -> String {
         self.reason_code.map(|code| code.to_string()).unwrap_or_default()

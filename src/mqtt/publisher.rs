@@ -1,6 +1,7 @@
 //! What workers clone and share: the one way out, which alone holds the current client of the MQTT library.
 
 mod feed;
+mod own;
 mod stopping;
 
 use std::collections::VecDeque;
@@ -8,6 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(super) use self::own::Phase;
 use super::heartbeat::Heartbeat;
 use super::in_flight::{Acknowledgement, InFlight, Owed, Violation, Window};
 use super::outcome::{self, Failure, Outcome};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rumqttc::mqttbytes::{self, QoS};
 use rumqttc::{
-    Client, ConnectReturnCode, Connection, ConnectionError, Event as LibraryEvent, MqttOptions, NetworkOptions,
-    Outgoing, Packet, PingReq, PubRel, Publish, RecvTimeoutError, Request, StateError, SubscribeFilter,
+    Client, ConnectReturnCode, Connection, ConnectionError, Event as LibraryEvent, LastWill, MqttOptions,
+    NetworkOptions, Outgoing, Packet, PingReq, PubRel, Publish, RecvTimeoutError, Request, StateError, SubscribeFilter,
     SubscribeReasonCode,
 };
 
@@ -15,7 +15,7 @@ use super::pipe::{
     inbound_limit,
 };
 use super::reason::Reason;
-use crate::config::{Mqtt, Session};
+use crate::config::{Mqtt, Session, Will};
 use crate::message::{Message, Qos, Received, TopicFilter};
 use crate::printable::Printable;
 
@@ -51,6 +51,10 @@ fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
         .set_max_packet_size(inbound, outbound);
     if let Some(login) = &mqtt.login {
         options.set_credentials(&login.user, login.password.reveal());
+    }
+    if let Some(Will { message: will, .. }) = &mqtt.will {
+        let (topic, payload) = (will.topic.as_str(), will.payload.clone());
+        options.set_last_will(LastWill::new(topic, payload, library_qos(will.qos), will.retain));
     }
     options
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Filter, Packet, PubCompReason, PubRel, Publish, PublishProperties, SubscribeProperties,
+    ConnAck, Filter, LastWill, Packet, PubCompReason, PubRel, Publish, PublishProperties, SubscribeProperties,
 };
 use rumqttc::v5::mqttbytes::{self, QoS};
 use rumqttc::v5::{Client, Connection, ConnectionError, MqttOptions, RecvTimeoutError, Request, StateError};
@@ -19,7 +19,7 @@ use super::pipe::{
     inbound_limit, length_bytes,
 };
 use super::reason::Reason;
-use crate::config::{Mqtt, Session};
+use crate::config::{Mqtt, Session, Will};
 use crate::journal;
 use crate::message::{Message, Properties, Qos, Received, ReceivedProperties, TopicFilter};
 use crate::printable::Printable;
@@ -66,6 +66,10 @@ fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
     };
     if let Some(login) = &mqtt.login {
         options.set_credentials(&login.user, login.password.reveal());
+    }
+    if let Some(Will { message: will, .. }) = &mqtt.will {
+        let (topic, payload) = (will.topic.as_str(), will.payload.clone());
+        options.set_last_will(LastWill::new(topic, payload, library_qos(will.qos), will.retain, None));
     }
     options
 }

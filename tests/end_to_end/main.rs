@@ -30,6 +30,7 @@ mod operations;
 mod other_side;
 mod package;
 mod page;
+mod presence;
 mod publishing;
 mod receiving;
 mod refusals;

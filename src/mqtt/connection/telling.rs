@@ -33,16 +33,29 @@ impl Driver {
     /// Tells of a failure to connect when it is another one than before, not at every try.
     pub(super) fn tell_failure(&mut self, lost: &Lost) {
         self.publisher.failed(&lost.to_string());
-        let hint = match (lost.cause, self.mqtt.protocol) {
-            (Cause::Version, Protocol::V5) => "; set `protocol = \"3.1.1\"`",
-            (Cause::Version, Protocol::V311) => "; set `protocol = \"5\"`",
-            (Cause::NoConnack, Protocol::V5) => "; if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`",
-            _ => "",
-        };
+        let hint = self.hint(lost);
         let words = format!("cannot connect to {}: {lost}{hint}; trying again", self.mqtt.address());
         if !self.told.contains(&words) && self.told.len() < MAX_TOLD {
             log::warn!(CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code(); "{words}");
             self.told.push(words);
+        }
+    }
+
+    /// What to do about a failure to connect.
+    fn hint(&self, lost: &Lost) -> &'static str {
+        match (lost.cause, self.mqtt.protocol) {
+            (Cause::Version, Protocol::V5) => return "; set `protocol = \"3.1.1\"`",
+            (Cause::Version, Protocol::V311) => return "; set `protocol = \"5\"`",
+            (Cause::NoConnack, Protocol::V5) => {
+                return "; if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`";
+            }
+            _ => {}
+        }
+        match (lost.reason(), &self.mqtt.will) {
+            (Some(154), Some(_)) => "; set `retain = false` in [mqtt.will], without `online`",
+            (Some(155), Some(_)) => "; lower `qos` in [mqtt.will]",
+            (Some(144), Some(_)) => "; it is `topic` in [mqtt.will]",
+            _ => "",
         }
     }
 }

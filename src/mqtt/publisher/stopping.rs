@@ -50,6 +50,12 @@ impl Publisher {
         }
     }
 
+    /// Lets the threads of the connection end, if [`Self::disconnect`] has not.
+    pub fn end(&self) {
+        self.lock().stage = Stage::Ending;
+        self.0.changed.notify_all();
+    }
+
     /// Lets the current connection end with a DISCONNECT behind all acknowledgements. Returns false if it does not take
     /// one yet.
     pub(in crate::mqtt) fn leave(&self) -> bool {

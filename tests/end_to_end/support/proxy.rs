@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 pub struct Proxy {
     port: u16,
     latest: Arc<Mutex<Option<Link>>>,
+    /// Kept open towards the broker.
+    stranded: Mutex<Vec<Link>>,
 }
 
 /// One proxied connection.
@@ -21,6 +23,7 @@ struct Link {
     broker: Arc<TcpStream>,
     loses_upwards: Arc<AtomicBool>,
     loses_downwards: Arc<AtomicBool>,
+    is_stranded: Arc<AtomicBool>,
 }
 
 /// Which bytes a cut loses before it closes the connection.
@@ -45,7 +48,7 @@ impl Proxy {
                 *current.lock().unwrap() = Some(Link::start(client, broker, delay));
             }
         });
-        Self { port, latest }
+        Self { port, latest, stranded: Mutex::default() }
     }
 
     pub fn port(&self) -> u16 {
@@ -60,6 +63,14 @@ impl Proxy {
         thread::park_timeout(moment);
         link.close();
     }
+
+    /// Ends the connection for the client alone: the broker goes on holding it.
+    pub fn strand(&self) {
+        let Some(link) = self.latest.lock().unwrap().take() else { return };
+        link.is_stranded.store(true, Ordering::SeqCst);
+        link.close();
+        self.stranded.lock().unwrap().push(link);
+    }
 }
 
 impl Link {
@@ -67,7 +78,8 @@ impl Link {
         client.set_nodelay(true).unwrap();
         broker.set_nodelay(true).unwrap();
         let (client, broker) = (Arc::new(client), Arc::new(broker));
-        let link = Self { client, broker, loses_upwards: Arc::default(), loses_downwards: Arc::default() };
+        let (loses_upwards, loses_downwards) = (Arc::default(), Arc::default());
+        let link = Self { client, broker, loses_upwards, loses_downwards, is_stranded: Arc::default() };
         let (up, down) = (link.clone(), link.clone());
         thread::spawn(move || up.pump(&up.client, &up.broker, &up.loses_upwards, delay));
         thread::spawn(move || down.pump(&down.broker, &down.client, &down.loses_downwards, delay));
@@ -91,8 +103,9 @@ impl Link {
     }
 
     fn close(&self) {
-        for stream in [&self.client, &self.broker] {
-            drop(stream.shutdown(Shutdown::Both));
+        drop(self.client.shutdown(Shutdown::Both));
+        if !self.is_stranded.load(Ordering::SeqCst) {
+            drop(self.broker.shutdown(Shutdown::Both));
         }
     }
 }
