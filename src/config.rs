@@ -56,7 +56,7 @@ pub struct Mqtt {
     pub keepalive: Duration,
     /// Who we are; `None` is anonymous.
     pub login: Option<Login>,
-    /// The name of our session at the broker.
+    /// The name of our session at the broker; an empty one is left to the broker, and only for a clean session.
     pub client_id: String,
     /// The version of MQTT.
     pub protocol: Protocol,

@@ -71,7 +71,9 @@ fn assert_mqtt(mqtt: &Mqtt) {
     let strings = login.iter().flatten().copied().chain([mqtt.client_id.as_str()]);
     assert!(strings.into_iter().all(|text| text.len() <= 65_535 && !text.contains('\0')), "{mqtt:?}");
     assert!(login.is_none_or(|[user, _]| !user.is_empty()), "{mqtt:?}");
-    assert!(!mqtt.client_id.is_empty() && !mqtt.client_id.contains(char::is_control), "{mqtt:?}");
+    let may_be_empty = mqtt.session == Session::Clean && mqtt.will.as_ref().is_none_or(|will| will.online.is_none());
+    assert!(may_be_empty || !mqtt.client_id.is_empty(), "{mqtt:?}");
+    assert!(!mqtt.client_id.contains(char::is_control), "{mqtt:?}");
     assert!(mqtt.session != Session::Kept { expiry: 0 }, "{mqtt:?}");
     assert!((1024..=268_435_460).contains(&mqtt.max_packet_size), "{mqtt:?}");
     assert_seconds(mqtt.reconnect_max, 0.01);

@@ -136,6 +136,18 @@ fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Envi
     let max_packet_size = file.read("max-packet-size", &table.max_packet_size, value::max_packet_size)?;
     let reconnect_max = file.read("reconnect-max", &table.reconnect_max, value::reconnect_max)?;
     let max_packet_size = max_packet_size.unwrap_or(1_048_576);
+    let session = read_session(file, table)?;
+    let will = table.will.as_ref().map(|table| will::read(file, table, max_packet_size)).transpose()?;
+    if client_id.as_ref().is_some_and(String::is_empty) {
+        let fault = |what| Err(file.fault(table.client_id.as_ref().map(Spanned::span), what));
+        if session != Session::Clean {
+            return fault("`client-id` must not be empty where `clean-session` is false: what is kept needs a name");
+        }
+        if will.as_ref().is_some_and(|will| will.online.is_some()) {
+            // under another name the will of the last connection comes long after the `online` of this one
+            return fault("`client-id` must not be empty where there is `online` in [mqtt.will]");
+        }
+    }
     Ok(Mqtt {
         server: server.unwrap_or_else(|| "127.0.0.1".to_owned()),
         port: port.unwrap_or(1883),
@@ -143,10 +155,10 @@ fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Envi
         login: read_login(&overridden, table, source)?,
         client_id: client_id.unwrap_or_else(|| derived_client_id(source)),
         protocol: file.read("protocol", &table.protocol, value::protocol)?.unwrap_or(Protocol::V5),
-        session: read_session(file, table)?,
+        session,
         max_packet_size,
         reconnect_max: reconnect_max.unwrap_or(Duration::from_secs(30)),
-        will: table.will.as_ref().map(|table| will::read(file, table, max_packet_size)).transpose()?,
+        will,
     })
 }
 

@@ -222,7 +222,11 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
             "bridge.toml:1: invalid type: map, expected tables in double brackets, [[subscribe]]",
         ),
         ("subscribe = [[\"a\", 1]]", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),
-        ("[mqtt]\nclient-id = \"\"", "bridge.toml:2: `client-id` must not be empty"),
+        ("[mqtt]\nclient-id = \"a\\n\"", "bridge.toml:2: `client-id` must not contain control characters"),
+        (
+            "[mqtt]\nclean-session = false\nclient-id = \"\"",
+            "bridge.toml:3: `client-id` must not be empty where `clean-session` is false: what is kept needs a name",
+        ),
         (
             "[mqtt]\nmax-packet-size = 1",
             "bridge.toml:2: `max-packet-size` must be a whole number from 1024 to 268435460, not 1 (bytes)",

@@ -57,13 +57,10 @@ pub fn mqtt_string(value: &Value) -> Result<String, String> {
     }
 }
 
+/// An empty one leaves it to the broker.
 pub fn client_id(value: &Value) -> Result<String, String> {
     let id = mqtt_string(value)?;
-    if id.is_empty() || id.contains(char::is_control) {
-        Err("must not be empty nor contain control characters".to_owned())
-    } else {
-        Ok(id)
-    }
+    if id.contains(char::is_control) { Err("must not contain control characters".to_owned()) } else { Ok(id) }
 }
 
 /// As [`mqtt_string`], but what was found is never shown.

@@ -116,6 +116,9 @@ mod tests {
             let fault = parse(&will).unwrap_err();
             assert!(fault.starts_with(&format!("bridge.toml:{expected}")) && fault.lines().count() == 1, "{fault}");
         }
+        let text = format!("[mqtt]\nclient-id = \"\"\n[mqtt.will]\n{}", with("online = \"on\""));
+        let fault = Config::parse(&text, &Source::BuiltIn, &Environment::default()).unwrap_err().to_string();
+        assert!(fault.ends_with(":2: `client-id` must not be empty where there is `online` in [mqtt.will]"), "{fault}");
         assert!(parse(&with(&long.replacen('x', "", 1))).is_ok(), "1024 bytes are not over");
         let long = format!("topic = \"a\"\npayload = \"{}\"", "x".repeat(65_536));
         assert!(parse(&long).unwrap_err().contains("`payload` must be at most 65535 bytes long"));

@@ -58,6 +58,8 @@ struct Connection<'a> {
     protocol: &'static str,
     client_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    keepalive_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     connected_since: Option<u64>,
     reconnects: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,7 +120,8 @@ impl<'a> Report<'a> {
                     Protocol::V311 => "3.1.1",
                     Protocol::V5 => "5",
                 },
-                client_id: &settings.client_id,
+                client_id: history.assigned_client_id.as_deref().unwrap_or(&settings.client_id),
+                keepalive_seconds: history.keepalive.map(|keepalive| keepalive.as_secs()),
                 connected_since: history.connected_since.map(unix_seconds),
                 reconnects: history.reconnects,
                 last_error: history

@@ -34,6 +34,8 @@ pub struct Driver {
     subscriber: Subscriber,
     presence: Presence,
     backoff: Backoff,
+    /// Our name at the broker, which may have given it.
+    client_id: String,
     /// The failures to connect that were told since the last connection: each is told once.
     told: Vec<String>,
     inbound_too_large: u32,
@@ -91,6 +93,7 @@ impl Driver {
             subscriber,
             presence,
             backoff: Backoff::new(config.mqtt.reconnect_max),
+            client_id: config.mqtt.client_id.clone(),
             told: Vec::new(),
             inbound_too_large: 0,
             session_spoilt: false,
@@ -129,12 +132,12 @@ impl Driver {
         loop {
             let begun = Instant::now();
             match self.next(pipe.as_mut(), begun, 2 * CONNECT_TIMEOUT) {
-                Next::Event(Event::Connected { session_present, limits }) => {
+                Next::Event(Event::Connected { session_present, limits, terms }) => {
                     self.told.clear();
-                    let number = self.publisher.connected(sender, limits, session_present);
+                    self.tell_connected(&terms);
+                    let number = self.publisher.connected(sender, limits, session_present, terms);
                     let is_kept = session != Session::Clean;
                     let intake = Intake::new(self.publisher.clone(), self.subscriber.clone(), number, is_kept);
-                    log::info!(CLIENT_ID = self.mqtt.client_id; "connected to {}", self.mqtt.address());
                     return Some(Connected { pipe, limits, session_present, intake });
                 }
                 Next::Event(_) | Next::Nothing => {}
@@ -257,7 +260,7 @@ impl Connection<'_> {
         if !self.driver.publisher.is_ending() {
             return Err(Lost::new("the broker sent what it must not, and the library gave up"));
         }
-        log::info!(CLIENT_ID = self.driver.mqtt.client_id; "disconnected from {}", self.driver.mqtt.address());
+        log::info!(CLIENT_ID = self.driver.client_id; "disconnected from {}", self.driver.mqtt.address());
         Ok(())
     }
 

@@ -79,6 +79,8 @@ pub enum Event {
         session_present: bool,
         /// What it announced.
         limits: Limits,
+        /// What it changed.
+        terms: Terms,
     },
     /// A SUBSCRIBE or an UNSUBSCRIBE was written, with this packet identifier.
     Asked(u16),
@@ -126,6 +128,15 @@ impl Default for Limits {
             subscription_identifiers: false,
         }
     }
+}
+
+/// What a broker made of our CONNECT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// How long the connection may be silent before it is probed (MQTT 5, 3.2.2.3.14).
+    pub keepalive: Duration,
+    /// What it calls us, where we left that to it (MQTT 5, 3.2.2.3.7).
+    pub client_id: Option<String>,
 }
 
 /// The connection does not take what is handed over.

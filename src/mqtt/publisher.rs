@@ -13,7 +13,7 @@ pub(super) use self::own::Phase;
 use super::heartbeat::Heartbeat;
 use super::in_flight::{Acknowledgement, InFlight, Owed, Violation, Window};
 use super::outcome::{self, Failure, Outcome};
-use super::pipe::{Limits, Sender};
+use super::pipe::{Limits, Sender, Terms};
 use super::status::{History, Settings, Status};
 use super::subscriptions::Standing;
 use super::version::Version;
@@ -187,11 +187,17 @@ impl Publisher {
     }
 
     /// A connection came about; it takes nothing before [`Self::ready`]. Returns its number.
-    pub(super) fn connected(&self, sender: Box<dyn Sender>, limits: Limits, session_present: bool) -> u64 {
+    pub(super) fn connected(
+        &self,
+        sender: Box<dyn Sender>,
+        limits: Limits,
+        session_present: bool,
+        terms: Terms,
+    ) -> u64 {
         self.with_state(|state| {
             state.table.connected(session_present);
             state.connection = Some((sender, limits));
-            state.history.connected();
+            state.history.connected(terms);
             state.connections += 1;
             state.connections
         })

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::pipe::Terms;
 use super::reason::Reason;
 use super::subscriptions::{Source, Standing};
 use crate::config::{Config, Protocol};
@@ -20,7 +21,7 @@ pub struct Settings {
     pub broker: String,
     /// The version of MQTT.
     pub protocol: Protocol,
-    /// Our name at the broker.
+    /// Our name at the broker; where it is empty, the broker gives one.
     pub client_id: String,
     /// When the bridge started.
     pub started: Instant,
@@ -31,6 +32,10 @@ pub struct Settings {
 pub struct History {
     /// `None` while there is no connection.
     pub connected_since: Option<SystemTime>,
+    /// How long the connection may be silent before it is probed; `None` while there is none.
+    pub keepalive: Option<Duration>,
+    /// The name that the broker gave us.
+    pub assigned_client_id: Option<String>,
     /// Connections that came about after the first.
     pub reconnects: u64,
     /// Why the last connection ended or did not come about, in printable words, and when.
@@ -75,16 +80,17 @@ impl Settings {
 }
 
 impl History {
-    pub(super) fn connected(&mut self) {
+    pub(super) fn connected(&mut self, terms: Terms) {
         if self.was_connected {
             self.reconnects += 1;
             metrics::reconnected();
         }
         (self.was_connected, self.connected_since) = (true, Some(SystemTime::now()));
+        (self.keepalive, self.assigned_client_id) = (Some(terms.keepalive), terms.client_id);
     }
 
     pub(super) fn disconnected(&mut self) {
-        self.connected_since = None;
+        (self.connected_since, self.keepalive, self.assigned_client_id) = (None, None, None);
     }
 
     pub(super) fn failed(&mut self, error: &str) {

@@ -74,12 +74,13 @@ impl Subscriber {
     /// With the filters of the configuration.
     pub(super) fn new(config: &Config, publisher: Publisher) -> Self {
         let is_kept = config.mqtt.session != Session::Clean;
-        let response_base = asking::response_base(&config.mqtt.client_id);
+        let random = RandomState::new();
+        let run = random.hash_one(std::process::id());
+        let response_base = asking::response_base(&config.mqtt.client_id, run);
         let mut table = Subscriptions::new(&config.subscribe, is_kept);
         table.reserve(asking::response_filter(&response_base));
         let state =
             State { table, requests: Requests::new(), is_open: false, stage: Stage::Running, clock_set_to: None };
-        let random = RandomState::new();
         Self(Arc::new(Shared {
             publisher,
             version: Version::of(&config.mqtt),
@@ -90,7 +91,7 @@ impl Subscriber {
             max_requests: config.publish.max_waiting,
             listeners: AtomicUsize::new(0),
             all_bytes: Arc::default(),
-            run: random.hash_one(std::process::id()),
+            run,
             random,
             count: AtomicU64::new(0),
             is_left: AtomicBool::new(false),

@@ -11,7 +11,7 @@ use rumqttc::{
 
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
-    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender,
+    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms,
     inbound_limit,
 };
 use super::reason::Reason;
@@ -97,6 +97,11 @@ pub fn packet_size(message: &Message) -> usize {
 impl Pipe for Pipe4 {
     fn next(&mut self, timeout: Duration) -> Next {
         match self.0.recv_timeout(timeout) {
+            Ok(Ok(LibraryEvent::Incoming(Packet::ConnAck(connack)))) => Next::Event(Event::Connected {
+                session_present: connack.session_present,
+                limits: Limits::default(),
+                terms: Terms { keepalive: self.keepalive(), client_id: None },
+            }),
             Ok(Ok(event)) => Next::Event(translate(event)),
             Ok(Err(error)) => Next::Lost(lost(&error)),
             Err(RecvTimeoutError::Timeout) => Next::Nothing,
@@ -142,9 +147,6 @@ impl Pipe for Pipe4 {
 
 fn translate(event: LibraryEvent) -> Event {
     match event {
-        LibraryEvent::Incoming(Packet::ConnAck(connack)) => {
-            Event::Connected { session_present: connack.session_present, limits: Limits::default() }
-        }
         LibraryEvent::Incoming(Packet::SubAck(suback)) => {
             Event::Subscribed(suback.pkid, suback.return_codes.iter().map(|&code| granted(code)).collect())
         }

@@ -15,7 +15,7 @@ use rumqttc::{NetworkOptions, Outgoing};
 use self::codes::{connack_code, granted, puback_code, pubrec_code, unsuback_failure};
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
-    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender,
+    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms,
     inbound_limit, length_bytes,
 };
 use super::reason::Reason;
@@ -221,7 +221,14 @@ impl Pipe5 {
             Packet::ConnAck(connack) => {
                 self.connected = true;
                 self.mend_keepalive();
-                Event::Connected { session_present: connack.session_present, limits: limits(&connack) }
+                Event::Connected {
+                    session_present: connack.session_present,
+                    limits: limits(&connack),
+                    terms: Terms {
+                        keepalive: self.keepalive(),
+                        client_id: connack.properties.and_then(|announced| announced.assigned_client_identifier),
+                    },
+                }
             }
             Packet::SubAck(suback) => {
                 Event::Subscribed(suback.pkid, suback.return_codes.iter().map(|&code| granted(code)).collect())

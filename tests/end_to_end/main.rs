@@ -19,6 +19,7 @@ mod front_door;
 mod healing;
 mod http_semantics;
 mod journal;
+mod keeping_alive;
 mod large;
 mod link;
 mod listeners;

@@ -2,16 +2,31 @@
 
 use super::{Driver, MAX_INBOUND_TOO_LARGE};
 use crate::config::Protocol;
-use crate::mqtt::pipe::{Cause, Lost};
+use crate::mqtt::pipe::{Cause, Lost, Terms};
+use crate::printable::Printable;
 
+/// How much of the words of a broker is shown, in bytes.
+const SHOWN: usize = 256;
 /// So many different failures to connect are told before the next connection.
 const MAX_TOLD: usize = 16;
 
 impl Driver {
+    pub(super) fn tell_connected(&mut self, terms: &Terms) {
+        let address = self.mqtt.address();
+        match &terms.client_id {
+            None => log::info!(CLIENT_ID = self.client_id; "connected to {address}"),
+            Some(given) => {
+                self.client_id.clone_from(given);
+                let name = Printable::new(given, SHOWN);
+                log::info!(CLIENT_ID = self.client_id; "connected to {address}, which calls us {name}");
+            }
+        }
+    }
+
     pub(super) fn tell_lost(&mut self, lost: &Lost) {
         self.publisher.failed(&lost.to_string());
         log::warn!(
-            CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code();
+            CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code();
             "connection to {} lost: {lost}; connecting again", self.mqtt.address()
         );
         if lost.cause != Cause::InboundTooLarge {
@@ -36,7 +51,7 @@ impl Driver {
         let hint = self.hint(lost);
         let words = format!("cannot connect to {}: {lost}{hint}; trying again", self.mqtt.address());
         if !self.told.contains(&words) && self.told.len() < MAX_TOLD {
-            log::warn!(CLIENT_ID = self.mqtt.client_id, REASON_CODE = lost.reason_code(); "{words}");
+            log::warn!(CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code(); "{words}");
             self.told.push(words);
         }
     }

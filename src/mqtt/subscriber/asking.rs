@@ -35,8 +35,12 @@ struct Question {
     deadline: Instant,
 }
 
-/// What all response topics of a client begin with. Its name may hold what no topic name may.
-pub fn response_base(client_id: &str) -> String {
+/// What all response topics of a client begin with. Its name may hold what no topic name may; where only the broker knows
+/// it, the number of this run stands for it.
+pub fn response_base(client_id: &str, run: u64) -> String {
+    if client_id.is_empty() {
+        return format!("mqtt-bridge/response/{run:016x}/");
+    }
     let is_plain = |c: char| !c.is_control() && !matches!(c, '/' | '+' | '#');
     let name: String = client_id.chars().map(|c| if is_plain(c) { c } else { '_' }).take(256).collect();
     format!("mqtt-bridge/response/{name}/")
