@@ -1,11 +1,13 @@
 //! The thread that drives the connection: connects, subscribes, hands on what comes in, and connects again.
 
 mod life;
+mod rival;
 mod telling;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use self::rival::{Rival, Verdict};
 use super::backoff::Backoff;
 use super::in_flight::{Acknowledgement, Owed, Window};
 use super::pipe::{CONNECT_TIMEOUT, Event, Limits, Lost, MAX_UNACKNOWLEDGED, Next, PACKET_IDENTIFIERS, Pipe};
@@ -18,9 +20,6 @@ use super::version::Version;
 use crate::config::{Config, Mqtt, Session};
 use crate::metrics;
 
-/// A connection that held this long is stable: the next pause is the shortest again. A shorter one may have been
-/// ended by what we sent or by another client of our name, and must not be renewed at full speed.
-const STABLE: Duration = Duration::from_secs(10);
 /// So many connections in a row that end over a packet that is too large are followed by one without subscriptions.
 const MAX_INBOUND_TOO_LARGE: u32 = 3;
 /// So often the session of an earlier run is tried to be released: some brokers end the connection over a PUBREL that
@@ -34,6 +33,7 @@ pub struct Driver {
     subscriber: Subscriber,
     presence: Presence,
     backoff: Backoff,
+    rival: Rival,
     /// Our name at the broker, which may have given it.
     client_id: String,
     /// The failures to connect that were told since the last connection: each is told once.
@@ -93,6 +93,7 @@ impl Driver {
             subscriber,
             presence,
             backoff: Backoff::new(config.mqtt.reconnect_max),
+            rival: Rival::new(config.mqtt.reconnect_max),
             client_id: config.mqtt.client_id.clone(),
             told: Vec::new(),
             inbound_too_large: 0,
@@ -111,11 +112,13 @@ impl Driver {
             let kept = self.session() != Session::Clean;
             // what was given up must not come back from the broker's session by its packet identifier
             self.session_spoilt |= self.publisher.lost(kept);
-            if since.elapsed() >= STABLE {
-                self.backoff.reset();
-            }
             let Some(lost) = ended else { return };
             self.tell_lost(&lost);
+            match self.rival.ended(lost.cause, since.elapsed()) {
+                Verdict::Stable => self.backoff.reset(),
+                Verdict::Short => {}
+                Verdict::Rival => self.tell_of_a_rival(),
+            }
             if self.publisher.pause(self.backoff.pause(Duration::ZERO)) {
                 return;
             }

@@ -161,6 +161,10 @@ pub enum Cause {
     Other,
     /// The broker sent a packet that is too large even for [`inbound_limit`].
     InboundTooLarge,
+    /// It was closed without a word.
+    Closed,
+    /// The broker said that another client of our name has come.
+    TakenOver,
     /// The broker said that it does not speak our version of MQTT.
     Version,
     /// The broker ended the connection or stayed silent instead of answering our CONNECT, as some do that do not

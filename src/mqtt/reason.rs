@@ -26,7 +26,7 @@ impl Reason {
             139 => "server shutting down",
             140 => "bad authentication method",
             141 => "keep alive timeout",
-            142 => "session taken over by another client with the same client identifier",
+            142 => "session taken over",
             143 => "topic filter invalid",
             144 => "topic name invalid",
             145 => "packet identifier in use",

@@ -207,14 +207,14 @@ fn lost(error: &ConnectionError) -> Lost {
 
 fn lost_by_state(error: &StateError) -> Lost {
     match error {
-        StateError::ConnectionAborted => Lost::new("closed by the broker"),
+        StateError::ConnectionAborted => Lost::because(Cause::Closed, "closed by the broker"),
         StateError::WrongPacket => Lost::new("the broker sent a packet of a kind that only clients send"),
         StateError::Unsolicited(packet_identifier) => {
             Lost::new(format!("the broker acknowledged packet identifier {packet_identifier}, which waits for nothing"))
         }
         StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
         StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
-            Lost::new(error.to_string())
+            Lost::because(Cause::Closed, error.to_string())
         }
         StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded(size)) => {
             Lost::because(Cause::InboundTooLarge, format!("the broker sent a packet of {size} bytes, over the limit"))

@@ -27,6 +27,9 @@ use crate::printable::Printable;
 /// How much of a broker's own words a record shows, in bytes.
 const SHOWN: usize = 256;
 
+/// The reason code of a DISCONNECT (MQTT 5, 3.14.2.1).
+const SESSION_TAKEN_OVER: u8 = 142;
+
 struct Sender5(Client);
 
 struct Pipe5 {
@@ -152,7 +155,7 @@ impl Pipe for Pipe5 {
     fn next(&mut self, timeout: Duration) -> Next {
         match self.connection.recv_timeout(timeout) {
             Ok(Ok(event)) => Next::Event(self.translate(event)),
-            Ok(Err(error)) => Next::Lost(lost(&error, self.connected)),
+            Ok(Err(error)) => Next::Lost(self.lost(&error)),
             Err(RecvTimeoutError::Timeout) => Next::Nothing,
             Err(RecvTimeoutError::Disconnected) => Next::Lost(Lost::new("the request queue is closed")),
         }
@@ -260,6 +263,18 @@ impl Pipe5 {
         }
     }
 
+    fn lost(&self, error: &ConnectionError) -> Lost {
+        let ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) = error else {
+            return lost(error, self.connected);
+        };
+        let properties = self.connection.eventloop.state.events.iter().rev().find_map(|event| match event {
+            rumqttc::v5::Event::Incoming(Packet::Disconnect(packet)) => packet.properties.as_ref(),
+            _ => None,
+        });
+        let reference = properties.and_then(|properties| properties.server_reference.as_ref());
+        disconnected(*reason_code as u8, reason_string.as_ref(), reference)
+    }
+
     /// A broker that turns keep alive off would have the library send PINGREQ without a pause.
     fn mend_keepalive(&mut self) {
         let options = &mut self.connection.eventloop.options;
@@ -267,6 +282,15 @@ impl Pipe5 {
             options.set_keep_alive(self.keepalive);
         }
     }
+}
+
+/// The cause of a DISCONNECT whose reason the library tells, and the server that it refers to, which it does not.
+fn disconnected(code: u8, words: Option<&String>, reference: Option<&String>) -> Lost {
+    let words = words.map(|text| format!(": {}", Printable::new(text, SHOWN))).unwrap_or_default();
+    let reference = reference.map(|server| format!("; it refers to {}", Printable::new(server, SHOWN)));
+    let cause = if code == SESSION_TAKEN_OVER { Cause::TakenOver } else { Cause::Other };
+    let told = format!("ended by the broker: {}{words}{}", Reason(code), reference.unwrap_or_default());
+    Lost::because(cause, told).with_reason(code)
 }
 
 fn received(message: Publish) -> Received {
@@ -314,7 +338,7 @@ fn library_qos(qos: Qos) -> QoS {
 }
 
 fn lost(error: &ConnectionError, connected: bool) -> Lost {
-    let not_answered = if connected { Cause::Other } else { Cause::NoConnack };
+    let not_answered = if connected { Cause::Closed } else { Cause::NoConnack };
     match error {
         ConnectionError::Io(error) => Lost::new(error.to_string()),
         ConnectionError::Timeout(_) => {
@@ -337,11 +361,6 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
             Lost::new(format!("the broker acknowledged packet identifier {packet_identifier}, which waits for nothing"))
         }
         StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
-        StateError::ServerDisconnect { reason_code, reason_string } => {
-            let said = reason_string.as_ref().map(|text| format!(": {}", Printable::new(text, SHOWN)));
-            let code = *reason_code as u8;
-            Lost::new(format!("ended by the broker: {}{}", Reason(code), said.unwrap_or_default())).with_reason(code)
-        }
         StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
             Lost::because(not_answered, error.to_string())
         }

@@ -177,20 +177,6 @@ fn every_suback_code_is_checked_and_told() {
 }
 
 #[test]
-fn a_server_that_ends_the_connection_is_quoted_with_its_reason() {
-    let broker = ScriptedBroker::start(|n, packet| match (n, packet.kind) {
-        (_, CONNECT) => Some(connack(0, &[])),
-        // DISCONNECT, session taken over, reason string "by\nme"
-        (0, SUBSCRIBE) => Some([&[0xe0, 10, 0x8e, 8, 0x1f, 0, 5], b"by\nme".as_slice()].concat()),
-        _ => Some(Vec::new()),
-    });
-    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"a\"", broker.port()));
-    let line = daemon.wait_for("lost");
-    let words = "session taken over by another client with the same client identifier (reason code 142): by\\nme";
-    assert!(line.ends_with(&format!("lost: ended by the broker: {words}; connecting again")), "{line}");
-}
-
-#[test]
 fn a_broker_that_breaks_the_protocol_ends_a_connection_and_not_the_daemon() {
     for breach in [
         // a PUBLISH without a topic name, with a topic alias that was never given

@@ -44,6 +44,7 @@ mod stopping;
 mod streams;
 mod subscribing;
 mod subscriptions;
+mod taking_over;
 mod tokens;
 mod topics;
 mod unit_file;

@@ -1,5 +1,6 @@
 //! Why a connection was lost or did not come about, told once.
 
+use super::rival::MAX_CLOSES;
 use super::{Driver, MAX_INBOUND_TOO_LARGE};
 use crate::config::Protocol;
 use crate::mqtt::pipe::{Cause, Lost, Terms};
@@ -7,6 +8,9 @@ use crate::printable::Printable;
 
 /// How much of the words of a broker is shown, in bytes.
 const SHOWN: usize = 256;
+/// What to do about a broker that wants us to go to another one.
+const OTHER_SERVER: &str =
+    "; set `server` in [mqtt] to the other one, and restart: the bridge does not go there by itself";
 /// So many different failures to connect are told before the next connection.
 const MAX_TOLD: usize = 16;
 
@@ -27,7 +31,7 @@ impl Driver {
         self.publisher.failed(&lost.to_string());
         log::warn!(
             CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code();
-            "connection to {} lost: {lost}; connecting again", self.mqtt.address()
+            "connection to {} lost: {lost}{}; connecting again", self.mqtt.address(), self.hint_of_loss(lost)
         );
         if lost.cause != Cause::InboundTooLarge {
             // once there are no subscriptions, none of their messages can end the connection any more
@@ -43,6 +47,28 @@ impl Driver {
                  received, publishing goes on; raise `max-packet-size` or clear the retained message, and restart"
             );
         }
+    }
+
+    /// What to do about the end of a connection.
+    fn hint_of_loss(&self, lost: &Lost) -> String {
+        match (lost.cause, lost.reason()) {
+            (Cause::TakenOver, _) => format!("; {}", self.rivalry()),
+            (_, Some(156 | 157)) => OTHER_SERVER.to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// Tells what is likely where the broker does not say it.
+    pub(super) fn tell_of_a_rival(&self) {
+        log::warn!(
+            CLIENT_ID = self.client_id;
+            "the connection was closed {MAX_CLOSES} times in a row within seconds: perhaps {}", self.rivalry()
+        );
+    }
+
+    fn rivalry(&self) -> String {
+        let name = Printable::new(&self.client_id, SHOWN);
+        format!("another client uses our client identifier, {name}: give this one another `client-id`")
     }
 
     /// Tells of a failure to connect when it is another one than before, not at every try.
@@ -68,6 +94,7 @@ impl Driver {
         }
         match (lost.reason(), &self.mqtt.will) {
             (Some(154), Some(_)) => "; set `retain = false` in [mqtt.will], without `online`",
+            (Some(156 | 157), _) => OTHER_SERVER,
             (Some(155), Some(_)) => "; lower `qos` in [mqtt.will]",
             (Some(144), Some(_)) => "; it is `topic` in [mqtt.will]",
             _ => "",

@@ -1,0 +1,96 @@
+//! Another client that goes by our name, and a broker that wants us to go elsewhere.
+
+use std::time::{Duration, Instant};
+
+use crate::support::daemon::Daemon;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::scripted_broker::{CONNECT, ScriptedBroker, behave, connack};
+
+/// A broker that ends the first connection with this reason code and these properties, and keeps the next.
+fn ending(code: u8, properties: &[u8]) -> ScriptedBroker {
+    let length = u8::try_from(properties.len()).unwrap();
+    let disconnect = [&[0xe0, 2 + length, code, length], properties].concat();
+    ScriptedBroker::start(move |n, packet| {
+        let mut answer = behave(packet, &[]);
+        if n == 0 {
+            answer.extend_from_slice(&disconnect);
+        }
+        Some(answer)
+    })
+}
+
+/// A property that is a string: 0x1f is the reason string, 0x1c the server reference.
+fn property(identifier: u8, text: &str) -> Vec<u8> {
+    [&[identifier, 0, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+}
+
+fn line_of_loss(broker: &ScriptedBroker) -> String {
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nclient-id = \"me\\\\\"", broker.port()));
+    daemon.wait_for_nth(2, "connected to");
+    daemon.wait_for("lost: ").split("lost: ").nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn a_broker_that_says_so_is_believed() {
+    let broker = ending(142, &property(0x1f, "by\nme"));
+    let words = "ended by the broker: session taken over (reason code 142): by\\nme";
+    let advice = "another client uses our client identifier, me\\\\: give this one another `client-id`";
+    assert_eq!(line_of_loss(&broker), format!("{words}; {advice}; connecting again"));
+}
+
+#[test]
+fn a_server_that_the_broker_refers_to_is_named_and_not_gone_to() {
+    let advice = "set `server` in [mqtt] to the other one, and restart: the bridge does not go there by itself";
+    for (code, words) in [(156, "use another server"), (157, "server moved")] {
+        let broker = ending(code, &[property(0x1c, "b.example:1883\n"), property(0x1f, "bye")].concat());
+        let told = format!("ended by the broker: {words} (reason code {code}): bye; it refers to b.example:1883\\n");
+        assert_eq!(line_of_loss(&broker), format!("{told}; {advice}; connecting again"));
+    }
+    // a reference comes with other reasons too, and is cut
+    let broker = ending(139, &property(0x1c, &"x".repeat(120)));
+    let line = line_of_loss(&broker);
+    assert!(
+        line.starts_with("ended by the broker: server shutting down (reason code 139); it refers to xxx"),
+        "{line}"
+    );
+    let broker = ScriptedBroker::start(|_, packet| (packet.kind == CONNECT).then(|| connack(157, &[])));
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}", broker.port()));
+    let line = daemon.wait_for("cannot connect");
+    assert!(line.ends_with(&format!("refused by the broker: server moved (reason code 157); {advice}; trying again")));
+}
+
+#[test]
+fn two_of_one_name_are_told_the_likely_cause_and_do_not_fight_at_full_speed() {
+    for protocol in ["5", "3.1.1"] {
+        let broker = Mosquitto::start();
+        let start = Instant::now();
+        let config = format!("[mqtt]\nport = {}\nclient-id = \"me\"\nprotocol = \"{protocol}\"", broker.port());
+        let daemons = [(); 2].map(|()| Daemon::connected_with(&config));
+        for daemon in &daemons {
+            let line = daemon.wait_for("perhaps");
+            let words = "the connection was closed 3 times in a row within seconds: perhaps another client uses our client \
+                         identifier, me: give this one another `client-id`";
+            assert_eq!(line, format!("warning: {words}"), "{protocol}");
+        }
+        daemons[0].wait_for_nth(6, "lost: ");
+        // between them lie pauses of 0.1, 0.2, 0.4, 0.8 and 1.6 s, each at least half of it
+        assert!(start.elapsed() > Duration::from_millis(1550), "{:?}", start.elapsed());
+        // and the other one's are as long
+        let connections = broker.log_with("New client connected").len();
+        assert!((12..=18).contains(&connections), "{connections}");
+        assert_eq!(daemons[0].lines_with("perhaps").len(), 1);
+    }
+}
+
+#[test]
+fn the_likely_cause_is_told_once() {
+    let broker = ScriptedBroker::start(|n, packet| match packet.kind {
+        CONNECT => Some(behave(packet, &[])),
+        _ => (n > 6).then(|| behave(packet, &[])),
+    });
+    let config = format!("[mqtt]\nport = {}\nreconnect-max = 0.1\n[[subscribe]]\ntopic = \"a\"", broker.port());
+    let daemon = Daemon::with(&config);
+    daemon.wait_for("subscribed to a");
+    assert_eq!(daemon.lines_with("lost: ").len(), 7);
+    assert_eq!(daemon.lines_with("perhaps").len(), 1);
+}
