@@ -252,8 +252,9 @@ impl TopicFilter {
         levels.next().is_none()
     }
 
-    /// The levels that are matched, one by one.
-    fn levels(&self) -> impl Iterator<Item = &str> {
+    /// The levels that are matched, one by one; those of a shared one are of its inner filter. `#` is written as `+/#`,
+    /// because no topic name is empty.
+    pub fn levels(&self) -> impl Iterator<Item = &str> {
         let inner = match self.inner() {
             // no topic name is empty, so that these take at least one level more
             "#" => "+/#",

@@ -87,8 +87,9 @@ pub enum Refusal {
     QosNotSupported,
     /// The bound of filters at run time is reached.
     #[error(
-        "not done: there are {} topic filters beside those of the configuration already",
-        super::subscriptions::MAX_FILTERS
+        "not done: there are {} topic filters beside those of the configuration already, or {} bytes of them",
+        super::subscriptions::MAX_FILTERS,
+        super::subscriptions::MAX_FILTER_BYTES
     )]
     TooManyFilters,
     /// `max-listeners` is reached.

@@ -7,10 +7,22 @@
 //! Where the broker tells by subscription identifiers which subscription a message is a copy for, each filter has a
 //! subscription of its own. Where it does not, a filter that another one covers is carried by that one: two copies of
 //! a message could not be told from two messages.
+//!
+//! Anybody may have a thousand filters that overlap, so that nothing here looks at each of them, or of their pairs, for
+//! a message or for a change: `overlaps` and `kinds` know in a few steps which are concerned.
+
+mod exchange;
 
 mod due;
 mod entry;
+mod room;
+
+mod kinds;
+mod overlaps;
+
 mod identifiers;
+mod keys;
+
 mod report;
 mod routing;
 mod want;
@@ -19,48 +31,47 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::exchange::Operation;
 pub use self::report::Report;
+pub use self::room::{MAX_FILTER_BYTES, MAX_FILTERS};
 pub use self::routing::Route;
 pub use self::want::{Source, Standing, Want};
 
-use self::due::Due;
 use self::entry::{AtBroker, Entry, Waiter};
-use self::identifiers::identifier;
+use self::exchange::{Handed, Link};
+use self::keys::Keys;
+use self::kinds::Kinds;
+use self::overlaps::Overlaps;
 use super::channel::Channel;
 use super::outcome::Refusal;
-use super::pipe::Limits;
 use crate::config::Subscription;
 use crate::message::{Qos, TopicFilter};
 
-/// Filters that may be wanted at run time for the journal, and as many for readers and askers.
-pub const MAX_FILTERS: usize = 1000;
 /// How long a filter is kept when its last reader has gone: most come again, and want to know what they missed.
 const LINGER: Duration = Duration::from_secs(30);
-/// The reason code for a packet that the broker would not take (MQTT 5, 2.4).
-const PACKET_TOO_LARGE: u8 = 149;
 
-/// Names an entry for as long as it is there.
-pub type Key = u64;
+/// Names an entry for as long as it is there. Those of the configuration have the lowest.
+pub type Key = usize;
 
 /// What whoever waits is told: the granted QoS, where there is one, or why not.
 pub type Answer = Result<u8, Refusal>;
 
 /// The table. `R` is who waits for an answer.
 pub struct Subscriptions<R> {
-    /// In the order in which they came, those of the configuration first.
     entries: BTreeMap<Key, Entry<R>>,
     by_filter: HashMap<TopicFilter, Key>,
     by_slot: HashMap<u32, Key>,
+    overlaps: Overlaps,
+    kinds: Kinds,
     /// Entries of which it is not known that nothing is to be done about them.
-    dirty: BTreeSet<Key>,
+    dirty: Keys,
     /// What was here before the connection, and of which the broker has not said anything on it.
-    first: BTreeSet<Key>,
+    first: Keys,
     deadlines: BTreeSet<(Instant, Key)>,
     /// Operations that were handed over, in their order, and those whose packet identifier is known.
     handed_over: VecDeque<Handed>,
     asked: HashMap<u16, Handed>,
     settled: Vec<(R, Answer)>,
-    next_key: Key,
     /// How often something was handed over.
     asks: u64,
     connection: Option<Link>,
@@ -70,31 +81,6 @@ pub struct Subscriptions<R> {
     reserved: Option<TopicFilter>,
 }
 
-/// What is known of the connection.
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    has_identifiers: bool,
-    /// Bytes.
-    max_packet_size: usize,
-}
-
-/// Something that is to be asked of the broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Operation {
-    /// With an identifier, for a single filter.
-    Subscribe(Vec<(TopicFilter, Qos)>, Option<u32>),
-    /// From one filter.
-    Unsubscribe(TopicFilter),
-}
-
-/// Something that was asked.
-struct Handed {
-    keys: Vec<Key>,
-    since: Instant,
-    /// For whoever counts packet identifiers.
-    turn: u64,
-}
-
 impl<R> Subscriptions<R> {
     /// With the filters of the configuration. `is_kept`: the broker keeps the session when a connection ends.
     pub fn new(file: &[Subscription], is_kept: bool) -> Self {
@@ -102,13 +88,14 @@ impl<R> Subscriptions<R> {
             entries: BTreeMap::new(),
             by_filter: HashMap::new(),
             by_slot: HashMap::new(),
-            dirty: BTreeSet::new(),
-            first: BTreeSet::new(),
+            overlaps: Overlaps::default(),
+            kinds: Kinds::default(),
+            dirty: Keys::default(),
+            first: Keys::default(),
             deadlines: BTreeSet::new(),
             handed_over: VecDeque::new(),
             asked: HashMap::new(),
             settled: Vec::new(),
-            next_key: 0,
             asks: 0,
             connection: None,
             is_kept,
@@ -116,9 +103,7 @@ impl<R> Subscriptions<R> {
         };
         for wanted in file {
             let key = table.key(&wanted.topic);
-            if let Some(entry) = table.entries.get_mut(&key) {
-                entry.file.get_or_insert((wanted.qos, wanted.priority));
-            }
+            table.change(key, |entry| entry.file = entry.file.or(Some((wanted.qos, wanted.priority))));
         }
         table
     }
@@ -138,184 +123,50 @@ impl<R> Subscriptions<R> {
             return self.settled.push((waiter, Err(refusal)));
         }
         let key = self.key(filter);
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        let has_identifiers = self.connection.is_none_or(|link| link.has_identifiers);
+        let Some(entry) = self.entries.get(&key) else { return };
         if let Some(granted) = entry.satisfies(want) {
-            entry.take_on(want, has_identifiers);
-            self.dirty.insert(key);
+            let has_identifiers = self.connection.is_none_or(|link| link.has_identifiers);
+            self.change(key, |entry| entry.take_on(want, has_identifiers));
+            self.dirty.set(key, true);
             return self.settled.push((waiter, Ok(granted)));
         }
-        entry.waiters.push(Waiter { want, deadline, told: waiter, asked: false, ever_asked: false });
-        // asked again, though it was refused
-        entry.renew = true;
+        self.change(key, |entry| {
+            entry.waiters.push(Waiter { want, deadline, told: waiter, asked: false, ever_asked: false });
+            // asked again, though it was refused
+            entry.renew = true;
+        });
         self.deadlines.insert((deadline, key));
         self.touch(key);
     }
 
-    /// Has a channel for a filter that is wanted. Returns which subscription to it will be the next: who joins now gets
-    /// the retained messages of that one.
+    /// Has a channel for a filter that readers want. Returns which subscription to it will be the next: who joins now
+    /// gets the retained messages of that one.
     pub fn open_channel(
         &mut self,
         filter: &TopicFilter,
         make: impl FnOnce() -> Arc<Channel>,
     ) -> Option<(Arc<Channel>, u32)> {
-        let entry = self.entries.get_mut(self.by_filter.get(filter)?)?;
+        let key = *self.by_filter.get(filter)?;
+        let entry = self.entries.get(&key).filter(|entry| entry.is_read())?;
         let next = entry.generation + u32::from(entry.renew || entry.state == AtBroker::Absent);
-        Some((entry.channel.get_or_insert_with(make).clone(), next))
+        self.change(key, |entry| (entry.channel.get_or_insert_with(make).clone(), next))
     }
 
     /// A reader or an asker that was told of success has gone.
     pub fn leave(&mut self, filter: &TopicFilter, want: Want, now: Instant) {
         let Some(&key) = self.by_filter.get(filter) else { return };
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        match want {
-            Want::Read { .. } => entry.readers = entry.readers.saturating_sub(1),
-            Want::Answers => entry.askers = entry.askers.saturating_sub(1),
-            Want::Recorded(_) | Want::Unsubscribed => {}
-        }
-        if entry.readers + entry.askers == 0 {
-            let until = now + LINGER;
-            entry.lingers_until = Some(until);
+        let until = now + LINGER;
+        if self.change(key, |entry| entry.leave(want, until)) == Some(true) {
             self.deadlines.insert((until, key));
         }
         self.touch(key);
-    }
-
-    /// A connection takes SUBSCRIBE from now on.
-    pub fn connected(&mut self, session_present: bool, limits: Limits) {
-        let max_packet_size = usize::try_from(limits.max_packet_size).unwrap_or(usize::MAX);
-        self.connection = Some(Link { has_identifiers: limits.subscription_identifiers, max_packet_size });
-        for entry in self.entries.values_mut() {
-            entry.connected(session_present);
-        }
-        self.dirty = self.entries.keys().copied().collect();
-        self.first = self.dirty.clone();
-    }
-
-    /// The connection has ended.
-    pub fn disconnected(&mut self) {
-        self.connection = None;
-        self.handed_over.clear();
-        self.asked.clear();
-        self.first.clear();
-        for entry in self.entries.values_mut() {
-            self.settled.extend(entry.disconnected(self.is_kept));
-        }
-        self.dirty = self.entries.keys().copied().collect();
-    }
-
-    /// What is to be asked of the broker next. Asked again it is the same, until [`Self::hand_over`].
-    pub fn next(&mut self) -> Option<Operation> {
-        let link = self.connection?;
-        loop {
-            let key = *self.dirty.first()?;
-            match self.due(key) {
-                Due::Nothing => {
-                    self.dirty.remove(&key);
-                    if !self.entries.get(&key).is_some_and(Entry::is_asked) {
-                        self.first.remove(&key);
-                    }
-                    self.tidy(key);
-                }
-                // the library would end the connection over it
-                Due::Subscribe if self.packet_size(key) > link.max_packet_size => {
-                    let entry = self.entries.get_mut(&key)?;
-                    entry.ask(Some(Qos::AtMostOnce), self.asks);
-                    self.settled.extend(entry.subscribed(Some(Err(PACKET_TOO_LARGE))));
-                }
-                Due::Subscribe if !link.has_identifiers => {
-                    return Some(Operation::Subscribe(self.together(link.max_packet_size), None));
-                }
-                Due::Subscribe => {
-                    let entry = self.entries.get(&key)?;
-                    let identifier = identifier(entry.slot, entry.generation + 1);
-                    return Some(Operation::Subscribe(vec![self.wanted(key)?], Some(identifier)));
-                }
-                Due::Unsubscribe => return Some(Operation::Unsubscribe(self.entries.get(&key)?.filter.clone())),
-            }
-        }
-    }
-
-    /// The operation of [`Self::next`] was handed over; its packet identifier belongs to this turn.
-    pub fn hand_over(&mut self, operation: &Operation, turn: u64, now: Instant) {
-        let filters: Vec<(&TopicFilter, Option<Qos>)> = match operation {
-            Operation::Subscribe(filters, _) => filters.iter().map(|(filter, qos)| (filter, Some(*qos))).collect(),
-            Operation::Unsubscribe(filter) => vec![(filter, None)],
-        };
-        let mut keys = Vec::with_capacity(filters.len());
-        self.asks += 1;
-        for (filter, qos) in filters {
-            let Some(&key) = self.by_filter.get(filter) else { continue };
-            if let Some(entry) = self.entries.get_mut(&key) {
-                entry.ask(qos, self.asks);
-                keys.push(key);
-            }
-            self.dirty.remove(&key);
-        }
-        // what it replaces may go now
-        for key in &keys {
-            self.touch(*key);
-        }
-        self.handed_over.push_back(Handed { keys, since: now, turn });
-    }
-
-    /// The oldest operation without a packet identifier has this one.
-    pub fn written(&mut self, packet_identifier: u16) {
-        if let Some(handed) = self.handed_over.pop_front() {
-            self.asked.insert(packet_identifier, handed);
-        }
-    }
-
-    /// A SUBACK came, with an answer for each of its filters in their order (MQTT 5, 3.9.3-1). Returns the turn of its
-    /// packet identifier, and what there is to be said.
-    pub fn subscribed(&mut self, packet_identifier: u16, answers: &[Result<u8, u8>]) -> Option<(u64, Vec<Report>)> {
-        let handed = self.asked.remove(&packet_identifier)?;
-        let mut reports = Vec::new();
-        for (position, key) in handed.keys.iter().enumerate() {
-            let Some(entry) = self.entries.get_mut(key) else { continue };
-            let answer = answers.get(position).copied();
-            let (qos, is_passing) = (entry.asked_qos(), !entry.is_asked_to_record());
-            let told = entry.subscribed(answer);
-            self.first.remove(key);
-            reports.push(Report { filter: entry.filter.clone(), qos, answer, is_passing });
-            self.settled.extend(told);
-            self.touch(*key);
-        }
-        Some((handed.turn, reports))
-    }
-
-    /// An UNSUBACK came, with the reason code of a failure. Returns the turn of its packet identifier.
-    pub fn unsubscribed(&mut self, packet_identifier: u16, failure: Option<u8>) -> Option<u64> {
-        let handed = self.asked.remove(&packet_identifier)?;
-        for key in &handed.keys {
-            let Some(entry) = self.entries.get_mut(key) else { continue };
-            let told = entry.unsubscribed(failure);
-            self.first.remove(key);
-            self.settled.extend(told);
-            self.touch(*key);
-        }
-        Some(handed.turn)
-    }
-
-    /// Since when the oldest unanswered operation has been with the connection.
-    pub fn oldest_asked(&self) -> Option<Instant> {
-        self.handed_over.iter().chain(self.asked.values()).map(|handed| handed.since).min()
-    }
-
-    /// Whether the broker has answered for all that was wanted when the connection came about. What came since holds up
-    /// nobody.
-    pub fn is_settled(&mut self) -> bool {
-        self.next();
-        self.first.is_empty()
     }
 
     /// Tells those whose deadline has come, and lets go of what was kept long enough.
     pub fn expire(&mut self, now: Instant) {
         while let Some(&(deadline, key)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.remove(&(deadline, key));
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
-            let told = entry.expire(now);
-            self.settled.extend(told);
+            self.tell(key, |entry| entry.expire(now));
             self.touch(key);
             if self.connection.is_none() {
                 self.tidy(key);
@@ -330,11 +181,12 @@ impl<R> Subscriptions<R> {
 
     /// Tells everybody who waits that there is no more time.
     pub fn stop(&mut self) {
-        for entry in self.entries.values_mut() {
-            self.settled.extend(entry.waiters.drain(..).map(|waiting| {
-                let refusal = if waiting.ever_asked { Refusal::Unknown } else { Refusal::Stopping };
-                (waiting.told, Err(refusal))
-            }));
+        for key in self.all() {
+            self.tell(key, |entry| {
+                let refusal = |ever_asked| if ever_asked { Refusal::Unknown } else { Refusal::Stopping };
+                let told = entry.waiters.drain(..);
+                told.map(|waiting| (waiting.told, Err(refusal(waiting.ever_asked)))).collect()
+            });
         }
     }
 
@@ -343,7 +195,7 @@ impl<R> Subscriptions<R> {
         std::mem::take(&mut self.settled)
     }
 
-    /// Every filter with what is known of it, in the order in which they came.
+    /// Every filter with what is known of it, those of the configuration first.
     pub fn standings(&self) -> Vec<Standing> {
         self.entries
             .iter()
@@ -368,53 +220,79 @@ impl<R> Subscriptions<R> {
         (of_file, foreign.filter(|_| self.is_kept).map(|entry| entry.filter.clone()).collect())
     }
 
+    fn all(&self) -> Vec<Key> {
+        self.entries.keys().copied().collect()
+    }
+
     /// The entry of a filter, a new one if there is none.
     fn key(&mut self, filter: &TopicFilter) -> Key {
         if let Some(key) = self.by_filter.get(filter) {
             return *key;
         }
-        let key = self.next_key;
-        self.next_key += 1;
+        let key = self.overlaps.free_key();
         let slot = identifiers::free_slot(filter.as_str(), |slot| self.by_slot.contains_key(&slot));
         self.by_filter.insert(filter.clone(), key);
         self.by_slot.insert(slot, key);
+        self.overlaps.insert(filter, key);
         self.entries.insert(key, Entry::new(filter.clone(), slot));
         key
     }
 
-    /// Something about an entry has changed; where filters carry each other, that concerns those that may carry it, those
-    /// that it may carry, and those that wait for others to take their place.
+    /// Changes an entry, and keeps in mind of which kind it is now.
+    fn change<T>(&mut self, key: Key, change: impl FnOnce(&mut Entry<R>) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(&key)?;
+        let result = change(entry);
+        self.kinds.note(key, Some(entry));
+        Some(result)
+    }
+
+    /// The same, where it settles something for those who wait.
+    fn tell(&mut self, key: Key, change: impl FnOnce(&mut Entry<R>) -> Vec<(R, Answer)>) {
+        let told = self.change(key, change);
+        self.settled.extend(told.into_iter().flatten());
+    }
+
+    /// Something about an entry has changed; where filters carry each other, that concerns those with the broker that may
+    /// carry it, those that it may carry, and those that wait for others to take their place.
     fn touch(&mut self, key: Key) {
-        self.dirty.insert(key);
-        let Some(entry) = self.entries.get(&key) else { return };
-        if self.connection.is_some_and(|link| !link.has_identifiers) {
-            let is_concerned = |other: &Entry<R>| {
-                let waits = other.granted().is_some() && other.wanted().is_none();
-                waits || entry.can_cover(other) || other.can_cover(entry)
-            };
-            let concerned = self.entries.iter().filter(|(_, other)| is_concerned(other));
-            self.dirty.extend(concerned.map(|(key, _)| *key));
+        self.dirty.set(key, true);
+        let Some(entry) = self.entries.get(&key).filter(|_| self.is_carrying()) else { return };
+        let mut related = self.overlaps.wider(&entry.filter) & &(self.kinds.there.clone() | &self.kinds.asked);
+        // one that is carried carries nothing itself
+        if entry.state != AtBroker::Absent || self.carried(key).is_none() {
+            related = related | &self.overlaps.narrower(&entry.filter);
         }
+        self.dirty = std::mem::take(&mut self.dirty) | &related | &self.waiting();
+    }
+
+    /// What the broker has and nobody wants: it goes when others have taken its place.
+    fn waiting(&self) -> Keys {
+        self.kinds.granted[0].clone() - &self.kinds.wanted[0]
     }
 
     /// Settles what needs no broker, and forgets an entry that nobody wants.
     fn tidy(&mut self, key: Key) {
-        let carried = self.carrier(key).and_then(|carrier| self.entries.get(&carrier)?.granted());
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        if let Some(granted) = carried {
-            let told = entry.carried(granted);
-            self.settled.extend(told);
-        }
-        self.settled.extend(entry.end_beside_readers());
-        if entry.is_absent() && self.connection.is_some() {
-            let told = entry.unsubscribed(None);
-            self.settled.extend(told);
-        }
+        let carried = self.carried(key);
+        let is_connected = self.connection.is_some();
+        self.tell(key, |entry| {
+            let mut told = carried.map(|granted| entry.carried(granted)).unwrap_or_default();
+            told.extend(entry.end_beside_readers());
+            if entry.is_absent() && is_connected {
+                told.extend(entry.unsubscribed(None));
+            }
+            if !entry.is_read() {
+                entry.channel = None;
+            }
+            told
+        });
         let Some(entry) = self.entries.get(&key).filter(|entry| entry.is_forgettable()) else { return };
         self.by_filter.remove(&entry.filter);
         self.by_slot.remove(&entry.slot);
+        self.overlaps.remove(&entry.filter, key);
+        self.kinds.note::<R>(key, None);
+        self.dirty.set(key, false);
+        self.first.set(key, false);
         self.entries.remove(&key);
-        self.dirty.remove(&key);
     }
 }
 

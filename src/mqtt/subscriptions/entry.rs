@@ -34,15 +34,6 @@ impl AtBroker {
     pub fn is_there(self) -> bool {
         !matches!(self, Self::Absent | Self::Refused(_))
     }
-
-    /// How near it is to being there.
-    pub fn nearness(self) -> u8 {
-        match self {
-            Self::Granted { .. } => 2,
-            Self::Asked { .. } => 1,
-            Self::Absent | Self::Refused(_) | Self::Leaving => 0,
-        }
-    }
 }
 
 /// Somebody who is told when the broker has answered.
@@ -58,8 +49,6 @@ pub struct Waiter<R> {
 
 pub struct Entry<R> {
     pub filter: TopicFilter,
-    /// It is not shared, and has a wildcard: it may match more than one topic name.
-    is_wide: bool,
     /// What the configuration says.
     pub file: Option<(Qos, Priority)>,
     /// What was asked for at run time.
@@ -94,7 +83,6 @@ pub struct Entry<R> {
 impl<R> Entry<R> {
     pub fn new(filter: TopicFilter, slot: u32) -> Self {
         Self {
-            is_wide: !filter.is_shared() && filter.as_str().contains(['+', '#']),
             filter,
             file: None,
             api: None,
@@ -144,10 +132,10 @@ impl<R> Entry<R> {
         self.file.is_some() || self.api.is_some() || is_awaited()
     }
 
-    /// Whether all messages of another filter come for this one too, as far as neither is shared.
-    pub fn can_cover(&self, other: &Self) -> bool {
-        // most have no wildcard, and this is asked very often
-        self.is_wide && !other.filter.is_shared() && self.filter.covers(&other.filter)
+    /// Whether there are readers, or may be soon.
+    pub fn is_read(&self) -> bool {
+        let is_awaited = || self.waiters.iter().any(|waiting| matches!(waiting.want, Want::Read { .. }));
+        self.readers > 0 || self.lingers_until.is_some() || is_awaited()
     }
 
     /// Whether its messages are answers, be they late ones.
@@ -220,6 +208,18 @@ impl<R> Entry<R> {
                 self.lingers_until = None;
             }
         }
+    }
+
+    /// A reader or an asker has gone; the last one is waited for until then. Returns whether it was that.
+    pub fn leave(&mut self, want: Want, until: Instant) -> bool {
+        match want {
+            Want::Read { .. } => self.readers = self.readers.saturating_sub(1),
+            Want::Answers => self.askers = self.askers.saturating_sub(1),
+            Want::Recorded(_) | Want::Unsubscribed => {}
+        }
+        let is_last = self.readers + self.askers == 0;
+        self.lingers_until = is_last.then_some(until).or(self.lingers_until);
+        is_last
     }
 
     /// The broker is asked to take it at this quality of service, or to let it go; `asks` counts what it is asked.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::identifiers;
-use super::{AtBroker, Key, Subscriptions};
+use super::{Entry, Key, Keys, Subscriptions};
 use crate::message::{Priority, Received};
 use crate::mqtt::channel::{Channel, Kept};
 
@@ -21,50 +21,50 @@ pub struct Route {
 impl<R> Subscriptions<R> {
     /// To whom a message goes.
     pub fn route(&self, message: &Received) -> Route {
-        let topic = String::from_utf8_lossy(&message.topic);
+        let matching = self.overlaps.matching(&String::from_utf8_lossy(&message.topic));
         let identifiers = &message.properties.subscription_identifiers;
         if identifiers.is_empty() {
-            return self.route_by_topic(&topic, message.retain);
+            return self.route_by_topic(&matching, message.retain);
         }
         let mut route = Route::default();
-        let hits: Vec<(Key, u32)> = identifiers.iter().filter_map(|identifier| self.find(*identifier)).collect();
-        for (key, generation) in &hits {
-            let Some(entry) = self.entries.get(key) else { continue };
-            let is_for_all = entry.is_for_all(*generation);
-            let kept = message.retain.then_some(Kept { generation: *generation, is_for_all });
+        let recorder = self.recorder(&matching);
+        for (key, generation) in identifiers.iter().filter_map(|identifier| self.find(*identifier)) {
+            let Some(entry) = self.entries.get(&key) else { continue };
+            let kept = message.retain.then_some(Kept { generation, is_for_all: entry.is_for_all(generation) });
             route.channels.extend(entry.channel.iter().map(|channel| (channel.clone(), kept)));
             route.is_answer |= entry.awaits_answers();
+            if recorder == Some(key) && (!message.retain || entry.records_retained(generation)) {
+                route.journal = Some(self.priority(&matching));
+            }
         }
-        let recorded = hits.iter().find(|(key, generation)| {
-            let entry = self.entries.get(key).filter(|entry| entry.is_recorded());
-            entry.is_some_and(|entry| !message.retain || entry.records_retained(*generation))
-                && self.recorder(&topic) == Some(*key)
-        });
-        route.journal = recorded.map(|_| self.priority(&topic));
         route
     }
 
     /// The broker does not tell for which subscription it sends a message.
-    fn route_by_topic(&self, topic: &str, is_retained: bool) -> Route {
-        let matching = || self.entries.values().filter(|entry| entry.filter.matches_name(topic));
-        // what it had kept, it sends for the latest subscription that matches: the first of a connection is for all
-        let latest = matching().filter(|entry| entry.state.is_there()).max_by_key(|entry| entry.asked_as);
-        let latest = latest.filter(|entry| is_retained && !entry.is_for_all(entry.generation));
+    fn route_by_topic(&self, matching: &Keys, is_retained: bool) -> Route {
         let mut route = Route::default();
-        if let Some(entry) = latest {
+        // what it had kept, it sends for the latest subscription that matches: the first of a connection is for all
+        let latest = if is_retained { self.latest(matching) } else { None };
+        if let Some(entry) = latest.filter(|entry| !entry.is_for_all(entry.generation)) {
             let kept = Kept { generation: entry.generation, is_for_all: false };
             route.channels.extend(entry.channel.iter().map(|channel| (channel.clone(), Some(kept))));
-            route.journal = entry.is_asked_to_record().then(|| self.priority(topic));
+            route.journal = entry.is_asked_to_record().then(|| self.priority(matching));
             return route;
         }
-        let mut is_recorded = false;
-        for entry in matching() {
+        let readers = matching.clone() & &self.kinds.read;
+        for entry in readers.iter().filter_map(|key| self.entries.get(&key)) {
             route.channels.extend(entry.channel.iter().map(|channel| (channel.clone(), None)));
             route.is_answer |= entry.awaits_answers();
-            is_recorded |= entry.is_recorded();
         }
-        route.journal = is_recorded.then(|| self.priority(topic));
+        let is_recorded = matching.first_in(&self.kinds.recorded).is_some();
+        route.journal = is_recorded.then(|| self.priority(matching));
         route
+    }
+
+    /// Of these, the one that was subscribed to last.
+    fn latest(&self, of: &Keys) -> Option<&Entry<R>> {
+        let entries = of.iter().filter_map(|key| self.entries.get(&key));
+        entries.filter(|entry| entry.state.is_there()).max_by_key(|entry| entry.asked_as)
     }
 
     /// The entry with this subscription identifier, and how often it had been subscribed to.
@@ -76,17 +76,15 @@ impl<R> Subscriptions<R> {
 
     /// Of all copies of a message the one for this entry is recorded: that with the best quality of service, and no
     /// shared one where there are others, as those may be sent to somebody else.
-    fn recorder(&self, topic: &str) -> Option<Key> {
-        let candidates = self.entries.iter().rev().filter(|(_, entry)| {
-            entry.is_recorded() && !matches!(entry.state, AtBroker::Refused(_)) && entry.filter.matches_name(topic)
-        });
-        let best = candidates.max_by_key(|(_, entry)| (!entry.filter.is_shared(), entry.granted()));
-        best.map(|(key, _)| *key)
+    fn recorder(&self, matching: &Keys) -> Option<Key> {
+        let recorded = (matching.clone() & &self.kinds.recorded) - &self.kinds.refused;
+        let own = recorded.clone() - &self.kinds.shared;
+        self.kinds.best_granted(if own.is_empty() { &recorded } else { &own })
     }
 
     /// The first filter that matches says how urgent a message is.
-    fn priority(&self, topic: &str) -> Priority {
-        let recorded = self.entries.values().find(|entry| entry.is_recorded() && entry.filter.matches_name(topic));
+    fn priority(&self, matching: &Keys) -> Priority {
+        let recorded = matching.first_in(&self.kinds.recorded).and_then(|key| self.entries.get(&key));
         recorded.and_then(|entry| entry.file).map(|(_, priority)| priority).unwrap_or_default()
     }
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::message::{Priority, Received};
+use crate::mqtt::pipe::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -269,6 +270,16 @@ fn what_cannot_be_is_refused_at_once() {
     bench.table.reserve(Some(filter("answers/+")));
     bench.want("answers/+", Want::Answers, 9);
     assert_eq!(bench.told(), []);
+    // and so it is with their length
+    let mut bench = Bench::new(&[], false);
+    for (want, prefix) in [(RECORDED, "a"), (READ, "b")] {
+        for long in ["1", "2"].map(|number| format!("{prefix}{number}{}", "x".repeat(MAX_FILTER_BYTES / 2 - 4))) {
+            bench.want(&long, want, 1);
+        }
+        bench.want(&format!("{prefix}/more"), want, 2);
+        bench.want(&format!("{prefix}/no"), want, 3);
+    }
+    assert_eq!(bench.told(), [(2, Err(Refusal::TooManyFilters)); 2]);
     let tiny = Limits { max_packet_size: 20, ..limits(true) };
     let mut bench = Bench::new(&[], false);
     bench.table.connected(false, tiny);
@@ -572,5 +583,46 @@ proptest! {
             }
         }
         prop_assert!(bench.table.entries.len() == wanted.len(), "what nobody wants is forgotten");
+    }
+}
+
+/// What this thread has had of the processor: time that others took does not count.
+fn processor_time() -> Duration {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(statistics.split(' ').next().unwrap().parse().unwrap())
+}
+
+#[test]
+fn many_filters_that_overlap_hold_up_nobody() {
+    for has_identifiers in [false, true] {
+        let begun = processor_time();
+        let mut bench = Bench::new(&[of_file("file", Qos::AtMostOnce)], false);
+        bench.connect(false, has_identifiers);
+        let names: Vec<String> = (0..MAX_FILTERS - 1).map(|number| format!("a/a/a/a/a/a/a/a/a/a/{number}")).collect();
+        // of each of these others are wider, and others narrower; each of those is covered by all of these
+        for (number, name) in names.iter().enumerate() {
+            let levels = (0..10).map(|level| if number >> level & 1 == 0 { "+" } else { "a" });
+            bench.want(&format!("{}/#", levels.collect::<Vec<_>>().join("/")), RECORDED, 1);
+            bench.want(name, READ, 2);
+        }
+        bench.settle();
+        let told = bench.told();
+        assert!(told.len() == 2 * names.len() && told.iter().all(|(_, answer)| answer.is_ok()));
+        // what all of them are carried by comes and goes
+        bench.want("#", READ, 3);
+        bench.settle();
+        assert_eq!(bench.told(), [(3, Ok(u8::from(!has_identifiers)))]);
+        bench.table.leave(&filter("#"), READ, bench.now);
+        bench.pass(LINGER);
+        bench.settle();
+        assert_eq!(bench.table.standings().len(), 2 * names.len() + 1);
+        let changing = processor_time().saturating_sub(begun);
+        let begun = processor_time();
+        let copies = ["+/+/+/+/+/+/+/+/+/+/#"];
+        let routed = (0..1000).filter(|_| bench.route(&names[7], &copies[..usize::from(has_identifiers)], false).0);
+        assert_eq!(routed.count(), 1000);
+        let routing = processor_time().saturating_sub(begun);
+        let spent = format!("{changing:?} for the filters, {routing:?} for a thousand messages");
+        assert!(changing < Duration::from_secs(5) && routing < Duration::from_secs(1), "{spent}");
     }
 }

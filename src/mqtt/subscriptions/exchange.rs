@@ -1,0 +1,191 @@
+//! What is asked of the broker, and what it answers: one operation after the other, several on their way together.
+
+use std::time::Instant;
+
+use super::due::Due;
+use super::identifiers::identifier;
+use super::{Entry, Key, Report, Subscriptions};
+use crate::message::{Qos, TopicFilter};
+use crate::mqtt::pipe::Limits;
+
+/// The most filters in one SUBSCRIBE.
+const MAX_TOGETHER: usize = 100;
+/// The most bytes of one with several.
+const MAX_TOGETHER_SIZE: usize = 16 * 1024;
+/// Bytes of a SUBSCRIBE beside the filter: fixed header, packet identifier, subscription identifier, length and options.
+const SUBSCRIBE_OVERHEAD: usize = 1 + 4 + 2 + 6 + 2 + 1;
+/// The reason code for a packet that the broker would not take (MQTT 5, 2.4).
+const PACKET_TOO_LARGE: u8 = 149;
+
+/// Something that is to be asked of the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// With an identifier, for a single filter.
+    Subscribe(Vec<(TopicFilter, Qos)>, Option<u32>),
+    /// From one filter.
+    Unsubscribe(TopicFilter),
+}
+
+/// Something that was asked.
+pub struct Handed {
+    keys: Vec<Key>,
+    since: Instant,
+    /// For whoever counts packet identifiers.
+    turn: u64,
+}
+
+/// What is known of the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Link {
+    pub has_identifiers: bool,
+    /// Bytes.
+    max_packet_size: usize,
+}
+
+impl<R> Subscriptions<R> {
+    /// A connection takes SUBSCRIBE from now on.
+    pub fn connected(&mut self, session_present: bool, limits: Limits) {
+        let max_packet_size = usize::try_from(limits.max_packet_size).unwrap_or(usize::MAX);
+        self.connection = Some(Link { has_identifiers: limits.subscription_identifiers, max_packet_size });
+        for key in self.all() {
+            self.change(key, |entry| entry.connected(session_present));
+        }
+        self.dirty = self.overlaps.all().clone();
+        self.first = self.dirty.clone();
+    }
+
+    /// The connection has ended.
+    pub fn disconnected(&mut self) {
+        self.connection = None;
+        self.handed_over.clear();
+        self.asked.clear();
+        self.first = super::Keys::default();
+        let is_kept = self.is_kept;
+        for key in self.all() {
+            self.tell(key, |entry| entry.disconnected(is_kept));
+        }
+        self.dirty = self.overlaps.all().clone();
+    }
+
+    /// What is to be asked of the broker next. Asked again it is the same, until [`Self::hand_over`].
+    pub fn next(&mut self) -> Option<Operation> {
+        let link = self.connection?;
+        let (mut together, mut size) = (Vec::new(), 0);
+        let mut from = 0;
+        while let Some(key) = self.dirty.first_from(from) {
+            from = key + 1;
+            let due = self.due(key);
+            let Some(entry) = self.entries.get(&key) else { continue };
+            let more = entry.filter.as_str().len() + SUBSCRIBE_OVERHEAD;
+            match due {
+                Due::Nothing => self.has_nothing_due(key),
+                // the library would end the connection over it; what it would have carried is to be done now
+                Due::Subscribe(_) if more > link.max_packet_size => {
+                    self.refuse(key);
+                    (from, size) = (0, 0);
+                    together.clear();
+                }
+                Due::Subscribe(qos) if link.has_identifiers => {
+                    let identifier = identifier(entry.slot, entry.generation + 1);
+                    return Some(Operation::Subscribe(vec![(entry.filter.clone(), qos)], Some(identifier)));
+                }
+                Due::Subscribe(qos) => {
+                    let is_too_much = size + more > link.max_packet_size.min(MAX_TOGETHER_SIZE);
+                    if !together.is_empty() && (is_too_much || together.len() == MAX_TOGETHER) {
+                        break;
+                    }
+                    size += more;
+                    together.push((entry.filter.clone(), qos));
+                }
+                Due::Unsubscribe if together.is_empty() => return Some(Operation::Unsubscribe(entry.filter.clone())),
+                Due::Unsubscribe => {}
+            }
+        }
+        (!together.is_empty()).then_some(Operation::Subscribe(together, None))
+    }
+
+    fn has_nothing_due(&mut self, key: Key) {
+        self.dirty.set(key, false);
+        if !self.entries.get(&key).is_some_and(Entry::is_asked) {
+            self.first.set(key, false);
+        }
+        self.tidy(key);
+    }
+
+    /// What the broker need not be asked, as its answer is known.
+    fn refuse(&mut self, key: Key) {
+        let asks = self.asks;
+        self.tell(key, |entry| {
+            entry.ask(Some(Qos::AtMostOnce), asks);
+            entry.subscribed(Some(Err(PACKET_TOO_LARGE)))
+        });
+        self.touch(key);
+    }
+
+    /// The operation of [`Self::next`] was handed over; its packet identifier belongs to this turn.
+    pub fn hand_over(&mut self, operation: &Operation, turn: u64, now: Instant) {
+        let filters: Vec<(&TopicFilter, Option<Qos>)> = match operation {
+            Operation::Subscribe(filters, _) => filters.iter().map(|(filter, qos)| (filter, Some(*qos))).collect(),
+            Operation::Unsubscribe(filter) => vec![(filter, None)],
+        };
+        let mut keys = Vec::with_capacity(filters.len());
+        self.asks += 1;
+        let asks = self.asks;
+        for (filter, qos) in filters {
+            let Some(&key) = self.by_filter.get(filter) else { continue };
+            self.change(key, |entry| entry.ask(qos, asks));
+            keys.push(key);
+            self.dirty.set(key, false);
+        }
+        // what waited for it may go now
+        self.dirty = std::mem::take(&mut self.dirty) | &self.waiting();
+        self.handed_over.push_back(Handed { keys, since: now, turn });
+    }
+
+    /// The oldest operation without a packet identifier has this one.
+    pub fn written(&mut self, packet_identifier: u16) {
+        if let Some(handed) = self.handed_over.pop_front() {
+            self.asked.insert(packet_identifier, handed);
+        }
+    }
+
+    /// A SUBACK came, with an answer for each of its filters in their order (MQTT 5, 3.9.3-1). Returns the turn of its
+    /// packet identifier, and what there is to be said.
+    pub fn subscribed(&mut self, packet_identifier: u16, answers: &[Result<u8, u8>]) -> Option<(u64, Vec<Report>)> {
+        let handed = self.asked.remove(&packet_identifier)?;
+        let mut reports = Vec::new();
+        for (position, key) in handed.keys.iter().enumerate() {
+            let Some(entry) = self.entries.get(key) else { continue };
+            let answer = answers.get(position).copied();
+            let (qos, is_passing) = (entry.asked_qos(), !entry.is_asked_to_record());
+            reports.push(Report { filter: entry.filter.clone(), qos, answer, is_passing });
+            self.tell(*key, |entry| entry.subscribed(answer));
+            self.first.set(*key, false);
+            self.touch(*key);
+        }
+        Some((handed.turn, reports))
+    }
+
+    /// An UNSUBACK came, with the reason code of a failure. Returns the turn of its packet identifier.
+    pub fn unsubscribed(&mut self, packet_identifier: u16, failure: Option<u8>) -> Option<u64> {
+        let handed = self.asked.remove(&packet_identifier)?;
+        for key in &handed.keys {
+            self.tell(*key, |entry| entry.unsubscribed(failure));
+            self.first.set(*key, false);
+            self.touch(*key);
+        }
+        Some(handed.turn)
+    }
+
+    /// Since when the oldest unanswered operation has been with the connection.
+    pub fn oldest_asked(&self) -> Option<Instant> {
+        self.handed_over.iter().chain(self.asked.values()).map(|handed| handed.since).min()
+    }
+
+    /// Whether the broker has answered for all that was wanted when the connection came about. What came since holds up
+    /// nobody.
+    pub fn is_settled(&mut self) -> bool {
+        self.next();
+        self.first.is_empty()
+    }
+}
