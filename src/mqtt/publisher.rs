@@ -132,7 +132,7 @@ impl Publisher {
     }
 
     /// What is known of the connection now, and of the topic filters.
-    pub(super) fn status(&self, subscriptions: Vec<Standing>) -> Status {
+    pub(super) fn status(&self, subscriptions: Arc<[Standing]>) -> Status {
         let state = self.lock();
         let limits = state.connection.as_ref().map(|(_, limits)| limits);
         let announces = self.0.settings.protocol == Protocol::V5;

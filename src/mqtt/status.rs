@@ -63,7 +63,7 @@ pub struct Status {
     /// Nothing more is accepted.
     pub stopping: bool,
     /// Every topic filter that is wanted.
-    pub subscriptions: Vec<Standing>,
+    pub subscriptions: Arc<[Standing]>,
     /// Streams of messages that are open.
     pub listeners: usize,
 }

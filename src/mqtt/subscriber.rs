@@ -1,6 +1,7 @@
 //! What workers clone and share for the other half of MQTT: to subscribe, to read what comes, and to await answers.
 
 mod asking;
+mod listening;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -8,23 +9,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use self::listening::Listener;
+
 use self::asking::Asker;
-use super::channel::{Batch, Channel, Event, Reader, Start};
+use super::channel::Event;
 use super::outcome::Refusal;
 use super::pipe::Limits;
 use super::publisher::Publisher;
 use super::requests::Requests;
 use super::status::Status;
-use super::subscriptions::{Answer, Report, Route, Subscriptions, Want};
+use super::subscriptions::{Answer, Report, Route, Standing, Subscriptions, Want};
 use super::version::Version;
 use crate::config::{Config, Session};
 use crate::message::{Qos, Received, TopicFilter};
 
 /// Is told, once, what the broker granted. Must not wait.
 pub type Caller = Box<dyn FnOnce(Answer) + Send>;
-
-/// Is told, once, whether there is something to listen to. Must not wait.
-pub type Opened = Box<dyn FnOnce(Result<Listener, Refusal>) + Send>;
 
 /// Keeps the topic filters that are wanted, and hands on what comes for them.
 #[derive(Clone)]
@@ -53,6 +53,8 @@ struct Shared {
 struct State {
     table: Subscriptions<Caller>,
     requests: Requests<Asker>,
+    /// What is told of the table, until something changes.
+    standings: Option<Arc<[Standing]>>,
     /// The connection takes SUBSCRIBE now.
     is_open: bool,
     stage: Stage,
@@ -79,8 +81,14 @@ impl Subscriber {
         let response_base = asking::response_base(&config.mqtt.client_id, run);
         let mut table = Subscriptions::new(&config.subscribe, is_kept);
         table.reserve(asking::response_filter(&response_base));
-        let state =
-            State { table, requests: Requests::new(), is_open: false, stage: Stage::Running, clock_set_to: None };
+        let state = State {
+            table,
+            requests: Requests::new(),
+            standings: None,
+            is_open: false,
+            stage: Stage::Running,
+            clock_set_to: None,
+        };
         Self(Arc::new(Shared {
             publisher,
             version: Version::of(&config.mqtt),
@@ -110,46 +118,29 @@ impl Subscriber {
     }
 
     fn want(&self, filter: &TopicFilter, want: Want, timeout: Duration, caller: Caller) {
+        self.want_and(filter, want, timeout, caller, |_| ());
+    }
+
+    /// The same, and then something before the broker is asked.
+    fn want_and(
+        &self,
+        filter: &TopicFilter,
+        want: Want,
+        timeout: Duration,
+        caller: Caller,
+        then: impl FnOnce(&mut State),
+    ) {
         let deadline = Instant::now() + timeout;
         self.with_state(|state| {
             if state.stage != Stage::Running {
                 return Some(caller);
             }
             state.table.want(filter, want, deadline, caller);
+            then(state);
             None
         })
         .into_iter()
         .for_each(|caller| caller(Err(Refusal::Stopping)));
-    }
-
-    /// Opens a stream of what comes for a filter.
-    pub fn listen(&self, filter: &TopicFilter, qos: Qos, start: Start, timeout: Duration, opened: Opened) {
-        let Some(seat) = Seat::take(self) else { return opened(Err(Refusal::TooManyListeners)) };
-        let want = Want::Read { qos, retained: !matches!(start, Start::After(..)) };
-        let (subscriber, of_filter) = (self.clone(), filter.clone());
-        let caller = Box::new(move |answer: Answer| match answer {
-            Err(refusal) => opened(Err(refusal)),
-            Ok(_) => opened(subscriber.join(of_filter, want, start, seat).ok_or(Refusal::Unknown)),
-        });
-        self.want(filter, want, timeout, caller);
-    }
-
-    /// The place of a reader who was told that the filter is subscribed to.
-    fn join(&self, filter: TopicFilter, want: Want, start: Start, seat: Seat) -> Option<Listener> {
-        let mut state = self.lock();
-        let number = self.0.count.fetch_add(1, Ordering::Relaxed);
-        let make = || Arc::new(Channel::new(number, self.0.all_bytes.clone()));
-        let (channel, generation) = state.table.open_channel(&filter, make)?;
-        if state.stage != Stage::Running {
-            channel.end();
-        }
-        drop(state);
-        let reader = Reader::new(channel, start, generation);
-        Some(Listener { reader, filter, want, seat })
-    }
-
-    fn leave(&self, filter: &TopicFilter, want: Want) {
-        self.with_state(|state| state.table.leave(filter, want, Instant::now()));
     }
 
     /// A number that tells this run of the daemon from others.
@@ -161,7 +152,10 @@ impl Subscriber {
     /// What is known of the connection and of the filters now.
     #[must_use]
     pub fn status(&self) -> Status {
-        let standings = self.lock().table.standings();
+        let mut state = self.lock();
+        let State { table, standings, .. } = &mut *state;
+        let standings = standings.get_or_insert_with(|| table.standings().into()).clone();
+        drop(state);
         Status { listeners: self.0.listeners.load(Ordering::Relaxed), ..self.0.publisher.status(standings) }
     }
 
@@ -296,6 +290,7 @@ impl Subscriber {
             self.hand_over(&mut state);
         }
         let settled = state.table.take_settled();
+        state.standings = None;
         let sooner = match (state.next_deadline(), state.clock_set_to) {
             (Some(deadline), Some(set_to)) => deadline < set_to,
             (deadline, _) => deadline.is_some(),
@@ -333,57 +328,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 impl State {
     fn next_deadline(&self) -> Option<Instant> {
         self.table.next_deadline().into_iter().chain(self.requests.next_deadline()).min()
-    }
-}
-
-/// One of the places for listeners.
-struct Seat(Subscriber);
-
-impl Seat {
-    fn take(subscriber: &Subscriber) -> Option<Self> {
-        let (listeners, max) = (&subscriber.0.listeners, subscriber.0.max_listeners);
-        let add = |taken: usize| (taken < max).then_some(taken + 1);
-        listeners.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
-        Some(Self(subscriber.clone()))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.0.listeners.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A stream of what comes for one filter, until it is dropped.
-pub struct Listener {
-    reader: Reader,
-    filter: TopicFilter,
-    want: Want,
-    seat: Seat,
-}
-
-impl Listener {
-    /// Waits for the next messages, up to the deadline.
-    pub fn read(&mut self, deadline: Instant) -> Batch {
-        self.reader.read(deadline)
-    }
-
-    /// The number of its channel, for [`Start::After`].
-    #[must_use]
-    pub fn channel(&self) -> u64 {
-        self.reader.channel()
-    }
-
-    /// Whether there is nothing to be expected any more.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.reader.is_ended()
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.seat.0.leave(&self.filter, self.want);
     }
 }
 

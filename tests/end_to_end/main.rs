@@ -37,6 +37,7 @@ mod receiving;
 mod refusals;
 mod requests;
 mod resuming;
+mod retained;
 mod slow_clients;
 mod soak;
 mod sockets;

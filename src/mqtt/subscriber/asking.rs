@@ -160,7 +160,7 @@ impl Subscriber {
     }
 
     fn end(&self, asker: Asker, answer: Result<Arc<Received>, NoAnswer>) {
-        self.leave(&asker.filter, Want::Answers);
+        self.with_state(|state| state.table.leave(&asker.filter, Want::Answers, Instant::now()));
         (asker.answered)(answer);
         self.0.changed.notify_all();
     }

@@ -1,0 +1,51 @@
+//! What a broker keeps comes to whom it was sent, whenever it comes.
+
+use crate::support::daemon::Daemon;
+use crate::support::events::Listener;
+use crate::support::scripted_broker::{SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, publish};
+
+/// A message that the broker had kept, as [`publish`] makes one that it had not.
+fn retained(topic: &str, payload: &str, properties: &[u8]) -> Vec<u8> {
+    let mut packet = publish(topic, payload, properties);
+    packet[0] |= 1;
+    packet
+}
+
+#[test]
+fn a_listener_gets_what_comes_before_the_brokers_answer() {
+    // as it may (MQTT 5, 3.8.4)
+    let broker = ScriptedBroker::start(|_, packet| {
+        Some(match packet.kind {
+            SUBSCRIBE => {
+                let properties = packet.subscription_properties();
+                [retained("a", "kept", properties), answer_filters(packet, |_| None)].concat()
+            }
+            UNSUBSCRIBE => answer_filters(packet, |_| None),
+            _ => behave(packet, &[]),
+        })
+    });
+    let daemon = Daemon::connected(broker.port());
+    for _ in 0..2 {
+        assert_eq!(Listener::open(&daemon, "a").message()["payload"], "kept");
+    }
+}
+
+#[test]
+fn however_late_it_comes_it_comes_to_the_listener_that_it_was_sent_for() {
+    let broker = ScriptedBroker::start(|_, packet| {
+        Some(match packet.kind {
+            SUBSCRIBE => answer_filters(packet, |_| None),
+            _ => behave(packet, &[]),
+        })
+    });
+    let daemon = Daemon::connected(broker.port());
+    // each is subscribed for anew, for what is retained
+    let mut listeners: Vec<Listener> = (0..50).map(|_| Listener::open(&daemon, "a")).collect();
+    let (first, _) = broker.wait_for(SUBSCRIBE);
+    broker.send(&retained("a", "kept", first.subscription_properties()));
+    broker.send(&publish("a", "end", first.subscription_properties()));
+    assert_eq!(listeners.remove(0).payloads_until("end"), ["kept"]);
+    for listener in &mut listeners {
+        assert_eq!(listener.payloads_until("end"), [""; 0]);
+    }
+}
