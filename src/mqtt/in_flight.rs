@@ -216,10 +216,16 @@ impl<R> InFlight<R> {
         handed_over.is_some()
     }
 
-    /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed` says whether it left us for certain.
-    pub fn written(&mut self, packet_identifier: u16, flushed: bool, now: Instant) -> Result<(), Violation> {
+    /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed` says whether it left us for certain. Returns
+    /// who waits for its outcome still.
+    pub fn written(
+        &mut self,
+        packet_identifier: u16,
+        flushed: bool,
+        now: Instant,
+    ) -> Result<Option<&mut R>, Violation> {
         if packet_identifier != 0 && self.sent.contains_key(&packet_identifier) {
-            return Ok(());
+            return Ok(None);
         }
         let violation = Violation::Written(packet_identifier);
         let sequence = self.handed_over.take().ok_or(violation)?;
@@ -231,12 +237,12 @@ impl<R> InFlight<R> {
         let flushed = flushed && !self.entries[&sequence].interrupted;
         if at_most_once {
             self.settle(sequence, if flushed { Ok(Published::Written) } else { Err(Failure::Unknown) });
-            return Ok(());
+            return Ok(None);
         }
         self.sent.insert(packet_identifier, sequence);
         let state = State::Sent { packet_identifier, since: now, on_this_connection: true };
         self.change(sequence, |entry| entry.state = state);
-        Ok(())
+        Ok(self.entries.get_mut(&sequence).and_then(|entry| entry.caller.as_mut()))
     }
 
     /// An acknowledgement came, with its reason code in MQTT 5.

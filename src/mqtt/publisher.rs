@@ -27,6 +27,10 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Is told, once, what became of a message. Must not wait.
 pub type Caller = Box<dyn FnOnce(Outcome) + Send>;
 
+/// Is told, once, that a message is written, before anything that comes from the broker after that. At QoS 0 its
+/// [`Caller`] is told instead. Must not wait.
+pub(super) type OnWritten = Box<dyn FnOnce() + Send>;
+
 /// Takes messages, hands them over to the current connection in order, and tells what became of each.
 #[derive(Clone)]
 pub struct Publisher(Arc<Shared>);
@@ -59,6 +63,7 @@ struct State {
 /// Who waits for the outcome of a message.
 struct Waiting {
     caller: Caller,
+    on_written: Option<OnWritten>,
     qos: Qos,
     since: Instant,
 }
@@ -101,8 +106,19 @@ impl Publisher {
     /// Takes a message, and tells `caller` what became of it: at once if it cannot be sent at all, and after `timeout`
     /// at the latest. Nothing that the broker would end the shared connection for gets past here.
     pub fn publish(&self, message: Message, timeout: Duration, caller: Caller) {
+        self.publish_and_tell(message, timeout, None, caller);
+    }
+
+    /// The same, and tells when it is written, too.
+    pub(super) fn publish_and_tell(
+        &self,
+        message: Message,
+        timeout: Duration,
+        on_written: Option<OnWritten>,
+        caller: Caller,
+    ) {
         let now = Instant::now();
-        let caller = Waiting { caller, qos: message.qos, since: now };
+        let caller = Waiting { caller, on_written, qos: message.qos, since: now };
         if let Err(failure) = self.0.check(&message, Limits::default()) {
             return caller.tell(Err(failure), now);
         }
@@ -120,7 +136,7 @@ impl Publisher {
         let now = Instant::now();
         self.with_state(|state| {
             for (message, caller) in messages {
-                let caller = Waiting { caller, qos: message.qos, since: now };
+                let caller = Waiting { caller, on_written: None, qos: message.qos, since: now };
                 match self.0.check(&message, Limits::default()) {
                     Err(failure) => state.table.reject(caller, failure),
                     Ok(()) if state.stage != Stage::Running => state.table.reject(caller, Failure::Stopping),
@@ -251,12 +267,17 @@ impl Publisher {
 
     /// A PUBLISH was written; `flushed` says whether it left us for certain.
     pub(super) fn written(&self, packet_identifier: u16, flushed: bool) -> Result<(), Violation> {
-        self.with_state(|state| {
+        let on_written = self.with_state(|state| {
             let now = Instant::now();
-            state.table.written(packet_identifier, flushed, now)?;
+            let waiting = state.table.written(packet_identifier, flushed, now)?;
+            let on_written = waiting.and_then(|waiting| waiting.on_written.take());
             self.0.feed(state, now);
-            Ok(())
-        })
+            Ok(on_written)
+        })?;
+        if let Some(tell) = on_written {
+            tell();
+        }
+        Ok(())
     }
 
     /// An acknowledgement came.

@@ -17,7 +17,7 @@ pub enum Token {
     OwnTopic(Bytes),
     /// Others may use the topic.
     SharedTopic(Bytes),
-    /// By nothing: the first message is the answer, and there is one request at a time.
+    /// By nothing: the first message after the request is the answer, and there is one request at a time.
     Nothing,
 }
 
@@ -26,6 +26,8 @@ struct Pending<R> {
     token: Token,
     asker: R,
     deadline: Instant,
+    /// It has left us: what came before is no answer.
+    is_written: bool,
 }
 
 /// The table. `R` is who awaits an answer.
@@ -51,12 +53,20 @@ impl<R> Requests<R> {
         let number = self.next;
         self.next += 1;
         others.push(number);
-        self.pending.insert(number, Pending { topic: topic.to_owned(), token, asker, deadline });
+        self.pending.insert(number, Pending { topic: topic.to_owned(), token, asker, deadline, is_written: false });
         Ok(number)
+    }
+
+    /// The request has left us: from now on there may be an answer.
+    pub fn written(&mut self, number: Number) {
+        if let Some(pending) = self.pending.get_mut(&number) {
+            pending.is_written = true;
+        }
     }
 
     /// The request is with the broker: from now on its deadline counts.
     pub fn published(&mut self, number: Number) {
+        self.written(number);
         if let Some(pending) = self.pending.get(&number) {
             self.deadlines.insert((pending.deadline, number));
         }
@@ -65,7 +75,7 @@ impl<R> Requests<R> {
     /// Whose answer this is, if it is one.
     pub fn answer(&mut self, message: &Received) -> Option<R> {
         let topic = std::str::from_utf8(&message.topic).ok()?;
-        let is_meant = |number: &&Number| self.pending.get(number).is_some_and(|pending| pending.token.fits(message));
+        let is_meant = |number: &&Number| self.pending.get(number).is_some_and(|pending| pending.is_meant(message));
         let number = *self.by_topic.get(topic)?.iter().find(is_meant)?;
         self.close(number)
     }
@@ -107,13 +117,14 @@ impl<R> Requests<R> {
     }
 }
 
-impl Token {
-    fn fits(&self, message: &Received) -> bool {
+impl<R> Pending<R> {
+    /// Whether a message on its topic is its answer.
+    fn is_meant(&self, message: &Received) -> bool {
         let returned = message.properties.correlation_data.as_ref();
-        match self {
-            Self::OwnTopic(ours) => returned.is_none_or(|data| data == ours),
-            Self::SharedTopic(ours) => returned == Some(ours),
-            Self::Nothing => true,
+        match &self.token {
+            Token::OwnTopic(ours) => returned.is_none_or(|data| data == ours),
+            Token::SharedTopic(ours) => returned == Some(ours),
+            Token::Nothing => self.is_written,
         }
     }
 }
@@ -164,6 +175,8 @@ mod tests {
         let mut requests = Requests::new();
         assert_eq!(requests.open("r", Token::Nothing, later(), 1), Ok(0));
         assert_eq!(requests.open("r", Token::Nothing, later(), 2), Err(2));
+        assert_eq!(requests.answer(&answer("r", None)), None, "it was not asked yet");
+        requests.written(0);
         assert_eq!(requests.answer(&answer("r", None)), Some(1));
         assert_eq!(requests.open("r", Token::Nothing, later(), 2), Ok(1));
     }

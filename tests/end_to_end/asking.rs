@@ -10,7 +10,9 @@ use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
-use crate::support::scripted_broker::{PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, answer_filters, behave, publish};
+use crate::support::scripted_broker::{
+    CONNECT, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, answer_filters, behave, publish,
+};
 use crate::support::token::Token;
 
 #[test]
@@ -245,4 +247,33 @@ fn what_is_answered_while_the_bridge_stops_is_the_reply() {
     house.release("forwards");
     assert_answered(&waiting.reply(), "late");
     assert_eq!(house.daemon.wait_for_end().code(), Some(0));
+}
+
+/// A PUBLISH of MQTT 3.1.1 at QoS 0.
+fn old_publish(topic: &str, payload: &str) -> Vec<u8> {
+    let byte = |length: usize| u8::try_from(length).ok().filter(|length| *length < 128).expect("a short message");
+    let length = byte(2 + topic.len() + payload.len());
+    [&[0x30, length, 0, byte(topic.len())], topic.as_bytes(), payload.as_bytes()].concat()
+}
+
+#[test]
+fn in_mqtt_3_1_1_what_comes_before_the_question_is_no_answer_to_it() {
+    for qos in [0, 1, 2] {
+        let broker = ScriptedBroker::start(|_, packet| {
+            Some(match packet.kind {
+                CONNECT => vec![0x20, 2, 0, 0],
+                // with the SUBACK comes what somebody publishes just then
+                SUBSCRIBE => {
+                    let granted = [0x90, 3, packet.body[0], packet.body[1], 1];
+                    [&granted[..], &old_publish("answers", "old")].concat()
+                }
+                // an answer may be faster than the acknowledgement
+                PUBLISH => [old_publish("answers", "new"), behave(packet, &[])].concat(),
+                _ => behave(packet, &[]),
+            })
+        });
+        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
+        let body = json!({"topic": "device", "msg": "x", "qos": qos, "response_topic": "answers", "timeout": 20});
+        assert_answered(&daemon.connect().post("/request", body.to_string().as_bytes()), "new");
+    }
 }

@@ -19,7 +19,7 @@ impl Publisher {
     /// As [`Publisher::publish`], but not turned away where too much waits, and in its phase alone.
     pub(in crate::mqtt) fn publish_own(&self, message: Message, timeout: Duration, phase: Phase, caller: Caller) {
         let now = Instant::now();
-        let caller = Waiting { caller, qos: message.qos, since: now };
+        let caller = Waiting { caller, on_written: None, qos: message.qos, since: now };
         self.with_state(|state| {
             let is_its_phase = match phase {
                 Phase::Running => state.stage == Stage::Running,

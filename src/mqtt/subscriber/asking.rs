@@ -113,10 +113,11 @@ impl Subscriber {
         match opened {
             Err((asker, failure)) => self.end(asker, Err(failure)),
             Ok(number) => {
-                let subscriber = self.clone();
+                let (subscriber, writing) = (self.clone(), self.clone());
                 let left = deadline.saturating_duration_since(Instant::now());
                 let published = move |outcome| subscriber.published(number, outcome);
-                self.0.publisher.publish(message, left, Box::new(published));
+                let written = move || writing.lock().requests.written(number);
+                self.0.publisher.publish_and_tell(message, left, Some(Box::new(written)), Box::new(published));
             }
         }
     }
