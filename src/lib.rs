@@ -99,6 +99,7 @@ impl Bridge {
         log::info!("stopping");
         self.publisher.drain(drained);
         self.subscriber.drain(drained);
+        self.subscriber.leave_groups(drained);
         // what is recorded is acknowledged before the end, and does not come again
         let _ = journal::flush((Instant::now() + share / 2).min(drained + share / 8));
         self.subscriber.forget_run_time();

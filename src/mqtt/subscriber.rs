@@ -1,6 +1,7 @@
 //! What workers clone and share for the other half of MQTT: to subscribe, to read what comes, and to await answers.
 
 mod asking;
+mod leaving;
 mod listening;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 pub use self::listening::Listener;
 
 use self::asking::Asker;
+use self::leaving::Leaving;
 use super::channel::Event;
 use super::outcome::Refusal;
 use super::pipe::Limits;
@@ -57,6 +59,8 @@ struct State {
     standings: Option<Arc<[Standing]>>,
     /// The connection takes SUBSCRIBE now.
     is_open: bool,
+    /// A stop has come to where shared subscriptions end.
+    leaving: Option<Leaving>,
     stage: Stage,
     /// When the clock looks again.
     clock_set_to: Option<Instant>,
@@ -86,6 +90,7 @@ impl Subscriber {
             requests: Requests::new(),
             standings: None,
             is_open: false,
+            leaving: None,
             stage: Stage::Running,
             clock_set_to: None,
         };
@@ -242,6 +247,8 @@ impl Subscriber {
         let turn = self.with_state(|state| state.table.unsubscribed(packet_identifier, failure));
         if let Some(turn) = turn {
             self.0.publisher.answered(turn);
+        } else {
+            self.left_group();
         }
     }
 
@@ -265,7 +272,11 @@ impl Subscriber {
 
     /// To whom a message goes.
     pub(super) fn route(&self, message: &Received) -> Route {
-        self.lock().table.route(message)
+        let mut state = self.lock();
+        if let Some(leaving) = &mut state.leaving {
+            leaving.received(Instant::now());
+        }
+        state.table.route(message)
     }
 
     /// Hands a message on to readers and askers; the journal is the caller's part.

@@ -220,6 +220,12 @@ impl<R> Subscriptions<R> {
         (of_file, foreign.filter(|_| self.is_kept).map(|entry| entry.filter.clone()).collect())
     }
 
+    /// The shared filters that a session has which ends with its connection.
+    pub fn groups(&self) -> Vec<TopicFilter> {
+        let is_there = |entry: &&Entry<R>| entry.filter.is_shared() && entry.state.is_there() && !self.is_kept;
+        self.entries.values().filter(is_there).map(|entry| entry.filter.clone()).collect()
+    }
+
     fn all(&self) -> Vec<Key> {
         self.entries.keys().copied().collect()
     }

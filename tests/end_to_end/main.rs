@@ -38,6 +38,7 @@ mod refusals;
 mod requests;
 mod resuming;
 mod retained;
+mod sharing;
 mod slow_clients;
 mod soak;
 mod sockets;

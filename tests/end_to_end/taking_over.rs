@@ -77,7 +77,7 @@ fn two_of_one_name_are_told_the_likely_cause_and_do_not_fight_at_full_speed() {
         assert!(start.elapsed() > Duration::from_millis(1550), "{:?}", start.elapsed());
         // and the other one's are as long
         let connections = broker.log_with("New client connected").len();
-        assert!((12..=18).contains(&connections), "{connections}");
+        assert!((10..=18).contains(&connections), "{connections}");
         assert_eq!(daemons[0].lines_with("perhaps").len(), 1);
     }
 }
