@@ -162,6 +162,16 @@ fn what_is_subscribed_to_at_run_time_is_recorded_like_the_rest() {
 }
 
 #[test]
+fn the_name_that_the_broker_gave_us_is_a_field() {
+    let (journald, broker) = (Journald::start(), Mosquitto::start());
+    let _bridge = Bridge::start(&journald, &format!("[mqtt]\nport = {}\nclient-id = \"\"", broker.port()));
+    let line = broker.wait_for(" as auto-");
+    let name = line.split(" as ").nth(1).unwrap().split(' ').next().unwrap();
+    let record = journald.wait_for_records(1, &format!("CLIENT_ID={name}")).remove(0);
+    assert!(record["MESSAGE"].as_str().unwrap().ends_with(&format!(", which calls us {name}")), "{record}");
+}
+
+#[test]
 fn our_own_records_have_priorities_and_fields() {
     let (journald, broker) = (Journald::start(), Mosquitto::with_password("alice", "s3cret"));
     let config =

@@ -1,11 +1,10 @@
 //! The last will, and the retained message that says whether the daemon is there.
 
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
-use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
@@ -13,6 +12,7 @@ use crate::support::scripted_broker::{
     CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ScriptedBroker, acknowledgement,
     acknowledgement_with, behave, connack, connack_resuming,
 };
+use crate::support::{PATIENCE, free_port};
 
 const TOPIC: &str = "bridges/me";
 /// Both versions, with a session that ends with the connection and one that stays.
@@ -115,6 +115,39 @@ fn after_a_lost_connection_it_is_online_again() {
         daemon.wait_for_nth(2, "connected to");
         assert_eq!(said(watcher), "0:online 0:offline 0:online ", "{way}");
         assert_eq!(retained(&broker), "1:online ", "{way}");
+    }
+}
+
+#[test]
+fn a_daemon_that_hangs_is_offline_until_it_is_heard_of_again() {
+    let broker = Mosquitto::start();
+    let watcher = watch(&broker, 2);
+    let daemon = Daemon::connected_with(&presence(broker.port(), "keepalive = 5", ""));
+    broker.wait_for("Sending PUBACK to me");
+    let again = watch(&broker, 3);
+    daemon.signal("STOP");
+    // after one and a half times the keep alive
+    assert_eq!(said(watcher), "0:online 0:offline ");
+    daemon.signal("CONT");
+    assert_eq!(said(again), "1:online 0:offline 0:online ");
+}
+
+#[test]
+fn one_that_stops_leaves_online_to_its_successor_of_the_same_name() {
+    for way in WAYS {
+        let broker = Mosquitto::start();
+        let config = presence(broker.port(), way, "");
+        let mut old = Daemon::connected_with(&config);
+        broker.wait_for("Sending PUBACK to me");
+        let _successor = Daemon::connected_with(&config);
+        // it would come back
+        old.wait_for("lost: ");
+        old.signal("TERM");
+        assert_eq!(old.wait_for_end().code(), Some(0));
+        let deadline = Instant::now() + PATIENCE;
+        while retained(&broker) != "1:online " {
+            assert!(Instant::now() < deadline, "{way}");
+        }
     }
 }
 
