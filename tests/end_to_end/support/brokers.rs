@@ -14,6 +14,9 @@ use super::process::Process;
 /// How long one may take to listen: `RabbitMQ` takes 5 to 16 s.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
+/// mosquitto 2.0.11 now and then leaves the last of those in its queue that do not fit into a subscriber's window.
+const WINDOW: &str = "max_inflight_messages 1000";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Make {
     Mosquitto,
@@ -70,7 +73,7 @@ impl Make {
         let number = port.to_string();
         match self {
             Self::Mosquitto => {
-                let lines = format!("user root\nlistener {port} 127.0.0.1\nallow_anonymous true\n");
+                let lines = format!("user root\nlistener {port} 127.0.0.1\nallow_anonymous true\n{WINDOW}\n");
                 let mut command = Command::new("mosquitto");
                 command.arg("-c").arg(folder.write("mosquitto.conf", &lines));
                 command
