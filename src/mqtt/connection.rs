@@ -369,7 +369,10 @@ impl Connection<'_> {
                 self.stage = Stage::Recovering;
                 return self.proceed();
             }
-            Stage::Ready if self.pipe.leaked() > 0 => publisher.ready(self.window_left()),
+            Stage::Ready if self.pipe.leaked() > 0 => {
+                publisher.ready(self.window_left());
+                subscriber.feed();
+            }
             // one may still lie in the library's queue, which cannot take it before this
             Stage::Recovering if publisher.unacknowledged() == 0 && subscriber.oldest_asked().is_none() => {
                 self.pipe.recover();

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::feed::Turn;
 pub(super) use self::own::Phase;
 use super::heartbeat::Heartbeat;
 use super::in_flight::{Acknowledgement, InFlight, Owed, Violation, Window};
@@ -55,6 +56,7 @@ struct State {
     connections: u64,
     /// Packet identifier and QoS of received messages whose acknowledgement did not find room with the connection.
     unsent: VecDeque<(u16, u8)>,
+    turn: Turn,
     stage: Stage,
     /// When the clock looks again.
     clock_set_to: Option<Instant>,
@@ -90,6 +92,7 @@ impl Publisher {
             connection: None,
             connections: 0,
             unsent: VecDeque::new(),
+            turn: Turn::default(),
             stage: Stage::Running,
             clock_set_to: None,
         };
@@ -299,6 +302,7 @@ impl Publisher {
         let mut state = self.lock();
         state.connection = None;
         state.unsent.clear();
+        state.turn = Turn::default();
         state.history.disconnected();
     }
 

@@ -297,9 +297,7 @@ impl Subscriber {
     fn with_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
-        if state.is_open {
-            self.hand_over(&mut state);
-        }
+        let was_left = state.is_open && self.hand_over(&mut state);
         let settled = state.table.take_settled();
         state.standings = None;
         let sooner = match (state.next_deadline(), state.clock_set_to) {
@@ -313,18 +311,23 @@ impl Subscriber {
         if sooner {
             self.0.changed.notify_all();
         }
+        if was_left {
+            self.0.publisher.all_asked();
+        }
         result
     }
 
-    fn hand_over(&self, state: &mut State) {
+    /// Returns whether something had been left, and is not any more.
+    fn hand_over(&self, state: &mut State) -> bool {
+        // before it is tried: whoever makes room looks here
+        let was_left = self.0.is_left.swap(true, Ordering::Relaxed);
         while let Some(operation) = state.table.next() {
             // a place is free as soon as the connection has made its next step
-            let Some(turn) = self.0.publisher.ask(&operation) else {
-                return self.0.is_left.store(true, Ordering::Relaxed);
-            };
+            let Some(turn) = self.0.publisher.ask(&operation) else { return false };
             state.table.hand_over(&operation, turn, Instant::now());
         }
         self.0.is_left.store(false, Ordering::Relaxed);
+        was_left
     }
 
     /// A panic while the lock is held ends the process, so a poisoned state is never used for long.

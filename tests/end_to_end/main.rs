@@ -49,4 +49,5 @@ mod subscriptions;
 mod taking_over;
 mod tokens;
 mod topics;
+mod turns;
 mod unit_file;

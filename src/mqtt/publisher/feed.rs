@@ -8,6 +8,22 @@ use crate::mqtt::outcome::Failure;
 use crate::mqtt::pipe::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::subscriptions::Operation;
 
+/// Whose the next packet identifier is, where messages and what is asked of the broker wait for one.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// A question found none.
+    is_awaited: bool,
+    /// The last one was a question's.
+    was_last: bool,
+}
+
+impl Turn {
+    /// Whether a message may have it: they take turns, as neither ever ends where there is always one more.
+    fn is_for_messages(&self) -> bool {
+        !self.is_awaited || self.was_last
+    }
+}
+
 impl State {
     /// In the order in which the messages came (MQTT 5, 4.6.0-2).
     pub(super) fn send_acknowledgements(&mut self) {
@@ -28,13 +44,24 @@ impl Publisher {
         let mut state = self.lock();
         let (sender, limits) = state.connection.as_ref()?;
         if !state.table.has_turn(limits.receive_maximum.clamp(1, PACKET_IDENTIFIERS)) {
+            state.turn.is_awaited = true;
             return None;
         }
         let handed_over = match operation {
             Operation::Subscribe(filters, identifier) => sender.subscribe(filters, *identifier),
             Operation::Unsubscribe(filter) => sender.unsubscribe(filter),
         };
-        handed_over.ok().map(|()| state.table.reserve())
+        handed_over.ok()?;
+        state.turn = Turn { is_awaited: false, was_last: true };
+        Some(state.table.reserve())
+    }
+
+    /// Nothing is to be asked any more that was not taken.
+    pub(in crate::mqtt) fn all_asked(&self) {
+        self.with_state(|state| {
+            state.turn.is_awaited = false;
+            self.0.feed(state, Instant::now());
+        });
     }
 
     /// The broker has answered what had this turn.
@@ -60,10 +87,13 @@ impl Shared {
     pub(super) fn feed(&self, state: &mut State, now: Instant) {
         let Some((sender, limits)) = &state.connection else { return };
         state.table.expire(now);
-        while let Some(message) = state.table.next() {
+        while let Some(message) = state.table.next().filter(|_| state.turn.is_for_messages()) {
             match self.check(message, *limits) {
                 Err(failure) => state.table.refuse(failure),
-                Ok(()) if sender.publish(message).is_ok() => state.table.hand_over(now),
+                Ok(()) if sender.publish(message).is_ok() => {
+                    state.table.hand_over(now);
+                    state.turn.was_last = false;
+                }
                 // a place is free as soon as the connection has made its next step
                 Ok(()) => break,
             }
