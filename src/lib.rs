@@ -9,6 +9,7 @@ pub mod mqtt;
 pub mod journal;
 pub mod metrics;
 pub mod printable;
+pub mod run;
 pub mod systemd;
 pub mod thread;
 

@@ -1,7 +1,5 @@
 //! `POST /api/v5/publish` and `/api/v5/publish/bulk`: the shapes of EMQX 5, so that its clients need another address only.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
@@ -15,6 +13,7 @@ use super::reply::Reply;
 use super::values::{self, Scalar};
 use crate::message::{Message, Qos};
 use crate::mqtt::{Failure, Outcome, Published};
+use crate::run;
 
 /// The path of a single publish.
 pub const PUBLISH: &str = "/api/v5/publish";
@@ -129,9 +128,8 @@ fn reason_code(reply: &Reply) -> u8 {
 
 /// 32 hexadecimal digits, each time others: half of them are of this run of the daemon.
 fn new_id() -> String {
-    static RUN: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    format!("{:016X}{:016X}", *RUN, NUMBER.fetch_add(1, Ordering::Relaxed))
+    format!("{:016X}{:016X}", run::number(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Why a message is refused.

@@ -12,6 +12,7 @@ use super::request::{READ, header};
 use super::values;
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::{Event, Listener, Missed, Start};
+use crate::run;
 
 /// How often something is written where there is nothing to say, so that both ends notice when the other one is gone.
 const COMMENT_PAUSE: Duration = Duration::from_secs(15);
@@ -43,7 +44,7 @@ pub fn listen(mut call: Call) -> Result<Wanted, Reply> {
     if is_head {
         return Ok(Wanted::Reply(Reply::events()));
     }
-    let run = call.endpoints.subscriber.run();
+    let run = run::number();
     let start = header(call.request()?, "Last-Event-ID")?.map_or(Start::Now, |id| start(id, run));
     let (subscriber, timeout) = (call.endpoints.subscriber.clone(), call.endpoints.timeout);
     Ok(Wanted::Later(Box::new(move |asker| {

@@ -5,7 +5,7 @@ mod leaving;
 mod listening;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ use super::subscriptions::{Answer, Report, Route, Standing, Subscriptions, Want}
 use super::version::Version;
 use crate::config::{Config, Session};
 use crate::message::{Qos, Received, TopicFilter};
+use crate::run;
 
 /// Is told, once, what the broker granted. Must not wait.
 pub type Caller = Box<dyn FnOnce(Answer) + Send>;
@@ -49,7 +50,6 @@ struct Shared {
     count: AtomicU64,
     /// Something did not find room with the connection.
     is_left: AtomicBool,
-    run: u64,
 }
 
 struct State {
@@ -80,9 +80,7 @@ impl Subscriber {
     /// With the filters of the configuration.
     pub(super) fn new(config: &Config, publisher: Publisher) -> Self {
         let is_kept = config.mqtt.session != Session::Clean;
-        let random = RandomState::new();
-        let run = random.hash_one(std::process::id());
-        let response_base = asking::response_base(&config.mqtt.client_id, run);
+        let response_base = asking::response_base(&config.mqtt.client_id, run::number());
         let mut table = Subscriptions::new(&config.subscribe, is_kept);
         table.reserve(asking::response_filter(&response_base));
         let state = State {
@@ -104,8 +102,7 @@ impl Subscriber {
             max_requests: config.publish.max_waiting,
             listeners: AtomicUsize::new(0),
             all_bytes: Arc::default(),
-            run,
-            random,
+            random: RandomState::new(),
             count: AtomicU64::new(0),
             is_left: AtomicBool::new(false),
         }))
@@ -146,12 +143,6 @@ impl Subscriber {
         })
         .into_iter()
         .for_each(|caller| caller(Err(Refusal::Stopping)));
-    }
-
-    /// A number that tells this run of the daemon from others.
-    #[must_use]
-    pub fn run(&self) -> u64 {
-        self.0.run
     }
 
     /// What is known of the connection and of the filters now.

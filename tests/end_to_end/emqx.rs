@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
+use crate::support::events::Listener;
 use crate::support::free_port;
 use crate::support::http::Reply;
 use crate::support::mosquitto::Mosquitto;
@@ -179,4 +180,16 @@ fn a_token_is_asked_for_by_either_scheme_on_every_path_and_counts() {
     let status = daemon.connect().request("GET", "/status", &[("Authorization", &basic("kitchen"))], b"");
     assert_eq!(status.status, 200);
     assert_eq!(request("/api/v5/nodes", &token.bearer(), "kitchen/a").code(), 6, "other paths of EMQX are not there");
+}
+
+#[test]
+fn the_ids_of_a_run_begin_with_its_number_as_those_of_its_streams_do() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let mut listener = Listener::open(&daemon, "t");
+    let reply = daemon.connect().post(PUBLISH, br#"{"topic":"t","qos":1,"payload":"x"}"#);
+    assert_eq!(listener.message()["payload"], "x");
+    let hexadecimal = |digits: &str| u64::from_str_radix(digits, 16).unwrap();
+    let of_stream = hexadecimal(listener.last_id().split('-').next().unwrap());
+    assert_eq!(hexadecimal(&reply.json()["id"].as_str().unwrap()[..16]), of_stream);
 }
