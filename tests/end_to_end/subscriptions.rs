@@ -186,20 +186,22 @@ fn they_outlive_restarts_of_the_broker_in_both_versions() {
 
 #[test]
 fn they_do_not_outlive_the_daemon_even_where_the_broker_keeps_its_session() {
-    let broker = Mosquitto::start();
-    let kept = "clean-session = false\nclient-id = \"keeper\"";
-    let mut first = with_file(broker.port(), kept);
-    assert_granted(&subscribe(&first, "run/#", 1), "run/#", 1);
-    let refused = subscribe(&first, "two", 2);
-    assert_eq!((refused.status, refused.code()), (501, 10), "the library cannot do that: {refused:?}");
-    assert_eq!(listed(&first, "two"), None);
-    first.signal("TERM");
-    assert_eq!(first.wait_for_end().code(), Some(0));
-    broker.publish(&["-t", "run/a", "-q", "1", "-m", "while away"]);
-    let second = with_file(broker.port(), kept);
-    broker.publish(&["-t", "run/a", "-q", "1", "-m", "later"]);
-    assert_eq!(recorded(&broker, &second, "1"), Vec::<String>::new());
-    assert_eq!(listed(&second, "run/#"), None);
+    for (protocol, signal, code) in [("5", "TERM", Some(0)), ("5", "KILL", None), ("3.1.1", "KILL", None)] {
+        let broker = Mosquitto::start();
+        let kept = format!("clean-session = false\nclient-id = \"keeper\"\nprotocol = \"{protocol}\"");
+        let mut first = with_file(broker.port(), &kept);
+        assert_granted(&subscribe(&first, "run/#", 1), "run/#", 1);
+        let refused = subscribe(&first, "two", 2);
+        assert_eq!((refused.status, refused.code()), (501, 10), "the library cannot do that: {refused:?}");
+        assert_eq!(listed(&first, "two"), None);
+        first.signal(signal);
+        assert_eq!(first.wait_for_end().code(), code);
+        broker.publish(&["-t", "run/a", "-q", "1", "-m", "while away"]);
+        let second = with_file(broker.port(), &kept);
+        broker.publish(&["-t", "run/a", "-q", "1", "-m", "later"]);
+        assert_eq!(recorded(&broker, &second, "1"), Vec::<String>::new());
+        assert_eq!(listed(&second, "run/#"), None);
+    }
 }
 
 #[test]
