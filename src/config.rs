@@ -1,6 +1,7 @@
 //! The configuration: `bridge.toml`, the environment and credentials, checked and turned into ready types.
 
 mod file;
+mod location;
 mod password;
 mod table;
 mod token;
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 pub use self::token::{NewTokenError, hash, new_token};
 use crate::message::{Message, Priority, Qos, TopicFilter};
+use crate::tls::Tls;
 
 /// Where the configuration is looked for when no path is given, first match first.
 pub const DEFAULT_PATHS: [&str; 2] = ["bridge.toml", "/etc/mqtt-bridge/bridge.toml"];
@@ -48,10 +50,10 @@ pub struct Config {
 /// The connection to the broker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mqtt {
-    /// Host name or address, an IPv6 address without brackets.
-    pub server: String,
-    /// TCP port.
-    pub port: u16,
+    /// Where the broker is.
+    pub server: Server,
+    /// With TLS, if so; never where the broker is a Unix socket.
+    pub tls: Option<Tls>,
     /// How long the connection may be silent before it is probed.
     pub keepalive: Duration,
     /// Who we are; `None` is anonymous.
@@ -71,14 +73,43 @@ pub struct Mqtt {
 }
 
 impl Mqtt {
-    /// `HOST:PORT` as people write it.
+    /// Where the broker is, as people write it: `HOST:PORT` or a URL.
     #[must_use]
     pub fn address(&self) -> String {
-        if self.server.contains(':') {
-            format!("[{}]:{}", self.server, self.port)
-        } else {
-            format!("{}:{}", self.server, self.port)
+        match (&self.server, self.tls.is_some()) {
+            (Server::Tcp(place), false) => place.to_string(),
+            (Server::Tcp(place), true) => format!("mqtts://{place}"),
+            (Server::Unix(path), _) => format!("unix:{}", path.display()),
+            (Server::WebSocket(place, path), false) => format!("ws://{place}{path}"),
+            (Server::WebSocket(place, path), true) => format!("wss://{place}{path}"),
         }
+    }
+}
+
+/// Where a broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// It listens for TCP.
+    Tcp(Place),
+    /// It listens on a Unix socket with this absolute path.
+    Unix(PathBuf),
+    /// It speaks WebSocket, at this absolute path of HTTP.
+    WebSocket(Place, String),
+}
+
+/// A host and a port, shown as `HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Host name or address, an IPv6 address without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod message;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+pub mod tls;
 
 pub mod http;
 pub mod mqtt;

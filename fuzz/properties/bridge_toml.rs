@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mqtt_bridge::config::{Config, Environment, Fault, Http, Mqtt, Session, Source, Token};
+use mqtt_bridge::config::{Config, Environment, Fault, Http, Mqtt, Place, Server, Session, Source, Token};
 use mqtt_bridge::message::Qos;
 
 use super::assert_one_printable_line;
@@ -33,10 +33,20 @@ fn parse(text: &str) -> Result<Config, Fault> {
     Config::parse(text, &Source::File(NAME.into()), &Environment::default())
 }
 
-/// Whether it has a `password-file`, of which the one that may be tried is not there: another might be a device.
+/// Whether it names a file other than those that may be tried, which are not there: another might be a device.
 fn reads_another_file(text: &str) -> bool {
-    let path = |file: &toml::Table| Some(file.get("mqtt")?.get("password-file")?.as_str()? != "/nonexistent/password");
-    text.parse().is_ok_and(|file| path(&file).unwrap_or(false))
+    let is_other = |table: &toml::Value, key| {
+        table
+            .get(key)
+            .and_then(toml::Value::as_str)
+            .is_some_and(|path| !path.starts_with("/nonexistent/") || path.contains(".."))
+    };
+    text.parse().is_ok_and(|file: toml::Table| {
+        let mqtt = file.get("mqtt");
+        let tls = mqtt.and_then(|mqtt| mqtt.get("tls"));
+        mqtt.is_some_and(|mqtt| is_other(mqtt, "password-file"))
+            || tls.is_some_and(|tls| ["ca-file", "cert-file", "key-file"].iter().any(|key| is_other(tls, key)))
+    })
 }
 
 fn assert_fault(fault: &str, text: &str) {
@@ -65,7 +75,15 @@ fn assert_ranges(config: &Config) {
 }
 
 fn assert_mqtt(mqtt: &Mqtt) {
-    assert!(!mqtt.server.is_empty() && !mqtt.server.contains(['/', '[', ' ']) && mqtt.port > 0, "{mqtt:?}");
+    match &mqtt.server {
+        Server::Unix(path) => {
+            let length = path.as_os_str().len();
+            assert!(path.is_absolute() && length <= 107 && mqtt.tls.is_none(), "{mqtt:?}");
+        }
+        Server::Tcp(Place { host, port }) | Server::WebSocket(Place { host, port }, _) => {
+            assert!(!host.is_empty() && !host.contains(['/', '[', ' ', '@']) && *port > 0, "{mqtt:?}");
+        }
+    }
     assert!((5..=65_535).contains(&mqtt.keepalive.as_secs()) && mqtt.keepalive.subsec_nanos() == 0, "{mqtt:?}");
     let login = mqtt.login.as_ref().map(|login| [login.user.as_str(), login.password.reveal()]);
     let strings = login.iter().flatten().copied().chain([mqtt.client_id.as_str()]);

@@ -1,5 +1,8 @@
 //! The tables of `bridge.toml`: which keys there are, their defaults, and the line of each fault.
 
+mod broker;
+mod tls;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -61,8 +64,21 @@ struct MqttTable {
     session_expiry: Key,
     max_packet_size: Key,
     reconnect_max: Key,
+    transport: Key,
+    #[serde(deserialize_with = "table::single")]
+    tls: TlsTable,
     #[serde(deserialize_with = "table::optional")]
     will: Option<Table<will::WillTable>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct TlsTable {
+    enabled: Key,
+    ca_file: Key,
+    cert_file: Key,
+    key_file: Key,
+    alpn: Key,
 }
 
 #[derive(Default, Deserialize)]
@@ -129,8 +145,7 @@ pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Co
 
 fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Environment) -> Result<Mqtt, Fault> {
     let overridden = Overridden { file, environment };
-    let server = overridden.read("server", &table.server, "MQTT_SERVER", value::server)?;
-    let port = overridden.read("port", &table.port, "MQTT_PORT", value::port)?;
+    let (server, tls) = broker::read(&overridden, table, source)?;
     let keepalive = overridden.read("keepalive", &table.keepalive, "MQTT_KEEPALIVE", value::keepalive)?;
     let client_id = file.read("client-id", &table.client_id, value::client_id)?;
     let max_packet_size = file.read("max-packet-size", &table.max_packet_size, value::max_packet_size)?;
@@ -149,8 +164,8 @@ fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Envi
         }
     }
     Ok(Mqtt {
-        server: server.unwrap_or_else(|| "127.0.0.1".to_owned()),
-        port: port.unwrap_or(1883),
+        server,
+        tls,
         keepalive: keepalive.unwrap_or(Duration::from_secs(60)),
         login: read_login(&overridden, table, source)?,
         client_id: client_id.unwrap_or_else(|| derived_client_id(source)),
@@ -346,6 +361,10 @@ impl Overridden<'_> {
         let checked = as_number.map_or_else(|| check(&Value::String(text)), Ok);
         checked.map(Some).map_err(|what| Fault { place: variable.to_owned(), what })
     }
+}
+
+fn span(key: &Key) -> Option<Range<usize>> {
+    key.as_ref().map(Spanned::span)
 }
 
 /// The parser's words, which may take several lines, and repeat whatever the file has for a key.

@@ -38,6 +38,7 @@ fn the_shipped_file_says_the_built_in_defaults_and_names_every_key() {
     let unknown_keys = [
         "[mqtt]\nx=1",
         "[mqtt.will]\nx=1",
+        "[mqtt.tls]\nx=1",
         "[log]\nx=1",
         "[[subscribe]]\nx=1",
         "[publish]\nx=1",
@@ -117,8 +118,8 @@ fn every_key_is_read() {
     .unwrap();
     let expected = Config {
         mqtt: Mqtt {
-            server: "::1".to_owned(),
-            port: 1884,
+            server: Server::Tcp(Place { host: "::1".to_owned(), port: 1884 }),
+            tls: None,
             keepalive: Duration::from_secs(5),
             login: Some(Login { user: "alice".to_owned(), password: Secret("s3cret".to_owned()) }),
             client_id: "kitchen".to_owned(),
@@ -181,8 +182,8 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("[mqtt]\nport = 0", "bridge.toml:2: `port` must be a whole number from 1 to 65535, not 0"),
         ("[mqtt]\nport = 65536", "bridge.toml:2: `port` must be"),
         (
-            "[mqtt]\nserver = \"mqtt://x\"",
-            "bridge.toml:2: `server` must be a host name or an address, without scheme and port, not \"mqtt://x\"",
+            "[mqtt]\nserver = \"http://x\"",
+            "bridge.toml:2: `server` must begin with mqtt://, mqtts://, ws://, wss:// or unix: where it is a URL",
         ),
         ("[mqtt]\nserver = \"x:1883\"", "bridge.toml:2: `server` must be"),
         ("[mqtt]\nserver = \"\"", "bridge.toml:2: `server` must be"),
@@ -458,7 +459,11 @@ fn a_fault_of_the_environment_names_the_variable() {
     for (name, value, expected) in [
         ("MQTT_PORT", "x", "MQTT_PORT: must be a whole number from 1 to 65535, not \"x\""),
         ("MQTT_PORT", "", "MQTT_PORT: must be a whole number from 1 to 65535, not \"\""),
-        ("MQTT_SERVER", "", "MQTT_SERVER: must be a host name or an address, without scheme and port, not \"\""),
+        (
+            "MQTT_SERVER",
+            "",
+            "MQTT_SERVER: must be a host name or an address, without a port, or a URL such as \"mqtts://HOST:PORT\" or \"unix:/PATH\", not \"\"",
+        ),
         ("MQTT_KEEPALIVE", "1", "MQTT_KEEPALIVE: must be a whole number from 5 to 65535, not \"1\" (seconds)"),
         ("MQTT_PASSWORD", "hush", "MQTT_PASSWORD: there is a password but no `user` to go with it"),
     ] {
@@ -526,7 +531,7 @@ fn a_credential_is_known_by_the_file_that_it_is_a_copy_of() {
 
     directory.write("of-a-test.toml", "[mqtt]\nport = 1");
     let mqtt = Config::load(&source, &environment).unwrap().mqtt;
-    assert_eq!(mqtt.port, 1, "the copy is read");
+    assert_eq!(mqtt.address(), "127.0.0.1:1", "the copy is read");
     let by_hand = Config::parse("", &Source::File(original), &Environment::default()).unwrap().mqtt;
     assert_eq!(mqtt.client_id, by_hand.client_id, "the name at the broker is that of the original");
 

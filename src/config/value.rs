@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -26,18 +27,6 @@ const MAX_UNIX_PATH: usize = 107;
 const LONGEST: Duration = Duration::from_secs(3600);
 /// The longest UTF-8 string in MQTT, in bytes (MQTT 5, 1.5.4).
 const MAX_STRING: usize = 65_535;
-
-pub fn server(value: &Value) -> Result<String, String> {
-    let server = text(value)?;
-    let address = server.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&server);
-    let is_ipv6 = address.parse::<Ipv6Addr>().is_ok();
-    let is_name = !server.is_empty() && server.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    if is_ipv6 || is_name {
-        Ok(address.to_owned())
-    } else {
-        Err(format!("must be a host name or an address, without scheme and port, not {}", shown(value)))
-    }
-}
 
 pub fn port(value: &Value) -> Result<u16, String> {
     whole_number(value, 1..=65_535)
@@ -139,21 +128,37 @@ pub fn log_level(value: &Value) -> Result<LevelFilter, String> {
 pub fn listen(value: &Value) -> Result<Listen, String> {
     let text = text(value)?;
     if let Some(path) = text.strip_prefix("unix:") {
-        return unix_path(path).ok_or_else(|| {
-            format!(
-                "must be \"unix:\" and an absolute path of at most {MAX_UNIX_PATH} bytes, such as \"unix:/run/mqtt-bridge.sock\", not {}",
-                shown(value)
-            )
-        });
+        let wrong = || format!("must be {}, such as \"unix:/run/mqtt-bridge.sock\", not {}", unix_rule(), shown(value));
+        return unix_path(path).map(Listen::Unix).ok_or_else(wrong);
     }
     let allowed =
         "an address and a port such as \"127.0.0.1:8000\" or \"[::1]:8000\", or \"unix:\" and an absolute path";
     text.parse().map(Listen::Tcp).map_err(|_| format!("must be {allowed}, not {}", shown(value)))
 }
 
-fn unix_path(path: &str) -> Option<Listen> {
+pub fn unix_path(path: &str) -> Option<PathBuf> {
     let is_good = path.starts_with('/') && path.len() <= MAX_UNIX_PATH && !path.contains('\0');
-    is_good.then(|| Listen::Unix(path.into()))
+    is_good.then(|| path.into())
+}
+
+/// What must hold for [`unix_path`].
+pub fn unix_rule() -> String {
+    format!("\"unix:\" and an absolute path of at most {MAX_UNIX_PATH} bytes")
+}
+
+/// Of a file.
+pub fn path(value: &Value) -> Result<String, String> {
+    let path = text(value)?;
+    if path.is_empty() || path.contains('\0') { Err("must be the path of a file".to_owned()) } else { Ok(path) }
+}
+
+/// Names of protocols (RFC 7301, 3.1).
+pub fn alpn(value: &Value) -> Result<Vec<String>, String> {
+    list(value, "names of protocols", |item| {
+        let name = text(item)?;
+        let is_name = (1..=255).contains(&name.len());
+        if is_name { Ok(name) } else { Err(format!("must be names of 1 to 255 bytes, not {}", shown(item))) }
+    })
 }
 
 pub fn workers(value: &Value) -> Result<usize, String> {
@@ -295,7 +300,7 @@ fn number(value: &Value) -> f64 {
 }
 
 /// The value as an error text shows it.
-fn shown(value: &Value) -> String {
+pub fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => format!("\"{}\"", Printable::new(text, 80)),
         Value::Array(_) => "an array".to_owned(),

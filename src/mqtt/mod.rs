@@ -23,6 +23,9 @@ mod channel;
 mod requests;
 
 mod pipe;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
 mod v4;
 mod v5;
 mod version;

@@ -15,6 +15,7 @@ use super::pipe::{
     inbound_limit,
 };
 use super::reason::Reason;
+use super::transport;
 use crate::config::{Mqtt, Session, Will};
 use crate::message::{Message, Qos, Received, TopicFilter};
 use crate::printable::Printable;
@@ -24,7 +25,11 @@ const SHOWN: usize = 256;
 
 struct Sender4(Client);
 
-struct Pipe4(Connection);
+struct Pipe4 {
+    connection: Connection,
+    mqtt: Mqtt,
+    connected: bool,
+}
 
 /// A connection that is yet to be made.
 pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
@@ -35,11 +40,12 @@ pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
     network.set_tcp_nodelay(true);
     network.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
     connection.eventloop.set_network_options(network);
-    (Box::new(Sender4(client)), Box::new(Pipe4(connection)))
+    (Box::new(Sender4(client)), Box::new(Pipe4 { connection, mqtt: mqtt.clone(), connected: false }))
 }
 
 fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
-    let mut options = MqttOptions::new(&mqtt.client_id, &mqtt.server, mqtt.port);
+    let (host, port) = transport::place(mqtt);
+    let mut options = MqttOptions::new(&mqtt.client_id, host, port);
     // what goes out is checked before it is handed over
     let (inbound, outbound) = (inbound_limit(mqtt.max_packet_size) as usize, usize::MAX);
     options
@@ -96,29 +102,35 @@ pub fn packet_size(message: &Message) -> usize {
 
 impl Pipe for Pipe4 {
     fn next(&mut self, timeout: Duration) -> Next {
-        match self.0.recv_timeout(timeout) {
-            Ok(Ok(LibraryEvent::Incoming(Packet::ConnAck(connack)))) => Next::Event(Event::Connected {
-                session_present: connack.session_present,
-                limits: Limits::default(),
-                terms: Terms { keepalive: self.keepalive(), client_id: None },
-            }),
+        if !self.connected {
+            self.connection.eventloop.mqtt_options.set_transport(transport::transport(&self.mqtt));
+        }
+        match self.connection.recv_timeout(timeout) {
+            Ok(Ok(LibraryEvent::Incoming(Packet::ConnAck(connack)))) => {
+                self.connected = true;
+                Next::Event(Event::Connected {
+                    session_present: connack.session_present,
+                    limits: Limits::default(),
+                    terms: Terms { keepalive: self.keepalive(), client_id: None },
+                })
+            }
             Ok(Ok(event)) => Next::Event(translate(event)),
-            Ok(Err(error)) => Next::Lost(lost(&error)),
+            Ok(Err(error)) => Next::Lost(lost(&error, &self.mqtt, self.connected)),
             Err(RecvTimeoutError::Timeout) => Next::Nothing,
             Err(RecvTimeoutError::Disconnected) => Next::Lost(Lost::new("the request queue is closed")),
         }
     }
 
     fn buffered(&mut self) -> Option<Event> {
-        self.0.eventloop.state.events.pop_front().map(translate)
+        self.connection.eventloop.state.events.pop_front().map(translate)
     }
 
     fn left_over(&mut self) -> Vec<Event> {
-        self.0.eventloop.state.events.drain(..).map(translate).collect()
+        self.connection.eventloop.state.events.drain(..).map(translate).collect()
     }
 
     fn resend(&mut self, owed: Vec<Owed>) {
-        self.0.eventloop.pending.extend(owed.into_iter().map(|owed| match owed {
+        self.connection.eventloop.pending.extend(owed.into_iter().map(|owed| match owed {
             Owed::PubRel(packet_identifier) => Request::PubRel(PubRel::new(packet_identifier)),
             Owed::Publish(packet_identifier, message) => {
                 let mut publish = Publish::new(message.topic.as_str(), library_qos(message.qos), message.payload);
@@ -131,11 +143,11 @@ impl Pipe for Pipe4 {
     }
 
     fn nudge(&mut self) {
-        self.0.eventloop.pending.push_back(Request::PingReq(PingReq));
+        self.connection.eventloop.pending.push_back(Request::PingReq(PingReq));
     }
 
     fn keepalive(&self) -> Duration {
-        self.0.eventloop.mqtt_options.keep_alive()
+        self.connection.eventloop.mqtt_options.keep_alive()
     }
 
     fn leaked(&self) -> u16 {
@@ -192,29 +204,33 @@ fn granted(code: SubscribeReasonCode) -> Result<u8, u8> {
     }
 }
 
-fn lost(error: &ConnectionError) -> Lost {
+fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
+    if let Some(words) = transport::failure(error, mqtt) {
+        return Lost::new(words);
+    }
+    let not_answered = if connected { Cause::Closed } else { Cause::NoConnack };
     match error {
-        ConnectionError::Io(error) => Lost::new(error.to_string()),
-        ConnectionError::NetworkTimeout => Lost::new(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
+        ConnectionError::Io(error) => Lost::new(transport::io_words(error)),
+        ConnectionError::NetworkTimeout => Lost::new(transport::silence(mqtt)),
         ConnectionError::FlushTimeout => {
             Lost::new(format!("the broker took nothing for {} s", CONNECT_TIMEOUT.as_secs()))
         }
         ConnectionError::ConnectionRefused(code) => refused(*code),
-        ConnectionError::MqttState(error) => lost_by_state(error),
+        ConnectionError::MqttState(error) => lost_by_state(error, not_answered),
         other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
     }
 }
 
-fn lost_by_state(error: &StateError) -> Lost {
+fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
     match error {
-        StateError::ConnectionAborted => Lost::because(Cause::Closed, "closed by the broker"),
+        StateError::ConnectionAborted => Lost::because(not_answered, "closed by the broker"),
         StateError::WrongPacket => Lost::new("the broker sent a packet of a kind that only clients send"),
         StateError::Unsolicited(packet_identifier) => {
             Lost::new(format!("the broker acknowledged packet identifier {packet_identifier}, which waits for nothing"))
         }
         StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
         StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
-            Lost::because(Cause::Closed, error.to_string())
+            Lost::because(not_answered, transport::io_words(error))
         }
         StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded(size)) => {
             Lost::because(Cause::InboundTooLarge, format!("the broker sent a packet of {size} bytes, over the limit"))

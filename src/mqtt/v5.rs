@@ -2,6 +2,7 @@
 
 mod codes;
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use super::pipe::{
     inbound_limit, length_bytes,
 };
 use super::reason::Reason;
+use super::transport;
 use crate::config::{Mqtt, Session, Will};
 use crate::journal;
 use crate::message::{Message, Properties, Qos, Received, ReceivedProperties, TopicFilter};
@@ -34,7 +36,7 @@ struct Sender5(Client);
 
 struct Pipe5 {
     connection: Connection,
-    keepalive: Duration,
+    mqtt: Mqtt,
     connected: bool,
     leaked: u16,
 }
@@ -42,12 +44,13 @@ struct Pipe5 {
 /// A connection that is yet to be made.
 pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
     let (client, connection) = Client::new(options(mqtt, session), QUEUE);
-    let pipe = Pipe5 { connection, keepalive: mqtt.keepalive, connected: false, leaked: 0 };
+    let pipe = Pipe5 { connection, mqtt: mqtt.clone(), connected: false, leaked: 0 };
     (Box::new(Sender5(client)), Box::new(pipe))
 }
 
 fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
-    let mut options = MqttOptions::new(&mqtt.client_id, &mqtt.server, mqtt.port);
+    let (host, port) = transport::place(mqtt);
+    let mut options = MqttOptions::new(&mqtt.client_id, host, port);
     // not `default()`, whose timeout is 0 s
     let mut network = NetworkOptions::new();
     // without it a burst waits for the broker's delayed acknowledgement of TCP: 44 ms
@@ -153,6 +156,9 @@ fn properties(properties: &Properties) -> Option<PublishProperties> {
 
 impl Pipe for Pipe5 {
     fn next(&mut self, timeout: Duration) -> Next {
+        if !self.connected {
+            self.connection.eventloop.options.set_transport(transport::transport(&self.mqtt));
+        }
         match self.connection.recv_timeout(timeout) {
             Ok(Ok(event)) => Next::Event(self.translate(event)),
             Ok(Err(error)) => Next::Lost(self.lost(&error)),
@@ -265,7 +271,7 @@ impl Pipe5 {
 
     fn lost(&self, error: &ConnectionError) -> Lost {
         let ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) = error else {
-            return lost(error, self.connected);
+            return lost(error, &self.mqtt, self.connected);
         };
         let properties = self.connection.eventloop.state.events.iter().rev().find_map(|event| match event {
             rumqttc::v5::Event::Incoming(Packet::Disconnect(packet)) => packet.properties.as_ref(),
@@ -279,7 +285,7 @@ impl Pipe5 {
     fn mend_keepalive(&mut self) {
         let options = &mut self.connection.eventloop.options;
         if options.keep_alive().is_zero() {
-            options.set_keep_alive(self.keepalive);
+            options.set_keep_alive(self.mqtt.keepalive);
         }
     }
 }
@@ -337,19 +343,27 @@ fn library_qos(qos: Qos) -> QoS {
     }
 }
 
-fn lost(error: &ConnectionError, connected: bool) -> Lost {
+fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
+    let cause: &(dyn Error + 'static) = match error {
+        // this one does not name its cause
+        ConnectionError::MqttState(StateError::Deserialization(cause)) => cause,
+        other => other,
+    };
+    if let Some(words) = transport::failure(cause, mqtt) {
+        return Lost::new(words);
+    }
     let not_answered = if connected { Cause::Closed } else { Cause::NoConnack };
     match error {
-        ConnectionError::Io(error) => Lost::new(error.to_string()),
-        ConnectionError::Timeout(_) => {
-            Lost::because(not_answered, format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
-        }
+        ConnectionError::Io(error) => Lost::new(transport::io_words(error)),
+        ConnectionError::Timeout(_) => Lost::because(not_answered, transport::silence(mqtt)),
         ConnectionError::ConnectionRefused(code) => refused(connack_code(*code)),
         ConnectionError::MqttState(error) => lost_by_state(error, not_answered),
         ConnectionError::NotConnAck(_) => {
             Lost::new("the broker answered our CONNECT with something else than a CONNACK")
         }
         ConnectionError::RequestsDone => Lost::new("the request queue is closed"),
+        #[cfg(any(feature = "tls", feature = "websocket"))]
+        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
     }
 }
 
@@ -362,7 +376,7 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
         }
         StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
         StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
-            Lost::because(not_answered, error.to_string())
+            Lost::because(not_answered, transport::io_words(error))
         }
         StateError::ConnFail { reason } => refused(connack_code(*reason)),
         StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code))
@@ -380,7 +394,9 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
         }
         StateError::Deserialization(error) => {
             let words = error.to_string();
-            Lost::new(format!("the broker sent a packet that makes no sense: {}", Printable::new(&words, SHOWN)))
+            let words = format!("the broker sent a packet that makes no sense: {}", Printable::new(&words, SHOWN));
+            let not_mqtt = not_answered == Cause::NoConnack;
+            Lost::because(if not_mqtt { not_answered } else { Cause::Other }, words)
         }
         other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
     }

@@ -4,6 +4,7 @@ use super::rival::MAX_CLOSES;
 use super::{Driver, MAX_INBOUND_TOO_LARGE};
 use crate::config::Protocol;
 use crate::mqtt::pipe::{Cause, Lost, Terms};
+use crate::mqtt::transport;
 use crate::printable::Printable;
 
 /// How much of the words of a broker is shown, in bytes.
@@ -74,12 +75,16 @@ impl Driver {
     /// Tells of a failure to connect when it is another one than before, not at every try.
     pub(super) fn tell_failure(&mut self, lost: &Lost) {
         self.publisher.failed(&lost.to_string());
-        let hint = self.hint(lost);
-        let words = format!("cannot connect to {}: {lost}{hint}; trying again", self.mqtt.address());
+        let (tls, hint) = (self.hint_of_tls(lost), self.hint(lost));
+        let words = format!("cannot connect to {}: {lost}{tls}{hint}; trying again", self.mqtt.address());
         if !self.told.contains(&words) && self.told.len() < MAX_TOLD {
             log::warn!(CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code(); "{words}");
             self.told.push(words);
         }
+    }
+
+    fn hint_of_tls(&self, lost: &Lost) -> &'static str {
+        if lost.cause == Cause::NoConnack { transport::hint(&self.mqtt) } else { "" }
     }
 
     /// What to do about a failure to connect.

@@ -1,6 +1,7 @@
 //! What the tests work with: processes that end with the test, folders that vanish, brokers, clients.
 
 pub mod brokers;
+pub mod certificates;
 pub mod clients;
 pub mod daemon;
 pub mod events;
@@ -17,6 +18,7 @@ pub mod proxy;
 pub mod scripted_broker;
 pub mod stalls;
 pub mod supervisor;
+pub mod tls_broker;
 pub mod token;
 pub mod truth;
 pub mod vitals;

@@ -67,6 +67,10 @@ impl Mosquitto {
         self.process.wait_for(text)
     }
 
+    pub fn wait_for_nth(&self, n: usize, text: &str) -> String {
+        self.process.wait_for_nth(n, text)
+    }
+
     pub fn log_with(&self, text: &str) -> Vec<String> {
         self.process.lines_with(text)
     }

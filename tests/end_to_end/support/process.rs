@@ -65,6 +65,12 @@ impl Process {
         self.wait(PATIENCE, &format!("line {n} with {text:?}"), find)
     }
 
+    /// Waits for some text on standard output.
+    pub fn wait_for_output(&self, text: &str) {
+        let is_there = |state: &State| String::from_utf8_lossy(&state.bytes).contains(text).then_some(());
+        self.wait(PATIENCE, &format!("{text:?} on standard output"), is_there);
+    }
+
     /// Waits for the process to end by itself.
     pub fn wait_for_end(&mut self) -> ExitStatus {
         self.wait_for_end_within(PATIENCE)

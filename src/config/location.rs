@@ -1,0 +1,148 @@
+//! What `server` may say: a host, a URL or the path of a socket.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+
+use toml::Value;
+
+use super::Place;
+use super::value::{self, shown};
+
+/// Where the broker is, as far as `server` says it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A host name or address, IPv6 without brackets.
+    Host(String),
+    /// The absolute path of a Unix socket.
+    Path(PathBuf),
+    /// All of it.
+    Url(Url),
+}
+
+/// A URL of a broker; it has no user, no query and no fragment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Url {
+    /// What kind of connection it names.
+    pub scheme: &'static Scheme,
+    /// With the port of the scheme, if it has none of its own.
+    pub place: Place,
+    /// Absolute; empty where the scheme has no use for it.
+    pub path: String,
+}
+
+/// What the beginning of a URL says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Scheme {
+    name: &'static str,
+    /// How the broker is reached.
+    pub transport: Transport,
+    /// Whether with TLS.
+    pub tls: bool,
+    port: u16,
+}
+
+/// How a broker is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Unix,
+    WebSocket,
+}
+
+const SCHEMES: [Scheme; 4] = [
+    Scheme { name: "mqtt", transport: Transport::Tcp, tls: false, port: 1883 },
+    Scheme { name: "mqtts", transport: Transport::Tcp, tls: true, port: 8883 },
+    Scheme { name: "ws", transport: Transport::WebSocket, tls: false, port: 80 },
+    Scheme { name: "wss", transport: Transport::WebSocket, tls: true, port: 443 },
+];
+
+pub fn server(value: &Value) -> Result<Location, String> {
+    let text = value::text(value)?;
+    let path = text.strip_prefix("unix://").or(text.strip_prefix("unix:")).unwrap_or(&text);
+    if path.starts_with('/') || path.len() < text.len() {
+        return match value::unix_path(path) {
+            Some(path) => Ok(Location::Path(path)),
+            None => Err(format!(
+                "must be {} where it is the path of a Unix socket, not {}",
+                value::unix_rule(),
+                shown(value)
+            )),
+        };
+    }
+    if text.contains('@') {
+        // never shown: it may be a password
+        return Err("must have no user and password in it, which logs would show: set `user` and `password`".to_owned());
+    }
+    let location = match text.split_once("://") {
+        Some((scheme, rest)) => url(scheme, rest)?.map(Location::Url),
+        None => host(&text, char::is_alphanumeric).map(Location::Host),
+    };
+    let allowed = "a host name or an address, without a port, or a URL such as \"mqtts://HOST:PORT\" or \"unix:/PATH\"";
+    location.ok_or_else(|| format!("must be {allowed}, not {}", shown(value)))
+}
+
+pub fn transport(value: &Value) -> Result<Transport, String> {
+    match value.as_str() {
+        Some("tcp") => Ok(Transport::Tcp),
+        Some("unix") => Ok(Transport::Unix),
+        Some("websocket") => Ok(Transport::WebSocket),
+        _ => Err(format!("must be \"tcp\", \"unix\" or \"websocket\", not {}", shown(value))),
+    }
+}
+
+/// A name or an address without its brackets.
+fn host(text: &str, is_letter: impl Fn(char) -> bool) -> Option<String> {
+    let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let is_ipv6 = address.parse::<Ipv6Addr>().is_ok();
+    let is_name = !text.is_empty() && text.chars().all(|c| is_letter(c) || matches!(c, '.' | '-' | '_'));
+    (is_ipv6 || is_name).then(|| address.to_owned())
+}
+
+/// What stands before and behind `://`; `None` if it is no URL of a broker (RFC 3986, 3).
+fn url(scheme: &str, rest: &str) -> Result<Option<Url>, String> {
+    let Some(scheme) = SCHEMES.iter().find(|known| known.name.eq_ignore_ascii_case(scheme)) else {
+        return Err("must begin with mqtt://, mqtts://, ws://, wss:// or unix: where it is a URL".to_owned());
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (name, port) = match authority.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (authority, None),
+    };
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "-._~%!$&'()*+,;=:/".contains(c);
+    let path = match scheme.transport {
+        Transport::WebSocket if path.is_empty() => "/",
+        Transport::WebSocket if path.chars().all(is_path) => path,
+        Transport::Tcp if matches!(path, "" | "/") => "",
+        Transport::WebSocket => {
+            return Err("must have no query and no fragment, and only what a path may have".to_owned());
+        }
+        _ => return Err(format!("must end with the port: there is no path in {}://", scheme.name)),
+    };
+    // IPv6 would be ambiguous without its brackets
+    let is_bare = name.contains(':') && !name.starts_with('[');
+    let host = host(name, |c| c.is_ascii_alphanumeric()).filter(|_| !is_bare);
+    let number = |text: &str| text.parse().ok().filter(|&port| port > 0 && text.bytes().all(|b| b.is_ascii_digit()));
+    let port = port.map_or(Some(scheme.port), number);
+    Ok(host.zip(port).map(|(host, port)| Url { scheme, place: Place { host, port }, path: path.to_owned() }))
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => write!(f, "\"{host}\""),
+            Self::Path(path) => write!(f, "\"unix:{}\"", path.display()),
+            Self::Url(Url { scheme, place, path }) => write!(f, "\"{}://{place}{path}\"", scheme.name),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "\"tcp\"",
+            Self::Unix => "\"unix\"",
+            Self::WebSocket => "\"websocket\"",
+        })
+    }
+}

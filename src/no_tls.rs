@@ -1,0 +1,70 @@
+//! TLS to the broker in a build without it: there is none, and whoever asks for it is told so.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// What would make a connection one with TLS: there is no such thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {}
+
+/// Where certificates and keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The authorities that are trusted; without it those that the system trusts.
+    pub authorities: Option<PathBuf>,
+    /// Our own certificate and its key, if we have them.
+    pub client: Option<(PathBuf, Key)>,
+}
+
+/// The file of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Where it is read.
+    pub path: PathBuf,
+    /// The file by which people know it.
+    pub original: PathBuf,
+}
+
+/// What cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// What the system or the build has.
+    System,
+    /// The authorities that are trusted.
+    Authorities,
+    /// Our own certificate.
+    Certificate,
+    /// Its key.
+    Key,
+}
+
+/// Why there is no TLS.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("this build has no TLS: build it with its default features")]
+pub struct Unusable {
+    /// What it is about.
+    pub role: Role,
+}
+
+/// Whether a certificate can be for this name or address at all: that is not the question here.
+#[must_use]
+pub fn is_server_name(_: &str) -> bool {
+    true
+}
+
+impl Tls {
+    /// Reads nothing.
+    ///
+    /// # Errors
+    /// In any case.
+    pub fn load(_: Files, _: Vec<String>) -> Result<Self, Unusable> {
+        Err(Unusable { role: Role::System })
+    }
+
+    /// Where certificates and keys are.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        match *self {}
+    }
+}

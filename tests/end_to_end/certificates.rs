@@ -1,0 +1,202 @@
+//! The files of certificates and keys: bad ones, the credential of the unit, and renewed ones.
+
+use std::fs;
+
+use crate::support::certificates::{Authority, Certificate, Contents, shown};
+use crate::support::daemon::{Daemon, program};
+use crate::support::folder::Folder;
+use crate::support::free_port;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::Process;
+use crate::support::tls_broker::{TlsBroker, assert_acknowledged};
+
+/// Each lines of `[mqtt.tls]`, from its third on, with the line and the words of their fault; FOLDER is where all is.
+const FAULTS: [(&str, u32, &str); 18] = [
+    ("ca-file = 'none'", 3, "`ca-file` FOLDER/none cannot be read: No such file or directory (os error 2)"),
+    ("ca-file = '/'", 3, "`ca-file` / cannot be read: Is a directory (os error 21)"),
+    ("ca-file = '/dev/zero'", 3, "`ca-file` /dev/zero cannot be read: it is longer than 1048576 bytes"),
+    (
+        "ca-file = 'empty'",
+        3,
+        "`ca-file` FOLDER/empty has no certificate in it: PEM is expected, -----BEGIN CERTIFICATE-----",
+    ),
+    (
+        "ca-file = 'own.der'",
+        3,
+        "`ca-file` FOLDER/own.der has no certificate in it: PEM is expected, -----BEGIN CERTIFICATE-----",
+    ),
+    ("ca-file = 'cut'", 3, "`ca-file` FOLDER/cut is damaged: it is no whole PEM"),
+    ("ca-file = 'nonsense'", 3, "`ca-file` FOLDER/nonsense is damaged: certificate 1 in it makes no sense"),
+    (
+        "cert-file = 'empty'\nkey-file = 'own.key'",
+        3,
+        "`cert-file` FOLDER/empty has no certificate in it: PEM is expected, -----BEGIN CERTIFICATE-----",
+    ),
+    (
+        "cert-file = 'nonsense'\nkey-file = 'own.key'",
+        3,
+        "`cert-file` FOLDER/nonsense is damaged: certificate 1 in it makes no sense",
+    ),
+    (
+        "cert-file = 'old.crt'\nkey-file = 'old.key'",
+        3,
+        "`cert-file` FOLDER/old.crt is of version 1: make it again with extensions (`openssl x509 -extfile`)",
+    ),
+    (
+        "cert-file = 'own.crt'\nkey-file = 'none'",
+        4,
+        "`key-file` FOLDER/none cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "cert-file = 'own.crt'\nkey-file = 'own.crt'",
+        4,
+        "`key-file` FOLDER/own.crt has no key in it: PEM is expected, PKCS#8, SEC1 or PKCS#1",
+    ),
+    (
+        "cert-file = 'own.crt'\nkey-file = 'other.key'",
+        4,
+        "`key-file` FOLDER/other.key does not belong to the certificate in FOLDER/own.crt",
+    ),
+    (
+        "cert-file = 'own.crt'\nkey-file = 'odd'",
+        4,
+        "`key-file` FOLDER/odd is none that can be used: RSA from 2048 bits on, ECDSA with P-256 or P-384, or Ed25519",
+    ),
+    (
+        "cert-file = 'own.crt'\nkey-file = 'encrypted'",
+        4,
+        "`key-file` FOLDER/encrypted is encrypted, and there is nobody to ask for its passphrase: `openssl pkey` writes it without",
+    ),
+    (
+        "cert-file = 'own.crt'\nkey-file = 'encrypted8'",
+        4,
+        "`key-file` FOLDER/encrypted8 is encrypted, and there is nobody to ask for its passphrase: `openssl pkey` writes it without",
+    ),
+    ("cert-file = 'own.crt'", 3, "`cert-file` needs a `key-file` or the credential mqtt-key to go with it"),
+    ("key-file = 'own.key'", 3, "there is a key but no `cert-file` to go with it"),
+];
+
+#[test]
+fn files_that_cannot_be_used_keep_the_daemon_from_starting() {
+    let authority = Authority::new();
+    let own = authority.issue("own");
+    authority.issue("other");
+    authority.issue_with("old", &Contents { extensions: "", ..Contents::default() });
+    authority.openssl("ec -aes128 -passout pass:secret -in own.key -out encrypted");
+    authority.openssl("pkcs8 -topk8 -passout pass:secret -in own.key -out encrypted8");
+    authority.openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:secp521r1 -out odd");
+    authority.openssl("x509 -in own.crt -outform DER -out own.der");
+    let whole = fs::read(&own.certificate).unwrap();
+    fs::write(authority.file("cut"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(authority.file("nonsense"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    fs::write(authority.file("empty"), "").unwrap();
+    let config = authority.file("bridge.toml");
+    let folder = config.parent().unwrap().display().to_string();
+    for (lines, line, fault) in FAULTS {
+        fs::write(&config, format!("[mqtt.tls]\nenabled = true\n{lines}\n")).unwrap();
+        for arguments in [&["--check"][..], &[]] {
+            let mut daemon = Process::start(program().arg("--config").arg(&config).args(arguments));
+            assert_eq!(daemon.wait_for_end().code(), Some(78), "{lines}");
+            let fault = fault.replace("FOLDER", &folder);
+            assert_eq!(daemon.lines(), [format!("mqtt-bridge: {}:{line}: {fault}", config.display())]);
+        }
+    }
+    fs::write(&config, format!("[mqtt.tls]\nenabled = true\n{}\n{}\n", authority.trusted(), own.shown())).unwrap();
+    let mut check = Process::start(program().arg("--check").arg("--config").arg(&config));
+    assert!(check.wait_for_end().success(), "{:?}", check.lines());
+}
+
+#[test]
+fn the_key_of_the_unit_is_a_credential_and_faults_name_its_original() {
+    let authority = Authority::new();
+    let own = authority.issue("bridge");
+    let other = authority.issue("other");
+    let folder = Folder::new();
+    let lines =
+        format!("[mqtt.tls]\nenabled = true\n{}\ncert-file = \"{}\"\n", authority.trusted(), own.certificate.display());
+    let config = folder.write("bridge.toml", &format!("{lines}key-file = \"not-used\"\n"));
+    let check = |credential: &[u8]| {
+        fs::write(folder.path().join("mqtt-key"), credential).unwrap();
+        let mut check = Process::start(
+            program().env("CREDENTIALS_DIRECTORY", folder.path()).arg("--check").arg("--config").arg(&config),
+        );
+        let status = check.wait_for_end().code();
+        (status, check.lines())
+    };
+    // the configuration is none of its credentials
+    assert_eq!(check(&fs::read(&own.key).unwrap()), (Some(0), Vec::new()));
+    let (status, lines) = check(&fs::read(&other.key).unwrap());
+    let words =
+        format!("`key-file` /etc/mqtt-bridge/key does not belong to the certificate in {}", own.certificate.display());
+    assert_eq!((status, lines), (Some(78), vec![format!("mqtt-bridge: credential mqtt-key: {words}")]));
+    // as the unit has it where there is no key
+    let (status, lines) = check(b"\n");
+    assert!(status == Some(78) && lines[0].contains("not-used cannot be read"), "{lines:?}");
+}
+
+#[test]
+fn renewed_certificates_are_used_from_the_next_connection_on_and_bad_ones_are_not() {
+    const KEPT: &str = "; what was read before is used on";
+    const READ_AGAIN: &str = "certificates of the connection to the broker have changed, and were read again";
+    let (old, new) = (Authority::new(), Authority::named("new"));
+    let folder = Folder::new();
+    let trusted = folder.path().join("ca.crt");
+    let (certificate, key) = (folder.path().join("own.crt"), folder.path().join("own.key"));
+    let install = |authority: &Authority, issued: &Certificate| {
+        fs::copy(authority.certificate(), &trusted).unwrap();
+        fs::copy(&issued.certificate, &certificate).unwrap();
+        fs::copy(&issued.key, &key).unwrap();
+    };
+    install(&old, &old.issue("first"));
+    let lines = |authority: &Authority| {
+        let ca = authority.certificate();
+        format!(
+            "{}\ncafile {}\nrequire_certificate true\nuse_identity_as_username true",
+            authority.issue("broker").served(),
+            ca.display()
+        )
+    };
+    let mut broker = TlsBroker::with(&lines(&old));
+    let tls = format!("ca-file = \"{}\"\n{}", trusted.display(), shown(&certificate, &key));
+    let daemon = Daemon::with(&broker.known_as("localhost", &tls));
+    daemon.wait_for("connected to");
+    broker.mosquitto.wait_for("u'first'");
+
+    // only half of it is there yet
+    fs::copy(old.issue("second").certificate, &certificate).unwrap();
+    broker.mosquitto.kill();
+    broker.mosquitto.restart();
+    daemon.wait_for_nth(2, "connected to");
+    let told = daemon.wait_for(KEPT);
+    let words = format!("`key-file` {} does not belong to the certificate in {}", key.display(), certificate.display());
+    assert_eq!(told, format!("warning: {words}{KEPT}"));
+    assert_acknowledged(&daemon, "with the old one");
+    broker.mosquitto.kill();
+    broker.mosquitto.restart();
+    daemon.wait_for_nth(3, "connected to");
+    assert_eq!(daemon.lines_with(KEPT).len(), 1, "{:?}", daemon.lines());
+
+    // bad in another way, and then good
+    fs::write(&trusted, "nothing").unwrap();
+    broker.mosquitto.kill();
+    daemon.wait_for("ca.crt has no certificate in it");
+    assert_eq!(daemon.lines_with(READ_AGAIN).len(), 0, "{:?}", daemon.lines());
+    fs::copy(old.certificate(), &trusted).unwrap();
+    fs::copy(old.file("second.key"), &key).unwrap();
+    daemon.wait_for(READ_AGAIN);
+    broker.mosquitto.restart();
+    daemon.wait_for_nth(4, "connected to");
+    broker.mosquitto.wait_for("u'second'");
+
+    // while a broker of another authority is refused, too
+    drop(broker.mosquitto);
+    let issued = new.issue("third");
+    let port = broker.port;
+    let broker =
+        Mosquitto::on_port(free_port(), &format!("allow_anonymous true\nlistener {port} 127.0.0.1\n{}", lines(&new)));
+    daemon.wait_for("the broker's certificate is of no authority in");
+    install(&new, &issued);
+    daemon.wait_for_nth(5, "connected to");
+    broker.wait_for("u'third'");
+    assert_acknowledged(&daemon, "with the new one");
+}

@@ -1,0 +1,50 @@
+//! A broker behind TLS, and daemons that are to connect to it.
+
+use super::certificates::Certificate;
+use super::daemon::Daemon;
+use super::free_port;
+use super::mosquitto::Mosquitto;
+
+/// A broker that speaks TLS on one port, and on another does not, for clients of the test.
+pub struct TlsBroker {
+    pub mosquitto: Mosquitto,
+    pub port: u16,
+}
+
+impl TlsBroker {
+    pub fn start(certificate: &Certificate) -> Self {
+        Self::with(&certificate.served())
+    }
+
+    /// With these lines for the listener with TLS.
+    pub fn with(lines: &str) -> Self {
+        let port = free_port();
+        let lines = format!("allow_anonymous true\nlistener {port} 127.0.0.1\n{lines}");
+        Self { mosquitto: Mosquitto::on_port(free_port(), &lines), port }
+    }
+
+    /// The tables of a daemon that calls it by this name.
+    pub fn known_as(&self, name: &str, tls: &str) -> String {
+        impatient(name, self.port, tls)
+    }
+
+    /// Waits for so many connections to the listener with TLS.
+    pub fn await_tries(&self, count: usize) {
+        self.mosquitto.wait_for_nth(count, &format!(" on port {}.", self.port));
+    }
+}
+
+/// A broker that is tried at full speed.
+pub fn impatient(name: &str, port: u16, tls: &str) -> String {
+    format!("[mqtt]\nserver = \"{name}\"\nport = {port}\nreconnect-max = 0.02\n[mqtt.tls]\nenabled = true\n{tls}\n")
+}
+
+pub fn with_protocol(configuration: &str, protocol: &str) -> String {
+    configuration.replacen("[mqtt]", &format!("[mqtt]\nprotocol = \"{protocol}\""), 1)
+}
+
+#[track_caller]
+pub fn assert_acknowledged(daemon: &Daemon, message: &str) {
+    let reply = daemon.publish(&format!(r#"{{"topic": "t", "msg": "{message}", "qos": 1}}"#));
+    assert_eq!(reply.status, 200, "{reply:?}");
+}

@@ -1,0 +1,239 @@
+//! Brokers behind TLS: whom we trust, who we are, and what is said when either fails.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Command;
+
+use crate::support::certificates::{Authority, Certificate, Contents, shown};
+use crate::support::daemon::{Daemon, program};
+use crate::support::free_port;
+use crate::support::process::Process;
+use crate::support::tls_broker::{TlsBroker, assert_acknowledged, impatient, with_protocol};
+
+#[test]
+fn a_broker_behind_tls_is_published_to_by_its_name_and_by_its_address() {
+    let authority = Authority::new();
+    let broker = TlsBroker::start(&authority.issue("broker"));
+    for (protocol, name) in [("5", "localhost"), ("3.1.1", "127.0.0.1")] {
+        let daemon = Daemon::with(&with_protocol(&broker.known_as(name, &authority.trusted()), protocol));
+        daemon.wait_for(&format!("connected to mqtts://{name}:{}", broker.port));
+        let mut subscriber = broker.mosquitto.subscribe("t", 1, "%p");
+        assert_acknowledged(&daemon, "hello");
+        subscriber.wait_for_end();
+        assert_eq!(subscriber.stdout(), b"hello");
+    }
+    // one that no authority issued is trusted by its own name
+    authority.openssl("req -x509 -key broker.key -subj /CN=alone -addext basicConstraints=CA:FALSE -addext subjectAltName=DNS:localhost -out alone.crt");
+    let alone = Certificate { certificate: authority.file("alone.crt"), key: authority.file("broker.key") };
+    let broker = TlsBroker::start(&alone);
+    let daemon = Daemon::with(&broker.known_as("localhost", &format!("ca-file = \"{}\"", alone.certificate.display())));
+    assert_acknowledged(&daemon, "hello");
+}
+
+#[test]
+fn without_a_file_the_authorities_of_the_system_are_trusted_and_no_others() {
+    let authority = Authority::new();
+    let broker = TlsBroker::start(&authority.issue("broker"));
+    let configuration = broker.known_as("localhost", "");
+    let stranger = Daemon::with(&configuration);
+    stranger.wait_for(
+        "the broker's certificate is of no authority that this system trusts: name that one's in `ca-file`; trying again",
+    );
+    let acquainted = Daemon::run(&configuration, |config| {
+        let mut command = program();
+        // where the system's authorities are, by the word of OpenSSL and whoever follows it
+        command.env("SSL_CERT_FILE", authority.certificate()).arg("--config").arg(config);
+        command
+    });
+    acquainted.wait_for("connected to mqtts://localhost:");
+}
+
+#[test]
+fn what_is_wrong_with_a_brokers_certificate_is_told_once_and_in_words() {
+    let authority = Authority::new();
+    let (other, namesake) = (Authority::named("other"), Authority::new());
+    let san = Contents::default().extensions;
+    let issue = |name: &str, extensions: &str, from: &str, until: &str| {
+        authority.issue_with(name, &Contents { extensions, from, until })
+    };
+    let (from, until) = ("20200101000000Z", "21000101000000Z");
+    let own = authority.certificate().display().to_string();
+    let cases = [
+        (
+            issue("expired", san, from, "20200303120000Z"),
+            "expired on Tue, 03 Mar 2020 12:00:00 GMT: it has to be renewed there, unless our clock is wrong".to_owned(),
+        ),
+        (
+            issue("early", san, "20990101000000Z", until),
+            "is valid from Thu, 01 Jan 2099 00:00:00 GMT on: is our clock right?".to_owned(),
+        ),
+        (other.issue("stranger"), format!("is of no authority in {own}: put that one into it")),
+        (
+            namesake.issue("stranger"),
+            format!("is not signed by the authority of its name in {own}: that may be an old one"),
+        ),
+        (
+            issue("elsewhere", "subjectAltName = DNS:a.example, IP:192.0.2.1, DNS:*.b.example", from, until),
+            "is for a.example, 192.0.2.1, *.b.example, and not for localhost: set `server` to such a name, or have it renewed with this one".to_owned(),
+        ),
+        (
+            issue("nameless", "keyUsage = digitalSignature", from, until),
+            "is for no name at all (subjectAltName), and so not for localhost: it needs another one".to_owned(),
+        ),
+        (
+            issue("old", "", from, until),
+            "is of version 1: make it again with extensions (`openssl x509 -extfile`), subjectAltName among them".to_owned(),
+        ),
+        (
+            issue("authority", &format!("{san}\nbasicConstraints = CA:TRUE"), from, until),
+            "is one of an authority (CA:TRUE): make it one for a server, signed by that authority or with CA:FALSE".to_owned(),
+        ),
+        (
+            issue("client", &format!("{san}\nextendedKeyUsage = clientAuth"), from, until),
+            "is not for servers: make it again with extendedKeyUsage serverAuth, or without".to_owned(),
+        ),
+    ];
+    for (number, (certificate, words)) in cases.iter().enumerate() {
+        let broker = TlsBroker::start(certificate);
+        let protocol = ["5", "3.1.1"][number % 2];
+        let daemon = Daemon::with(&with_protocol(&broker.known_as("localhost", &authority.trusted()), protocol));
+        broker.await_tries(5);
+        let told = daemon.wait_for("cannot connect");
+        let start = format!("warning: cannot connect to mqtts://localhost:{}: the broker's certificate ", broker.port);
+        assert_eq!(told, format!("{start}{words}; trying again"));
+        assert_eq!(daemon.lines_with("cannot connect").len(), 1, "{:?}", daemon.lines());
+    }
+}
+
+#[test]
+fn a_broker_that_asks_for_our_certificate_is_shown_it_and_its_refusals_are_told() {
+    let authority = Authority::new();
+    let own =
+        authority.issue_with("bridge", &Contents { extensions: "keyUsage = digitalSignature", ..Contents::default() });
+    // one with an RSA key, so that it has the old form of that too
+    authority.openssl("genrsa -traditional -out pkcs1.key 2048");
+    authority.openssl("req -new -key pkcs1.key -subj /CN=bridge -out pkcs1.csr");
+    authority.sign("pkcs1", &Contents::default());
+    authority.openssl("ec -in bridge.key -out sec1.key");
+    let expired = authority.issue_with("expired", &Contents { until: "20200303120000Z", ..Contents::default() });
+    let other = Authority::named("other");
+    let strange = other.issue("strange");
+    let lines = format!(
+        "{}\ncafile {}\nrequire_certificate true\nuse_identity_as_username true",
+        authority.issue("broker").served(),
+        authority.certificate().display()
+    );
+    for version in ["tlsv1.2", "tlsv1.3"] {
+        let broker = TlsBroker::with(&format!("{lines}\ntls_version {version}"));
+        let daemon = |protocol: &str, files: &str| {
+            let tls = format!("{}\n{files}", authority.trusted());
+            Daemon::with(&with_protocol(&broker.known_as("localhost", &tls), protocol))
+        };
+        for (protocol, key) in [("5", "bridge.key"), ("3.1.1", "sec1.key"), ("5", "pkcs1.key")] {
+            let certificate = if key == "pkcs1.key" { authority.file("pkcs1.crt") } else { own.certificate.clone() };
+            let daemon = daemon(protocol, &shown(&certificate, &authority.file(key)));
+            assert_acknowledged(&daemon, key);
+            broker.mosquitto.wait_for("u'bridge'");
+        }
+        for protocol in ["5", "3.1.1"] {
+            let told = |files: &str, words: &str| {
+                let daemon = daemon(protocol, files);
+                let line = daemon.wait_for(words);
+                assert!(line.ends_with("; trying again"), "{line}");
+            };
+            told("", ": the broker wants a certificate of ours: set `cert-file` and `key-file`; ");
+            told(&expired.shown(), "the broker says that our certificate has expired: renew ");
+            told(&strange.shown(), " (UnknownCA): is it of an authority that the broker trusts?; ");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_tls_is_told_on_either_side() {
+    let authority = Authority::new();
+    let broker = TlsBroker::start(&authority.issue("broker"));
+    for protocol in ["5", "3.1.1"] {
+        let to_plain = impatient("localhost", broker.mosquitto.port(), &authority.trusted());
+        let to_plain = Daemon::with(&with_protocol(&to_plain, protocol));
+        to_plain.wait_for(" before TLS began: is this the port of MQTT without TLS?; trying again");
+        let to_tls = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.02", broker.port);
+        Daemon::with(&to_tls).wait_for("; if this port is one for TLS, set `enabled = true` in [mqtt.tls]; ");
+    }
+    // something that answers, but not in TLS
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            drop(stream.read(&mut [0; 1024]));
+            drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        }
+    });
+    Daemon::with(&impatient("localhost", port, &authority.trusted())).wait_for(
+        ": what answers there is not TLS: is this the port of MQTT without TLS, or of something else?; trying",
+    );
+    // and something that does not
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    Daemon::with(&impatient("localhost", port, &authority.trusted()))
+        .wait_for(": no answer within 5 s, which may be for want of TLS on this port; ");
+}
+
+#[test]
+fn a_lost_connection_with_tls_is_made_again_and_takes_what_is_large() {
+    let authority = Authority::new();
+    let mut broker = TlsBroker::start(&authority.issue("broker"));
+    for protocol in ["5", "3.1.1"] {
+        let configuration = with_protocol(&broker.known_as("localhost", &authority.trusted()), protocol);
+        let configuration = configuration.replacen("[mqtt]", "[mqtt]\nmax-packet-size = 2000000", 1);
+        let daemon = Daemon::with(&format!("{configuration}[[subscribe]]\ntopic = \"back\"\nqos = 1"));
+        daemon.wait_for("subscribed to back");
+        broker.mosquitto.kill();
+        let lost = daemon.wait_for("lost");
+        let start = format!("warning: connection to mqtts://localhost:{} lost: ", broker.port);
+        assert_eq!(lost, format!("{start}closed by the broker; connecting again"));
+        broker.mosquitto.restart();
+        daemon.wait_for_nth(2, "subscribed to back");
+        let payload: Vec<u8> = (0..1 << 20).map(|n: u32| n.to_be_bytes()[3] ^ n.to_be_bytes()[1]).collect();
+        let mut subscriber = broker.mosquitto.subscribe("back", 1, "%p");
+        let reply = daemon.connect().post("/topics/back?qos=1", &payload);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        subscriber.wait_for_end();
+        assert!(subscriber.stdout() == payload, "what arrived is what was sent");
+        daemon.wait_for(" of 1048576 bytes)");
+    }
+}
+
+#[test]
+fn protocols_are_offered_and_their_refusal_is_told() {
+    let authority = Authority::new();
+    let certificate = authority.issue("broker");
+    let tls = format!("{}\nalpn = [\"x-amzn-mqtt-ca\", \"mqtt\"]", authority.trusted());
+    let port = free_port();
+    let script = "\
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+context.set_alpn_protocols(['h2', 'mqtt'])
+server = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+while True:
+    stream = context.wrap_socket(server.accept()[0], server_side=True)
+    print('selected', stream.selected_alpn_protocol(), flush=True)
+";
+    let mut taking = Command::new("python3");
+    taking.args(["-c", script, &port.to_string()]).arg(&certificate.certificate).arg(&certificate.key);
+    let taking = Process::start(&mut taking);
+    let daemon = Daemon::with(&impatient("localhost", port, &tls));
+    taking.wait_for_output("selected mqtt\n");
+    drop(daemon);
+    let port = free_port();
+    let mut refusing = Command::new("openssl");
+    refusing.args(["s_server", "-www", "-alpn", "h2", "-accept", &format!("127.0.0.1:{port}")]);
+    let _refusing =
+        Process::start(refusing.arg("-cert").arg(&certificate.certificate).arg("-key").arg(&certificate.key));
+    Daemon::with(&impatient("localhost", port, &tls))
+        .wait_for(": the broker takes none of the protocols in `alpn`; trying again");
+    // a broker that knows nothing of them is as good as one that takes one
+    let broker = TlsBroker::start(&certificate);
+    Daemon::with(&broker.known_as("localhost", &tls)).wait_for("connected to");
+}
