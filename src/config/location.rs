@@ -72,7 +72,9 @@ pub fn server(value: &Value) -> Result<Location, String> {
     }
     if text.contains('@') {
         // never shown: it may be a password
-        return Err("must have no user and password in it, which logs would show: set `user` and `password`".to_owned());
+        return Err(
+            "must have no user and password in it, which records would show: set `user` and `password`".to_owned()
+        );
     }
     let location = match text.split_once("://") {
         Some((scheme, rest)) => url(scheme, rest)?.map(Location::Url),

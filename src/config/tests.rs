@@ -1,5 +1,7 @@
 //! Each rule of the configuration, and the line that tells of its breach.
 
+mod broker;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Config, Fault> {

@@ -11,6 +11,12 @@ use super::pipe::CONNECT_TIMEOUT;
 #[cfg(feature = "tls")]
 use super::tls;
 use crate::config::{Mqtt, Place, Server};
+#[cfg(feature = "websocket")]
+use crate::printable::Printable;
+
+/// How much of the library's words a record shows, in bytes.
+#[cfg(feature = "websocket")]
+const SHOWN: usize = 256;
 
 /// What the library takes for the broker's host and port.
 pub fn place(mqtt: &Mqtt) -> (String, u16) {
@@ -70,6 +76,14 @@ pub fn hint(mqtt: &Mqtt) -> &'static str {
 pub fn silence(mqtt: &Mqtt) -> String {
     let tls = if mqtt.tls.is_some() { ", which may be for want of TLS on this port" } else { "" };
     format!("no answer within {} s{tls}", CONNECT_TIMEOUT.as_secs())
+}
+
+/// The other side speaks, but not what we expect.
+#[cfg(feature = "websocket")]
+pub fn no_websocket(error: &dyn Error) -> String {
+    let said = error.to_string();
+    let said = Printable::new(said.trim_end_matches([' ', ':']), SHOWN);
+    format!("there is no WebSocket with MQTT at this URL ({said})")
 }
 
 /// An end without words is one like any other.

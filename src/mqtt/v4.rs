@@ -217,6 +217,10 @@ fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
         }
         ConnectionError::ConnectionRefused(code) => refused(*code),
         ConnectionError::MqttState(error) => lost_by_state(error, not_answered),
+        #[cfg(feature = "websocket")]
+        ConnectionError::Websocket(error) => Lost::new(transport::no_websocket(error)),
+        #[cfg(feature = "websocket")]
+        ConnectionError::ResponseValidation(error) => Lost::new(transport::no_websocket(error)),
         other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
     }
 }

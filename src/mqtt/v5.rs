@@ -361,6 +361,10 @@ fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
         ConnectionError::NotConnAck(_) => {
             Lost::new("the broker answered our CONNECT with something else than a CONNACK")
         }
+        #[cfg(feature = "websocket")]
+        ConnectionError::Websocket(error) => Lost::new(transport::no_websocket(error)),
+        #[cfg(feature = "websocket")]
+        ConnectionError::ResponseValidation(error) => Lost::new(transport::no_websocket(error)),
         ConnectionError::RequestsDone => Lost::new("the request queue is closed"),
         #[cfg(any(feature = "tls", feature = "websocket"))]
         other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),

@@ -5,6 +5,7 @@
 mod support;
 
 mod acknowledging;
+mod addresses;
 mod asking;
 mod brokers;
 mod browsers;
@@ -51,5 +52,6 @@ mod taking_over;
 mod tls;
 mod tokens;
 mod topics;
+mod transports;
 mod turns;
 mod unit_file;

@@ -16,7 +16,11 @@ pub struct Daemon {
 
 /// The program itself.
 pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-bridge"));
+    clean(Command::new(env!("CARGO_BIN_EXE_mqtt-bridge")))
+}
+
+/// A command that the environment of the test says nothing to.
+pub fn clean(mut command: Command) -> Command {
     // the test's machine may have them set
     for name in ["SERVER", "PORT", "KEEPALIVE", "USER", "PASSWORD"] {
         command.env_remove(format!("MQTT_{name}"));

@@ -29,7 +29,7 @@ pub fn package() -> PathBuf {
 }
 
 /// When a file, or the newest one of a folder, was changed.
-fn changed(path: &Path) -> SystemTime {
+pub fn changed(path: &Path) -> SystemTime {
     match fs::read_dir(path) {
         Ok(entries) => entries.map(|entry| changed(&entry.unwrap().path())).max().unwrap(),
         Err(_) => path.metadata().unwrap().modified().unwrap(),

@@ -1,6 +1,7 @@
 //! What the tests work with: processes that end with the test, folders that vanish, brokers, clients.
 
 pub mod brokers;
+pub mod builds;
 pub mod certificates;
 pub mod clients;
 pub mod daemon;
