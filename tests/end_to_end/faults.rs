@@ -29,17 +29,19 @@ const RECONNECT_MAX: Duration = Duration::from_secs(2);
 /// What a busy machine may take beyond that.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// A broker, and bridges of both versions of MQTT on the other side of a link.
+/// A broker and a subscriber beside it, and bridges of both versions of MQTT on the other side of a link.
 struct Scene {
     network: Network,
     broker: Process,
     bridges: [Bridge; 2],
+    _watcher: Process,
     _folder: Folder,
 }
 
 /// A bridge, and its callers on this side.
 struct Bridge {
     name: &'static str,
+    keeps_session: bool,
     /// It has its socket from here, so that callers need not be where it is.
     passer: Process,
     address: String,
@@ -52,41 +54,67 @@ struct Callers {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Which of the bridges has the broker keep its session.
+#[derive(Clone, Copy, PartialEq)]
+enum Keeps {
+    Mqtt5,
+    Mqtt311,
+}
+
 impl Scene {
-    /// Everybody is connected, and each caller publishes messages of so many bytes.
-    fn start(bytes: usize) -> Self {
+    /// Everybody is connected, and each caller publishes messages of so many bytes. One of the bridges has the broker keep
+    /// its session.
+    fn start(bytes: usize, keeps_session: Keeps) -> Self {
         let (network, folder) = (Network::new(), Folder::new());
-        let lines = format!("user root\nlistener 1883 {BROKER}\nallow_anonymous true\nlog_dest stderr\nlog_type all\n");
+        let lines = format!(
+            "user root\nlistener 1883 {BROKER}\nallow_anonymous true\nlog_dest stderr\nlog_type all\n\
+             max_queued_messages 0\nmax_inflight_messages 1000\nset_tcp_nodelay true\n"
+        );
         let mut command = network.beside_broker("mosquitto");
         let broker = Process::start(command.arg("-c").arg(folder.write("mosquitto.conf", &lines)));
         broker.wait_for(" running");
-        let bridges = [("bridge-5", "5"), ("bridge-3", "3.1.1")]
-            .map(|(name, protocol)| Bridge::start(&network, &folder, name, protocol, bytes));
-        Self { network, broker, bridges, _folder: folder }
+        let arguments = ["-h", BROKER, "-i", "watcher", "-t", "t/+", "-q", "2", "-F", "", "-N"];
+        let watcher = Process::start(network.beside_broker("mosquitto_sub").args(arguments));
+        broker.wait_for("Sending SUBACK to watcher");
+        let bridges = ["5", "3.1.1"].map(|protocol| Bridge::start(&network, &folder, protocol, keeps_session, bytes));
+        Self { network, broker, bridges, _watcher: watcher, _folder: folder }
     }
 
     /// Nothing was answered that is not so; everybody is stopped.
     fn judge(mut self, fault: Fault) {
-        let all: Vec<(&str, Vec<Told>)> = self.bridges.iter_mut().map(|bridge| (bridge.name, bridge.stop())).collect();
-        for (name, told) in all {
-            let truth = Truth::of(name, self.broker.lines());
-            let count = |status| told.iter().filter(|told| told.status == status).count();
-            let settled = [200, 503, 504].map(count);
-            println!("{fault:?}, {name}: {} answers, 200, 503 and 504: {settled:?}", told.len());
-            assert_eq!(settled.iter().sum::<usize>(), told.len(), "no other answer");
+        let told = self.bridges.each_mut().map(Bridge::stop);
+        for (bridge, told) in self.bridges.iter().zip(told) {
+            self.broker.wait_for(&format!("Received DISCONNECT from {}", bridge.name));
+            let truth = || Truth::of(bridge.name, self.broker.lines());
+            let seen = truth();
             let of_status = |status| told.iter().filter(move |told| told.status == status);
-            let unfounded = of_status(200).filter(|told| told.qos > 0 && !truth.acknowledges(told));
+            let settled = [200, 503, 504].map(|status| of_status(status).count());
+            println!("{fault:?}, {}: {} answers, 200, 503 and 504: {settled:?}", bridge.name, told.len());
+            assert_eq!(settled.iter().sum::<usize>(), told.len(), "no other answer");
+            let unfounded = of_status(200).filter(|told| told.qos > 0 && !seen.acknowledges(told));
             assert_eq!(unfounded.count(), 0, "200 without the acknowledgement");
-            assert_eq!(of_status(503).filter(|told| truth.has(told)).count(), 0, "503, and sent");
+            assert_eq!(of_status(503).filter(|told| seen.has(told)).count(), 0, "503, and sent");
+            if bridge.keeps_session {
+                let at_qos_2: Vec<&Told> = told.iter().filter(|told| told.qos == 2).collect();
+                let delivered = |truth: &Truth, told: &Told| truth.delivered.get(&told.id).copied().unwrap_or_default();
+                let all = |truth: &Truth| at_qos_2.iter().all(|told| told.status != 200 || delivered(truth, told) > 0);
+                wait_until(PATIENCE, "everything delivered that was acknowledged", || all(&truth()));
+                let truth = truth();
+                assert_eq!(at_qos_2.iter().filter(|told| delivered(&truth, told) > 1).count(), 0, "exactly once");
+            }
         }
     }
 }
 
 impl Bridge {
-    fn start(network: &Network, folder: &Folder, name: &'static str, protocol: &str, bytes: usize) -> Self {
+    fn start(network: &Network, folder: &Folder, protocol: &str, keeps_session: Keeps, bytes: usize) -> Self {
+        // callers of different bridges have different messages
+        let (name, first_caller) = if protocol == "5" { ("bridge-5", 0) } else { ("bridge-3", CALLERS) };
+        let keeps_session = (protocol == "5") == (keeps_session == Keeps::Mqtt5);
         let config = format!(
             "[mqtt]\nserver = \"{BROKER}\"\nclient-id = \"{name}\"\nprotocol = \"{protocol}\"\nkeepalive = {KEEPALIVE}\n\
-             reconnect-max = {}\n[[subscribe]]\ntopic = \"in\"\n[publish]\ntimeout = {TIMEOUT}\n",
+             clean-session = {}\nreconnect-max = {}\n[[subscribe]]\ntopic = \"in\"\n[publish]\ntimeout = {TIMEOUT}\n",
+            !keeps_session,
             RECONNECT_MAX.as_secs()
         );
         let config = folder.write(&format!("{name}.toml"), &config);
@@ -98,8 +126,8 @@ impl Bridge {
         command.arg(daemon.get_program()).args(daemon.get_args()).arg("--config").arg(config);
         let passer = Process::start(&mut command);
         passer.wait_for("subscribed to in");
-        let callers = Callers::start(&address, bytes);
-        Self { name, passer, address, callers }
+        let callers = Callers::start(&address, first_caller, bytes);
+        Self { name, keeps_session, passer, address, callers }
     }
 
     /// Whether it is connected, by its own word.
@@ -126,9 +154,9 @@ impl Bridge {
 }
 
 impl Callers {
-    fn start(address: &str, bytes: usize) -> Self {
+    fn start(address: &str, first: usize, bytes: usize) -> Self {
         let (told, done) = (Arc::<Mutex<Vec<Told>>>::default(), Arc::<AtomicBool>::default());
-        let threads = (0..CALLERS)
+        let threads = (first..first + CALLERS)
             .map(|caller| {
                 let (told, done) = (told.clone(), done.clone());
                 let mut connection = Connection::open(address);
@@ -158,8 +186,8 @@ fn wait_until(patience: Duration, what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// The link fails until each bridge has seen what there is to see.
-fn holds_through(fault: Fault, bytes: usize, seen: impl Fn(&Bridge)) {
-    let scene = Scene::start(bytes);
+fn holds_through(fault: Fault, keeps_session: Keeps, bytes: usize, seen: impl Fn(&Bridge)) {
+    let scene = Scene::start(bytes, keeps_session);
     scene.bridges.iter().for_each(|bridge| bridge.await_answers(200, 20));
     scene.network.fail(fault);
     scene.bridges.iter().for_each(&seen);
@@ -184,27 +212,27 @@ fn is_lost(bridge: &Bridge) {
 
 #[test]
 fn a_loss_of_30_percent() {
-    holds_through(Fault::Loss, 10, |bridge| bridge.await_answers(200, 100));
+    holds_through(Fault::Loss, Keeps::Mqtt5, 10, |bridge| bridge.await_answers(200, 100));
 }
 
 #[test]
 fn a_black_hole() {
-    holds_through(Fault::BlackHole, 10, is_lost);
+    holds_through(Fault::BlackHole, Keeps::Mqtt5, 10, is_lost);
 }
 
 #[test]
 fn resets() {
-    holds_through(Fault::Reset, 10, is_lost);
+    holds_through(Fault::Reset, Keeps::Mqtt311, 10, is_lost);
 }
 
 #[test]
 fn a_link_that_goes_down_and_comes_up() {
-    holds_through(Fault::LinkDown, 10, is_lost);
+    holds_through(Fault::LinkDown, Keeps::Mqtt311, 10, is_lost);
 }
 
 #[test]
 fn a_link_of_64_kbit_per_second() {
-    holds_through(Fault::Slow, 500, |bridge| bridge.await_answers(200, 15));
+    holds_through(Fault::Slow, Keeps::Mqtt5, 500, |bridge| bridge.await_answers(200, 15));
 }
 
 #[test]
