@@ -16,7 +16,7 @@ use crate::support::scripted_broker::{CONNECT, PUBACK, PUBLISH, ScriptedBroker, 
 /// Seconds.
 const RECONNECT_MAX: f64 = 1.0;
 /// What a busy machine may take beyond that.
-const SLACK: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_secs(2);
 /// Those who publish at the same time, and what each does, one at each QoS.
 const CALLERS: usize = 64;
 const EACH: usize = 3;

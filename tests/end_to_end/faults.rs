@@ -25,7 +25,7 @@ const CALLERS: usize = 4;
 const KEEPALIVE: u64 = 5;
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
 /// What a busy machine may take beyond that.
-const SLACK: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_secs(2);
 
 /// A broker and a subscriber beside it, and bridges of both versions of MQTT on the other side of a link.
 struct Scene {
@@ -261,5 +261,5 @@ fn after_a_try_that_nobody_answered_the_next_one_does_not_wait_too() {
     (0..7).for_each(|_| drop(broker.wait_for(CONNECT)));
     let times: Vec<Instant> = times.try_iter().collect();
     let took = times[6] - times[5];
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < Duration::from_millis(6500), "{took:?}");
 }
