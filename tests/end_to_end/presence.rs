@@ -3,9 +3,11 @@
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use crate::support::brokers::{Broker, Make};
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::mqtt_clients::Client;
 use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
 use crate::support::scripted_broker::{
@@ -330,4 +332,38 @@ fn a_qos_2_presence_completes() {
     assert_eq!(daemon.wait_for_end().code(), Some(0));
     let (_, before) = broker.wait_for(DISCONNECT);
     assert!(before.iter().any(|packet| packet.kind == PUBREL), "{before:?}");
+}
+
+#[test]
+fn brokers_of_other_makes_are_left_with_what_holds_too() {
+    let makes = [(Make::Rumqttd, "5"), (Make::Rumqttd, "3.1.1"), (Make::Aedes, "3.1.1"), (Make::Amqtt, "3.1.1")];
+    for (make, protocol) in makes {
+        let broker = Broker::start(make, protocol);
+        let proxy = Proxy::start(broker.port(), Duration::ZERO);
+        let mut watcher = Client::Mosquitto.subscribe(broker.port(), protocol, TOPIC);
+        let mut next = || String::from_utf8(watcher.next().payload).unwrap();
+        let config = presence(proxy.port(), &format!("protocol = \"{protocol}\""), "");
+        // behind the presence
+        let publish = |daemon: &Daemon| assert_eq!(daemon.publish(r#"{"topic":"t","msg":"x","qos":1}"#).status, 200);
+        let mut daemon = Daemon::connected_with(&config);
+        for n in 2..5 {
+            publish(&daemon);
+            proxy.strand();
+            daemon.wait_for_nth(n, "connected to");
+        }
+        publish(&daemon);
+        daemon.signal("TERM");
+        assert_eq!(daemon.wait_for_end().code(), Some(0));
+        Client::Mosquitto.publish(broker.port(), protocol, TOPIC, 1, "the end");
+        let said: Vec<String> = std::iter::repeat_with(&mut next).take_while(|payload| payload != "the end").collect();
+        assert_eq!(said.iter().filter(|payload| *payload == "online").count(), 4, "{make:?}: {said:?}");
+        assert!(said.ends_with(&["online".to_owned(), "offline".to_owned()]), "{make:?}: {said:?}");
+        // a will that came behind its successor's `online` would stand before another `offline`
+        assert!(said.windows(2).all(|pair| pair != ["offline", "offline"]), "{make:?}: {said:?}");
+        let daemon = Daemon::connected_with(&config);
+        assert_eq!(next(), "online", "{make:?}");
+        daemon.signal("KILL");
+        assert_eq!(next(), "offline", "{make:?}");
+        println!("{}, MQTT {protocol}: {said:?}", make.name());
+    }
 }
