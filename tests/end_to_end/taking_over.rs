@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::certificates::Authority;
 use crate::support::daemon::Daemon;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{CONNECT, ScriptedBroker, behave, connack};
+use crate::support::tls_broker::{TlsBroker, with_protocol};
 
 /// A broker that ends the first connection with this reason code and these properties, and keeps the next.
 fn ending(code: u8, properties: &[u8]) -> ScriptedBroker {
@@ -79,6 +81,20 @@ fn two_of_one_name_are_told_the_likely_cause_and_do_not_fight_at_full_speed() {
         let connections = broker.log_with("New client connected").len();
         assert!((10..=18).contains(&connections), "{connections}");
         assert_eq!(daemons[0].lines_with("perhaps").len(), 1);
+    }
+}
+
+#[test]
+fn behind_tls_the_likely_cause_is_told_too() {
+    let authority = Authority::new();
+    let broker = TlsBroker::start(&authority.issue("broker"));
+    for protocol in ["5", "3.1.1"] {
+        let config = with_protocol(&broker.known_as("localhost", &authority.trusted()), protocol);
+        let config = config.replacen("[mqtt]\n", "[mqtt]\nclient-id = \"me\"\n", 1);
+        let daemons = [(); 2].map(|()| Daemon::with(&config));
+        for daemon in &daemons {
+            daemon.wait_for("perhaps another client uses our client identifier, me");
+        }
     }
 }
 
