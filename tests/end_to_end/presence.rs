@@ -250,6 +250,7 @@ fn what_the_next_connection_tells_is_no_warning() {
         presence(broker.port(), "reconnect-max = 0.1", "") + "[publish]\ntimeout = 0.2\n[log]\nlevel = \"debug\"";
     let daemon = Daemon::with(&config);
     broker.wait_for(PUBLISH);
+    daemon.wait_for("lost: ");
     // its time is over when another one of the same time is
     daemon.publish(r#"{"topic":"t","msg":"x"}"#).assert_refused(
         503,
