@@ -169,7 +169,7 @@ impl<R> Subscriptions<R> {
             self.tell(key, |entry| entry.expire(now));
             self.touch(key);
             if self.connection.is_none() {
-                self.tidy(key);
+                self.tidy(key, None);
             }
         }
     }
@@ -277,8 +277,8 @@ impl<R> Subscriptions<R> {
     }
 
     /// Settles what needs no broker, and forgets an entry that nobody wants.
-    fn tidy(&mut self, key: Key) {
-        let carried = self.carried(key);
+    fn tidy(&mut self, key: Key, carrier: Option<Key>) {
+        let carried = carrier.and_then(|carrier| self.entries.get(&carrier)?.granted());
         let is_connected = self.connection.is_some();
         self.tell(key, |entry| {
             let mut told = carried.map(|granted| entry.carried(granted)).unwrap_or_default();

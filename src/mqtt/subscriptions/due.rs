@@ -13,10 +13,11 @@ pub enum Due {
 }
 
 impl<R> Subscriptions<R> {
-    /// What is to be done about an entry.
-    pub(super) fn due(&self, key: Key) -> Due {
+    /// What is to be done about an entry, given its [`Self::carrier`].
+    pub(super) fn due(&self, key: Key, carrier: Option<Key>) -> Due {
         let Some(entry) = self.entries.get(&key) else { return Due::Nothing };
-        match (entry.state, self.wanted(key)) {
+        let wanted = if carrier.is_none() { self.wanted(key) } else { None };
+        match (entry.state, wanted) {
             (AtBroker::Absent, Some(qos)) => Due::Subscribe(qos),
             (AtBroker::Refused(_), Some(qos)) if entry.renew => Due::Subscribe(qos),
             (AtBroker::Granted { asked, .. }, Some(qos)) if entry.renew || qos > asked => Due::Subscribe(qos),
@@ -33,16 +34,11 @@ impl<R> Subscriptions<R> {
         self.connection.is_some_and(|link| !link.has_identifiers)
     }
 
-    /// At which quality of service an entry is to be with the broker itself, if it is.
+    /// At which quality of service the messages of an entry are wanted, those of narrower ones included.
     fn wanted(&self, key: Key) -> Option<Qos> {
         let own = self.entries.get(&key)?.wanted()?;
-        if !self.is_carrying() {
-            return Some(own);
-        }
-        if self.carrier(key).is_some() {
-            return None;
-        }
-        self.kinds.highest_wanted(&self.narrower(key)).max(Some(own))
+        let carried = if self.is_carrying() { self.kinds.highest_wanted(&self.narrower(key)) } else { None };
+        carried.max(Some(own))
     }
 
     /// Whether it brings messages that are wanted and that nothing else brings yet, nor is about to.
@@ -73,10 +69,9 @@ impl<R> Subscriptions<R> {
         let kinds = &self.kinds;
         let mut wider = (self.overlaps.wider(&entry.filter) & &kinds.wanted[0]) - &kinds.shared;
         wider.set(key, false);
-        // of two that mean the same, one carries the other
-        let same = wider.clone() & &self.overlaps.narrower(&entry.filter);
-        for other in same.iter().filter(|other| self.entries[other].filter.as_str() > entry.filter.as_str()) {
-            wider.set(other, false);
+        // `+/#` means the same, and so it is with `/+/#`: the shorter one carries the longer
+        if matches!(entry.filter.as_str(), "#" | "/#") {
+            wider = wider - &self.overlaps.narrower(&entry.filter);
         }
         let there = wider.first_in(&kinds.there);
         // until the wider one is there, what is there stays

@@ -74,11 +74,12 @@ impl<R> Subscriptions<R> {
         let mut from = 0;
         while let Some(key) = self.dirty.first_from(from) {
             from = key + 1;
-            let due = self.due(key);
+            let carrier = self.carrier(key);
+            let due = self.due(key, carrier);
             let Some(entry) = self.entries.get(&key) else { continue };
             let more = entry.filter.as_str().len() + SUBSCRIBE_OVERHEAD;
             match due {
-                Due::Nothing => self.has_nothing_due(key),
+                Due::Nothing => self.has_nothing_due(key, carrier),
                 // the library would end the connection over it; what it would have carried is to be done now
                 Due::Subscribe(_) if more > link.max_packet_size => {
                     self.refuse(key);
@@ -104,12 +105,12 @@ impl<R> Subscriptions<R> {
         (!together.is_empty()).then_some(Operation::Subscribe(together, None))
     }
 
-    fn has_nothing_due(&mut self, key: Key) {
+    fn has_nothing_due(&mut self, key: Key, carrier: Option<Key>) {
         self.dirty.set(key, false);
         if !self.entries.get(&key).is_some_and(Entry::is_asked) {
             self.first.set(key, false);
         }
-        self.tidy(key);
+        self.tidy(key, carrier);
     }
 
     /// What the broker need not be asked, as its answer is known.

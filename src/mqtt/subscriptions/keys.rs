@@ -60,9 +60,11 @@ impl Keys {
 
     /// Keeps what is in either of two others, if that is there.
     pub fn keep_either(&mut self, one: Option<&Self>, other: Option<&Self>) {
-        let element = |keys: Option<&Self>, number| keys.and_then(|keys| keys.0.get(number)).copied().unwrap_or(0);
-        let elements = self.0.iter_mut().enumerate();
-        elements.for_each(|(number, bits)| *bits &= element(one, number) | element(other, number));
+        let [one, other] = [one, other].map(|keys| keys.map_or(&[][..], |keys| &keys.0));
+        let element = |of: &[u64], number| of.get(number).copied().unwrap_or(0);
+        for (number, bits) in self.0.iter_mut().enumerate() {
+            *bits &= element(one, number) | element(other, number);
+        }
     }
 
     /// The lowest key that is not there.
