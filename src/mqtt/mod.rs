@@ -1,10 +1,10 @@
 //! The connection to the broker.
 //!
-//! A message goes `publisher` → `in_flight` → `pipe` (`v4` or `v5`, which alone name rumqttc) → broker; an answer goes
-//! broker → `pipe` → `connection` → `in_flight` → the caller, who is told an `outcome`. What others publish goes broker →
-//! `pipe` → `connection` → `received` → the journal, and back when it is written there; and by `subscriber`, as its
-//! `subscriptions` tell, to the `channel` of each filter and to those whose `requests` it answers. That we are there is a
-//! message too, `presence`'s.
+//! A message goes `publisher` → `in_flight` → `pipe` (`v4` or `v5` by a `transport`, which alone name rumqttc) →
+//! broker; an answer goes broker → `pipe` → `connection` → `in_flight` → the caller, who is told an `outcome`. What
+//! others publish goes broker → `pipe` → `connection` → `received` → the journal, and back when it is written there;
+//! and by `subscriber`, as its `subscriptions` tell, to the `channel` of each filter and to those whose `requests` it
+//! answers. That we are there is a message too, `presence`'s.
 
 mod publisher;
 

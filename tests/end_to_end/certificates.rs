@@ -1,13 +1,11 @@
 //! The files of certificates and keys: bad ones, the credential of the unit, and renewed ones.
 
 use std::fs;
-use std::path::Path;
 
 use crate::support::certificates::{Authority, Certificate, Contents, shown};
 use crate::support::daemon::{Daemon, program};
 use crate::support::folder::Folder;
 use crate::support::free_port;
-use crate::support::machine;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::tls_broker::{TlsBroker, assert_acknowledged};
@@ -201,57 +199,4 @@ fn renewed_certificates_are_used_from_the_next_connection_on_and_bad_ones_are_no
     daemon.wait_for_nth(5, "connected to");
     broker.wait_for("u'third'");
     assert_acknowledged(&daemon, "with the new one");
-}
-
-#[test]
-fn under_the_unit_the_key_is_a_file_of_roots_and_the_readmes_hook_renews_it() {
-    let readme = include_str!("../../README.md");
-    let hook = readme.split("\n    #!/bin/sh\n").nth(1).expect("the hook").split("\n\n").next().unwrap();
-    let authority = Authority::new();
-    let broker = authority.issue("broker");
-    let configuration =
-        "[mqtt]\nserver = \"mqtts://localhost\"\n[mqtt.tls]\nca-file = \"ca.crt\"\ncert-file = \"client.crt\"";
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = Folder::new();
-    let mut files = vec![
-        (env!("CARGO_BIN_EXE_mqtt-bridge").into(), "usr/bin/mqtt-bridge".to_owned()),
-        (repository.join("systemd/mqtt-bridge.service"), "etc/systemd/system/mqtt-bridge.service".to_owned()),
-        (folder.write("bridge.toml", configuration), "etc/mqtt-bridge/bridge.toml".to_owned()),
-        (folder.write("hook", hook), "srv/hook".to_owned()),
-        (authority.certificate(), "etc/mqtt-bridge/ca.crt".to_owned()),
-        (broker.certificate, "srv/broker.crt".to_owned()),
-        (broker.key, "srv/broker.key".to_owned()),
-    ];
-    for name in ["first", "second"] {
-        let issued = authority.issue(name);
-        files.push((issued.certificate, format!("srv/{name}/fullchain.pem")));
-        files.push((issued.key, format!("srv/{name}/privkey.pem")));
-    }
-    let files: Vec<_> = files.iter().map(|(from, to)| (from.as_path(), to.as_str())).collect();
-    let log = machine::run(
-        &files,
-        r#"
-        chmod 644 /etc/mqtt-bridge/ca.crt
-        start_broker 'allow_anonymous true' 'listener 8883 127.0.0.1' 'cafile /etc/mqtt-bridge/ca.crt' \
-          'certfile /srv/broker.crt' 'keyfile /srv/broker.key' 'require_certificate true' \
-          'use_identity_as_username true' 'log_dest file /srv/mosquitto.log' 'log_type all'
-        RENEWED_LINEAGE=/srv/first sh /srv/hook
-        systemctl is-active mqtt-bridge
-        systemctl start mqtt-bridge
-        await says 1 'connected to mqtts://localhost:8883'
-        publish | sed 's/.* //'
-        stat -c '%U %a' /etc/mqtt-bridge/key
-        RENEWED_LINEAGE=/srv/second sh /srv/hook
-        await says 2 'connected to mqtts://localhost:8883'
-        publish | sed 's/.* //'
-        grep -o "u'[a-z]*'" /srv/mosquitto.log
-        chmod 600 /etc/mqtt-bridge/ca.crt
-        systemctl restart mqtt-bridge 2>/dev/null || show ExecMainStatus
-        await says 1 'cannot be read: Permission denied'
-        journalctl -u mqtt-bridge -o cat --no-pager | grep 'cannot be read'
-        "#,
-    );
-    let denied = "mqtt-bridge: /etc/mqtt-bridge/bridge.toml:4: `ca-file` /etc/mqtt-bridge/ca.crt cannot be read: Permission denied (os error 13)";
-    let expected = ["inactive", "200", "root 600", "200", "u'first'", "u'second'", "78", denied];
-    assert_eq!(log.lines().collect::<Vec<_>>(), expected, "{log}");
 }

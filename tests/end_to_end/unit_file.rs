@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::certificates::Authority;
 use crate::support::folder::Folder;
 use crate::support::machine;
 use crate::support::process::Process;
@@ -71,4 +72,68 @@ fn the_readmes_installation_by_hand_works() {
     let log = machine::run(&files, &script);
     let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with("Created symlink ")).collect();
     assert_eq!(lines, ["200", "/usr/local/bin/mqtt-bridge", "enabled"], "{log}");
+}
+
+#[test]
+fn a_broker_behind_tls_is_shown_a_key_of_roots_which_the_readmes_hook_renews() {
+    let readme = include_str!("../../README.md");
+    let hook = readme.split("\n    #!/bin/sh\n").nth(1).expect("the hook").split("\n\n").next().unwrap();
+    let authority = Authority::new();
+    let broker = authority.issue("broker");
+    let configuration =
+        "[mqtt]\nserver = \"mqtts://localhost\"\n[mqtt.tls]\nca-file = \"ca.crt\"\ncert-file = \"client.crt\"";
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Folder::new();
+    let mut files = vec![
+        (env!("CARGO_BIN_EXE_mqtt-bridge").into(), "usr/bin/mqtt-bridge".to_owned()),
+        (repository.join("systemd/mqtt-bridge.service"), "etc/systemd/system/mqtt-bridge.service".to_owned()),
+        (folder.write("bridge.toml", configuration), "etc/mqtt-bridge/bridge.toml".to_owned()),
+        (folder.write("hook", hook), "srv/hook".to_owned()),
+        (authority.certificate(), "etc/mqtt-bridge/ca.crt".to_owned()),
+        (broker.certificate, "srv/broker.crt".to_owned()),
+        (broker.key, "srv/broker.key".to_owned()),
+    ];
+    for name in ["first", "second"] {
+        let issued = authority.issue(name);
+        files.push((issued.certificate, format!("srv/{name}/fullchain.pem")));
+        files.push((issued.key, format!("srv/{name}/privkey.pem")));
+    }
+    let files: Vec<_> = files.iter().map(|(from, to)| (from.as_path(), to.as_str())).collect();
+    let log = machine::run(
+        &files,
+        r#"
+        chmod 644 /etc/mqtt-bridge/ca.crt
+        start_broker 'allow_anonymous true' 'listener 0 /run/broker.sock' 'listener 8883 127.0.0.1' 'cafile /etc/mqtt-bridge/ca.crt' \
+          'certfile /srv/broker.crt' 'keyfile /srv/broker.key' 'require_certificate true' \
+          'use_identity_as_username true' 'log_dest file /srv/mosquitto.log' 'log_type all'
+        RENEWED_LINEAGE=/srv/first sh /srv/hook
+        systemctl is-active mqtt-bridge
+        systemctl start mqtt-bridge
+        await says 1 'connected to mqtts://localhost:8883'
+        publish | sed 's/.* //'
+        stat -c '%U %a' /etc/mqtt-bridge/key
+        RENEWED_LINEAGE=/srv/second sh /srv/hook
+        await says 2 'connected to mqtts://localhost:8883'
+        publish | sed 's/.* //'
+        grep -o "u'[a-z]*'" /srv/mosquitto.log
+        chmod 600 /etc/mqtt-bridge/ca.crt
+        systemctl restart mqtt-bridge 2>/dev/null || show ExecMainStatus
+        await says 1 'cannot be read: Permission denied'
+        journalctl -u mqtt-bridge -o cat --no-pager | grep 'cannot be read'
+        # a socket for those of a group
+        groupadd broker
+        chgrp broker /run/broker.sock
+        chmod 660 /run/broker.sock
+        printf '[mqtt]\nserver = "unix:/run/broker.sock"\n' >/etc/mqtt-bridge/bridge.toml
+        mkdir /etc/systemd/system/mqtt-bridge.service.d
+        printf '[Service]\nSupplementaryGroups=broker\n' >/etc/systemd/system/mqtt-bridge.service.d/group.conf
+        systemctl daemon-reload
+        systemctl restart mqtt-bridge
+        await says 1 'connected to unix:/run/broker.sock'
+        publish | sed 's/.* //'
+        "#,
+    );
+    let denied = "mqtt-bridge: /etc/mqtt-bridge/bridge.toml:4: `ca-file` /etc/mqtt-bridge/ca.crt cannot be read: Permission denied (os error 13)";
+    let expected = ["inactive", "200", "root 600", "200", "u'first'", "u'second'", "78", denied, "200"];
+    assert_eq!(log.lines().collect::<Vec<_>>(), expected, "{log}");
 }
