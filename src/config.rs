@@ -66,6 +66,8 @@ pub struct Mqtt {
     pub session: Session,
     /// The largest MQTT packet that is sent, in bytes; larger ones that come in are recorded cut.
     pub max_packet_size: u32,
+    /// Publishes at QoS 1 and 2 that may be unacknowledged at a time; an MQTT 5 broker may allow less.
+    pub max_inflight: u16,
     /// The longest time from the beginning of a try to connect to the next.
     pub reconnect_max: Duration,
     /// `[mqtt.will]`: what the broker is to say when we are gone.

@@ -94,6 +94,7 @@ fn assert_mqtt(mqtt: &Mqtt) {
     assert!(!mqtt.client_id.contains(char::is_control), "{mqtt:?}");
     assert!(mqtt.session != Session::Kept { expiry: 0 }, "{mqtt:?}");
     assert!((1024..=268_435_460).contains(&mqtt.max_packet_size), "{mqtt:?}");
+    assert!((1..=1000).contains(&mqtt.max_inflight), "{mqtt:?}");
     assert_seconds(mqtt.reconnect_max, 0.01);
     if let Some(will) = &mqtt.will {
         assert!(will.online.is_none() || will.message.retain, "{will:?}");

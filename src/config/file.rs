@@ -63,6 +63,7 @@ struct MqttTable {
     clean_session: Key,
     session_expiry: Key,
     max_packet_size: Key,
+    max_inflight: Key,
     reconnect_max: Key,
     transport: Key,
     #[serde(deserialize_with = "table::single")]
@@ -149,6 +150,7 @@ fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Envi
     let keepalive = overridden.read("keepalive", &table.keepalive, "MQTT_KEEPALIVE", value::keepalive)?;
     let client_id = file.read("client-id", &table.client_id, value::client_id)?;
     let max_packet_size = file.read("max-packet-size", &table.max_packet_size, value::max_packet_size)?;
+    let max_inflight = file.read("max-inflight", &table.max_inflight, value::max_inflight)?;
     let reconnect_max = file.read("reconnect-max", &table.reconnect_max, value::reconnect_max)?;
     let max_packet_size = max_packet_size.unwrap_or(1_048_576);
     let session = read_session(file, table)?;
@@ -163,15 +165,21 @@ fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Envi
             return fault("`client-id` must not be empty where there is `online` in [mqtt.will]");
         }
     }
+    let protocol = file.read("protocol", &table.protocol, value::protocol)?.unwrap_or(Protocol::V5);
     Ok(Mqtt {
         server,
         tls,
         keepalive: keepalive.unwrap_or(Duration::from_secs(60)),
         login: read_login(&overridden, table, source)?,
         client_id: client_id.unwrap_or_else(|| derived_client_id(source)),
-        protocol: file.read("protocol", &table.protocol, value::protocol)?.unwrap_or(Protocol::V5),
+        protocol,
         session,
         max_packet_size,
+        max_inflight: max_inflight.unwrap_or(match protocol {
+            // no broker of this version says how many it takes, and some end the connection or drop what is more
+            Protocol::V311 => 100,
+            Protocol::V5 => value::MAX_INFLIGHT,
+        }),
         reconnect_max: reconnect_max.unwrap_or(Duration::from_secs(30)),
         will,
     })

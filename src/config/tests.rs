@@ -81,6 +81,7 @@ fn every_key_is_read() {
         session-expiry = 60
         client-id = "kitchen"
         max-packet-size = 2048
+        max-inflight = 16
         reconnect-max = 0.5
         [[subscribe]]
         topic = "a/+"
@@ -128,6 +129,7 @@ fn every_key_is_read() {
             protocol: Protocol::V311,
             session: Session::Kept { expiry: 60 },
             max_packet_size: 2048,
+            max_inflight: 16,
             reconnect_max: Duration::from_millis(500),
             will: None,
         },
@@ -233,6 +235,10 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         (
             "[mqtt]\nmax-packet-size = 1",
             "bridge.toml:2: `max-packet-size` must be a whole number from 1024 to 268435460, not 1 (bytes)",
+        ),
+        (
+            "[mqtt]\nmax-inflight = 1001",
+            "bridge.toml:2: `max-inflight` must be a whole number from 1 to 1000, not 1001",
         ),
         (
             "[mqtt]\nreconnect-max = 0",

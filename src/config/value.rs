@@ -12,6 +12,8 @@ use super::{Listen, Protocol, token};
 use crate::message::{Priority, Qos, TopicFilter, TopicName};
 use crate::printable::Printable;
 
+/// The most publishes that are unacknowledged at a time.
+pub const MAX_INFLIGHT: u16 = 1000;
 /// The largest MQTT packet: a remaining length of 268,435,455 bytes and its fixed header (MQTT 5, 1.5.5).
 const LARGEST_PACKET: i64 = 268_435_460;
 /// Below this not even a CONNECT with its properties fits.
@@ -78,6 +80,10 @@ pub fn session_expiry(value: &Value) -> Result<u32, String> {
 
 pub fn max_packet_size(value: &Value) -> Result<u32, String> {
     whole_number(value, SMALLEST_MAX_PACKET..=LARGEST_PACKET).map_err(|error| format!("{error} (bytes)"))
+}
+
+pub fn max_inflight(value: &Value) -> Result<u16, String> {
+    whole_number(value, 1..=i64::from(MAX_INFLIGHT))
 }
 
 pub fn reconnect_max(value: &Value) -> Result<Duration, String> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use self::rival::{Rival, Verdict};
 use super::backoff::Backoff;
 use super::in_flight::{Acknowledgement, Owed, Window};
-use super::pipe::{CONNECT_TIMEOUT, Event, Limits, Lost, MAX_UNACKNOWLEDGED, Next, PACKET_IDENTIFIERS, Pipe};
+use super::pipe::{CONNECT_TIMEOUT, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe};
 use super::presence::Presence;
 use super::publisher::Publisher;
 use super::received::Intake;
@@ -397,7 +397,7 @@ impl Connection<'_> {
     fn window(&self) -> Window {
         let announced = self.limits.receive_maximum.max(1);
         // one less than the broker allows, where that is possible: the library reads no DISCONNECT from a full window
-        let size = announced.saturating_sub(1).clamp(1, MAX_UNACKNOWLEDGED);
+        let size = announced.saturating_sub(1).clamp(1, self.driver.mqtt.max_inflight);
         Window { size, cycle: announced.min(PACKET_IDENTIFIERS) }
     }
 

@@ -10,10 +10,8 @@ use crate::message::{Message, Qos, Received, TopicFilter};
 
 /// How long connecting may take, the CONNACK included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Packet identifiers that are used in turn; the library keeps a slot for each.
+/// Packet identifiers that are used in turn, more than `max-inflight` allows; the library keeps a slot for each.
 pub const PACKET_IDENTIFIERS: u16 = 1024;
-/// The most publishes at QoS 1 and 2 that are unacknowledged at a time; a broker may allow less.
-pub const MAX_UNACKNOWLEDGED: u16 = 1000;
 /// Requests that may lie in the library's queue: one publish, a SUBSCRIBE, a DISCONNECT, and acknowledgements, which wait
 /// with us where there is no room.
 pub const QUEUE: usize = 256;

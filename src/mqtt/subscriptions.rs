@@ -278,10 +278,10 @@ impl<R> Subscriptions<R> {
 
     /// Settles what needs no broker, and forgets an entry that nobody wants.
     fn tidy(&mut self, key: Key, carrier: Option<Key>) {
-        let carried = carrier.and_then(|carrier| self.entries.get(&carrier)?.granted());
+        let granted = carrier.and_then(|carrier| self.entries.get(&carrier)?.granted());
         let is_connected = self.connection.is_some();
         self.tell(key, |entry| {
-            let mut told = carried.map(|granted| entry.carried(granted)).unwrap_or_default();
+            let mut told = granted.map(|granted| entry.carried(granted)).unwrap_or_default();
             told.extend(entry.end_beside_readers());
             if entry.is_absent() && is_connected {
                 told.extend(entry.unsubscribed(None));

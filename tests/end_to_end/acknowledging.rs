@@ -557,6 +557,24 @@ fn a_stop_settles_what_is_in_flight_and_refuses_what_is_new() {
 }
 
 #[test]
+fn no_more_is_sent_unacknowledged_than_max_inflight_allows() {
+    for protocol in ["5", "3.1.1"] {
+        let broker = ScriptedBroker::start(|_, packet| {
+            Some(if packet.kind == PUBLISH { Vec::new() } else { behave(packet, &[]) })
+        });
+        let keys = format!("protocol = \"{protocol}\"\nmax-inflight = 3");
+        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{keys}", broker.port()));
+        let replies = publish_all(&daemon, 5, 1, 0.5);
+        let count = |status| replies.iter().filter(|reply| reply.status == status).count();
+        assert_eq!(
+            (count(504), count(503)),
+            (3, 2),
+            "{protocol}: what was sent is unknown, the rest was certainly not"
+        );
+    }
+}
+
+#[test]
 fn a_thousand_requests_with_the_largest_timeout_cannot_hold_up_a_stop() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {

@@ -145,7 +145,7 @@ fn in_mqtt_3_1_1_the_window_is_ours_and_no_receive_maximum_is_told() {
     assert_eq!(status["connection"]["protocol"], "3.1.1");
     assert_eq!(
         status["publishes"],
-        json!({"waiting": 0, "oldest_waiting_seconds": 0.0, "unacknowledged": 0, "window": 1000})
+        json!({"waiting": 0, "oldest_waiting_seconds": 0.0, "unacknowledged": 0, "window": 100})
     );
     assert_eq!(status["subscriptions"], json!([]));
     get(&daemon, "/readyz").assert_published();
