@@ -127,6 +127,9 @@ fn a_clean_stop_in_the_middle_of_a_stream_loses_nothing() {
             is_over.store(true, Ordering::Relaxed);
             stream.join().unwrap()
         });
+        // the other one goes on alone
+        publish(&publisher, count..count + 100);
+        let count = count + 100;
         let parts = await_all(&[&one, &other], count);
         assert_divided(&parts, count);
         assert!(parts[1].len() > parts[0].len(), "{protocol}: {} and {}", parts[0].len(), parts[1].len());
