@@ -33,7 +33,10 @@ struct Pending<R> {
 /// The table. `R` is who awaits an answer.
 pub struct Requests<R> {
     pending: HashMap<Number, Pending<R>>,
-    by_topic: HashMap<String, Vec<Number>>,
+    /// Those that have a topic for themselves.
+    by_topic: HashMap<String, Number>,
+    /// Those that share theirs with others.
+    by_data: HashMap<Bytes, Number>,
     /// Of those that are published.
     deadlines: BTreeSet<(Instant, Number)>,
     next: Number,
@@ -41,18 +44,24 @@ pub struct Requests<R> {
 
 impl<R> Requests<R> {
     pub fn new() -> Self {
-        Self { pending: HashMap::new(), by_topic: HashMap::new(), deadlines: BTreeSet::new(), next: 0 }
+        Self {
+            pending: HashMap::new(),
+            by_topic: HashMap::new(),
+            by_data: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            next: 0,
+        }
     }
 
     /// Awaits an answer; the asker is given back if its answer could not be told from another's.
     pub fn open(&mut self, topic: &str, token: Token, deadline: Instant, asker: R) -> Result<Number, R> {
-        let others = self.by_topic.entry(topic.to_owned()).or_default();
-        if token == Token::Nothing && !others.is_empty() {
-            return Err(asker);
-        }
         let number = self.next;
+        match &token {
+            Token::SharedTopic(data) => drop(self.by_data.insert(data.clone(), number)),
+            _ if self.by_topic.contains_key(topic) => return Err(asker),
+            _ => drop(self.by_topic.insert(topic.to_owned(), number)),
+        }
         self.next += 1;
-        others.push(number);
         self.pending.insert(number, Pending { topic: topic.to_owned(), token, asker, deadline, is_written: false });
         Ok(number)
     }
@@ -75,8 +84,9 @@ impl<R> Requests<R> {
     /// Whose answer this is, if it is one.
     pub fn answer(&mut self, message: &Received) -> Option<R> {
         let topic = std::str::from_utf8(&message.topic).ok()?;
-        let is_meant = |number: &&Number| self.pending.get(number).is_some_and(|pending| pending.is_meant(message));
-        let number = *self.by_topic.get(topic)?.iter().find(is_meant)?;
+        let by_data = message.properties.correlation_data.as_ref().and_then(|data| self.by_data.get(data));
+        let number = *by_data.or_else(|| self.by_topic.get(topic))?;
+        self.pending.get(&number).filter(|pending| pending.topic == topic && pending.is_meant(message))?;
         self.close(number)
     }
 
@@ -84,12 +94,10 @@ impl<R> Requests<R> {
     pub fn close(&mut self, number: Number) -> Option<R> {
         let pending = self.pending.remove(&number)?;
         self.deadlines.remove(&(pending.deadline, number));
-        if let Some(others) = self.by_topic.get_mut(&pending.topic) {
-            others.retain(|other| *other != number);
-            if others.is_empty() {
-                self.by_topic.remove(&pending.topic);
-            }
-        }
+        match &pending.token {
+            Token::SharedTopic(data) => self.by_data.remove(data),
+            _ => self.by_topic.remove(&pending.topic),
+        };
         Some(pending.asker)
     }
 

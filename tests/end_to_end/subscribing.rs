@@ -281,6 +281,32 @@ fn while_wider_filters_come_and_go_nothing_is_lost_or_repeated_in_both_versions(
     }
 }
 
+#[test]
+fn a_thousand_that_overlap_are_answered_at_once_and_record_a_message_once_in_both_versions() {
+    for protocol in ["3.1.1", "5"] {
+        let broker =
+            Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");
+        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
+        let begun = Instant::now();
+        let mut connection = daemon.connect();
+        for number in 0..1000 {
+            // each covers others, and is covered by others
+            let levels = (0..10).map(|level| if number >> level & 1 == 0 { "a" } else { "+" });
+            let topic = format!("{}/#", levels.collect::<Vec<_>>().join("/"));
+            let reply = connection.post("/subscribe", json!({ "topic": topic }).to_string().as_bytes());
+            assert_eq!(reply.status, 200, "{topic}: {reply:?}");
+            assert!(begun.elapsed() < crate::support::PATIENCE, "{number} after {:?}", begun.elapsed());
+        }
+        for number in 0..20 {
+            let body = json!({"topic": "a/a/a/a/a/a/a/a/a/a", "msg": format!("number {number}"), "qos": 1});
+            assert_eq!(connection.post("/publish", body.to_string().as_bytes()).status, 200);
+        }
+        daemon.wait_for("payload: number 19");
+        assert!(begun.elapsed() < crate::support::PATIENCE, "{:?}", begun.elapsed());
+        assert_eq!(daemon.lines_with(RECEIVED).len(), 20);
+    }
+}
+
 /// Which of so many numbers are not there, and which are there more than once or behind a greater one.
 fn gaps(numbers: &[String], count: usize) -> [Vec<usize>; 2] {
     let numbers: Vec<usize> = numbers.iter().map(|number| number.parse().unwrap()).collect();
