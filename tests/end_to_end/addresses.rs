@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::certificates::Authority;
 use crate::support::daemon::{Daemon, program};
 use crate::support::folder::Folder;
 use crate::support::free_port;
@@ -46,6 +47,18 @@ fn ipv6_is_taken_with_brackets_and_without() {
         let line = daemon.wait_for("connected to [");
         assert!(line.ends_with(&format!("::1]:{port}")), "{line}");
         assert_acknowledged(&daemon, "hello");
+    }
+}
+
+#[test]
+fn a_certificate_may_be_for_an_ipv6_address() {
+    let authority = Authority::new();
+    let port = free_port();
+    let lines = format!("allow_anonymous true\nlistener {port} ::1\n{}", authority.issue("broker").served());
+    let _broker = Mosquitto::on_port(free_port(), &lines);
+    for server in [format!("mqtts://[::1]:{port}"), format!("mqtts://[0::1]:{port}")] {
+        let daemon = Daemon::with(&format!("[mqtt]\nserver = \"{server}\"\n[mqtt.tls]\n{}", authority.trusted()));
+        daemon.wait_for(&format!("connected to {server}"));
     }
 }
 
