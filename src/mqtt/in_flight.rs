@@ -17,7 +17,7 @@ use thiserror::Error;
 
 pub use session::Owed;
 
-use super::outcome::{Failure, Outcome, Published};
+use super::outcome::{Failure, NO_MATCHING_SUBSCRIBERS, Outcome, Published};
 use crate::message::{Message, Qos};
 
 /// A message that was lost this often is sent alone, so that it is known which one the broker cannot take.
@@ -256,7 +256,10 @@ impl<R> InFlight<R> {
         let sequence = *self.sent.get(&packet_identifier).ok_or(violation)?;
         let entry = &self.entries[&sequence];
         let refused = code.filter(|&code| code >= 0x80);
-        let success = |reason_code| Ok(Published::Acknowledged { packet_identifier, reason_code });
+        // of a message that was sent before, on a connection that ended, somebody may have had the first copy
+        let is_known = |code: &u8| *code != NO_MATCHING_SUBSCRIBERS || entry.losses == 0;
+        let success =
+            |code: Option<u8>| Ok(Published::Acknowledged { packet_identifier, reason_code: code.filter(is_known) });
         match (entry.message.qos, kind, entry.received) {
             (Qos::AtLeastOnce, Acknowledgement::PubAck, _) => {
                 self.settle(sequence, refused.map_or(success(code), |code| Err(Failure::Refused(code))));

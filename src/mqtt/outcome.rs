@@ -4,6 +4,9 @@ use thiserror::Error;
 
 use crate::metrics::PublishResult;
 
+/// The broker's reason code where nobody subscribes (MQTT 5, 3.4.2.1).
+pub const NO_MATCHING_SUBSCRIBERS: u8 = 16;
+
 /// What the caller of a publish is told, once.
 pub type Outcome = Result<Published, Failure>;
 
@@ -16,7 +19,8 @@ pub enum Published {
     Acknowledged {
         /// Of this message.
         packet_identifier: u16,
-        /// Of PUBACK or PUBREC: 0, or 16 if nobody subscribes. MQTT 3.1.1 has none.
+        /// Of PUBACK or PUBREC: 0, or 16 if nobody subscribes. MQTT 3.1.1 has none, and 16 is not told where the message
+        /// had been sent before: that copy may have found somebody.
         reason_code: Option<u8>,
     },
 }

@@ -11,7 +11,7 @@ use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{
-    CONNECT, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, answer_filters, behave, publish,
+    CONNECT, PUBACK, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, acknowledgement_with, answer_filters, behave, publish,
 };
 use crate::support::token::Token;
 
@@ -178,6 +178,29 @@ fn a_device_may_be_faster_than_the_brokers_acknowledgement() {
         let reply = daemon.connect().post("/request", br#"{"topic":"dev/echo","msg":"x","timeout":5}"#);
         assert_answered(&reply, "fast");
     }
+}
+
+#[test]
+fn a_request_that_is_sent_again_waits_for_the_answer_to_the_first_though_nobody_subscribes_now() {
+    let mut properties = Vec::new();
+    let broker = ScriptedBroker::start(move |n, packet| {
+        Some(match packet.kind {
+            SUBSCRIBE => {
+                properties = packet.subscription_properties().to_vec();
+                answer_filters(packet, |_| None)
+            }
+            // it is with the device, and the acknowledgement never comes
+            PUBLISH if n == 0 => return None,
+            PUBLISH => {
+                let nobody = acknowledgement_with(PUBACK, packet.identifier(), 16);
+                [nobody, publish(&response_topic(packet), "first", &properties)].concat()
+            }
+            _ => behave(packet, &[]),
+        })
+    });
+    let daemon = Daemon::connected(broker.port());
+    let reply = daemon.connect().post("/request", br#"{"topic":"dev/echo","msg":"x","timeout":20}"#);
+    assert_answered(&reply, "first");
 }
 
 #[test]

@@ -253,6 +253,24 @@ fn a_lost_session_is_sent_anew_in_order_and_only_for_those_who_wait() {
 }
 
 #[test]
+fn that_nobody_subscribes_is_not_known_of_a_message_that_was_sent_before() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 2]);
+    send(&mut table, &time, 1);
+    send(&mut table, &time, 2);
+    table.lost(false);
+    table.connected(false);
+    table.ready(WINDOW);
+    send(&mut table, &time, 1);
+    send(&mut table, &time, 2);
+    table.acknowledged(PubAck, 1, Some(16)).unwrap();
+    table.acknowledged(PubRec, 2, Some(16)).unwrap();
+    table.acknowledged(PubComp, 2, Some(0)).unwrap();
+    let outcome = |packet_identifier| Ok(Published::Acknowledged { packet_identifier, reason_code: None });
+    assert_eq!(table.take_settled(), [(0, outcome(1)), (1, outcome(2))]);
+}
+
+#[test]
 fn what_was_handed_over_and_lost_its_connection_is_unknown_at_its_deadline() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 1]);

@@ -10,14 +10,11 @@ use bytes::Bytes;
 use super::{Stage, Subscriber, Want};
 use crate::message::{Message, Received, TopicFilter, TopicName};
 use crate::metrics;
-use crate::mqtt::outcome::{Failure, NoAnswer, Outcome, Published};
+use crate::mqtt::outcome::{Failure, NO_MATCHING_SUBSCRIBERS, NoAnswer, Outcome, Published};
 use crate::mqtt::requests::{Number, Token};
 
 /// Is told, once, what came of a request. Must not wait.
 pub type Answered = Box<dyn FnOnce(Result<Arc<Received>, NoAnswer>) + Send>;
-
-/// The broker's reason code where nobody subscribes (MQTT 5, 3.4.2.1).
-const NO_MATCHING_SUBSCRIBERS: u8 = 16;
 
 /// Who awaits an answer.
 pub struct Asker {
