@@ -29,6 +29,7 @@ pub enum Operation {
 /// Something that was asked.
 pub struct Handed {
     keys: Vec<Key>,
+    is_subscribe: bool,
     since: Instant,
     /// For whoever counts packet identifiers.
     turn: u64,
@@ -140,7 +141,8 @@ impl<R> Subscriptions<R> {
         }
         // what waited for it may go now
         self.dirty = std::mem::take(&mut self.dirty) | &self.waiting();
-        self.handed_over.push_back(Handed { keys, since: now, turn });
+        let is_subscribe = matches!(operation, Operation::Subscribe(..));
+        self.handed_over.push_back(Handed { keys, is_subscribe, since: now, turn });
     }
 
     /// The oldest operation without a packet identifier has this one.
@@ -153,7 +155,7 @@ impl<R> Subscriptions<R> {
     /// A SUBACK came, with an answer for each of its filters in their order (MQTT 5, 3.9.3-1). Returns the turn of its
     /// packet identifier, and what there is to be said.
     pub fn subscribed(&mut self, packet_identifier: u16, answers: &[Result<u8, u8>]) -> Option<(u64, Vec<Report>)> {
-        let handed = self.asked.remove(&packet_identifier)?;
+        let handed = self.answered(packet_identifier, true)?;
         let mut reports = Vec::new();
         for (position, key) in handed.keys.iter().enumerate() {
             let Some(entry) = self.entries.get(key) else { continue };
@@ -169,13 +171,21 @@ impl<R> Subscriptions<R> {
 
     /// An UNSUBACK came, with the reason code of a failure. Returns the turn of its packet identifier.
     pub fn unsubscribed(&mut self, packet_identifier: u16, failure: Option<u8>) -> Option<u64> {
-        let handed = self.asked.remove(&packet_identifier)?;
+        let handed = self.answered(packet_identifier, false)?;
         for key in &handed.keys {
             self.tell(*key, |entry| entry.unsubscribed(failure));
             self.first.set(*key, false);
             self.touch(*key);
         }
         Some(handed.turn)
+    }
+
+    /// What this is the answer to; an UNSUBACK to a SUBSCRIBE, or the reverse, is none: it would be asked again at once, and
+    /// so for ever.
+    fn answered(&mut self, packet_identifier: u16, is_subscribe: bool) -> Option<Handed> {
+        let handed = self.asked.get(&packet_identifier);
+        handed.filter(|handed| handed.is_subscribe == is_subscribe)?;
+        self.asked.remove(&packet_identifier)
     }
 
     /// Since when the oldest unanswered operation has been with the connection.

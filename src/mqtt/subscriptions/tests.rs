@@ -246,6 +246,24 @@ fn a_filter_over_which_connections_end_is_given_up() {
 }
 
 #[test]
+fn an_answer_of_the_wrong_kind_is_none() {
+    let mut bench = Bench::new(&[of_file("a", Qos::AtLeastOnce)], false);
+    bench.connect(false, true);
+    assert_eq!(bench.ask(), ["id a 1"]);
+    assert!(bench.table.unsubscribed(1, None).is_none());
+    assert!(bench.ask().is_empty() && bench.table.oldest_asked().is_some());
+    bench.answer();
+    bench.want("b", RECORDED, 1);
+    bench.settle();
+    bench.want("b", Want::Unsubscribed, 2);
+    assert_eq!(bench.ask(), ["not b"]);
+    assert!(bench.table.subscribed(3, &[Ok(1)]).is_none());
+    assert!(bench.ask().is_empty() && bench.table.oldest_asked().is_some());
+    bench.answer();
+    assert_eq!(bench.told(), [(1, Ok(1)), (2, Ok(0))]);
+}
+
+#[test]
 fn what_cannot_be_is_refused_at_once() {
     let mut bench = Bench::new(&[of_file("file", Qos::AtMostOnce)], true);
     bench.connect(false, true);
