@@ -297,7 +297,9 @@ impl Connection<'_> {
             Event::Collision(packet_identifier) => {
                 return Err(Lost::new(format!("packet identifier {packet_identifier} is in use")));
             }
-            Event::Connected { .. } | Event::Disconnected | Event::Other => Ok(()),
+            // with other limits than those that we keep to
+            Event::Connected { .. } => return Err(Lost::new("the broker sent a second CONNACK")),
+            Event::Disconnected | Event::Other => Ok(()),
         };
         violated.map_err(|violation| Lost::new(violation.to_string()))
     }

@@ -396,6 +396,10 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
         | StateError::Deserialization(mqttbytes::Error::OutgoingPacketTooLarge { pkt_size, max }) => {
             Lost::new(format!("our packet of {pkt_size} bytes is over the broker's limit of {max}"))
         }
+        // the library takes no packet for one that has no content; a broker sends none but a DISCONNECT
+        StateError::Deserialization(mqttbytes::Error::PayloadRequired) if not_answered == Cause::Closed => {
+            Lost::new("ended by the broker without a reason")
+        }
         StateError::Deserialization(error) => {
             let words = error.to_string();
             let words = format!("the broker sent a packet that makes no sense: {}", Printable::new(&words, SHOWN));

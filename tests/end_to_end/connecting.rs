@@ -178,16 +178,17 @@ fn every_suback_code_is_checked_and_told() {
 
 #[test]
 fn a_broker_that_breaks_the_protocol_ends_a_connection_and_not_the_daemon() {
-    for breach in [
+    for (breach, words) in [
         // a PUBLISH without a topic name, with a topic alias that was never given
-        &[0x30, 7, 0, 0, 3, 0x23, 0, 5, b'x'][..],
+        (&[0x30, 7, 0, 0, 3, 0x23, 0, 5, b'x'][..], ""),
         // a packet type that only clients send, one that does not exist, and a malformed length
-        &[0x82, 7, 0, 1, 0, 0, 1, b'a', 0],
-        &[0x00, 0],
-        &[0x30, 0xff, 0xff, 0xff, 0xff, 0xff],
-        // DISCONNECT without a reason code, and with an unknown one
-        &[0xe0, 0],
-        &[0xe0, 2, 0x55, 0],
+        (&[0x82, 7, 0, 1, 0, 0, 1, b'a', 0], "the broker sent a packet of a kind that only clients send"),
+        (&[0x00, 0], ""),
+        (&[0x30, 0xff, 0xff, 0xff, 0xff, 0xff], ""),
+        // DISCONNECT without a reason code, which is no breach, and with an unknown one
+        (&[0xe0, 0], "ended by the broker without a reason"),
+        (&[0xe0, 2, 0x55, 0], ""),
+        (&[0x20, 3, 0, 0, 0], "the broker sent a second CONNACK"),
     ] {
         let breach = breach.to_vec();
         let broker = ScriptedBroker::start(move |n, packet| match (n, packet.kind) {
@@ -195,7 +196,7 @@ fn a_broker_that_breaks_the_protocol_ends_a_connection_and_not_the_daemon() {
             _ => Some(behave(packet, &[])),
         });
         let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"a\"", broker.port()));
-        daemon.wait_for("lost: ");
+        daemon.wait_for(&format!("lost: {words}"));
         daemon.wait_for_nth(2, "connected to");
         assert_eq!(daemon.publish(r#"{"topic": "t", "msg": "x", "qos": 1}"#).status, 200);
         assert_eq!(daemon.lines_with("Received message").len(), 0);
