@@ -105,7 +105,7 @@ impl Bridge {
         self.subscriber.leave_groups(drained);
         // what is recorded is acknowledged before the end, and does not come again
         let _ = journal::flush((Instant::now() + share / 2).min(drained + share / 8));
-        self.subscriber.forget_run_time();
+        self.subscriber.forget_run_time(drained + share / 8);
         // without a DISCONNECT the broker publishes the will, which says the same
         let disconnecting = self.presence.leave(drained + share / 4) && self.publisher.disconnect();
         self.publisher.end();

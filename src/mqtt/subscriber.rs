@@ -253,10 +253,11 @@ impl Subscriber {
         self.lock().table.is_settled()
     }
 
-    /// Lets a session that the broker keeps forget what is not in the configuration, at the end of a connection.
-    pub fn forget_run_time(&self) {
+    /// Lets a session that the broker keeps forget what is not in the configuration, at the end of a connection, as far as
+    /// there is room for that by the deadline.
+    pub fn forget_run_time(&self, deadline: Instant) {
         let (of_file, foreign) = self.lock().table.to_leave();
-        if !foreign.is_empty() && !self.0.publisher.leave_session(&of_file, &foreign) {
+        if !foreign.is_empty() && !self.0.publisher.leave_session(&of_file, &foreign, deadline) {
             log::warn!("the broker's session keeps topic filters that are not in the configuration");
         }
     }

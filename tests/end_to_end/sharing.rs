@@ -14,7 +14,9 @@ use crate::support::folder::Folder;
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
-use crate::support::scripted_broker::{DISCONNECT, ScriptedBroker, UNSUBSCRIBE, behave, suback};
+use crate::support::scripted_broker::{
+    DISCONNECT, SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, suback,
+};
 use crate::support::token::Token;
 use crate::support::{PATIENCE, free_port};
 
@@ -161,6 +163,24 @@ fn what_the_broker_had_for_a_member_that_leaves_comes_one_by_one_before_the_disc
     let (_, before) = broker.wait_for(DISCONNECT);
     assert_eq!(before.iter().filter(|packet| packet.kind == 4).count(), usize::from(LEFT), "{before:?}");
     assert_eq!(daemon.lines_with("Received message").len(), usize::from(LEFT));
+}
+
+#[test]
+fn a_thousand_groups_are_left_before_the_disconnect_and_hold_up_no_stop() {
+    let broker = ScriptedBroker::start(|_, packet| {
+        Some(match packet.kind {
+            SUBSCRIBE | UNSUBSCRIBE => answer_filters(packet, |_| None),
+            _ => behave(packet, &[]),
+        })
+    });
+    let tables =
+        (0..1000).map(|n| format!("[[subscribe]]\ntopic = \"$share/group/{n}\"\n")).collect::<Vec<_>>().concat();
+    let mut daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{tables}", broker.port()));
+    daemon.wait_for("subscribed to $share/group/999 ");
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+    let (_, before) = broker.wait_for(DISCONNECT);
+    assert_eq!(before.iter().filter(|packet| packet.kind == UNSUBSCRIBE).count(), 1000);
 }
 
 #[test]

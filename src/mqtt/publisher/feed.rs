@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Publisher, Shared, State};
-use crate::message::{Message, Qos, TopicFilter};
+use crate::message::Message;
 use crate::mqtt::outcome::Failure;
 use crate::mqtt::pipe::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::subscriptions::Operation;
@@ -70,15 +70,6 @@ impl Publisher {
             state.table.release(turn);
             self.0.feed(state, Instant::now());
         });
-    }
-
-    /// Hands over a SUBSCRIBE and then UNSUBSCRIBEs whose answers nobody awaits, at the end of a connection. Returns
-    /// whether there was room for all.
-    pub(in crate::mqtt) fn leave_session(&self, wanted: &[(TopicFilter, Qos)], unwanted: &[TopicFilter]) -> bool {
-        let state = self.lock();
-        let Some((sender, _)) = &state.connection else { return false };
-        let is_kept = wanted.is_empty() || sender.subscribe(wanted, None).is_ok();
-        is_kept && unwanted.iter().all(|filter| sender.unsubscribe(filter).is_ok())
     }
 }
 

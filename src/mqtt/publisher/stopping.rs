@@ -4,10 +4,12 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::{Publisher, Stage};
+use crate::message::{Qos, TopicFilter};
+use crate::mqtt::pipe::{QueueFull, Sender};
 
-/// How long a DISCONNECT may wait for a place in the library's queue, and how often it is tried.
+/// How long a DISCONNECT may wait for a place in the library's queue, and how often such a place is looked for.
 const DISCONNECTING: Duration = Duration::from_millis(200);
-const DISCONNECT_PAUSE: Duration = Duration::from_millis(5);
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 impl Publisher {
     /// Accepts nothing more, and waits until everything accepted is settled, or the deadline has come: then the rest
@@ -36,17 +38,32 @@ impl Publisher {
     /// Returns false if there is none, and so nothing to wait for.
     #[must_use]
     pub fn disconnect(&self) -> bool {
+        self.end();
+        // acknowledgements may fill the library's queue for a moment
+        self.hand_over_by(Instant::now() + DISCONNECTING, |sender| sender.disconnect())
+    }
+
+    /// Hands over a SUBSCRIBE and then UNSUBSCRIBEs whose answers nobody awaits, at the end of a connection. Returns
+    /// whether there was room for all by the deadline.
+    pub(in crate::mqtt) fn leave_session(
+        &self,
+        wanted: &[(TopicFilter, Qos)],
+        unwanted: &[TopicFilter],
+        deadline: Instant,
+    ) -> bool {
+        (wanted.is_empty() || self.hand_over_by(deadline, |sender| sender.subscribe(wanted, None)))
+            && unwanted.iter().all(|filter| self.hand_over_by(deadline, |sender| sender.unsubscribe(filter)))
+    }
+
+    /// Hands something over, if there is a connection and room for it by the deadline.
+    fn hand_over_by(&self, deadline: Instant, hand_over: impl Fn(&dyn Sender) -> Result<(), QueueFull>) -> bool {
         let mut state = self.lock();
-        state.stage = Stage::Ending;
-        self.0.changed.notify_all();
-        let deadline = Instant::now() + DISCONNECTING;
         loop {
-            let taken = state.connection.as_ref().map(|(sender, _)| sender.disconnect().is_ok());
-            // acknowledgements may fill the library's queue for a moment
+            let taken = state.connection.as_ref().map(|(sender, _)| hand_over(sender.as_ref()).is_ok());
             if taken != Some(false) || Instant::now() > deadline {
                 return taken == Some(true);
             }
-            state = self.0.changed.wait_timeout(state, DISCONNECT_PAUSE).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.0.changed.wait_timeout(state, QUEUE_PAUSE).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

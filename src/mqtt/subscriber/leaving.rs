@@ -58,10 +58,10 @@ impl Subscriber {
         let now = Instant::now();
         state.leaving = Some(Leaving { unanswered: groups.len(), since: now, quiet: QUIET, heard: now });
         drop(state);
-        if !self.0.publisher.leave_session(&[], &groups) {
+        let deadline = deadline.min(now + LONGEST);
+        if !self.0.publisher.leave_session(&[], &groups, deadline) {
             return;
         }
-        let deadline = deadline.min(now + LONGEST);
         let mut state = self.lock();
         loop {
             let end = state.leaving.as_ref().and_then(Leaving::end).unwrap_or(deadline).min(deadline);
