@@ -99,6 +99,11 @@ impl<R> Subscriptions<R> {
                     size += more;
                     together.push((entry.filter.clone(), qos));
                 }
+                // so it would over this; the session keeps it, and nobody gets its messages
+                Due::Unsubscribe if more > link.max_packet_size => {
+                    self.tell(key, |entry| entry.unsubscribed(None));
+                    from = key;
+                }
                 Due::Unsubscribe if together.is_empty() => return Some(Operation::Unsubscribe(entry.filter.clone())),
                 Due::Unsubscribe => {}
             }

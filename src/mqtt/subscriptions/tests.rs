@@ -481,6 +481,21 @@ fn a_kept_session_is_told_what_nobody_wants_any_more() {
 }
 
 #[test]
+fn a_kept_session_keeps_what_the_broker_takes_no_unsubscribe_for() {
+    let mut bench = Bench::new(&[of_file("a", Qos::AtLeastOnce)], true);
+    bench.connect(false, true);
+    let long = "b".repeat(100);
+    bench.want(&long, READ, 1);
+    bench.settle();
+    bench.disconnect();
+    bench.table.leave(&filter(&long), READ, bench.now);
+    bench.pass(LINGER);
+    bench.table.connected(true, Limits { max_packet_size: 100, ..limits(true) });
+    assert_eq!(bench.settle(), ["id a 1"]);
+    assert!(bench.table.is_settled() && bench.table.entries.len() == 1);
+}
+
+#[test]
 fn a_kept_session_is_left_with_what_the_configuration_wants() {
     let mut bench = Bench::new(&[of_file("a/b", Qos::AtLeastOnce)], true);
     bench.connect(false, false);
