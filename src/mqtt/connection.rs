@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use self::rival::{Rival, Verdict};
 use super::backoff::Backoff;
 use super::in_flight::{Acknowledgement, Owed, Window};
-use super::pipe::{CONNECT_TIMEOUT, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe};
+use super::pipe::{CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe};
 use super::presence::Presence;
 use super::publisher::Publisher;
 use super::received::Intake;
@@ -111,10 +111,13 @@ impl Driver {
             let ended = self.serve(connected);
             let kept = self.session() != Session::Clean;
             // what was given up must not come back from the broker's session by its packet identifier
-            self.session_spoilt |= self.publisher.lost(kept);
+            let given_up = self.publisher.lost(kept);
+            self.session_spoilt |= given_up;
             let Some(lost) = ended else { return };
             self.tell_lost(&lost);
-            match self.rival.ended(lost.cause, since.elapsed()) {
+            // some brokers end the connection over a message that we may not publish
+            let cause = if given_up { Cause::Other } else { lost.cause };
+            match self.rival.ended(cause, since.elapsed()) {
                 Verdict::Stable => self.backoff.reset(),
                 Verdict::Short => {}
                 Verdict::Rival => self.tell_of_a_rival(),

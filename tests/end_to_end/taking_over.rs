@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::certificates::Authority;
 use crate::support::daemon::Daemon;
 use crate::support::mosquitto::Mosquitto;
-use crate::support::scripted_broker::{CONNECT, ScriptedBroker, behave, connack};
+use crate::support::scripted_broker::{CONNECT, PUBLISH, ScriptedBroker, behave, connack};
 use crate::support::tls_broker::{TlsBroker, with_protocol};
 
 /// A broker that ends the first connection with this reason code and these properties, and keeps the next.
@@ -109,4 +109,20 @@ fn the_likely_cause_is_told_once() {
     daemon.wait_for("subscribed to a");
     assert_eq!(daemon.lines_with("lost: ").len(), 7);
     assert_eq!(daemon.lines_with("perhaps").len(), 1);
+}
+
+#[test]
+fn a_broker_that_closes_over_a_forbidden_message_is_no_sign_of_another_client() {
+    let broker = ScriptedBroker::start(|_, packet| match packet.kind {
+        PUBLISH if packet.topic() == "forbidden" => None,
+        _ => Some(behave(packet, &[])),
+    });
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port()));
+    for _ in 0..2 {
+        let reply = daemon.publish(r#"{"topic": "forbidden", "msg": "x", "qos": 1}"#);
+        assert_eq!((reply.status, reply.code()), (502, 13), "{reply:?}");
+    }
+    assert_eq!(daemon.publish(r#"{"topic": "t", "msg": "x", "qos": 1}"#).status, 200);
+    assert_eq!(daemon.lines_with("lost: ").len(), 6);
+    assert_eq!(daemon.lines_with("perhaps").len(), 0);
 }
