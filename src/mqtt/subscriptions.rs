@@ -29,7 +29,7 @@ mod want;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use self::exchange::Operation;
 pub use self::report::Report;
@@ -46,9 +46,6 @@ use super::channel::Channel;
 use super::outcome::Refusal;
 use crate::config::Subscription;
 use crate::message::{Qos, TopicFilter};
-
-/// How long a filter is kept when its last reader has gone: most come again, and want to know what they missed.
-const LINGER: Duration = Duration::from_secs(30);
 
 /// Names an entry for as long as it is there. Those of the configuration have the lowest.
 pub type Key = usize;
@@ -155,7 +152,7 @@ impl<R> Subscriptions<R> {
     /// A reader or an asker that was told of success has gone.
     pub fn leave(&mut self, filter: &TopicFilter, want: Want, now: Instant) {
         let Some(&key) = self.by_filter.get(filter) else { return };
-        let until = now + LINGER;
+        let until = now + self.linger(filter);
         if self.change(key, |entry| entry.leave(want, until)) == Some(true) {
             self.deadlines.insert((until, key));
         }

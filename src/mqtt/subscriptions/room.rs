@@ -1,5 +1,7 @@
 //! Whether a filter may be wanted at all: what one client wants leaves room for others, and the configuration as it is.
 
+use std::time::Duration;
+
 use super::{Subscriptions, Want};
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::outcome::Refusal;
@@ -8,6 +10,9 @@ use crate::mqtt::outcome::Refusal;
 pub const MAX_FILTERS: usize = 1000;
 /// Bytes of either of these together: what is kept of a filter grows with its length.
 pub const MAX_FILTER_BYTES: usize = 128 * 1024;
+
+/// How long a filter is kept when its last reader has gone: most come again, and want to know what they missed.
+pub const LINGER: Duration = Duration::from_secs(30);
 
 impl<R> Subscriptions<R> {
     /// Whether a filter may be wanted so.
@@ -28,12 +33,25 @@ impl<R> Subscriptions<R> {
         if self.reserved.as_ref() == Some(filter) {
             return false;
         }
-        let at_run_time = self.overlaps.all().clone() - &self.kinds.of_file;
-        let alike = match want {
-            Want::Recorded(_) => at_run_time & &self.kinds.recorded,
-            _ => at_run_time - &self.kinds.recorded,
+        let (count, bytes) = self.taken(matches!(want, Want::Recorded(_)));
+        count >= MAX_FILTERS || bytes + filter.as_str().len() > MAX_FILTER_BYTES
+    }
+
+    /// How long a filter is kept when its last reader or asker has gone: not at all where they have left little room, or
+    /// whoever comes and goes with ever another filter would leave none.
+    pub(super) fn linger(&self, filter: &TopicFilter) -> Duration {
+        let is_crowded = || {
+            let (count, bytes) = self.taken(false);
+            count > MAX_FILTERS / 2 || bytes > MAX_FILTER_BYTES / 2
         };
-        let bytes = || alike.iter().map(|key| self.entries[&key].filter.as_str().len()).sum::<usize>();
-        alike.len() >= MAX_FILTERS || bytes() + filter.as_str().len() > MAX_FILTER_BYTES
+        if self.reserved.as_ref() != Some(filter) && is_crowded() { Duration::ZERO } else { LINGER }
+    }
+
+    /// How many filters of run time there are for the journal, or for readers and askers, and their bytes.
+    fn taken(&self, is_recorded: bool) -> (usize, usize) {
+        let at_run_time = self.overlaps.all().clone() - &self.kinds.of_file;
+        let recorded = &self.kinds.recorded;
+        let alike = if is_recorded { at_run_time & recorded } else { at_run_time - recorded };
+        (alike.len(), alike.iter().map(|key| self.entries[&key].filter.as_str().len()).sum())
     }
 }

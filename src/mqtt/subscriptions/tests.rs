@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::room::LINGER;
 use super::*;
 use crate::message::{Priority, Received};
 use crate::mqtt::pipe::Limits;
@@ -329,6 +330,22 @@ fn readers_share_a_subscription_which_outlives_them_for_a_while() {
     bench.pass(LINGER);
     assert_eq!(bench.settle(), ["not a"]);
     assert!(bench.table.entries.is_empty());
+}
+
+#[test]
+fn readers_that_come_and_go_with_ever_another_filter_leave_room_for_others() {
+    let mut bench = Bench::new(&[], false);
+    bench.connect(false, true);
+    for number in 0..2 * MAX_FILTERS {
+        let text = format!("read/{number}");
+        bench.want(&text, READ, 1);
+        bench.settle();
+        assert_eq!(bench.told(), [(1, Ok(0))], "{number}");
+        bench.table.leave(&filter(&text), READ, bench.now);
+        bench.pass(Duration::ZERO);
+    }
+    bench.settle();
+    assert_eq!(bench.table.standings().len(), MAX_FILTERS / 2, "others are kept for a while");
 }
 
 #[test]
