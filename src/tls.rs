@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,8 +30,10 @@ struct Shared {
 /// What the next connection is made with.
 struct Current {
     config: Arc<ClientConfig>,
-    /// Of the files as they were last looked at.
+    /// Of the files that it was made of.
     stamps: Vec<Stamp>,
+    /// Why it is not made of what the files have since become, as it was last told.
+    told: Option<Unusable>,
 }
 
 /// Where certificates and keys are.
@@ -93,12 +95,13 @@ impl Tls {
         // before the files are read: what is written meanwhile is a change
         let stamps = files.stamps();
         let config = files.read(&alpn)?;
-        let current = Mutex::new(Current { config: Arc::new(config), stamps });
+        let current = Mutex::new(Current { config: Arc::new(config), stamps, told: None });
         Ok(Self(Arc::new(Shared { files, alpn, current })))
     }
 
     /// What the next connection is to be made with: files that changed are read again, and the old ones kept where the
-    /// new ones are bad, which is told once.
+    /// new ones are bad, which is told once. Bad ones are read again each time: what mends them, such as a right to read
+    /// them, may leave their stamps as they are.
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {
         let Shared { files, alpn, current } = &*self.0;
@@ -108,11 +111,14 @@ impl Tls {
             match files.read(alpn) {
                 Ok(config) => {
                     log::info!("the certificates of the connection to the broker have changed, and were read again");
-                    current.config = Arc::new(config);
+                    *current = Current { config: Arc::new(config), stamps, told: None };
                 }
-                Err(unusable) => log::warn!("{unusable}; what was read before is used on"),
+                Err(unusable) if current.told.as_ref() != Some(&unusable) => {
+                    log::warn!("{unusable}; what was read before is used on");
+                    current.told = Some(unusable);
+                }
+                Err(_) => {}
             }
-            current.stamps = stamps;
         }
         current.config.clone()
     }
@@ -242,6 +248,10 @@ fn misfit(error: &Error, certificate: &Path, key: &Key) -> Unusable {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // to open it would take until somebody writes
+    if path.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("it is a pipe"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {

@@ -1,6 +1,8 @@
 //! The files of certificates and keys: bad ones, the credential of the unit, and renewed ones.
 
-use std::fs;
+use std::fs::{self, File};
+use std::process::Command;
+use std::time::SystemTime;
 
 use crate::support::certificates::{Authority, Certificate, Contents, shown};
 use crate::support::daemon::{Daemon, program};
@@ -11,10 +13,11 @@ use crate::support::process::Process;
 use crate::support::tls_broker::{TlsBroker, assert_acknowledged};
 
 /// Each lines of `[mqtt.tls]`, from its third on, with the line and the words of their fault; FOLDER is where all is.
-const FAULTS: [(&str, u32, &str); 18] = [
+const FAULTS: [(&str, u32, &str); 19] = [
     ("ca-file = 'none'", 3, "`ca-file` FOLDER/none cannot be read: No such file or directory (os error 2)"),
     ("ca-file = '/'", 3, "`ca-file` / cannot be read: Is a directory (os error 21)"),
     ("ca-file = '/dev/zero'", 3, "`ca-file` /dev/zero cannot be read: it is longer than 1048576 bytes"),
+    ("ca-file = 'pipe'", 3, "`ca-file` FOLDER/pipe cannot be read: it is a pipe"),
     (
         "ca-file = 'empty'",
         3,
@@ -90,6 +93,7 @@ fn files_that_cannot_be_used_keep_the_daemon_from_starting() {
     fs::write(authority.file("cut"), &whole[..whole.len() / 2]).unwrap();
     fs::write(authority.file("nonsense"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
     fs::write(authority.file("empty"), "").unwrap();
+    assert!(Process::start(Command::new("mkfifo").arg(authority.file("pipe"))).wait_for_end().success());
     let config = authority.file("bridge.toml");
     let folder = config.parent().unwrap().display().to_string();
     for (lines, line, fault) in FAULTS {
@@ -132,6 +136,33 @@ fn the_key_of_the_unit_is_a_credential_and_faults_name_its_original() {
     // as the unit has it where there is no key
     let (status, lines) = check(b"\n");
     assert!(status == Some(78) && lines[0].contains("not-used cannot be read"), "{lines:?}");
+}
+
+#[test]
+fn what_could_not_be_used_is_looked_at_again_though_its_time_and_length_are_the_same() {
+    let authority = Authority::new();
+    let own = authority.issue("own");
+    let good = fs::read(&own.certificate).unwrap();
+    let served = authority.issue("broker").served();
+    let mut broker = TlsBroker::with(&served);
+    let tls = format!("{}\n{}", authority.trusted(), own.shown());
+    let daemon = Daemon::with(&broker.known_as("localhost", &tls));
+    daemon.wait_for("connected to");
+    let now = SystemTime::now();
+    // in place, and while nobody looks: the daemon is connected
+    let write = |text: &[u8]| {
+        fs::write(&own.certificate, text).unwrap();
+        File::options().write(true).open(&own.certificate).unwrap().set_modified(now).unwrap();
+    };
+    write(&vec![b'x'; good.len()]);
+    broker.mosquitto.kill();
+    daemon.wait_for("has no certificate in it");
+    broker.mosquitto.restart();
+    daemon.wait_for_nth(2, "connected to");
+    write(&good);
+    broker.mosquitto.kill();
+    daemon.wait_for("have changed, and were read again");
+    assert_eq!(daemon.lines_with("has no certificate in it").len(), 1, "{:?}", daemon.lines());
 }
 
 #[test]
