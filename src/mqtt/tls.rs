@@ -12,12 +12,13 @@ use crate::tls::Files;
 /// How much of what comes from outside is shown, in bytes.
 const SHOWN: usize = 256;
 
-/// One line. It is the same at every try, so that it is told once.
-pub fn words(error: &Error, place: &Place, files: &Files) -> String {
+/// One line. It is the same at every try, so that it is told once. With an established connection it is no question what
+/// answers there.
+pub fn words(error: &Error, place: &Place, files: &Files, established: bool) -> String {
     match error {
         Error::InvalidCertificate(error) => certificate(error, place, files),
         Error::AlertReceived(alert) => alerted(*alert, files),
-        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => {
+        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } if !established => {
             "what answers there is not TLS: is this the port of MQTT without TLS, or of something else?".to_owned()
         }
         Error::NoApplicationProtocol => NO_PROTOCOL.to_owned(),
@@ -35,14 +36,21 @@ const NO_PROTOCOL: &str = "the broker takes none of the protocols in `alpn`";
 const NOTHING_IN_COMMON: &str =
     "the broker has no version of TLS (1.2 or 1.3) or no cipher in common with us: it may be too old";
 
+/// RFC 5246 and RFC 8446 have other alerts for some of this, but brokers send this one for all.
+const NO_COMMON_KIND: &str = "the broker has no certificate of a kind that we take (RSA, ECDSA with P-256 or P-384, Ed25519) or no cipher in common with us";
+
 /// What the broker told us.
 fn alerted(alert: AlertDescription, files: &Files) -> String {
     use AlertDescription as Alert;
 
     match (alert, &files.client) {
-        (Alert::CertificateRequired | Alert::HandshakeFailure, None) => {
+        (Alert::CertificateRequired, None) => {
             "the broker wants a certificate of ours: set `cert-file` and `key-file`".to_owned()
         }
+        (Alert::HandshakeFailure, None) => {
+            format!("the broker wants a certificate of ours: set `cert-file` and `key-file`; unless {NO_COMMON_KIND}")
+        }
+        (Alert::HandshakeFailure, Some(_)) => NO_COMMON_KIND.to_owned(),
         (Alert::NoApplicationProtocol, _) => NO_PROTOCOL.to_owned(),
         (Alert::ProtocolVersion | Alert::InsufficientSecurity, _) => NOTHING_IN_COMMON.to_owned(),
         (Alert::UnrecognisedName, _) => "the broker does not know the name in `server`".to_owned(),
@@ -129,6 +137,8 @@ fn unusable(name: &str) -> String {
         "is of version 1: make it again with extensions (`openssl x509 -extfile`), subjectAltName among them"
     } else if name.contains("InvalidPurpose") {
         "is not for servers: make it again with extendedKeyUsage serverAuth, or without"
+    } else if name.contains("UnsupportedSignatureAlgorithm") {
+        "is signed in a way that we do not take, or one between it and its authority is: that may be SHA-1, or a curve that does not go with its hash"
     } else {
         return format!("the broker's certificate cannot be used: {}", Printable::new(name, SHOWN));
     };

@@ -42,13 +42,13 @@ pub fn transport(mqtt: &Mqtt) -> Transport {
     }
 }
 
-/// In words, if it is about TLS.
+/// In words, if it is about TLS, be it of a try to connect or of an established connection.
 #[cfg(feature = "tls")]
-pub fn failure(error: &(dyn Error + 'static), mqtt: &Mqtt) -> Option<String> {
+pub fn failure(error: &(dyn Error + 'static), mqtt: &Mqtt, established: bool) -> Option<String> {
     let tls = mqtt.tls.as_ref()?;
     let (Server::Tcp(place) | Server::WebSocket(place, _)) = &mqtt.server else { return None };
     if let Some(error) = find(error) {
-        return Some(tls::words(error, place, tls.files()));
+        return Some(tls::words(error, place, tls.files(), established));
     }
     match error.source()?.downcast_ref()? {
         TlsError::Io(error) => Some(tls::not_begun(&io_words(error))),
@@ -58,7 +58,7 @@ pub fn failure(error: &(dyn Error + 'static), mqtt: &Mqtt) -> Option<String> {
 
 /// A build without TLS has nothing to say.
 #[cfg(not(feature = "tls"))]
-pub fn failure(_: &(dyn Error + 'static), _: &Mqtt) -> Option<String> {
+pub fn failure(_: &(dyn Error + 'static), _: &Mqtt, _: bool) -> Option<String> {
     None
 }
 

@@ -205,7 +205,7 @@ fn granted(code: SubscribeReasonCode) -> Result<u8, u8> {
 }
 
 fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
-    if let Some(words) = transport::failure(error, mqtt) {
+    if let Some(words) = transport::failure(error, mqtt, connected) {
         return Lost::new(words);
     }
     let not_answered = if connected { Cause::Closed } else { Cause::NoConnack };

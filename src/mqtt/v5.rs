@@ -349,7 +349,7 @@ fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
         ConnectionError::MqttState(StateError::Deserialization(cause)) => cause,
         other => other,
     };
-    if let Some(words) = transport::failure(cause, mqtt) {
+    if let Some(words) = transport::failure(cause, mqtt, connected) {
         return Lost::new(words);
     }
     let not_answered = if connected { Cause::Closed } else { Cause::NoConnack };

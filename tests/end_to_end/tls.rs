@@ -123,8 +123,8 @@ fn a_broker_that_asks_for_our_certificate_is_shown_it_and_its_refusals_are_told(
         authority.issue("broker").served(),
         authority.certificate().display()
     );
-    for version in ["tlsv1.2", "tlsv1.3"] {
-        let broker = TlsBroker::with(&format!("{lines}\ntls_version {version}"));
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let broker = TlsBroker::up_to(version, &lines);
         let daemon = |protocol: &str, files: &str| {
             let tls = format!("{}\n{files}", authority.trusted());
             Daemon::with(&with_protocol(&broker.known_as("localhost", &tls), protocol))
@@ -135,13 +135,19 @@ fn a_broker_that_asks_for_our_certificate_is_shown_it_and_its_refusals_are_told(
             assert_acknowledged(&daemon, key);
             broker.mosquitto.wait_for("u'bridge'");
         }
+        // in TLS 1.2 there is one alert for much
+        let unless = if version == "TLSv1.2" {
+            "; unless the broker has no certificate of a kind that we take "
+        } else {
+            "; trying"
+        };
         for protocol in ["5", "3.1.1"] {
             let told = |files: &str, words: &str| {
                 let daemon = daemon(protocol, files);
                 let line = daemon.wait_for(words);
                 assert!(line.ends_with("; trying again"), "{line}");
             };
-            told("", ": the broker wants a certificate of ours: set `cert-file` and `key-file`; ");
+            told("", &format!(": the broker wants a certificate of ours: set `cert-file` and `key-file`{unless}"));
             told(&expired.shown(), "the broker says that our certificate has expired: renew ");
             told(&strange.shown(), " (UnknownCA): is it of an authority that the broker trusts?; ");
         }
@@ -177,6 +183,61 @@ fn what_is_no_tls_is_told_on_either_side() {
     let port = listener.local_addr().unwrap().port();
     Daemon::with(&impatient("localhost", port, &authority.trusted()))
         .wait_for(": no answer within 5 s, which may be for want of TLS on this port; ");
+}
+
+#[test]
+fn certificates_of_kinds_that_we_do_not_take_are_told() {
+    let authority = Authority::new();
+    let own = authority.issue("bridge");
+    authority.openssl(
+        "req -newkey ec -pkeyopt ec_paramgen_curve:secp521r1 -nodes -keyout odd.key -out odd.csr -subj /CN=odd",
+    );
+    authority.sign("odd", &Contents::default());
+    let odd = TlsBroker::start(&Certificate { certificate: authority.file("odd.crt"), key: authority.file("odd.key") });
+    let kinds = "the broker has no certificate of a kind that we take (RSA, ECDSA with P-256 or P-384, Ed25519) or no cipher in common with us; trying again";
+    Daemon::with(&odd.known_as("localhost", &authority.trusted())).wait_for(&format!("; unless {kinds}"));
+    let shown = format!("{}\n{}", authority.trusted(), own.shown());
+    Daemon::with(&odd.known_as("localhost", &shown)).wait_for(&format!(": {kinds}"));
+    let signed = authority.issue("signed");
+    authority.openssl(
+        "x509 -req -in signed.csr -CA ca.crt -CAkey ca.key -CAcreateserial -sha512 -extfile signed.ext -out signed.crt",
+    );
+    Daemon::with(&TlsBroker::start(&signed).known_as("localhost", &authority.trusted())).wait_for(
+        ": the broker's certificate is signed in a way that we do not take, or one between it and its authority is: that may be SHA-1, or a curve that does not go with its hash; trying again",
+    );
+}
+
+#[test]
+fn what_makes_no_sense_on_an_established_connection_is_not_said_of_its_port() {
+    let authority = Authority::new();
+    let certificate = authority.issue("broker");
+    let script = "\
+import os, socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+server = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+while True:
+    stream = context.wrap_socket(server.accept()[0], server_side=True)
+    stream.recv(1000)
+    stream.sendall(b'\\x20\\x03\\0\\0\\0' if sys.argv[4] == '5' else b'\\x20\\x02\\0\\0')
+    # once there is a SUBSCRIBE, beside TLS
+    stream.recv(1000)
+    os.write(stream.detach(), bytes(100))
+";
+    for protocol in ["5", "3.1.1"] {
+        let port = free_port();
+        let mut broker = Command::new("python3");
+        broker
+            .args(["-c", script, &port.to_string()])
+            .arg(&certificate.certificate)
+            .arg(&certificate.key)
+            .arg(protocol);
+        let _broker = Process::start(&mut broker);
+        let tables = with_protocol(&impatient("localhost", port, &authority.trusted()), protocol);
+        let daemon = Daemon::with(&format!("{tables}[[subscribe]]\ntopic = \"t\"\n"));
+        let line = daemon.wait_for("lost: ");
+        assert!(line.contains("lost: TLS: received corrupt message"), "{line}");
+    }
 }
 
 #[test]

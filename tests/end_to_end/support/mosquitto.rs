@@ -22,6 +22,14 @@ impl Mosquitto {
         Self::in_folder(Folder::new(), port, configuration)
     }
 
+    /// A broker that speaks TLS up to this version, as OpenSSL calls it: `tls_version` is the oldest one that it takes.
+    pub fn with_tls_up_to(version: &str, port: u16, configuration: &str) -> Self {
+        let folder = Folder::new();
+        let sections = "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = default\n[default]";
+        folder.write("openssl.cnf", &format!("{sections}\nMaxProtocol = {version}\n"));
+        Self::in_folder(folder, port, configuration)
+    }
+
     /// A broker that lets in only `user`.
     pub fn with_password(user: &str, password: &str) -> Self {
         let folder = Folder::new();
@@ -41,7 +49,12 @@ impl Mosquitto {
     }
 
     fn spawn(folder: &Folder) -> Process {
-        let process = Process::start(Command::new("mosquitto").arg("-c").arg(folder.path().join("mosquitto.conf")));
+        let mut command = Command::new("mosquitto");
+        let openssl = folder.path().join("openssl.cnf");
+        if openssl.exists() {
+            command.env("OPENSSL_CONF", openssl);
+        }
+        let process = Process::start(command.arg("-c").arg(folder.path().join("mosquitto.conf")));
         process.wait_for(" running");
         process
     }

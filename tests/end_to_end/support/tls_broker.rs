@@ -18,9 +18,14 @@ impl TlsBroker {
 
     /// With these lines for the listener with TLS.
     pub fn with(lines: &str) -> Self {
+        Self::up_to("TLSv1.3", lines)
+    }
+
+    /// With no version of TLS that is newer.
+    pub fn up_to(version: &str, lines: &str) -> Self {
         let port = free_port();
         let lines = format!("allow_anonymous true\nlistener {port} 127.0.0.1\n{lines}");
-        Self { mosquitto: Mosquitto::on_port(free_port(), &lines), port }
+        Self { mosquitto: Mosquitto::with_tls_up_to(version, free_port(), &lines), port }
     }
 
     /// The tables of a daemon that calls it by this name.
