@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use self::rival::{Rival, Verdict};
 use super::backoff::Backoff;
 use super::in_flight::{Acknowledgement, Owed, Window};
-use super::pipe::{CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe};
+use super::pipe::{Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe};
 use super::presence::Presence;
 use super::publisher::Publisher;
 use super::received::Intake;
 use super::subscriber::Subscriber;
 use super::subscriptions::Report;
+use super::transport;
 use super::version::Version;
 use crate::config::{Config, Mqtt, Session};
 use crate::metrics;
@@ -137,7 +138,7 @@ impl Driver {
         let (sender, mut pipe) = self.version.open(&self.mqtt, session);
         loop {
             let begun = Instant::now();
-            match self.next(pipe.as_mut(), begun, 2 * CONNECT_TIMEOUT) {
+            match self.next(pipe.as_mut(), begun, 2 * transport::patience(&self.mqtt)) {
                 Next::Event(Event::Connected { session_present, limits, terms }) => {
                     self.told.clear();
                     self.tell_connected(&terms);

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::in_flight::{Acknowledgement, Owed};
 use crate::message::{Message, Qos, Received, TopicFilter};
 
-/// How long connecting may take, the CONNACK included.
+/// How long connecting may take, the CONNACK included, where the address is known.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Packet identifiers that are used in turn, more than `max-inflight` allows; the library keeps a slot for each.
 pub const PACKET_IDENTIFIERS: u16 = 1024;

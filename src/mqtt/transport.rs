@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
 
 use rumqttc::Transport;
 #[cfg(feature = "tls")]
@@ -13,6 +15,10 @@ use super::tls;
 use crate::config::{Mqtt, Place, Server};
 #[cfg(feature = "websocket")]
 use crate::printable::Printable;
+
+/// What a name may take beside [`CONNECT_TIMEOUT`]: by default the C library waits 5 s for each of its name servers, of
+/// which there are three at most, and the last one may be the one that answers.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much of the library's words a record shows, in bytes.
 #[cfg(feature = "websocket")]
@@ -72,10 +78,26 @@ pub fn hint(mqtt: &Mqtt) -> &'static str {
     }
 }
 
+/// How long a try to connect may take, the CONNACK included.
+pub fn patience(mqtt: &Mqtt) -> Duration {
+    if is_looked_up(mqtt) { LOOKUP_TIMEOUT + CONNECT_TIMEOUT } else { CONNECT_TIMEOUT }
+}
+
+/// Whether name servers are asked: not for an address, and not for this machine (RFC 6761, 6.3).
+fn is_looked_up(mqtt: &Mqtt) -> bool {
+    match &mqtt.server {
+        Server::Tcp(place) | Server::WebSocket(place, _) => {
+            place.host.parse::<IpAddr>().is_err() && !place.host.eq_ignore_ascii_case("localhost")
+        }
+        Server::Unix(_) => false,
+    }
+}
+
 /// Nothing was heard until a try to connect was given up.
 pub fn silence(mqtt: &Mqtt) -> String {
+    let whose = if is_looked_up(mqtt) { " of name servers or of the broker" } else { "" };
     let tls = if mqtt.tls.is_some() { ", which may be for want of TLS on this port" } else { "" };
-    format!("no answer within {} s{tls}", CONNECT_TIMEOUT.as_secs())
+    format!("no answer{whose} within {} s{tls}", patience(mqtt).as_secs())
 }
 
 /// The other side speaks, but not what we expect.

@@ -34,13 +34,18 @@ struct Pipe4 {
 /// A connection that is yet to be made.
 pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
     let (client, mut connection) = Client::new(options(mqtt, session), QUEUE);
+    connection.eventloop.set_network_options(network_options(transport::patience(mqtt)));
+    (Box::new(Sender4(client)), Box::new(Pipe4 { connection, mqtt: mqtt.clone(), connected: false }))
+}
+
+/// For connecting within this time; and, once that is done, for each packet to be taken within it.
+fn network_options(timeout: Duration) -> NetworkOptions {
     // not `default()`, whose timeout is 0 s
     let mut network = NetworkOptions::new();
     // without it a burst waits for the broker's delayed acknowledgement of TCP: 44 ms
     network.set_tcp_nodelay(true);
-    network.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
-    connection.eventloop.set_network_options(network);
-    (Box::new(Sender4(client)), Box::new(Pipe4 { connection, mqtt: mqtt.clone(), connected: false }))
+    network.set_connection_timeout(timeout.as_secs());
+    network
 }
 
 fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
@@ -108,6 +113,7 @@ impl Pipe for Pipe4 {
         match self.connection.recv_timeout(timeout) {
             Ok(Ok(LibraryEvent::Incoming(Packet::ConnAck(connack)))) => {
                 self.connected = true;
+                self.connection.eventloop.set_network_options(network_options(CONNECT_TIMEOUT));
                 Next::Event(Event::Connected {
                     session_present: connack.session_present,
                     limits: Limits::default(),

@@ -16,8 +16,8 @@ use rumqttc::{NetworkOptions, Outgoing};
 use self::codes::{connack_code, granted, puback_code, pubrec_code, unsuback_failure};
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
-    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms,
-    inbound_limit, length_bytes,
+    Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, inbound_limit,
+    length_bytes,
 };
 use super::reason::Reason;
 use super::transport;
@@ -57,7 +57,7 @@ fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
     network.set_tcp_nodelay(true);
     options
         .set_network_options(network)
-        .set_connection_timeout(CONNECT_TIMEOUT.as_secs())
+        .set_connection_timeout(transport::patience(mqtt).as_secs())
         .set_keep_alive(mqtt.keepalive)
         .set_outgoing_inflight_upper_limit(PACKET_IDENTIFIERS)
         // when they are in the journal, which holds so many at a time

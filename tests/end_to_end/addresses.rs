@@ -1,8 +1,10 @@
 //! Names and addresses of a broker: IPv6, URLs, several addresses, and one that moves.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use crate::support::certificates::Authority;
 use crate::support::daemon::{Daemon, program};
@@ -22,14 +24,18 @@ fn broker_with(address: &str, port: u16) -> Mosquitto {
     Mosquitto::on_port(free_port(), &format!("allow_anonymous true\nlistener {port} {address}"))
 }
 
-/// A daemon with names of its own, which are in a file of this folder. Needs root and mount namespaces.
+/// A daemon with names of its own, which are in a file of this folder.
 fn daemon_with_names(folder: &Folder, names: &str, configuration: &str) -> Daemon {
-    let hosts = folder.write("hosts", names);
+    daemon_with(&folder.write("hosts", names), "/etc/hosts", configuration)
+}
+
+/// A daemon with a file in place of another. Needs root and mount namespaces.
+fn daemon_with(file: &Path, place: &str, configuration: &str) -> Daemon {
     Daemon::run(configuration, |config| {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c"]);
-        command.arg("mount --bind \"$1\" /etc/hosts && exec \"$2\" --config \"$3\"");
-        command.arg("sh").arg(hosts).arg(program().get_program()).arg(config);
+        command.arg("mount --bind \"$1\" \"$4\" && exec \"$2\" --config \"$3\"");
+        command.arg("sh").arg(file).arg(program().get_program()).arg(config).arg(place);
         command
     })
 }
@@ -102,6 +108,40 @@ fn a_name_that_nobody_has_is_told_and_found_when_somebody_does() {
     daemon.wait_for(&format!("warning: cannot connect to broker.test:{port}: failed to lookup address information: "));
     fs::write(folder.path().join("hosts"), "127.0.0.2 broker.test\n").unwrap();
     daemon.wait_for("connected to broker.test:");
+}
+
+/// Answers each question for the address of a name (RFC 1035, 4) with 127.0.0.1, and any other with nothing.
+fn serve_names(socket: &UdpSocket) {
+    let mut question = [0; 512];
+    while let Ok((length, asker)) = socket.recv_from(&mut question) {
+        let is_for_ipv4 = question[length - 3] == 1;
+        let mut answer = question[..length].to_vec();
+        answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_for_ipv4), 0, 0, 0, 0]);
+        if is_for_ipv4 {
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+        }
+        socket.send_to(&answer, asker).unwrap();
+    }
+}
+
+#[test]
+fn a_broker_is_found_though_the_first_name_server_does_not_answer() {
+    let broker = Mosquitto::start();
+    // addresses that no other test has
+    let [high, low] = free_port().to_be_bytes();
+    let [silent, serving] = [1, 2].map(|last| format!("127.{high}.{low}.{last}"));
+    let _silent = UdpSocket::bind((silent.as_str(), 53)).unwrap();
+    let socket = UdpSocket::bind((serving.as_str(), 53)).unwrap();
+    thread::spawn(move || serve_names(&socket));
+    let folder = Folder::new();
+    let servers = folder.write("resolv.conf", &format!("nameserver {silent}\nnameserver {serving}\n"));
+    for protocol in ["5", "3.1.1"] {
+        let tables =
+            format!("[mqtt]\nserver = \"broker.example\"\nport = {}\nprotocol = \"{protocol}\"", broker.port());
+        let daemon = daemon_with(&servers, "/etc/resolv.conf", &tables);
+        daemon.wait_for("connected to broker.example:");
+        assert_eq!(daemon.lines_with("cannot connect"), Vec::<String>::new(), "it is one try");
+    }
 }
 
 #[test]
