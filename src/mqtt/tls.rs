@@ -36,8 +36,9 @@ const NO_PROTOCOL: &str = "the broker takes none of the protocols in `alpn`";
 const NOTHING_IN_COMMON: &str =
     "the broker has no version of TLS (1.2 or 1.3) or no cipher in common with us: it may be too old";
 
-/// RFC 5246 and RFC 8446 have other alerts for some of this, but brokers send this one for all.
-const NO_COMMON_KIND: &str = "the broker has no certificate of a kind that we take (RSA, ECDSA with P-256 or P-384, Ed25519) or no cipher in common with us";
+/// What the alert may mean beside a missing certificate of ours, which has none of its own in TLS 1.2 (RFC 5246, 7.4.6).
+const NO_COMMON_KIND: &str = "the broker has no certificate of a kind that we take (RSA, ECDSA with P-256 or P-384, \
+                              Ed25519) or no cipher in common with us";
 
 /// What the broker told us.
 fn alerted(alert: AlertDescription, files: &Files) -> String {
@@ -76,6 +77,9 @@ fn alerted(alert: AlertDescription, files: &Files) -> String {
     }
 }
 
+/// One that was given its own certificate alone is refused as if nobody knew its authority.
+const BETWEEN: &str = "or have the broker send the certificates between them too";
+
 /// What is wrong with the broker's certificate.
 fn certificate(error: &CertificateError, place: &Place, files: &Files) -> String {
     match error {
@@ -88,13 +92,13 @@ fn certificate(error: &CertificateError, place: &Place, files: &Files) -> String
         CertificateError::NotValidYetContext { not_before, .. } => {
             format!("the broker's certificate is valid from {} on: is our clock right?", date(*not_before))
         }
-        CertificateError::UnknownIssuer => match &files.authorities {
-            Some(path) => {
-                format!("the broker's certificate is of no authority in {}: put that one into it", path.display())
-            }
-            None => "the broker's certificate is of no authority that this system trusts: name that one's in `ca-file`"
-                .to_owned(),
-        },
+        CertificateError::UnknownIssuer => {
+            let what = match &files.authorities {
+                Some(path) => format!("in {}: put that one into it", path.display()),
+                None => "that this system trusts: name that one's in `ca-file`".to_owned(),
+            };
+            format!("the broker's certificate is of no authority {what}, {BETWEEN}")
+        }
         CertificateError::BadSignature => match &files.authorities {
             Some(path) => format!(
                 "the broker's certificate is not signed by the authority of its name in {}: that may be an old one",
@@ -138,7 +142,8 @@ fn unusable(name: &str) -> String {
     } else if name.contains("InvalidPurpose") {
         "is not for servers: make it again with extendedKeyUsage serverAuth, or without"
     } else if name.contains("UnsupportedSignatureAlgorithm") {
-        "is signed in a way that we do not take, or one between it and its authority is: that may be SHA-1, or a curve that does not go with its hash"
+        "is signed in a way that we do not take, or one between it and its authority is: that may be SHA-1, or a curve \
+         that does not go with its hash"
     } else {
         return format!("the broker's certificate cannot be used: {}", Printable::new(name, SHOWN));
     };

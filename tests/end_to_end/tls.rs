@@ -37,7 +37,7 @@ fn without_a_file_the_authorities_of_the_system_are_trusted_and_no_others() {
     let configuration = broker.known_as("localhost", "");
     let stranger = Daemon::with(&configuration);
     stranger.wait_for(
-        "the broker's certificate is of no authority that this system trusts: name that one's in `ca-file`; trying again",
+        "the broker's certificate is of no authority that this system trusts: name that one's in `ca-file`, or have the broker send the certificates between them too; trying again",
     );
     let acquainted = Daemon::run(&configuration, |config| {
         let mut command = program();
@@ -67,7 +67,7 @@ fn what_is_wrong_with_a_brokers_certificate_is_told_once_and_in_words() {
             issue("early", san, "20990101000000Z", until),
             "is valid from Thu, 01 Jan 2099 00:00:00 GMT on: is our clock right?".to_owned(),
         ),
-        (other.issue("stranger"), format!("is of no authority in {own}: put that one into it")),
+        (other.issue("stranger"), format!("is of no authority in {own}: put that one into it, or have the broker send the certificates between them too")),
         (
             namesake.issue("stranger"),
             format!("is not signed by the authority of its name in {own}: that may be an old one"),
