@@ -2,6 +2,7 @@
 
 mod file;
 mod location;
+mod mqtt;
 mod password;
 mod table;
 mod token;
@@ -21,9 +22,9 @@ use log::LevelFilter;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use self::mqtt::{Login, Mqtt, Place, Protocol, Server, Session, Will};
 pub use self::token::{NewTokenError, hash, new_token};
-use crate::message::{Message, Priority, Qos, TopicFilter};
-use crate::tls::Tls;
+use crate::message::{Priority, Qos, TopicFilter};
 
 /// Where the configuration is looked for when no path is given, first match first.
 pub const DEFAULT_PATHS: [&str; 2] = ["bridge.toml", "/etc/mqtt-bridge/bridge.toml"];
@@ -45,113 +46,6 @@ pub struct Config {
     pub tokens: Vec<Token>,
     /// `[log]`: from which level on our own records are written.
     pub log_level: LevelFilter,
-}
-
-/// The connection to the broker.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mqtt {
-    /// Where the broker is.
-    pub server: Server,
-    /// With TLS, if so; never where the broker is a Unix socket.
-    pub tls: Option<Tls>,
-    /// How long the connection may be silent before it is probed.
-    pub keepalive: Duration,
-    /// Who we are; `None` is anonymous.
-    pub login: Option<Login>,
-    /// The name of our session at the broker; an empty one is left to the broker, and only for a clean session.
-    pub client_id: String,
-    /// The version of MQTT.
-    pub protocol: Protocol,
-    /// What becomes of our session when a connection ends.
-    pub session: Session,
-    /// The largest MQTT packet that is sent, in bytes; larger ones that come in are recorded cut.
-    pub max_packet_size: u32,
-    /// Publishes at QoS 1 and 2 that may be unacknowledged at a time; an MQTT 5 broker may allow less.
-    pub max_inflight: u16,
-    /// The longest time from the beginning of a try to connect to the next.
-    pub reconnect_max: Duration,
-    /// `[mqtt.will]`: what the broker is to say when we are gone.
-    pub will: Option<Will>,
-}
-
-impl Mqtt {
-    /// Where the broker is, as people write it: `HOST:PORT` or a URL.
-    #[must_use]
-    pub fn address(&self) -> String {
-        match (&self.server, self.tls.is_some()) {
-            (Server::Tcp(place), false) => place.to_string(),
-            (Server::Tcp(place), true) => format!("mqtts://{place}"),
-            (Server::Unix(path), _) => format!("unix:{}", path.display()),
-            (Server::WebSocket(place, path), false) => format!("ws://{place}{path}"),
-            (Server::WebSocket(place, path), true) => format!("wss://{place}{path}"),
-        }
-    }
-}
-
-/// Where a broker is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Server {
-    /// It listens for TCP.
-    Tcp(Place),
-    /// It listens on a Unix socket with this absolute path.
-    Unix(PathBuf),
-    /// It speaks WebSocket, at this absolute path of HTTP.
-    WebSocket(Place, String),
-}
-
-/// A host and a port, shown as `HOST:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Host name or address, an IPv6 address without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
-
-/// A version of MQTT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// MQTT 3.1.1.
-    V311,
-    /// MQTT 5.
-    V5,
-}
-
-/// What becomes of our session when a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Session {
-    /// The broker forgets it.
-    Clean,
-    /// The broker keeps it.
-    Kept {
-        /// Seconds for which an MQTT 5 broker does so.
-        expiry: u32,
-    },
-}
-
-/// User name and password.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Login {
-    /// Never empty.
-    pub user: String,
-    /// May be empty.
-    pub password: Secret,
-}
-
-/// The last will, and what is its contrary.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Will {
-    /// What the broker publishes when it loses us; retained where there is `online`.
-    pub message: Message,
-    /// What is retained on the same topic while we are there.
-    pub online: Option<Message>,
 }
 
 /// One `[[subscribe]]`.

@@ -1,36 +1,28 @@
 //! MQTT 5 as rumqttc speaks it: our messages in, our events out.
 
 mod codes;
+mod losses;
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Filter, LastWill, Packet, PubCompReason, PubRel, Publish, PublishProperties, SubscribeProperties,
 };
-use rumqttc::v5::mqttbytes::{self, QoS};
 use rumqttc::v5::{Client, Connection, ConnectionError, MqttOptions, RecvTimeoutError, Request, StateError};
 use rumqttc::{NetworkOptions, Outgoing};
 
-use self::codes::{connack_code, granted, puback_code, pubrec_code, unsuback_failure};
+use self::codes::{granted, puback_code, pubrec_code, unsuback_failure};
+use self::losses::{disconnected, lost};
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
-    Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, inbound_limit,
-    length_bytes,
+    Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, inbound_limit, length_bytes,
 };
-use super::reason::Reason;
 use super::transport;
 use crate::config::{Mqtt, Session, Will};
 use crate::journal;
 use crate::message::{Message, Properties, Qos, Received, ReceivedProperties, TopicFilter};
-use crate::printable::Printable;
-
-/// How much of a broker's own words a record shows, in bytes.
-const SHOWN: usize = 256;
-
-/// The reason code of a DISCONNECT (MQTT 5, 3.14.2.1).
-const SESSION_TAKEN_OVER: u8 = 142;
 
 struct Sender5(Client);
 
@@ -290,15 +282,6 @@ impl Pipe5 {
     }
 }
 
-/// The cause of a DISCONNECT whose reason the library tells, and the server that it refers to, which it does not.
-fn disconnected(code: u8, words: Option<&String>, reference: Option<&String>) -> Lost {
-    let words = words.map(|text| format!(": {}", Printable::new(text, SHOWN))).unwrap_or_default();
-    let reference = reference.map(|server| format!("; it refers to {}", Printable::new(server, SHOWN)));
-    let cause = if code == SESSION_TAKEN_OVER { Cause::TakenOver } else { Cause::Other };
-    let told = format!("ended by the broker: {}{words}{}", Reason(code), reference.unwrap_or_default());
-    Lost::because(cause, told).with_reason(code)
-}
-
 fn received(message: Publish) -> Received {
     let properties = message.properties.unwrap_or_default();
     let identifiers = properties.subscription_identifiers.into_iter();
@@ -341,78 +324,6 @@ fn library_qos(qos: Qos) -> QoS {
         Qos::AtLeastOnce => QoS::AtLeastOnce,
         Qos::ExactlyOnce => QoS::ExactlyOnce,
     }
-}
-
-fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
-    let cause: &(dyn Error + 'static) = match error {
-        // this one does not name its cause
-        ConnectionError::MqttState(StateError::Deserialization(cause)) => cause,
-        other => other,
-    };
-    if let Some(words) = transport::failure(cause, mqtt, connected) {
-        return Lost::new(words);
-    }
-    let not_answered = if connected { Cause::Closed } else { Cause::NoConnack };
-    match error {
-        ConnectionError::Io(error) => Lost::new(transport::io_words(error)),
-        ConnectionError::Timeout(_) => Lost::because(not_answered, transport::silence(mqtt)),
-        ConnectionError::ConnectionRefused(code) => refused(connack_code(*code)),
-        ConnectionError::MqttState(error) => lost_by_state(error, not_answered),
-        ConnectionError::NotConnAck(_) => {
-            Lost::new("the broker answered our CONNECT with something else than a CONNACK")
-        }
-        #[cfg(feature = "websocket")]
-        ConnectionError::Websocket(error) => Lost::new(transport::no_websocket(error)),
-        #[cfg(feature = "websocket")]
-        ConnectionError::ResponseValidation(error) => Lost::new(transport::no_websocket(error)),
-        ConnectionError::RequestsDone => Lost::new("the request queue is closed"),
-        #[cfg(any(feature = "tls", feature = "websocket"))]
-        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
-    }
-}
-
-fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
-    match error {
-        StateError::ConnectionAborted => Lost::because(not_answered, "closed by the broker"),
-        StateError::WrongPacket => Lost::new("the broker sent a packet of a kind that only clients send"),
-        StateError::Unsolicited(packet_identifier) => {
-            Lost::new(format!("the broker acknowledged packet identifier {packet_identifier}, which waits for nothing"))
-        }
-        StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
-        StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
-            Lost::because(not_answered, transport::io_words(error))
-        }
-        StateError::ConnFail { reason } => refused(connack_code(*reason)),
-        StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code))
-            if not_answered == Cause::NoConnack =>
-        {
-            refused(*code)
-        }
-        StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, max }) => Lost::because(
-            Cause::InboundTooLarge,
-            format!("the broker sent a packet of {pkt_size} bytes, over the limit of {max}"),
-        ),
-        StateError::OutgoingPacketTooLarge { pkt_size, max }
-        | StateError::Deserialization(mqttbytes::Error::OutgoingPacketTooLarge { pkt_size, max }) => {
-            Lost::new(format!("our packet of {pkt_size} bytes is over the broker's limit of {max}"))
-        }
-        // the library takes no packet for one that has no content; a broker sends none but a DISCONNECT
-        StateError::Deserialization(mqttbytes::Error::PayloadRequired) if not_answered == Cause::Closed => {
-            Lost::new("ended by the broker without a reason")
-        }
-        StateError::Deserialization(error) => {
-            let words = error.to_string();
-            let words = format!("the broker sent a packet that makes no sense: {}", Printable::new(&words, SHOWN));
-            let not_mqtt = not_answered == Cause::NoConnack;
-            Lost::because(if not_mqtt { not_answered } else { Cause::Other }, words)
-        }
-        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
-    }
-}
-
-fn refused(code: u8) -> Lost {
-    let cause = if matches!(code, 1 | 132) { Cause::Version } else { Cause::Other };
-    Lost::because(cause, format!("refused by the broker: {}", Reason(code))).with_reason(code)
 }
 
 #[cfg(test)]
