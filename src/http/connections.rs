@@ -25,6 +25,8 @@ use super::sockets::{Place, Sockets, is_there};
 
 /// Requests that may be pipelined behind one that is not yet answered.
 pub const MAX_FOLLOWERS: usize = 16;
+/// How long a worker waits for room on a Unix socket before it looks whether it is to end.
+const ROOM_PATIENCE: Duration = Duration::from_millis(500);
 /// How often all sockets are looked through for one client's sake.
 const SEARCH_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes by which the size of requests may be overestimated: a header needs no space before its value.
@@ -36,6 +38,8 @@ pub struct Connections {
     /// For answers on connections that cannot be told from each other.
     writers: Errands,
     request_timeout: Duration,
+    /// Requests on a Unix socket that may be without an answer: no more than there are threads to write.
+    max_unanswered: usize,
     /// Bytes that unfinished bodies may take together.
     max_held: usize,
     state: Mutex<State>,
@@ -132,13 +136,27 @@ impl Connections {
     pub fn new(sockets: Sockets, writers: Errands, request_timeout: Duration, max_held: usize) -> Self {
         Self {
             sockets,
-            writers,
             request_timeout,
+            max_unanswered: writers.max_threads(),
+            writers,
             max_held,
             state: Mutex::default(),
             changed: Condvar::new(),
             closing: AtomicBool::new(false),
         }
+    }
+
+    /// Waits, on a Unix socket, until one more request may come; false if there was no room for a while.
+    ///
+    /// An answer there has a thread of its own, which waits for the answers to earlier requests of its connection. If all
+    /// threads waited for one answer that found none, nothing would ever go on.
+    pub fn await_room(&self) -> bool {
+        if !self.sockets.is_unix() {
+            return true;
+        }
+        let has_room = |state: &State| state.unanswered < self.max_unanswered;
+        self.wait_until(Instant::now() + ROOM_PATIENCE, has_room);
+        has_room(&self.lock())
     }
 
     /// A request that just came. It is given back if it is its turn; otherwise it is kept until then.

@@ -80,7 +80,8 @@ impl Door {
         let http = &config.http;
         let max_held = MAX_HELD.max(2 * http.max_body);
         let sockets = Sockets::new(listener.cookie(), listener.address().clone())?;
-        let writers = Errands::new(WRITERS, watch.clone(), http.max_connections, MAX_UNWRITTEN);
+        let max_writers = http.max_connections + http.max_listeners;
+        let writers = Errands::new(WRITERS, watch.clone(), max_writers, MAX_UNWRITTEN);
         let connections = Arc::new(Connections::new(sockets, writers, http.request_timeout, max_held));
         let replies = Replies::default();
         let streams = Errands::new(STREAMS, watch.clone(), http.max_listeners, 0);

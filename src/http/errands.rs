@@ -42,6 +42,11 @@ impl Errands {
         Self(Arc::new(Shared { name, watch, max_threads, max_waiting, state, changed }))
     }
 
+    /// How many threads there may be.
+    pub fn max_threads(&self) -> usize {
+        self.0.max_threads
+    }
+
     /// Has a job done by a thread of its own, or by the next that is free if there are as many as there may be; it is
     /// given back if too many wait for that.
     pub fn run(&self, job: Job) -> Option<Job> {

@@ -61,6 +61,9 @@ impl Generation {
     /// Waits for the next request whose turn it is. `None` says to ask again.
     pub fn next(self: &Arc<Self>) -> Result<Option<Exchange>, Ended> {
         let _receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.connections.await_room() {
+            return Ok(None);
+        }
         if let Some(follower) = self.ready().pop_front() {
             return Ok(Some(Exchange::new(follower, self.clone())));
         }

@@ -281,6 +281,31 @@ fn a_client_on_a_unix_socket_that_does_not_read_is_ended_and_costs_little() {
 }
 
 #[test]
+fn more_answers_on_a_unix_socket_than_threads_to_write_them_may_wait_for_one() {
+    let folder = Folder::new();
+    let path = folder.path().join("bridge.sock");
+    let config = format!(
+        "[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"\nmax-connections = 3\nmax-listeners = 1",
+        free_port(),
+        path.display()
+    );
+    let _daemon = start(&folder, &config, "unix:");
+    let body = r#"{"topic":"t","msg":"x","timeout":0.5}"#;
+    let publish = format!("POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    // there is no broker: the others are answered first, and written last
+    let mut client = send(&path, &[publish.as_bytes(), &GET.repeat(20)].concat());
+    let (mut said, mut piece) = (String::new(), [0; 4096]);
+    while said.matches("HTTP/1.1 404").count() < 20 {
+        let read = client.read(&mut piece).unwrap();
+        assert_ne!(read, 0, "{said}");
+        said += std::str::from_utf8(&piece[..read]).unwrap();
+    }
+    assert!(said.starts_with("HTTP/1.1 503"), "{said}");
+    drop(client);
+    assert_served(&path);
+}
+
+#[test]
 fn connections_that_cannot_be_freed_are_counted_on_a_unix_socket_too() {
     let folder = Folder::new();
     let (mut daemon, path) = on_unix_socket(&folder);
