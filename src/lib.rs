@@ -2,7 +2,6 @@
 
 pub mod config;
 pub mod message;
-#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
 
 pub mod http;

@@ -1,43 +1,12 @@
 //! TLS to the broker in a build without it: there is none, and whoever asks for it is told so.
 
-use std::path::PathBuf;
-
 use thiserror::Error;
+
+use super::{Files, Role};
 
 /// What would make a connection one with TLS: there is no such thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {}
-
-/// Where certificates and keys are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
-    /// The authorities that are trusted; without it those that the system trusts.
-    pub authorities: Option<PathBuf>,
-    /// Our own certificate and its key, if we have them.
-    pub client: Option<(PathBuf, Key)>,
-}
-
-/// The file of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    /// Where it is read.
-    pub path: PathBuf,
-    /// The file by which people know it.
-    pub original: PathBuf,
-}
-
-/// What cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// What the system or the build has.
-    System,
-    /// The authorities that are trusted.
-    Authorities,
-    /// Our own certificate.
-    Certificate,
-    /// Its key.
-    Key,
-}
 
 /// Why there is no TLS.
 #[derive(Debug, PartialEq, Eq, Error)]

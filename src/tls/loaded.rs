@@ -1,0 +1,245 @@
+//! TLS to the broker: certificates and keys, read and checked, and read again when they change.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::{ClientConfig, Resumption};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{Error, RootCertStore};
+use thiserror::Error;
+
+use super::{Files, Key, Role};
+
+/// The longest file of certificates or of a key, in bytes: the bundles of all public authorities have a quarter of that.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// What makes a connection one with TLS. Its clones are one: what one of them reads again, all have.
+#[derive(Clone)]
+pub struct Tls(Arc<Shared>);
+
+struct Shared {
+    files: Files,
+    alpn: Vec<String>,
+    current: Mutex<Current>,
+}
+
+/// What the next connection is made with.
+struct Current {
+    config: Arc<ClientConfig>,
+    /// Of the files that it was made of.
+    stamps: Vec<Stamp>,
+    /// Why it is not made of what the files have since become, as it was last told.
+    told: Option<Unusable>,
+}
+
+/// Why certificates or keys cannot be used: one line without any of what is in them.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{what}")]
+pub struct Unusable {
+    /// What it is about.
+    pub role: Role,
+    what: String,
+}
+
+/// What changes when a file is written or replaced: its device, number, length and time; nothing where there is no file.
+#[derive(Clone, PartialEq, Eq)]
+struct Stamp(Option<(u64, u64, u64, i64, i64)>);
+
+/// Whether a certificate can be for this name or address at all.
+#[must_use]
+pub fn is_server_name(name: &str) -> bool {
+    ServerName::try_from(name).is_ok()
+}
+
+impl Tls {
+    /// Reads and checks the files. The protocols are offered to the broker by ALPN (RFC 7301).
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub fn load(files: Files, alpn: Vec<String>) -> Result<Self, Unusable> {
+        // before the files are read: what is written meanwhile is a change
+        let stamps = files.stamps();
+        let config = files.read(&alpn)?;
+        let current = Mutex::new(Current { config: Arc::new(config), stamps, told: None });
+        Ok(Self(Arc::new(Shared { files, alpn, current })))
+    }
+
+    /// What the next connection is to be made with: files that changed are read again, and the old ones kept where the
+    /// new ones are bad, which is told once. Bad ones are read again each time: what mends them, such as a right to read
+    /// them, may leave their stamps as they are.
+    #[must_use]
+    pub fn config(&self) -> Arc<ClientConfig> {
+        let Shared { files, alpn, current } = &*self.0;
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = files.stamps();
+        if stamps != current.stamps {
+            match files.read(alpn) {
+                Ok(config) => {
+                    log::info!("the certificates of the connection to the broker have changed, and were read again");
+                    *current = Current { config: Arc::new(config), stamps, told: None };
+                }
+                Err(unusable) if current.told.as_ref() != Some(&unusable) => {
+                    log::warn!("{unusable}; what was read before is used on");
+                    current.told = Some(unusable);
+                }
+                Err(_) => {}
+            }
+        }
+        current.config.clone()
+    }
+
+    /// Where certificates and keys are.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.0.files
+    }
+}
+
+impl Files {
+    fn stamps(&self) -> Vec<Stamp> {
+        let client = self.client.iter().flat_map(|(certificate, key)| [certificate, &key.path]);
+        self.authorities.iter().chain(client).map(|path| Stamp::of(path)).collect()
+    }
+
+    fn read(&self, alpn: &[String]) -> Result<ClientConfig, Unusable> {
+        let roots = match &self.authorities {
+            None => roots_of_the_system()?,
+            Some(path) => roots_in(path)?,
+        };
+        // named here, so that nothing depends on what else is in the build (rustls would panic over two or none)
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Unusable { role: Role::System, what: error.to_string() })?
+            .with_root_certificates(roots);
+        let mut config = match &self.client {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates_in(certificate, Role::Certificate)?;
+                let secret = key_in(key)?;
+                builder.with_client_auth_cert(chain, secret).map_err(|error| misfit(&error, certificate, key))?
+            }
+        };
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.clone().into_bytes()).collect();
+        // a connection lasts for days, and the next one is to look at the broker's certificate again
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+}
+
+impl Unusable {
+    fn new(role: Role, path: &Path, what: impl fmt::Display) -> Self {
+        let key = match role {
+            Role::System | Role::Authorities => "ca-file",
+            Role::Certificate => "cert-file",
+            Role::Key => "key-file",
+        };
+        Self { role, what: format!("`{key}` {} {what}", path.display()) }
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let stamp = |file: std::fs::Metadata| (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec());
+        Self(path.metadata().ok().map(stamp))
+    }
+}
+
+fn roots_of_the_system() -> Result<RootCertStore, Unusable> {
+    let mut roots = RootCertStore::empty();
+    // one that makes no sense is nothing that we could be asked to trust
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        let what = "this system has no certificates of authorities: install ca-certificates, or set `ca-file`";
+        return Err(Unusable { role: Role::System, what: what.to_owned() });
+    }
+    Ok(roots)
+}
+
+fn roots_in(path: &Path) -> Result<RootCertStore, Unusable> {
+    let mut roots = RootCertStore::empty();
+    for (position, certificate) in certificates_in(path, Role::Authorities)?.into_iter().enumerate() {
+        roots.add(certificate).map_err(|_| unparsable(Role::Authorities, path, position + 1))?;
+    }
+    Ok(roots)
+}
+
+fn certificates_in(path: &Path, role: Role) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    let text = read(path).map_err(|error| Unusable::new(role, path, format_args!("cannot be read: {error}")))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match certificates {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(Unusable::new(role, path, "has no certificate in it: PEM is expected, -----BEGIN CERTIFICATE-----"))
+        }
+        Ok(certificates) => Ok(certificates),
+        Err(_) => Err(Unusable::new(role, path, "is damaged: it is no whole PEM")),
+    }
+}
+
+fn unparsable(role: Role, path: &Path, position: usize) -> Unusable {
+    Unusable::new(role, path, format_args!("is damaged: certificate {position} in it makes no sense"))
+}
+
+fn key_in(key: &Key) -> Result<PrivateKeyDer<'static>, Unusable> {
+    let unusable = |what: &dyn fmt::Display| Unusable::new(Role::Key, &key.original, what);
+    let text = read(&key.path).map_err(|error| unusable(&format_args!("cannot be read: {error}")))?;
+    let is_encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
+    PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+        if is_encrypted {
+            unusable(&"is encrypted, and there is nobody to ask for its passphrase: `openssl pkey` writes it without")
+        } else {
+            unusable(&"has no key in it: PEM is expected, PKCS#8, SEC1 or PKCS#1")
+        }
+    })
+}
+
+/// Why a certificate and a key do not go together.
+fn misfit(error: &Error, certificate: &Path, key: &Key) -> Unusable {
+    match error {
+        Error::InconsistentKeys(_) => {
+            let what = format_args!("does not belong to the certificate in {}", certificate.display());
+            Unusable::new(Role::Key, &key.original, what)
+        }
+        // as `openssl x509 -req` makes them
+        Error::InvalidCertificate(error) if format!("{error:?}").contains("UnsupportedCertVersion") => {
+            let what = "is of version 1: make it again with extensions (`openssl x509 -extfile`)";
+            Unusable::new(Role::Certificate, certificate, what)
+        }
+        Error::InvalidCertificate(_) => unparsable(Role::Certificate, certificate, 1),
+        _ => {
+            let what = "is none that can be used: RSA from 2048 bits on, ECDSA with P-256 or P-384, or Ed25519";
+            Unusable::new(Role::Key, &key.original, what)
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // to open it would take until somebody writes
+    if path.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("it is a pipe"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it is longer than {MAX_FILE} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Two are the same if they say the same, whatever is in the files.
+impl PartialEq for Tls {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.0.files, &self.0.alpn) == (&other.0.files, &other.0.alpn)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("files", &self.0.files).field("alpn", &self.0.alpn).finish_non_exhaustive()
+    }
+}
