@@ -9,7 +9,7 @@ use std::{fmt, io};
 use super::connections::Connections;
 use super::errands::Errands;
 use super::exchange::Exchange;
-use super::generation::Generation;
+use super::generation::{Ended, Generation};
 use super::guard::{Guard, Limits};
 use super::listener::{Listener, allow_connections};
 use super::probe;
@@ -142,16 +142,28 @@ impl Door {
     }
 
     fn work(&self, generation: &Arc<Generation>) {
-        while let Ok(next) = generation.next() {
-            match next {
+        while self.receive(generation).is_ok() {}
+        self.lock().leave(generation);
+        self.0.ended.notify_all();
+    }
+
+    /// Serves requests up to the first one that takes its time: before that one the next worker receives. Waking that
+    /// takes longer than most requests do.
+    fn receive(&self, generation: &Arc<Generation>) -> Result<(), Ended> {
+        let receiving = generation.receive();
+        loop {
+            match generation.next(&receiving)? {
                 // what may have to wait for the client waits elsewhere
                 Some(exchange) if exchange.may_wait() => self.serve_elsewhere(exchange),
-                Some(exchange) => serve(&self.0.endpoints, exchange),
+                Some(exchange) if exchange.is_quick() => serve(&self.0.endpoints, exchange),
+                Some(exchange) => {
+                    drop(receiving);
+                    serve(&self.0.endpoints, exchange);
+                    return Ok(());
+                }
                 None => {}
             }
         }
-        self.lock().leave(generation);
-        self.0.ended.notify_all();
     }
 
     fn serve_elsewhere(&self, exchange: Exchange) {

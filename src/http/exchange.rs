@@ -59,6 +59,11 @@ impl Exchange {
         self.unread
     }
 
+    /// Whether serving it takes next to no time: a body that came with the head is short, and asks for no long answer.
+    pub fn is_quick(&self) -> bool {
+        !self.unread && self.request.as_ref().is_some_and(|request| *request.method() == Method::Post)
+    }
+
     /// Makes the answer the last on its connection, whatever was pipelined behind it.
     pub fn set_last(&mut self) {
         self.last = true;

@@ -31,6 +31,9 @@ pub struct Generation {
     ending: AtomicBool,
 }
 
+/// The right to receive requests, which one worker has at a time. Giving it up wakes the next one.
+pub struct Receiving<'a>(#[expect(dead_code, reason = "it is held")] MutexGuard<'a, ()>);
+
 /// A worker is to end.
 pub struct Ended;
 
@@ -58,9 +61,13 @@ impl Generation {
         }))
     }
 
+    /// Waits until nobody else receives.
+    pub fn receive(&self) -> Receiving<'_> {
+        Receiving(self.receiving.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Waits for the next request whose turn it is. `None` says to ask again.
-    pub fn next(self: &Arc<Self>) -> Result<Option<Exchange>, Ended> {
-        let _receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn next(self: &Arc<Self>, _receiving: &Receiving<'_>) -> Result<Option<Exchange>, Ended> {
         if !self.connections.await_room() {
             return Ok(None);
         }
