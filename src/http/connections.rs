@@ -5,6 +5,8 @@
 
 mod bodies;
 mod refusals;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -58,6 +60,8 @@ pub struct State {
     pub lingering: Vec<Lingering>,
     /// Requests that came and have no answer yet.
     unanswered: usize,
+    /// Threads that wait for a change of this: hardly ever one, and telling nobody costs a system call.
+    watchers: usize,
     /// Bytes of unfinished bodies.
     held: usize,
     /// How often the guard has looked.
@@ -206,8 +210,7 @@ impl Connections {
 
     /// A request has its answer, or gets none any more.
     pub fn settle(&self) {
-        self.lock().unanswered -= 1;
-        self.changed.notify_all();
+        self.change(|state| state.unanswered -= 1);
     }
 
     /// The turn of this client's request is over. Returns the follower whose turn it is now.
@@ -265,6 +268,15 @@ impl Connections {
         }
     }
 
+    /// Whether this client's request is the only one, so that nothing else is held up by its answer, and all earlier
+    /// answers are taken, as far as that is known, so that there is room for the next one.
+    pub fn is_only_and_has_room(&self, client: SocketAddr) -> bool {
+        let state = self.lock();
+        let is_taken = |place: Place| descriptors::unsent(place.number) == 0;
+        let has_room = |connection: &Connection| connection.turns == 1 || connection.place.is_some_and(is_taken);
+        state.unanswered == 1 && state.table.get(&client).is_some_and(has_room)
+    }
+
     /// Whether the next answer on this connection is its last.
     pub fn is_last(&self, client: Option<SocketAddr>) -> bool {
         if !self.closing.load(Ordering::SeqCst) {
@@ -297,8 +309,10 @@ impl Connections {
 
     fn wait_until(&self, deadline: Instant, done: impl Fn(&State) -> bool) {
         let timeout = deadline.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(self.lock(), timeout, |state| !done(state));
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let mut state = self.lock();
+        state.watchers += 1;
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| !done(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0.watchers -= 1;
     }
 
     /// The sockets behind them.
@@ -318,8 +332,17 @@ impl Connections {
 
     /// The guard has looked.
     pub fn looked(&self) {
-        self.lock().looks += 1;
-        self.changed.notify_all();
+        self.change(|state| state.looks += 1);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let is_watched = state.watchers > 0;
+        drop(state);
+        if is_watched {
+            self.changed.notify_all();
+        }
     }
 
     /// Whether a client's address belongs to another connection by now than to this one, which has ended.

@@ -64,6 +64,11 @@ impl Exchange {
         !self.unread && self.request.as_ref().is_some_and(|request| *request.method() == Method::Post)
     }
 
+    /// Whether a thread that must not wait may write the answer.
+    pub fn may_be_answered_here(&self) -> bool {
+        self.client.is_some_and(|client| self.generation.connections().is_only_and_has_room(client))
+    }
+
     /// Makes the answer the last on its connection, whatever was pipelined behind it.
     pub fn set_last(&mut self) {
         self.last = true;
