@@ -66,12 +66,13 @@ fn the_readmes_installation_by_hand_works() {
         await says 1 'subscribed to django/mqtt'
         publish | sed 's/.* //'
         readlink "/proc/$(show MainPID)/exe"
+        chrt --pid "$(show MainPID)" | sed -n '1s/.*: //p'
         systemctl is-enabled mqtt-bridge.service
         "#
     );
     let log = machine::run(&files, &script);
     let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with("Created symlink ")).collect();
-    assert_eq!(lines, ["200", "/usr/local/bin/mqtt-bridge", "enabled"], "{log}");
+    assert_eq!(lines, ["200", "/usr/local/bin/mqtt-bridge", "SCHED_BATCH", "enabled"], "{log}");
 }
 
 #[test]
