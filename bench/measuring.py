@@ -10,6 +10,9 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# as its unit starts it (CPUSchedulingPolicy=batch)
+AS_BATCH = ["chrt", "--batch", "0"]
+DAEMON = [*AS_BATCH, ROOT / "target/release/mqtt-bridge"]
 TICK = os.sysconf("SC_CLK_TCK")
 
 
