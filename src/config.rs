@@ -75,7 +75,7 @@ pub struct Publish {
 pub struct Http {
     /// Where to listen.
     pub listen: Listen,
-    /// Threads that read and answer requests.
+    /// Threads that take requests.
     pub workers: usize,
     /// The longest body of a request, in bytes.
     pub max_body: usize,

@@ -108,7 +108,7 @@ impl Asker {
     pub fn tell(self, reply: Reply) {
         let reply = reply.readable_by(self.origin);
         // waking the thread that writes takes as long as writing
-        if self.exchange.may_be_answered_here() {
+        if reply.is_short() && self.exchange.may_be_answered_here() {
             self.exchange.answer(&reply);
         } else {
             self.replies.push(self.exchange, reply);

@@ -45,7 +45,7 @@ pub struct Connections {
     /// Bytes that unfinished bodies may take together.
     max_held: usize,
     state: Mutex<State>,
-    /// Notified when there is something new to see for those who stop us.
+    /// Notified when there is something new to see for those who stop us, or wait for room.
     changed: Condvar,
     /// Every answer is the last on its connection.
     closing: AtomicBool,
@@ -111,6 +111,13 @@ impl State {
     /// How many requests came and have no answer yet.
     pub fn unanswered(&self) -> usize {
         self.unanswered
+    }
+
+    /// Whether nothing was ever written to this client, or it has taken all of that.
+    fn has_room(&self, client: SocketAddr) -> bool {
+        let is_taken = |place: Place| descriptors::unsent(place.number) == 0;
+        let has_room = |connection: &Connection| connection.turns == 1 || connection.place.is_some_and(is_taken);
+        self.table.get(&client).is_some_and(has_room)
     }
 }
 
@@ -268,13 +275,16 @@ impl Connections {
         }
     }
 
-    /// Whether this client's request is the only one, so that nothing else is held up by its answer, and all earlier
-    /// answers are taken, as far as that is known, so that there is room for the next one.
+    /// Whether this client's request is the only one here, so that no other waits while its answer is written, and there
+    /// is room for that. Waits for nobody, and says no where it would have to.
     pub fn is_only_and_has_room(&self, client: SocketAddr) -> bool {
-        let state = self.lock();
-        let is_taken = |place: Place| descriptors::unsent(place.number) == 0;
-        let has_room = |connection: &Connection| connection.turns == 1 || connection.place.is_some_and(is_taken);
-        state.unanswered == 1 && state.table.get(&client).is_some_and(has_room)
+        let is_open = !self.closing.load(Ordering::SeqCst);
+        is_open && self.state.try_lock().is_ok_and(|state| state.unanswered == 1 && state.has_room(client))
+    }
+
+    /// Whether this client has taken all earlier answers, as far as that is known.
+    pub fn has_room(&self, client: SocketAddr) -> bool {
+        self.lock().has_room(client)
     }
 
     /// Whether the next answer on this connection is its last.

@@ -64,9 +64,14 @@ impl Exchange {
         !self.unread && self.request.as_ref().is_some_and(|request| *request.method() == Method::Post)
     }
 
-    /// Whether a thread that must not wait may write the answer.
+    /// Whether a thread that must not wait may write the answer, if that is short. It does not end the connection.
     pub fn may_be_answered_here(&self) -> bool {
-        self.client.is_some_and(|client| self.generation.connections().is_only_and_has_room(client))
+        !self.last && self.client.is_some_and(|client| self.generation.connections().is_only_and_has_room(client))
+    }
+
+    /// Whether writing the answer waits for no client, as far as that is known: where it may, a thread is there for that.
+    pub fn has_room(&self) -> bool {
+        self.client.is_none_or(|client| self.generation.connections().has_room(client))
     }
 
     /// Makes the answer the last on its connection, whatever was pipelined behind it.

@@ -23,7 +23,8 @@ pub struct Generation {
     server: ManuallyDrop<Server>,
     /// The accepting thread's descriptor of the listening socket, closed when that thread dies.
     acceptor: RawFd,
-    /// Held from the library's queue to our own books: two requests of one connection must not overtake each other.
+    /// Held from the library's queue to our own books, and on over short requests: two of one connection must not overtake
+    /// each other.
     receiving: Mutex<()>,
     /// Followers whose turn has come.
     ready: Mutex<VecDeque<Request>>,

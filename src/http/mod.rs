@@ -1,9 +1,10 @@
 //! The HTTP interface, in the order of a request's way: it comes in by a `listener`, a `generation` of the library's
 //! server takes it, `connections` lets one of a connection pass at a time, as an `exchange`; `request` says what it must
 //! be, `authorize` who may send it; an endpoint reads it as a `call`, from the `fields` of a body, or of its `items`, or the
-//! `parameters` of a path, each one of the `values`; `reply` is the answer, `wire` its bytes, and `replies` writes those that had to wait. A `door` is all that
-//! serves one socket: its `guard` watches what the library hides, by its `sockets` and their `descriptors`, and `errands`
-//! are threads for whatever may have to wait for a client.
+//! `parameters` of a path, each one of the `values`; `reply` is the answer, `wire` its bytes, and `replies` writes those
+//! that come many at a time, or may have to wait for a client. A `door` is all that serves one socket: its `guard` watches
+//! what the library hides, by its `sockets` and their `descriptors`, and `errands` are threads for whatever has to wait
+//! for a client.
 
 mod door;
 mod listener;
@@ -70,7 +71,7 @@ use self::request::{Target, require_sound_framing};
 use crate::config::{Config, Protocol};
 use crate::mqtt::{Publisher, Subscriber};
 
-/// The name of the thread that writes answers.
+/// The name of the thread that writes the answers that others must not.
 pub const REPLY_THREAD: &str = "reply";
 
 /// What the endpoints answer with.
@@ -124,7 +125,11 @@ impl Endpoints {
         }
         match self.read(&mut exchange) {
             Ok(Wanted::Later(begin)) => begin(Asker::new(exchange, self.replies.clone(), self.streams.clone(), origin)),
-            Ok(Wanted::Reply(reply)) | Err(reply) => exchange.answer(&reply.readable_by(origin)),
+            // what is still to be read has a thread of its own, which may wait
+            Ok(Wanted::Reply(reply)) | Err(reply) if exchange.has_room() || exchange.may_wait() => {
+                exchange.answer(&reply.readable_by(origin));
+            }
+            Ok(Wanted::Reply(reply)) | Err(reply) => self.replies.push(exchange, reply.readable_by(origin)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The thread that writes answers which had to wait for the broker, so that nobody else waits for a slow client.
+//! The thread that writes answers which others must not write, so that nobody else waits for a slow client.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

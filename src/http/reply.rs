@@ -16,6 +16,9 @@ use crate::printable::Printable;
 /// How much of a client's words an error text repeats, in bytes.
 pub const SHOWN: usize = 80;
 
+/// Bytes of a document up to which it is short.
+const SHORT: usize = 4096;
+
 /// The tutorial's `code`, with the meanings and numbers of paho's return codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Code {
@@ -357,6 +360,15 @@ impl Reply {
     /// Whether a connection to the broker is all that was missing.
     pub fn is_for_want_of_connection(&self) -> bool {
         self.code == Code::NoConnection
+    }
+
+    /// Whether making its body takes next to no time.
+    pub fn is_short(&self) -> bool {
+        match &self.form {
+            Form::Usual => true,
+            Form::Results(_) => false,
+            Form::Document { bytes, .. } => bytes.len() <= SHORT,
+        }
     }
 
     /// The tutorial's `code`.

@@ -60,6 +60,25 @@ fn nobody_but_the_thread_for_it_writes_while_there_are_other_requests() {
 }
 
 #[test]
+fn nobody_waits_to_find_out_whether_to_write() {
+    let fixture = Fixture::new();
+    fixture.arrive(fixture.address());
+    let guard = fixture.connections.lock();
+    assert!(!fixture.is_only_and_has_room());
+    drop(guard);
+    assert!(fixture.is_only_and_has_room());
+}
+
+#[test]
+fn nobody_but_the_thread_for_it_ends_connections() {
+    let fixture = Fixture::new();
+    fixture.arrive(fixture.address());
+    fixture.connections.close();
+    assert!(!fixture.is_only_and_has_room());
+    assert!(fixture.connections.has_room(fixture.address()));
+}
+
+#[test]
 fn nobody_but_the_thread_for_it_writes_to_a_client_that_leaves_answers_unread() {
     let mut fixture = Fixture::new();
     fixture.arrive(fixture.address());
@@ -70,7 +89,7 @@ fn nobody_but_the_thread_for_it_writes_to_a_client_that_leaves_answers_unread() 
     assert!(fixture.is_only_and_has_room());
     fixture.server.set_nonblocking(true).unwrap();
     let full = loop {
-        if let Err(error) = fixture.server.write(&[0; 65536]) {
+        if let Err(error) = fixture.server.write(&[0; 8192]) {
             break error;
         }
     };
