@@ -69,8 +69,10 @@ def tree(pid):
     """A process and its descendants."""
     yield pid
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            yield from tree(int(child))
+        # a thread may have ended meanwhile
+        with contextlib.suppress(OSError):
+            for child in task.read_text().split():
+                yield from tree(int(child))
 
 
 def cpu_seconds(pid):
