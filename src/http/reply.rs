@@ -364,11 +364,7 @@ impl Reply {
 
     /// Whether making its body takes next to no time.
     pub fn is_short(&self) -> bool {
-        match &self.form {
-            Form::Usual => true,
-            Form::Results(_) => false,
-            Form::Document { bytes, .. } => bytes.len() <= SHORT,
-        }
+        matches!(&self.form, Form::Usual) || matches!(&self.form, Form::Document { bytes, .. } if bytes.len() <= SHORT)
     }
 
     /// The tutorial's `code`.
