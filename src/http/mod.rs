@@ -121,15 +121,21 @@ impl Endpoints {
             let refusal = emqx::translate(&Target::of(request).path, refusal);
             // what comes behind it may be anything
             exchange.set_last();
-            return exchange.answer(&refusal.readable_by(origin));
+            return self.reply(exchange, refusal.readable_by(origin));
         }
         match self.read(&mut exchange) {
             Ok(Wanted::Later(begin)) => begin(Asker::new(exchange, self.replies.clone(), self.streams.clone(), origin)),
-            // what is still to be read has a thread of its own, which may wait
-            Ok(Wanted::Reply(reply)) | Err(reply) if exchange.has_room() || exchange.may_wait() => {
-                exchange.answer(&reply.readable_by(origin));
-            }
-            Ok(Wanted::Reply(reply)) | Err(reply) => self.replies.push(exchange, reply.readable_by(origin)),
+            Ok(Wanted::Reply(reply)) | Err(reply) => self.reply(exchange, reply.readable_by(origin)),
+        }
+    }
+
+    /// Writes what is known at once, unless the client has yet to take what it was written before.
+    fn reply(&self, exchange: Exchange, reply: Reply) {
+        // what is still to be read has a thread of its own, which may wait
+        if exchange.may_wait() || exchange.has_room() {
+            exchange.answer(&reply);
+        } else {
+            self.replies.push(exchange, reply);
         }
     }
 

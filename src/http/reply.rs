@@ -398,3 +398,16 @@ impl Reply {
         self.status != 204
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_to_write_is_not_short() {
+        assert!(Reply::success().is_short() && Reply::busy().is_short());
+        assert!(Reply::document(JSON, vec![b' '; SHORT]).is_short());
+        assert!(!Reply::document(JSON, vec![b' '; SHORT + 1]).is_short());
+        assert!(!Reply::results(Vec::new()).is_short(), "there may be a thousand of them");
+    }
+}
