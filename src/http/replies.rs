@@ -19,6 +19,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queue: VecDeque<(Exchange, Reply)>,
+    /// The thread waits for the next answer.
+    is_idle: bool,
     closed: bool,
 }
 
@@ -41,8 +43,10 @@ impl Replies {
                 if state.closed {
                     return;
                 }
+                state.is_idle = true;
                 state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+            state.is_idle = false;
             let answers = std::mem::take(&mut state.queue);
             drop(state);
             for (exchange, reply) in answers {
@@ -52,7 +56,13 @@ impl Replies {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner));
-        self.0.changed.notify_one();
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        // to notify is a system call even if nobody waits
+        let is_awaited = std::mem::take(&mut state.is_idle);
+        drop(state);
+        if is_awaited {
+            self.0.changed.notify_one();
+        }
     }
 }
