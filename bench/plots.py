@@ -12,7 +12,7 @@ HEIGHTS = {True: 210, False: 120}
 ABOVE, BELOW = 24, 42
 TEXT, GRID, FAINT = "#222222", "#dddddd", "#666666"
 # colours that differ in grey too, each with a dash and a marker of its own
-STYLES = [("#0b5394", "", "circle"), ("#d9601a", "7 3", "square"), ("#3d8c40", "2 3", "triangle")]
+STYLES = [("#0b5394", "", "circle"), ("#d9601a", "7 3", "square"), ("#3d8c40", "2 3", "triangle"), ("#8a5fa8", "9 3 2 3", "diamond")]
 CHARACTER, LINE = 5.8, 11
 # from this factor between the smallest and the largest on, a panel is logarithmic
 WIDE_RANGE = 15
@@ -270,4 +270,6 @@ def marker(x, y, style):
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>'
     if shape == "square":
         return f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{colour}"/>'
-    return f'<polygon points="{x:.1f},{y - 5:.1f} {x + 5:.1f},{y + 4:.1f} {x - 5:.1f},{y + 4:.1f}" fill="{colour}"/>'
+    corners = {"triangle": [(0, -5), (5, 4), (-5, 4)], "diamond": [(0, -6), (5, 0), (0, 6), (-5, 0)]}[shape]
+    corners = " ".join(f"{x + right:.1f},{y + down:.1f}" for right, down in corners)
+    return f'<polygon points="{corners}" fill="{colour}"/>'
