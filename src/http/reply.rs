@@ -1,5 +1,6 @@
 //! Every answer that there is: its status, its code, its words.
 
+mod code;
 mod outcome;
 
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use self::code::Code;
 use super::items::numbered;
 use super::request::{MAX_HEAD, MAX_HEADERS, MAX_TARGET};
 use crate::message::{TopicFilter, TopicName};
@@ -18,22 +20,6 @@ pub const SHOWN: usize = 80;
 
 /// Bytes of a document up to which it is short.
 const SHORT: usize = 4096;
-
-/// The tutorial's `code`, with the meanings and numbers of paho's return codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Code {
-    Success = 0,
-    Invalid = 3,
-    NoConnection = 4,
-    NotFound = 6,
-    ConnectionLost = 7,
-    PayloadSize = 9,
-    NotSupported = 10,
-    Authentication = 11,
-    AclDenied = 12,
-    Unknown = 13,
-    QueueSize = 15,
-}
 
 /// One answer.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,14 +7,14 @@
 //! rumqttc gives packet identifiers in turn and tells of them in the order of hand-over. So that none is used twice
 //! at a time, the unfinished hand-overs of a connection lie within one cycle of identifiers (bytebeamio/rumqtt#1014).
 
+mod acknowledgement;
 mod session;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
-
+pub use acknowledgement::{Acknowledgement, Violation};
 pub use session::Owed;
 
 use super::outcome::{Failure, NO_MATCHING_SUBSCRIBERS, Outcome, Published};
@@ -84,34 +84,6 @@ enum State {
     Waiting,
     HandedOver { since: Instant },
     Sent { packet_identifier: u16, since: Instant, on_this_connection: bool },
-}
-
-/// The packets that acknowledge a publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "they are the specification's names")]
-pub enum Acknowledgement {
-    /// Of QoS 1.
-    PubAck,
-    /// The first half of QoS 2.
-    PubRec,
-    /// The second half of QoS 2.
-    PubComp,
-}
-
-/// What the other side must not do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Violation {
-    /// Of a packet identifier that waits for none, or for another kind.
-    #[error("the broker sent an unexpected {kind:?} for packet identifier {packet_identifier}")]
-    Acknowledgement {
-        /// Which packet.
-        kind: Acknowledgement,
-        /// Whose.
-        packet_identifier: u16,
-    },
-    /// The library sent something else than was handed over.
-    #[error("packet identifier {0} was sent for nothing that was handed over")]
-    Written(u16),
 }
 
 impl<R> InFlight<R> {

@@ -1,0 +1,31 @@
+//! What the other side acknowledges, and what it must not do.
+
+use thiserror::Error;
+
+/// The packets that acknowledge a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "they are the specification's names")]
+pub enum Acknowledgement {
+    /// Of QoS 1.
+    PubAck,
+    /// The first half of QoS 2.
+    PubRec,
+    /// The second half of QoS 2.
+    PubComp,
+}
+
+/// What the other side must not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Violation {
+    /// Of a packet identifier that waits for none, or for another kind.
+    #[error("the broker sent an unexpected {kind:?} for packet identifier {packet_identifier}")]
+    Acknowledgement {
+        /// Which packet.
+        kind: Acknowledgement,
+        /// Whose.
+        packet_identifier: u16,
+    },
+    /// The library sent something else than was handed over.
+    #[error("packet identifier {0} was sent for nothing that was handed over")]
+    Written(u16),
+}
