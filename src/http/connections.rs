@@ -60,6 +60,8 @@ pub struct State {
     pub lingering: Vec<Lingering>,
     /// Requests that came and have no answer yet.
     unanswered: usize,
+    /// Those of them whose answer goes on.
+    streams: usize,
     /// Threads that wait for a change of this: hardly ever one, and telling nobody costs a system call.
     watchers: usize,
     /// Bytes of unfinished bodies.
@@ -111,6 +113,11 @@ impl State {
     /// How many requests came and have no answer yet.
     pub fn unanswered(&self) -> usize {
         self.unanswered
+    }
+
+    /// Whether one request waits for its answer, and no other.
+    fn is_only(&self) -> bool {
+        self.unanswered == self.streams + 1
     }
 
     /// Whether nothing was ever written to this client, or it has taken all of that.
@@ -275,11 +282,17 @@ impl Connections {
         }
     }
 
-    /// Whether this client's request is the only one here, so that no other waits while its answer is written, and there
-    /// is room for that. Waits for nobody, and says no where it would have to.
+    /// The answer to a request goes on from now on, or no longer.
+    pub fn streams_changed(&self, change: isize) {
+        let mut state = self.lock();
+        state.streams = state.streams.saturating_add_signed(change);
+    }
+
+    /// Whether this client's request is the only one here that waits for an answer, so that no other waits while that is
+    /// written, and there is room for that. Waits for nobody, and says no where it would have to.
     pub fn is_only_and_has_room(&self, client: SocketAddr) -> bool {
         let is_open = !self.closing.load(Ordering::SeqCst);
-        is_open && self.state.try_lock().is_ok_and(|state| state.unanswered == 1 && state.has_room(client))
+        is_open && self.state.try_lock().is_ok_and(|state| state.is_only() && state.has_room(client))
     }
 
     /// Whether this client has taken all earlier answers, as far as that is known.

@@ -60,6 +60,18 @@ fn nobody_but_the_thread_for_it_writes_while_there_are_other_requests() {
 }
 
 #[test]
+fn an_answer_that_goes_on_keeps_nobody_from_writing_others() {
+    let fixture = Fixture::new();
+    fixture.arrive("127.0.0.1:1".parse().unwrap());
+    fixture.connections.streams_changed(1);
+    assert!(!fixture.is_only_and_has_room(), "the only one is the stream");
+    fixture.arrive(fixture.address());
+    assert!(fixture.is_only_and_has_room());
+    fixture.connections.streams_changed(-1);
+    assert!(!fixture.is_only_and_has_room());
+}
+
+#[test]
 fn nobody_waits_to_find_out_whether_to_write() {
     let fixture = Fixture::new();
     fixture.arrive(fixture.address());

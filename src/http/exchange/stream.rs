@@ -35,6 +35,7 @@ impl Exchange {
         metrics::replied(reply.status(), reply.code());
         let in_chunks = *request.http_version() >= (1, 1);
         let head = super::form(&request, true).write_head(reply, in_chunks);
+        self.generation.connections().streams_changed(1);
         let mut stream = Stream { writer: request.into_writer(), in_chunks, exchange: self, is_gone: false };
         stream.writer.write_all(&head).ok()?;
         Some(stream)
@@ -126,8 +127,9 @@ impl<'a, F: Fn() -> bool> Patient<'a, F> {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let Some(client) = self.exchange.client else { return };
         let connections = self.exchange.generation.connections();
+        connections.streams_changed(-1);
+        let Some(client) = self.exchange.client else { return };
         if self.is_gone {
             // whoever has its address by now is another
             connections.set_gone(client);
