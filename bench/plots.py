@@ -11,8 +11,13 @@ COLUMN = 360
 HEIGHTS = {True: 210, False: 120}
 ABOVE, BELOW = 24, 42
 TEXT, GRID, FAINT = "#222222", "#dddddd", "#666666"
-# colours that differ in grey too, each with a dash and a marker of its own
-STYLES = [("#0b5394", "", "circle"), ("#d9601a", "7 3", "square"), ("#3d8c40", "2 3", "triangle"), ("#8a5fa8", "9 3 2 3", "diamond")]
+# told apart by dash and marker in grey, too
+STYLES = [
+    ("#0b5394", "", "circle"),
+    ("#d9601a", "7 3", "square"),
+    ("#3d8c40", "2 3", "triangle"),
+    ("#8a5fa8", "9 3 2 3", "diamond"),
+]
 CHARACTER, LINE = 5.8, 11
 # from this factor between the smallest and the largest on, a panel is logarithmic
 WIDE_RANGE = 15

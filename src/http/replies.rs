@@ -35,7 +35,7 @@ impl Replies {
         self.change(|state| state.closed = true);
     }
 
-    /// Writes one answer after another.
+    /// Writes one answer after another. For one thread only: `is_idle` speaks of no more.
     pub fn run(&self) {
         loop {
             let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +46,6 @@ impl Replies {
                 state.is_idle = true;
                 state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            state.is_idle = false;
             let answers = std::mem::take(&mut state.queue);
             drop(state);
             for (exchange, reply) in answers {
