@@ -1,4 +1,4 @@
-"""What the scripts here share: free ports, processes that are ended, a broker, load by wrk, and what that costs."""
+"""What the scripts here share: processes that are ended, a broker, the daemon, load, and what that costs."""
 
 import contextlib
 import os
@@ -7,13 +7,21 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # as its unit starts it (CPUSchedulingPolicy=batch)
 AS_BATCH = ["chrt", "--batch", "0"]
 DAEMON = [*AS_BATCH, ROOT / "target/release/mqtt-bridge"]
 TICK = os.sysconf("SC_CLK_TCK")
+# what is fed to mosquitto_pub at a time: lines of 100 bytes, each a message
+BATCH = 100
+LINES = (b"0123456789" * 10 + b"\n") * BATCH
+
+# so that what was started is ended then, too
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def free_port():
@@ -21,12 +29,15 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def until(condition, what, seconds=60):
+def until(condition, what, seconds=60, pause=0.002, process=None):
+    """Waits for a condition, of a process that is running if one is given."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
+        if process and process.poll() is not None:
+            raise RuntimeError(f"{what}: ended with {process.returncode}")
         if time.monotonic() > deadline:
             raise RuntimeError(f"{what}: not within {seconds} s")
-        time.sleep(0.002)
+        time.sleep(pause)
     return result
 
 
@@ -34,6 +45,14 @@ def connects(port):
     with contextlib.suppress(OSError):
         socket.create_connection(("127.0.0.1", port)).close()
         return True
+
+
+def answers(url, body=None, headers=None):
+    """Whether a request, a POST if it has a body, is answered with 200."""
+    headers = {"Content-Type": "application/json", **(headers or {})}
+    with contextlib.suppress(OSError):
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=5) as response:
+            return response.status == 200
 
 
 @contextlib.contextmanager
@@ -61,8 +80,51 @@ def mosquitto(folder, port, *more):
     lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", *more]
     config.write_text("\n".join(lines) + "\n")
     with running(["mosquitto", "-c", config]) as process:
-        until(lambda: connects(port), "mosquitto")
+        until(lambda: connects(port), "mosquitto", process=process)
         yield process
+
+
+def configured(folder, mqtt, *more):
+    """A configuration with a broker on this port and what more it is to say: its path, and its port for HTTP."""
+    config, http = folder / "bridge.toml", free_port()
+    lines = ["[http]", f'listen = "127.0.0.1:{http}"', "[mqtt]", f"port = {mqtt}", *more]
+    config.write_text("\n".join(lines) + "\n")
+    return config, http
+
+
+@contextlib.contextmanager
+def bridge(folder, mqtt, *more, around=(), **options):
+    """The daemon, called by another program if there is one, connected and subscribed: its process and its port."""
+    config, http = configured(folder, mqtt, *more)
+    # the policy comes down to the daemon through a program around it
+    with running([*AS_BATCH, *around, DAEMON[-1], "--config", config], **options) as process:
+        until(lambda: answers(f"http://127.0.0.1:{http}/readyz"), "the daemon", process=process)
+        yield process, http
+
+
+@contextlib.contextmanager
+def subscriber(folder, port, publish):
+    """Counts messages: a file with two bytes for each. It is there as soon as one came through that `publish` sent."""
+    received = folder / "received"
+    with received.open("wb") as sink:
+        with running(["mosquitto_sub", "-p", str(port), "-t", "bench/t", "-F", "x"], stdout=sink):
+            until(lambda: publish() and received.stat().st_size > 0, "the subscriber")
+            yield received
+
+
+def feed(port, topic, rate, goes_on, qos=0):
+    """Has mosquitto_pub publish messages of 100 bytes at a rate while their number is to go on; returns that number."""
+    command = ["mosquitto_pub", "-p", str(port), "-q", str(qos), "-t", topic, "-l"]
+    with running(command, stdin=subprocess.PIPE, stderr=None) as publisher:
+        count, start = 0, time.perf_counter()
+        while goes_on(count):
+            publisher.stdin.write(LINES)
+            publisher.stdin.flush()
+            count += BATCH
+            time.sleep(max(0, start + count / rate - time.perf_counter()))
+        publisher.stdin.close()
+        publisher.wait(60)
+    return count
 
 
 def tree(pid):
@@ -95,13 +157,17 @@ def resident_mebibytes(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
-def settled_size(path):
-    """The size of a file that has stopped growing."""
-    size = -1
-    while path.stat().st_size != size:
-        size = path.stat().st_size
+def settled(number):
+    """What a function returns when it has stopped changing."""
+    before = None
+    while (now := number()) != before:
+        before = now
         time.sleep(0.5)
-    return size
+    return now
+
+
+def settled_size(path):
+    return settled(lambda: path.stat().st_size)
 
 
 def wrk_command(folder, url, body, connections, seconds, headers=None):
