@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -56,21 +57,45 @@ def answers(url, body=None, headers=None):
 
 
 @contextlib.contextmanager
+def undisturbed():
+    """Has a signal that is to end the script wait for what is done here, or a process could be lost sight of."""
+    came = []
+    # only the main thread is ever disturbed
+    ends = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    handlers = {each: signal.signal(each, lambda number, _: came.append(number)) for each in ends}
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        for each in came[:1]:
+            signal.raise_signal(each)
+
+
+@contextlib.contextmanager
 def running(command, env=None, **options):
     """A process and all that it starts, in a group of its own that is ended as a whole."""
     env = {**os.environ, **{key: str(value) for key, value in (env or {}).items()}}
     options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options}
-    process = subprocess.Popen(command, env=env, start_new_session=True, **options)
+    process = None
     try:
+        with undisturbed():
+            process = subprocess.Popen(command, env=env, start_new_session=True, **options)
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if process:
+            with undisturbed():
+                end(process)
+
+
+def end(process):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextlib.contextmanager
