@@ -82,8 +82,16 @@ struct Entry<R> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
-    HandedOver { since: Instant },
-    Sent { packet_identifier: u16, since: Instant, on_this_connection: bool },
+    /// What is promised was told at the hand-over.
+    HandedOver {
+        since: Instant,
+        is_promised: bool,
+    },
+    Sent {
+        packet_identifier: u16,
+        since: Instant,
+        on_this_connection: bool,
+    },
 }
 
 impl<R> InFlight<R> {
@@ -158,15 +166,22 @@ impl<R> InFlight<R> {
         (free && alone).then_some(&entry.message)
     }
 
-    /// The message of [`Self::next`] was handed over.
-    pub fn hand_over(&mut self, now: Instant) {
+    /// The message of [`Self::next`] was handed over to a live connection, and at QoS 0 that is the outcome: the caller is
+    /// told, unless it waits until the message is written. One that is lost before that waits for the next connection.
+    pub fn hand_over(&mut self, now: Instant, waits_on: impl FnOnce(&R) -> bool) {
         let Some(sequence) = self.waiting.pop_first() else { return };
+        let entry = &self.entries[&sequence];
+        let at_most_once = entry.message.qos == Qos::AtMostOnce;
+        let is_promised = at_most_once && !entry.caller.as_ref().is_some_and(waits_on);
         self.handed_over = Some(sequence);
         self.change(sequence, |entry| {
-            entry.state = State::HandedOver { since: now };
+            entry.state = State::HandedOver { since: now, is_promised };
             entry.ever_handed_over = true;
         });
-        if self.entries[&sequence].message.qos != Qos::AtMostOnce {
+        if is_promised {
+            self.tell(sequence, Ok(Published::Written));
+        }
+        if !at_most_once {
             self.take_turn(sequence);
         }
     }
@@ -301,7 +316,7 @@ impl<R> InFlight<R> {
     pub fn oldest_unacknowledged(&self) -> Option<Instant> {
         let oldest = self.turns.first_key_value().map(|(_, sequence)| *sequence);
         let since = |sequence: Sequence| match self.entries[&sequence].state {
-            State::HandedOver { since } | State::Sent { since, .. } => Some(since),
+            State::HandedOver { since, .. } | State::Sent { since, .. } => Some(since),
             State::Waiting => None,
         };
         oldest.into_iter().chain(self.handed_over).filter_map(since).min()
@@ -357,10 +372,8 @@ impl<R> InFlight<R> {
     /// Tells the caller, if that was not done before.
     fn tell(&mut self, sequence: Sequence, outcome: Outcome) {
         let Some(entry) = self.entries.get_mut(&sequence) else { return };
-        if let Some(caller) = entry.caller.take() {
-            self.deadlines.remove(&(entry.deadline, sequence));
-            self.settled.push((caller, outcome));
-        }
+        self.deadlines.remove(&(entry.deadline, sequence));
+        self.settled.extend(entry.caller.take().map(|caller| (caller, outcome)));
     }
 
     /// Tells the caller and forgets the message.

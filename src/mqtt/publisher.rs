@@ -29,7 +29,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 pub type Caller = Box<dyn FnOnce(Outcome) + Send>;
 
 /// Is told, once, that a message is written, before anything that comes from the broker after that. At QoS 0 its
-/// [`Caller`] is told instead. Must not wait.
+/// [`Caller`] is told instead, which without this is told at the hand-over. Must not wait.
 pub(super) type OnWritten = Box<dyn FnOnce() + Send>;
 
 /// Takes messages, hands them over to the current connection in order, and tells what became of each.

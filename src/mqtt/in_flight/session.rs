@@ -122,10 +122,14 @@ impl<R> InFlight<R> {
     }
 
     fn wait_again(&mut self, sequence: Sequence) {
-        if self.entries[&sequence].caller.is_none() {
+        let entry = &self.entries[&sequence];
+        let is_promised = matches!(entry.state, State::HandedOver { is_promised: true, .. });
+        if entry.caller.is_none() && !is_promised {
             self.remove(sequence);
             return;
         }
+        // again, where that was told before
+        self.deadlines.insert((entry.deadline, sequence));
         self.change(sequence, |entry| {
             entry.state = State::Waiting;
             entry.turn = None;

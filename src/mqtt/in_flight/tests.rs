@@ -46,10 +46,12 @@ fn accept(table: &mut Table, time: &Time, levels: &[u8]) {
     }
 }
 
+const WAITS: fn(&u32) -> bool = |_| true;
+
 /// Hands over and writes the next message.
 fn send(table: &mut Table, time: &Time, packet_identifier: u16) {
     assert!(table.next().is_some());
-    table.hand_over(time.at(0));
+    table.hand_over(time.at(0), WAITS);
     table.written(packet_identifier, true, time.at(0)).unwrap();
 }
 
@@ -72,6 +74,46 @@ fn each_quality_of_service_is_settled_by_its_own_last_packet() {
     table.acknowledged(PubAck, 1, Some(0)).unwrap();
     assert_eq!(table.take_settled(), [(2, acknowledged(2, 16)), (1, acknowledged(1, 0))]);
     assert_eq!((table.unsettled(), table.unacknowledged()), (0, 0));
+}
+
+#[test]
+fn at_qos_0_the_hand_over_is_the_outcome_for_who_does_not_wait_until_the_message_is_written() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[0, 0, 1]);
+    table.hand_over(time.at(0), |_| false);
+    assert_eq!(table.take_settled(), [(0, Ok(Published::Written))]);
+    assert!(table.next().is_none(), "one at a time, so that no more than one is lost with the connection");
+    assert_eq!((table.unsettled(), table.overdue_at()), (2, Some(time.at(1000) + OVERDUE)));
+    table.written(0, true, time.at(0)).unwrap();
+    table.hand_over(time.at(0), |_| true);
+    assert_eq!(table.take_settled(), []);
+    table.written(0, true, time.at(0)).unwrap();
+    assert_eq!(table.take_settled(), [(1, Ok(Published::Written))]);
+    table.hand_over(time.at(0), |_| false);
+    assert_eq!(table.take_settled(), [], "it is QoS 1");
+}
+
+#[test]
+fn what_was_told_at_its_hand_over_leaves_on_the_next_connection_up_to_its_deadline() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[0]);
+    let lose = |table: &mut Table| {
+        table.hand_over(time.at(0), |_| false);
+        table.lost(false);
+        table.connected(false);
+        table.ready(WINDOW);
+    };
+    lose(&mut table);
+    assert_eq!(table.take_settled(), [(0, Ok(Published::Written))]);
+    assert!(table.next().is_some());
+    assert_eq!(table.unsettled(), 1, "a stop waits for it");
+    send(&mut table, &time, 0);
+    assert_eq!((table.take_settled(), table.unsettled(), table.entries.len()), (vec![], 0, 0));
+    accept(&mut table, &time, &[0]);
+    lose(&mut table);
+    table.take_settled();
+    table.expire(time.at(1000));
+    assert_eq!((table.take_settled(), table.next(), table.entries.len()), (vec![], None, 0));
 }
 
 #[test]
@@ -143,7 +185,7 @@ fn a_puback_settles_qos_2_in_mqtt_3_1_1_once_and_not_behind_a_pubrec() {
 fn one_message_is_handed_over_at_a_time_and_in_order() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 0]);
-    table.hand_over(time.at(0));
+    table.hand_over(time.at(0), WAITS);
     assert!(table.next().is_none(), "the first is not written yet");
     assert_eq!(table.written(0, true, time.at(0)), Err(Violation::Written(0)), "it is no QoS 0");
     table.written(1, true, time.at(0)).unwrap();
@@ -274,7 +316,7 @@ fn that_nobody_subscribes_is_not_known_of_a_message_that_was_sent_before() {
 fn what_was_handed_over_and_lost_its_connection_is_unknown_at_its_deadline() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 1]);
-    table.hand_over(time.at(0));
+    table.hand_over(time.at(0), WAITS);
     table.lost(false);
     table.expire(time.at(1000));
     assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown)), (1, Err(Failure::NotConnected))]);
@@ -345,7 +387,7 @@ fn a_message_that_ends_the_connection_each_time_is_given_up_and_the_others_go_th
 fn a_loss_at_qos_0_is_unknown_and_never_repeated() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0]);
-    table.hand_over(time.at(0));
+    table.hand_over(time.at(0), WAITS);
     table.written(0, false, time.at(0)).unwrap();
     assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
     table.lost(false);
@@ -356,7 +398,7 @@ fn a_loss_at_qos_0_is_unknown_and_never_repeated() {
 fn a_message_that_would_leave_late_is_noticed() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0]);
-    table.hand_over(time.at(0));
+    table.hand_over(time.at(0), WAITS);
     assert_eq!(table.oldest_unacknowledged(), Some(time.at(0)));
     assert_eq!(table.overdue_at(), Some(time.at(1100)));
     table.expire(time.at(1200));
@@ -372,11 +414,11 @@ fn what_the_library_was_interrupted_with_is_not_known_to_have_left() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0, 1]);
     assert!(!table.interrupt(), "nothing was handed over");
-    table.hand_over(time.at(0));
+    table.hand_over(time.at(0), WAITS);
     assert!(table.interrupt());
     table.written(0, true, time.at(0)).unwrap();
     assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
-    table.hand_over(time.at(0));
+    table.hand_over(time.at(0), WAITS);
     assert!(table.interrupt());
     table.written(1, true, time.at(0)).unwrap();
     table.acknowledged(PubAck, 1, Some(0)).unwrap();
@@ -525,11 +567,14 @@ mod random {
             let Some(message) = self.table.next() else { return };
             assert!(self.connected && self.handed_over.is_none());
             let caller: u32 = std::str::from_utf8(&message.payload).unwrap().parse().unwrap();
-            assert!(!self.outcomes.contains_key(&caller), "nobody waits for {caller}");
+            let is_told = self.outcomes.get(&caller) == Some(&Ok(Published::Written));
+            assert!(is_told || !self.outcomes.contains_key(&caller), "nobody waits for {caller}");
             assert!(self.deadlines[&caller] > self.now, "{caller} goes out after its deadline");
-            self.table.hand_over(self.start.at(self.now));
+            self.table.hand_over(self.start.at(self.now), |caller| caller % 2 == 0);
             self.ever_handed_over.insert(caller);
             self.handed_over = Some(caller);
+            self.collect();
+            assert_eq!(self.outcomes.contains_key(&caller), self.levels[&caller] == 0 && caller % 2 == 1, "{caller}");
         }
 
         fn write(&mut self) {
@@ -648,7 +693,7 @@ mod random {
             for (caller, outcome) in self.table.take_settled() {
                 let handed_over = self.ever_handed_over.contains(&caller);
                 match outcome {
-                    Ok(Published::Written) => assert_eq!(self.levels[&caller], 0),
+                    Ok(Published::Written) => assert!(self.levels[&caller] == 0 && handed_over),
                     Ok(Published::Acknowledged { .. }) => {
                         assert!(self.acknowledged.contains(&caller), "{caller} was not acknowledged");
                     }
@@ -659,7 +704,7 @@ mod random {
                 let before = self.outcomes.insert(caller, outcome);
                 assert_eq!(before, None, "{caller} was told twice");
             }
-            assert!(self.table.unsettled() <= 8);
+            assert!(self.table.unsettled() <= 8 + 1, "those who wait, and one that was told and has not left");
         }
     }
 

@@ -82,7 +82,7 @@ impl Shared {
             match self.check(message, *limits) {
                 Err(failure) => state.table.refuse(failure),
                 Ok(()) if sender.publish(message).is_ok() => {
-                    state.table.hand_over(now);
+                    state.table.hand_over(now, |waiting| waiting.on_written.is_some());
                     state.turn.was_last = false;
                 }
                 // a place is free as soon as the connection has made its next step
