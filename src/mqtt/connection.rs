@@ -28,6 +28,10 @@ const MAX_INBOUND_TOO_LARGE: u32 = 3;
 /// they do not know, and some say nothing. Then it is left.
 const MAX_RELEASES: u32 = 2;
 
+/// So often the next connection follows at once, where it is known over what the last one ended: whoever can end it by a
+/// publish shall not have us connect at full speed.
+const MAX_AT_ONCE: u32 = 4;
+
 /// Everything that the thread needs.
 pub struct Driver {
     mqtt: Mqtt,
@@ -47,6 +51,8 @@ pub struct Driver {
     /// The broker may keep a session of an earlier run, of which we know nothing.
     session_unknown: bool,
     releases_failed: u32,
+    /// Connections that followed another without a pause since the last stable one.
+    at_once: u32,
 }
 
 /// A connection that just came about.
@@ -88,6 +94,7 @@ impl Driver {
             session_spoilt: false,
             session_unknown: true,
             releases_failed: 0,
+            at_once: 0,
         }
     }
 
@@ -98,22 +105,40 @@ impl Driver {
             let since = Instant::now();
             let ended = self.serve(connected);
             let kept = self.session() != Session::Clean;
+            let aftermath = self.publisher.lost(kept, ended.as_ref().and_then(Lost::blame));
             // what was given up must not come back from the broker's session by its packet identifier
-            let given_up = self.publisher.lost(kept);
-            self.session_spoilt |= given_up;
+            self.session_spoilt |= aftermath.given_up;
             let Some(lost) = ended else { return };
             self.tell_lost(&lost);
             // some brokers end the connection over a message that we may not publish
-            let cause = if given_up { Cause::Other } else { lost.cause };
+            let is_explained = aftermath.given_up || aftermath.found;
+            let cause = if is_explained { Cause::Other } else { lost.cause };
             match self.rival.ended(cause, since.elapsed()) {
-                Verdict::Stable => self.backoff.reset(),
+                Verdict::Stable => self.recovered(),
                 Verdict::Short => {}
                 Verdict::Rival => self.tell_of_a_rival(),
             }
-            if self.publisher.pause(self.backoff.pause(Duration::ZERO)) {
+            let pause = self.pause(aftermath.found);
+            if self.publisher.pause(pause) {
                 return;
             }
         }
+    }
+
+    /// How long to wait before the next connection: not at all where it is known over what the last one ended, as long
+    /// as that does not happen again and again.
+    fn pause(&mut self, is_found: bool) -> Duration {
+        if is_found && self.at_once < MAX_AT_ONCE {
+            self.at_once += 1;
+            return Duration::ZERO;
+        }
+        self.backoff.pause(Duration::ZERO)
+    }
+
+    /// A connection was stable.
+    fn recovered(&mut self) {
+        self.at_once = 0;
+        self.backoff.reset();
     }
 
     /// Tries to connect, however often it takes; `None` if it is no longer wanted.

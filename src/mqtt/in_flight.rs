@@ -15,13 +15,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 pub use acknowledgement::{Acknowledgement, Violation};
-pub use session::Owed;
+pub use session::{Aftermath, Blame, Owed};
 
+use self::session::Losses;
 use super::outcome::{Failure, NO_MATCHING_SUBSCRIBERS, Outcome, Published};
 use crate::message::{Message, Qos};
 
-/// A message that was lost this often is sent alone, so that it is known which one the broker cannot take.
-const SUSPECT_TRIES: u8 = 2;
 /// How long after its deadline a message may still leave because it was already handed over.
 const OVERDUE: Duration = Duration::from_millis(100);
 
@@ -68,8 +67,7 @@ struct Entry<R> {
     state: State,
     /// Whether a connection ever had it: then only the broker can know.
     ever_handed_over: bool,
-    /// Connections that ended while it was unacknowledged.
-    losses: u8,
+    losses: Losses,
     turn: Option<u64>,
     /// The library was interrupted while it had the message and had not told that it was written.
     interrupted: bool,
@@ -146,7 +144,7 @@ impl<R> InFlight<R> {
             deadline,
             state,
             ever_handed_over: false,
-            losses: 0,
+            losses: Losses::default(),
             turn: None,
             interrupted: false,
             received: false,
@@ -162,7 +160,7 @@ impl<R> InFlight<R> {
         let window = self.window.filter(|_| self.handed_over.is_none() && !self.paused)?;
         let entry = &self.entries[self.waiting.first()?];
         let free = self.sent.len() < usize::from(window.size) && self.has_turn(window.cycle);
-        let alone = self.sent.is_empty() || (entry.losses < SUSPECT_TRIES && !self.sends_a_suspect());
+        let alone = self.sent.is_empty() || (!entry.losses.is_suspicious() && !self.sends_a_suspect());
         (free && alone).then_some(&entry.message)
     }
 
@@ -244,7 +242,7 @@ impl<R> InFlight<R> {
         let entry = &self.entries[&sequence];
         let refused = code.filter(|&code| code >= 0x80);
         // of a message that was sent before, on a connection that ended, somebody may have had the first copy
-        let is_known = |code: &u8| *code != NO_MATCHING_SUBSCRIBERS || entry.losses == 0;
+        let is_known = |code: &u8| *code != NO_MATCHING_SUBSCRIBERS || entry.losses == Losses::default();
         let success =
             |code: Option<u8>| Ok(Published::Acknowledged { packet_identifier, reason_code: code.filter(is_known) });
         match (entry.message.qos, kind, entry.received) {
@@ -354,7 +352,7 @@ impl<R> InFlight<R> {
 
     fn sends_a_suspect(&self) -> bool {
         // whoever is sent beside a suspect was sent before it became one; a suspect itself is alone
-        self.sent.len() == 1 && self.sent.values().any(|sequence| self.entries[sequence].losses >= SUSPECT_TRIES)
+        self.sent.len() == 1 && self.sent.values().any(|sequence| self.entries[sequence].losses.is_suspicious())
     }
 
     fn remove(&mut self, sequence: Sequence) -> Option<Entry<R>> {

@@ -7,6 +7,9 @@ use crate::metrics::PublishResult;
 /// The broker's reason code where nobody subscribes (MQTT 5, 3.4.2.1).
 pub const NO_MATCHING_SUBSCRIBERS: u8 = 16;
 
+/// The broker's reason code for a packet that it does not take for its size (MQTT 5, 2.4).
+pub const PACKET_TOO_LARGE: u8 = 149;
+
 /// What the caller of a publish is told, once.
 pub type Outcome = Result<Published, Failure>;
 
@@ -60,6 +63,17 @@ pub enum Failure {
     /// The broker refused it, with this reason code.
     #[error("refused by the broker: {}", super::reason::Reason(*.0))]
     Refused(u8),
+    /// The broker refused one that was no larger, and each refusal costs the connection.
+    #[error(
+        "refused: this broker takes no MQTT packet of {size} bytes, as it refused one of {refused}: {}",
+        super::reason::Reason(PACKET_TOO_LARGE)
+    )]
+    TooLargeForBroker {
+        /// Of the whole PUBLISH packet, in bytes.
+        size: usize,
+        /// Of the one that the broker refused.
+        refused: usize,
+    },
     /// The broker ended the connection each time that the message was sent.
     #[error("given up: the connection ended each of three times that the message was sent")]
     GivenUp,
@@ -139,7 +153,9 @@ pub fn result(outcome: &Outcome) -> PublishResult {
         Err(Failure::Busy) => PublishResult::Busy,
         Err(Failure::Stopping) => PublishResult::Stopping,
         Err(Failure::TooManyWaiting) => PublishResult::TooManyWaiting,
-        Err(Failure::PacketTooLarge { .. }) => PublishResult::TooLarge,
+        Err(
+            Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } | Failure::Refused(PACKET_TOO_LARGE),
+        ) => PublishResult::TooLarge,
         Err(Failure::RetainNotSupported | Failure::QosNotSupported(_) | Failure::PropertiesNotSupported) => {
             PublishResult::NotSupported
         }

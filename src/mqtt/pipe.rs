@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::in_flight::{Acknowledgement, Owed};
+use super::in_flight::{Acknowledgement, Blame, Owed};
 use crate::message::{Message, Qos, Received, TopicFilter};
 
 /// How long connecting may take, the CONNACK included, where the address is known.
@@ -159,6 +159,14 @@ pub enum Cause {
     Other,
     /// The broker sent a packet that is too large even for [`inbound_limit`].
     InboundTooLarge,
+    /// The broker sent a packet that rumqttc cannot decode.
+    Undecodable,
+    /// The broker answered a publish with a reason code that rumqttc does not know.
+    PublishRefused,
+    /// The broker ended the connection over the size of a packet of ours.
+    OutboundTooLarge,
+    /// The broker answered a SUBSCRIBE or an UNSUBSCRIBE with a reason code that rumqttc does not know.
+    SubscribeRefused,
     /// It was closed without a word.
     Closed,
     /// The broker said that another client of our name has come.
@@ -184,6 +192,13 @@ impl Lost {
     /// With the reason that the broker gave.
     pub fn with_reason(self, code: u8) -> Self {
         Self { reason_code: Some(code), ..self }
+    }
+
+    /// The messages that were on their way are to be looked at, as one of them was refused.
+    pub fn blame(&self) -> Option<Blame> {
+        let is_certain = self.cause == Cause::PublishRefused;
+        let code = self.reason_code.filter(|_| is_certain || self.cause == Cause::OutboundTooLarge)?;
+        Some(Blame { code, is_certain })
     }
 
     /// What the broker gave as the reason, if it gave one.

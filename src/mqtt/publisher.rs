@@ -3,6 +3,7 @@
 mod feed;
 mod own;
 mod stopping;
+mod too_large;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use self::feed::Turn;
 pub(super) use self::own::Phase;
+use self::too_large::TooLarge;
 use super::heartbeat::Heartbeat;
-use super::in_flight::{Acknowledgement, InFlight, Owed, Violation, Window};
-use super::outcome::{self, Failure, Outcome};
+use super::in_flight::{Acknowledgement, Aftermath, Blame, InFlight, Owed, Violation, Window};
+use super::outcome::{self, Failure, Outcome, PACKET_TOO_LARGE};
 use super::pipe::{Limits, Sender, Terms};
 use super::status::{History, Settings, Status};
 use super::subscriptions::Standing;
@@ -57,6 +59,7 @@ struct State {
     /// Packet identifier and QoS of received messages whose acknowledgement did not find room with the connection.
     unsent: VecDeque<(u16, u8)>,
     turn: Turn,
+    too_large: TooLarge,
     stage: Stage,
     /// When the clock looks again.
     clock_set_to: Option<Instant>,
@@ -93,6 +96,7 @@ impl Publisher {
             connections: 0,
             unsent: VecDeque::new(),
             turn: Turn::default(),
+            too_large: TooLarge::default(),
             stage: Stage::Running,
             clock_set_to: None,
         };
@@ -306,9 +310,16 @@ impl Publisher {
         state.history.disconnected();
     }
 
-    /// The connection ended, and what it left is told. Returns whether its session must not be resumed.
-    pub(super) fn lost(&self, session_may_be_kept: bool) -> bool {
-        self.with_state(|state| state.table.lost(session_may_be_kept))
+    /// The connection ended, over one of its messages where there is somebody to `blame`; what it left is told.
+    pub(super) fn lost(&self, session_may_be_kept: bool, blame: Option<Blame>) -> Aftermath {
+        self.with_state(|state| {
+            let aftermath = state.table.lost(session_may_be_kept, blame);
+            let is_size = blame.is_some_and(|blame| blame.code == PACKET_TOO_LARGE);
+            if let Some(refused) = aftermath.refused.as_ref().filter(|_| is_size) {
+                self.0.learn(state, refused, Instant::now());
+            }
+            aftermath
+        })
     }
 
     /// Since when the oldest unacknowledged message has been with the connection, and when one that was handed over, and

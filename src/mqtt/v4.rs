@@ -245,6 +245,18 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
         StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded(size)) => {
             Lost::because(Cause::InboundTooLarge, format!("the broker sent a packet of {size} bytes, over the limit"))
         }
+        StateError::Deserialization(mqttbytes::Error::InvalidSubscribeReasonCode(code))
+            if not_answered == Cause::Closed =>
+        {
+            Lost::because(Cause::SubscribeRefused, format!("the broker refused a topic filter: {}", Reason(*code)))
+                .with_reason(*code)
+        }
+        StateError::Deserialization(error) => {
+            let words = error.to_string();
+            let cause = if not_answered == Cause::Closed { Cause::Undecodable } else { not_answered };
+            let words = format!("the broker sent a packet that cannot be decoded: {}", Printable::new(&words, SHOWN));
+            Lost::because(cause, words)
+        }
         other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
     }
 }

@@ -7,6 +7,7 @@ mod support;
 mod acknowledging;
 mod addresses;
 mod asking;
+mod breaches;
 mod brokers;
 mod browsers;
 mod bulk;

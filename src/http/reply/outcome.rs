@@ -27,6 +27,8 @@ impl From<Published> for Reply {
 
 /// The broker's reason code where nobody subscribes (MQTT 5, 3.4.2.1).
 const NO_MATCHING_SUBSCRIBERS: u8 = 16;
+/// The broker's reason code for a packet that is too large for it (MQTT 5, 2.4).
+const PACKET_TOO_LARGE: u8 = 149;
 /// The broker's reason code for a publish that its access control denies (MQTT 5, 3.4.2.1).
 const NOT_AUTHORIZED: u8 = 135;
 
@@ -35,7 +37,9 @@ impl From<Failure> for Reply {
         let (status, code) = match failure {
             Failure::NotConnected | Failure::Busy | Failure::Stopping => (503, Code::NoConnection),
             Failure::TooManyWaiting => (503, Code::QueueSize),
-            Failure::PacketTooLarge { .. } => (413, Code::PayloadSize),
+            Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } | Failure::Refused(PACKET_TOO_LARGE) => {
+                (413, Code::PayloadSize)
+            }
             Failure::RetainNotSupported | Failure::QosNotSupported(_) | Failure::PropertiesNotSupported => {
                 (501, Code::NotSupported)
             }
@@ -43,7 +47,11 @@ impl From<Failure> for Reply {
             Failure::Refused(_) | Failure::GivenUp => (502, Code::Unknown),
             Failure::Unknown => (504, Code::ConnectionLost),
         };
-        let reason_code = if let Failure::Refused(code) = failure { Some(code) } else { None };
+        let reason_code = match failure {
+            Failure::Refused(code) => Some(code),
+            Failure::TooLargeForBroker { .. } => Some(PACKET_TOO_LARGE),
+            _ => None,
+        };
         Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }.with_pause()
     }
 }

@@ -2,12 +2,50 @@
 
 use std::time::Instant;
 
-use super::{InFlight, SUSPECT_TRIES, Sequence, State};
+use super::{InFlight, Sequence, State};
 use crate::message::Message;
 use crate::mqtt::outcome::Failure;
 
+/// A message that was lost this often is sent alone, so that it is known which one the broker cannot take.
+const SUSPECT_TRIES: u8 = 2;
 /// How often a message may be sent on connections that end before it is acknowledged.
 const MAX_TRIES: u8 = 3;
+
+/// The connections that ended while a message was unacknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Those that ended for a reason that nobody knows.
+    count: u8,
+    /// One ended over a message that may have been this one.
+    is_accused: bool,
+}
+
+impl Losses {
+    /// Whether the message may be what they ended over: then it is sent alone.
+    pub fn is_suspicious(self) -> bool {
+        self.is_accused || self.count >= SUSPECT_TRIES
+    }
+}
+
+/// What the broker said as it ended the connection over a message, or as rumqttc did over its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blame {
+    /// The reason code.
+    pub code: u8,
+    /// It was the answer to a message at QoS 1 or 2; otherwise it may be about something else.
+    pub is_certain: bool,
+}
+
+/// What the end of a connection showed about its messages.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Aftermath {
+    /// A message was given up: the session's packet identifiers can no longer be trusted.
+    pub given_up: bool,
+    /// It is known which message was refused, or which ones are to be tried alone: there is no need for a pause.
+    pub found: bool,
+    /// This message was refused.
+    pub refused: Option<Message>,
+}
 
 /// What a resumed session still owes the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +57,10 @@ pub enum Owed {
 }
 
 impl<R> InFlight<R> {
-    /// The connection ended. A session that may be resumed keeps what it owes; otherwise what is unacknowledged and
-    /// still waited for is to be sent anew, and what nobody waits for is forgotten. Returns whether something was given
-    /// up, so that the session's packet identifiers can no longer be trusted.
-    pub fn lost(&mut self, session_may_be_kept: bool) -> bool {
-        let mut given_up = false;
+    /// The connection ended, over one of its messages where there is somebody to `blame`. A session that may be resumed
+    /// keeps what it owes; otherwise what is unacknowledged and still waited for is to be sent anew, and what nobody
+    /// waits for is forgotten.
+    pub fn lost(&mut self, session_may_be_kept: bool, blame: Option<Blame>) -> Aftermath {
         self.window = None;
         self.paused = false;
         self.turns.clear();
@@ -32,22 +69,71 @@ impl<R> InFlight<R> {
             self.wait_again(sequence);
         }
         for sequence in self.sent.values().copied().collect::<Vec<_>>() {
+            self.change(sequence, |entry| entry.turn = None);
+        }
+        let suspects = self.suspects();
+        let aftermath = match blame {
+            Some(blame) if !suspects.is_empty() => self.blame(&suspects, blame),
+            _ => Aftermath { given_up: self.count_losses(), ..Aftermath::default() },
+        };
+        if !session_may_be_kept {
+            self.forget_session();
+        }
+        aftermath
+    }
+
+    /// Those that the broker may have refused: sent on this connection, which a resumed session's message that was not
+    /// sent again is not, and not received yet.
+    fn suspects(&self) -> Vec<Sequence> {
+        let is_suspect = |sequence: &Sequence| {
+            let entry = &self.entries[sequence];
+            matches!(entry.state, State::Sent { on_this_connection: true, .. }) && !entry.received
+        };
+        self.sent.values().copied().filter(is_suspect).collect()
+    }
+
+    /// One of these was refused: the only one, or each of them is tried alone.
+    fn blame(&mut self, suspects: &[Sequence], blame: Blame) -> Aftermath {
+        let mut aftermath = Aftermath { found: true, ..Aftermath::default() };
+        match suspects {
+            [guilty] if blame.is_certain || self.entries[guilty].losses.is_suspicious() => {
+                aftermath.refused = Some(self.entries[guilty].message.clone());
+                // the exchange has ended with the refusal (MQTT 5, 4.3.2 and 4.3.3): its packet identifier is free
+                self.settle(*guilty, Err(Failure::Refused(blame.code)));
+            }
+            _ => suspects.iter().for_each(|sequence| self.change(*sequence, |entry| entry.losses.is_accused = true)),
+        }
+        aftermath
+    }
+
+    /// Nobody knows why the connection ended. Returns whether a message was given up, as it was sent on too many that did.
+    fn count_losses(&mut self) -> bool {
+        let mut given_up = false;
+        for sequence in self.sent.values().copied().collect::<Vec<_>>() {
             self.change(sequence, |entry| {
-                // a resumed session's message that was not sent again on this connection did not end it
                 if let State::Sent { on_this_connection: true, .. } = entry.state {
-                    entry.losses += 1;
+                    entry.losses.count += 1;
                 }
-                entry.turn = None;
             });
-            if self.entries[&sequence].losses >= MAX_TRIES {
+            if self.entries[&sequence].losses.count >= MAX_TRIES {
                 self.settle(sequence, Err(Failure::GivenUp));
                 given_up = true;
             }
         }
-        if !session_may_be_kept {
-            self.forget_session();
-        }
         given_up
+    }
+
+    /// Settles what the broker is known to refuse, be it sent or not.
+    pub fn refuse_all(&mut self, failure: impl Fn(&Message) -> Option<Failure>) {
+        let refused: Vec<(Sequence, Failure)> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !entry.received && !matches!(entry.state, State::HandedOver { .. }))
+            .filter_map(|(sequence, entry)| Some((*sequence, failure(&entry.message)?)))
+            .collect();
+        for (sequence, failure) in refused {
+            self.settle(sequence, Err(failure));
+        }
     }
 
     /// A connection is there; if it resumed the session, what is owed must be sent before anything else.
@@ -77,7 +163,7 @@ impl<R> InFlight<R> {
                 State::Sent { on_this_connection: true, .. } => on_the_way += 1,
                 _ => candidates.push(sequence),
             }
-            suspects += usize::from(entry.losses >= SUSPECT_TRIES);
+            suspects += usize::from(entry.losses.is_suspicious());
         }
         let size = if suspects > 0 { 1 } else { usize::from(size) };
         candidates.truncate(size.saturating_sub(on_the_way));

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use super::too_large::{KEPT_FOR, Size, TooLarge};
 use super::{Publisher, Shared, State};
 use crate::message::Message;
-use crate::mqtt::outcome::Failure;
+use crate::mqtt::outcome::{Failure, PACKET_TOO_LARGE};
 use crate::mqtt::pipe::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::subscriptions::Operation;
 
@@ -79,7 +80,8 @@ impl Shared {
         let Some((sender, limits)) = &state.connection else { return };
         state.table.expire(now);
         while let Some(message) = state.table.next().filter(|_| state.turn.is_for_messages()) {
-            match self.check(message, *limits) {
+            let check = self.check(message, *limits).and_then(|()| self.check_size(message, &state.too_large, now));
+            match check {
                 Err(failure) => state.table.refuse(failure),
                 Ok(()) if sender.publish(message).is_ok() => {
                     state.table.hand_over(now, |waiting| waiting.on_written.is_some());
@@ -89,6 +91,34 @@ impl Shared {
                 Ok(()) => break,
             }
         }
+    }
+
+    /// The broker refused this message for its size: whatever waits and is no smaller is settled.
+    pub(super) fn learn(&self, state: &mut State, refused: &Message, now: Instant) {
+        let State { too_large, table, .. } = state;
+        let size = self.size(refused);
+        too_large.learn(size, now);
+        log::warn!(
+            REASON_CODE = PACKET_TOO_LARGE;
+            "the broker refuses an MQTT packet of {} bytes, and ends the connection over it: for {} minutes such messages \
+             are refused without being sent",
+            size.packet, KEPT_FOR.as_secs() / 60
+        );
+        table.refuse_all(|message| self.check_size(message, too_large, now).err());
+    }
+
+    /// Whether the broker is not known to refuse a message for its size.
+    fn check_size(&self, message: &Message, too_large: &TooLarge, now: Instant) -> Result<(), Failure> {
+        if too_large.is_empty() {
+            return Ok(());
+        }
+        let size = self.size(message);
+        let refused = too_large.refuses(size, now);
+        refused.map_or(Ok(()), |refused| Err(Failure::TooLargeForBroker { size: size.packet, refused }))
+    }
+
+    fn size(&self, message: &Message) -> Size {
+        Size { packet: self.version.packet_size(message), payload: message.payload.len() }
     }
 
     /// Whether a broker with these limits can be sent a message.

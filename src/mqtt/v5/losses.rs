@@ -15,8 +15,9 @@ use crate::printable::Printable;
 /// How much of a broker's own words a record shows, in bytes.
 const SHOWN: usize = 256;
 
-/// The reason code of a DISCONNECT (MQTT 5, 3.14.2.1).
+/// Reason codes of a DISCONNECT (MQTT 5, 3.14.2.1).
 const SESSION_TAKEN_OVER: u8 = 142;
+const PACKET_TOO_LARGE: u8 = 149;
 
 /// Why connecting failed, or an established connection ended.
 pub fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
@@ -76,14 +77,29 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
         StateError::Deserialization(mqttbytes::Error::PayloadRequired) if not_answered == Cause::Closed => {
             Lost::new("ended by the broker without a reason")
         }
-        StateError::Deserialization(error) => {
-            let words = error.to_string();
-            let words = format!("the broker sent a packet that makes no sense: {}", Printable::new(&words, SHOWN));
-            let not_mqtt = not_answered == Cause::NoConnack;
-            Lost::because(if not_mqtt { not_answered } else { Cause::Other }, words)
-        }
+        StateError::Deserialization(error) => undecodable(error, not_answered),
         other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
     }
+}
+
+/// rumqttc ends the connection over what it cannot decode, the answers with a reason code that it does not list included.
+fn undecodable(error: &mqttbytes::Error, not_answered: Cause) -> Lost {
+    let unlisted = |cause, whose, code| {
+        Lost::because(cause, format!("the broker refused {whose}: {}", Reason(code))).with_reason(code)
+    };
+    match error {
+        _ if not_answered == Cause::NoConnack => Lost::because(not_answered, no_sense(error)),
+        // of a PUBACK, PUBREC, PUBREL or PUBCOMP: all codes of a DISCONNECT are listed
+        mqttbytes::Error::InvalidConnectReturnCode(code) => unlisted(Cause::PublishRefused, "a publish", *code),
+        mqttbytes::Error::InvalidSubscribeReasonCode(code) => {
+            unlisted(Cause::SubscribeRefused, "a topic filter", *code)
+        }
+        error => Lost::because(Cause::Undecodable, no_sense(error)),
+    }
+}
+
+fn no_sense(error: &mqttbytes::Error) -> String {
+    format!("the broker sent a packet that cannot be decoded: {}", Printable::new(&error.to_string(), SHOWN))
 }
 
 fn refused(code: u8) -> Lost {
@@ -95,7 +111,11 @@ fn refused(code: u8) -> Lost {
 pub fn disconnected(code: u8, words: Option<&String>, reference: Option<&String>) -> Lost {
     let words = words.map(|text| format!(": {}", Printable::new(text, SHOWN))).unwrap_or_default();
     let reference = reference.map(|server| format!("; it refers to {}", Printable::new(server, SHOWN)));
-    let cause = if code == SESSION_TAKEN_OVER { Cause::TakenOver } else { Cause::Other };
+    let cause = match code {
+        SESSION_TAKEN_OVER => Cause::TakenOver,
+        PACKET_TOO_LARGE => Cause::OutboundTooLarge,
+        _ => Cause::Other,
+    };
     let told = format!("ended by the broker: {}{words}{}", Reason(code), reference.unwrap_or_default());
     Lost::because(cause, told).with_reason(code)
 }

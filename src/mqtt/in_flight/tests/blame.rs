@@ -1,0 +1,109 @@
+//! The end of a connection over one message harms that one alone.
+
+use super::*;
+
+const CERTAIN: Option<Blame> = Some(Blame { code: 149, is_certain: true });
+const UNCERTAIN: Option<Blame> = Some(Blame { code: 149, is_certain: false });
+
+fn reconnect(table: &mut Table) {
+    table.connected(false);
+    table.ready(WINDOW);
+}
+
+#[test]
+fn the_only_message_on_its_way_is_the_one_that_was_refused() {
+    for (qos, kept) in [(1, false), (2, false), (1, true), (2, true)] {
+        let (time, mut table) = (start(), table(10));
+        accept(&mut table, &time, &[qos]);
+        send(&mut table, &time, 1);
+        let aftermath = table.lost(kept, CERTAIN);
+        assert_eq!(aftermath, Aftermath { given_up: false, found: true, refused: Some(message(qos)) });
+        assert_eq!(table.take_settled(), [(0, Err(Failure::Refused(149)))]);
+        assert_eq!((table.unsettled(), table.unacknowledged()), (0, 0));
+    }
+}
+
+#[test]
+fn of_several_each_is_tried_alone_and_nothing_else_is_sent_beside() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 2, 1]);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    assert_eq!(table.lost(false, CERTAIN), Aftermath { found: true, ..Aftermath::default() });
+    reconnect(&mut table);
+    accept(&mut table, &time, &[1, 0]);
+    send(&mut table, &time, 1);
+    assert!(table.next().is_none(), "alone");
+    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    send(&mut table, &time, 2);
+    assert!(table.next().is_none(), "alone");
+    assert_eq!(table.lost(false, CERTAIN).refused, Some(message(2)));
+    reconnect(&mut table);
+    send(&mut table, &time, 1);
+    table.acknowledged(PubAck, 1, Some(16)).unwrap();
+    send(&mut table, &time, 2);
+    assert!(table.next().is_some(), "who was never accused is not alone");
+    let acknowledged_before = Ok(Published::Acknowledged { packet_identifier: 1, reason_code: None });
+    assert_eq!(
+        table.take_settled(),
+        [(0, acknowledged(1, 0)), (1, Err(Failure::Refused(149))), (2, acknowledged_before)],
+        "that nobody subscribes is not known of a message that was sent before"
+    );
+}
+
+#[test]
+fn what_the_broker_has_received_is_not_blamed() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[2, 1]);
+    (1..=2).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    table.acknowledged(PubRec, 1, Some(0)).unwrap();
+    table.lost(true, CERTAIN);
+    assert_eq!(table.take_settled(), [(1, Err(Failure::Refused(149)))]);
+    table.connected(true);
+    assert_eq!(table.owed(10, time.at(0)), [Owed::PubRel(1)]);
+}
+
+#[test]
+fn a_reason_that_may_be_about_something_else_is_a_messages_own_only_where_it_was_alone() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1]);
+    for is_alone in [false, true] {
+        send(&mut table, &time, 1);
+        assert_eq!(table.lost(false, UNCERTAIN).refused.is_some(), is_alone);
+        reconnect(&mut table);
+    }
+    assert_eq!(table.take_settled(), [(0, Err(Failure::Refused(149)))]);
+}
+
+#[test]
+fn without_a_message_on_its_way_nobody_is_blamed() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1]);
+    assert_eq!(table.lost(false, CERTAIN), Aftermath::default());
+    reconnect(&mut table);
+    send(&mut table, &time, 1);
+    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    assert_eq!(table.take_settled(), [(0, acknowledged(1, 0))]);
+}
+
+#[test]
+fn a_resumed_session_sends_what_is_accused_alone() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 1]);
+    (1..=2).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    table.lost(true, CERTAIN);
+    table.connected(true);
+    assert_eq!(table.owed(10, time.at(0)).len(), 1);
+    assert_eq!(table.lost(true, CERTAIN).refused, Some(message(1)));
+    assert_eq!(table.take_settled(), [(0, Err(Failure::Refused(149)))]);
+}
+
+#[test]
+fn what_is_known_to_be_refused_is_settled_be_it_sent_or_not() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 1, 2]);
+    send(&mut table, &time, 1);
+    table.lost(true, None);
+    table.refuse_all(|message| (message.qos == Qos::AtLeastOnce).then_some(Failure::Busy));
+    assert_eq!(table.take_settled(), [(0, Err(Failure::Busy)), (1, Err(Failure::Busy))]);
+    assert_eq!((table.unsettled(), table.unacknowledged()), (1, 0));
+}
