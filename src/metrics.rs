@@ -71,6 +71,8 @@ pub struct State {
     pub subscriptions: usize,
     /// Those that the broker granted on this connection.
     pub granted: usize,
+    /// Topic filters, of run time too, for which the broker sends what cannot be decoded.
+    pub left_out: usize,
     /// Publishes that were accepted and are not yet settled.
     pub waiting: usize,
     /// Since when the oldest of them waits.
@@ -152,6 +154,11 @@ impl State {
                 "mqtt_bridge_subscriptions_granted",
                 "Topic filters of the configuration that the broker granted on this connection.",
                 number(self.granted),
+            ),
+            gauge(
+                "mqtt_bridge_subscriptions_left_out",
+                "Topic filters that are left out for a while, as what the broker sends for them cannot be decoded.",
+                number(self.left_out),
             ),
             gauge(
                 "mqtt_bridge_waiting_publishes",
@@ -283,6 +290,7 @@ mod tests {
             connected: true,
             subscriptions: 2,
             granted: 1,
+            left_out: 0,
             waiting: 3,
             oldest_waiting: Duration::from_millis(1500),
             unacknowledged: 0,

@@ -81,6 +81,8 @@ pub struct Subscription<'a> {
     granted_qos: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason_code: Option<u8>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left_out: bool,
 }
 
 #[derive(Serialize)]
@@ -101,6 +103,7 @@ impl<'a> Subscription<'a> {
             qos: standing.qos as u8,
             granted_qos: standing.answer.and_then(Result::ok),
             reason_code: standing.answer.and_then(Result::err),
+            left_out: standing.is_left_out,
         }
     }
 }

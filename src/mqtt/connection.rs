@@ -1,5 +1,6 @@
 //! The thread that drives the connection: connects, subscribes, hands on what comes in, and connects again.
 
+mod breaches;
 mod life;
 mod rival;
 mod stages;
@@ -7,23 +8,22 @@ mod telling;
 
 use std::time::{Duration, Instant};
 
+use self::breaches::Breaches;
 use self::rival::{Rival, Verdict};
 use self::stages::Stage;
 use super::backoff::Backoff;
 use super::in_flight::Acknowledgement;
-use super::pipe::{Cause, Event, Limits, Lost, Next, Pipe};
+use super::pipe::{Cause, Event, Limits, Lost, Next, Pipe, Terms};
 use super::presence::Presence;
 use super::publisher::Publisher;
 use super::received::Intake;
 use super::subscriber::Subscriber;
-use super::subscriptions::Report;
+use super::subscriptions::{Finding, Report};
 use super::transport;
 use super::version::Version;
 use crate::config::{Config, Mqtt, Session};
 use crate::metrics;
 
-/// So many connections in a row that end over a packet that is too large are followed by one without subscriptions.
-const MAX_INBOUND_TOO_LARGE: u32 = 3;
 /// So often the session of an earlier run is tried to be released: some brokers end the connection over a PUBREL that
 /// they do not know, and some say nothing. Then it is left.
 const MAX_RELEASES: u32 = 2;
@@ -45,7 +45,7 @@ pub struct Driver {
     client_id: String,
     /// The failures to connect that were told since the last connection: each is told once.
     told: Vec<String>,
-    inbound_too_large: u32,
+    breaches: Breaches,
     /// The broker's session is not to be resumed next time.
     session_spoilt: bool,
     /// The broker may keep a session of an earlier run, of which we know nothing.
@@ -90,7 +90,7 @@ impl Driver {
             rival: Rival::new(config.mqtt.reconnect_max),
             client_id: config.mqtt.client_id.clone(),
             told: Vec::new(),
-            inbound_too_large: 0,
+            breaches: Breaches::default(),
             session_spoilt: false,
             session_unknown: true,
             releases_failed: 0,
@@ -103,13 +103,16 @@ impl Driver {
         while !self.publisher.is_ending() {
             let Some(connected) = self.connect() else { return };
             let since = Instant::now();
-            let ended = self.serve(connected);
+            let (ended, finding) = self.serve(connected);
             let kept = self.session() != Session::Clean;
             let aftermath = self.publisher.lost(kept, ended.as_ref().and_then(Lost::blame));
             // what was given up must not come back from the broker's session by its packet identifier
             self.session_spoilt |= aftermath.given_up;
             let Some(lost) = ended else { return };
             self.tell_lost(&lost);
+            if let Some(finding) = &finding {
+                Self::tell_left_out(finding, &lost);
+            }
             // some brokers end the connection over a message that we may not publish
             let is_explained = aftermath.given_up || aftermath.found;
             let cause = if is_explained { Cause::Other } else { lost.cause };
@@ -118,7 +121,7 @@ impl Driver {
                 Verdict::Short => {}
                 Verdict::Rival => self.tell_of_a_rival(),
             }
-            let pause = self.pause(aftermath.found);
+            let pause = self.pause(aftermath.found || finding.is_some());
             if self.publisher.pause(pause) {
                 return;
             }
@@ -147,11 +150,11 @@ impl Driver {
     /// session that the broker may no longer have (bytebeamio/rumqtt#1014, #1056).
     fn connect(&mut self) -> Option<Connected> {
         let session = self.session();
-        let (sender, mut pipe) = self.version.open(&self.mqtt, session);
         loop {
+            let (sender, mut pipe) = self.version.open(&self.mqtt, session);
             let begun = Instant::now();
-            match self.next(pipe.as_mut(), begun, 2 * transport::patience(&self.mqtt)) {
-                Next::Event(Event::Connected { session_present, limits, terms }) => {
+            match self.first(pipe.as_mut(), begun) {
+                Ok((session_present, limits, terms)) => {
                     self.told.clear();
                     self.tell_connected(&terms);
                     let number = self.publisher.connected(sender, limits, session_present, terms);
@@ -159,14 +162,24 @@ impl Driver {
                     let intake = Intake::new(self.publisher.clone(), self.subscriber.clone(), number, is_kept);
                     return Some(Connected { pipe, limits, session_present, intake });
                 }
-                Next::Event(_) | Next::Nothing => {}
-                Next::Lost(lost) => {
+                Err(lost) => {
                     self.tell_failure(&lost);
                     if self.publisher.pause(self.backoff.pause(begun.elapsed())) {
                         return None;
                     }
                 }
             }
+        }
+    }
+
+    /// Connects, and waits for what the broker says to that.
+    fn first(&self, pipe: &mut dyn Pipe, begun: Instant) -> Result<(bool, Limits, Terms), Lost> {
+        let patience = 2 * transport::patience(&self.mqtt);
+        match self.next(pipe, begun, patience) {
+            Next::Event(Event::Connected { session_present, limits, terms }) => Ok((session_present, limits, terms)),
+            Next::Event(_) => Err(Lost::new("the broker answered our CONNECT with something else than a CONNACK")),
+            Next::Nothing => Err(Lost::because(Cause::NoConnack, transport::silence(&self.mqtt))),
+            Next::Lost(lost) => Err(lost),
         }
     }
 
@@ -180,8 +193,9 @@ impl Driver {
         next
     }
 
-    /// Drives a connection to its end: `None` if we ended it.
-    fn serve(&mut self, connected: Connected) -> Option<Lost> {
+    /// Drives a connection to its end: no loss if we ended it; and the filter that it ended over, if that is known.
+    fn serve(&mut self, connected: Connected) -> (Option<Lost>, Option<Finding>) {
+        let since = Instant::now();
         let Connected { pipe, limits, session_present, intake } = connected;
         let release = session_present && self.session_unknown;
         let mut connection = Connection {
@@ -199,7 +213,7 @@ impl Driver {
         let released = !matches!(connection.stage, Stage::Releasing { .. });
         let spoilt = connection.spoilt;
         self.publisher.detach();
-        self.subscriber.disconnected();
+        self.subscriber.set_open(false);
         // what was read before the end counts; what was written may not have left
         for event in connection.pipe.left_over() {
             count(&event);
@@ -208,18 +222,16 @@ impl Driver {
         self.session_unknown &= !released;
         self.releases_failed += u32::from(!released);
         self.session_spoilt = spoilt || self.releases_failed >= MAX_RELEASES;
-        ended.err()
-    }
-
-    /// Whether to subscribe: not where that has ended the connection again and again.
-    fn subscribes(&self) -> bool {
-        self.inbound_too_large < MAX_INBOUND_TOO_LARGE
+        let lost = ended.err();
+        let look = |lost: &Lost| self.look_for_a_filter(lost, since.elapsed(), session_present);
+        let finding = lost.as_ref().and_then(look);
+        self.subscriber.disconnected();
+        (lost, finding)
     }
 
     /// The session to ask for. A kept one is left where its messages end the connection again and again.
     fn session(&self) -> Session {
-        let left = self.session_spoilt || self.inbound_too_large >= MAX_INBOUND_TOO_LARGE;
-        if left { Session::Clean } else { self.mqtt.session }
+        if self.session_spoilt { Session::Clean } else { self.mqtt.session }
     }
 }
 
@@ -330,13 +342,19 @@ impl Connection<'_> {
                 self.intake.take(&message, packet_identifier);
                 Ok(())
             }
-            Event::Asked(_)
-            | Event::Subscribed(..)
-            | Event::Unsubscribed(..)
-            | Event::Connected { .. }
-            | Event::Disconnected
-            | Event::Collision(_)
-            | Event::Other => Ok(()),
+            Event::Asked(packet_identifier) => {
+                self.driver.subscriber.written(packet_identifier);
+                Ok(())
+            }
+            Event::Subscribed(packet_identifier, answers) => {
+                self.driver.subscriber.subscribed(packet_identifier, &answers);
+                Ok(())
+            }
+            Event::Unsubscribed(packet_identifier, failure) => {
+                self.driver.subscriber.unsubscribed(packet_identifier, failure);
+                Ok(())
+            }
+            Event::Connected { .. } | Event::Disconnected | Event::Collision(_) | Event::Other => Ok(()),
         };
         if let Err(violation) = fits {
             log::debug!("{violation}");

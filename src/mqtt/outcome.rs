@@ -97,6 +97,11 @@ pub enum Refusal {
     /// The broker refused it, with this reason code.
     #[error("refused by the broker: {}", super::reason::Reason(*.0))]
     Refused(u8),
+    /// Its messages ended the connection: the broker is not asked for a while.
+    #[error(
+        "not done: the broker sends packets for this topic filter that cannot be decoded; it is left out for a while"
+    )]
+    LeftOut,
     /// It is in the configuration file.
     #[error("`topic` is a [[subscribe]] of the configuration file: only there it can be changed")]
     OfConfiguration,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::in_flight::{Acknowledgement, Blame, Owed};
+use super::subscriptions::Breach;
 use crate::message::{Message, Qos, Received, TopicFilter};
 
 /// How long connecting may take, the CONNACK included, where the address is known.
@@ -199,6 +200,15 @@ impl Lost {
         let is_certain = self.cause == Cause::PublishRefused;
         let code = self.reason_code.filter(|_| is_certain || self.cause == Cause::OutboundTooLarge)?;
         Some(Blame { code, is_certain })
+    }
+
+    /// It may be about what came for a topic filter.
+    pub fn breach(&self) -> Option<Breach> {
+        match self.cause {
+            Cause::Undecodable | Cause::InboundTooLarge => Some(Breach::Undecodable),
+            Cause::SubscribeRefused => self.reason_code.map(Breach::Refused),
+            _ => None,
+        }
     }
 
     /// What the broker gave as the reason, if it gave one.

@@ -122,6 +122,9 @@ impl Status {
         let missing = self.configured().find_map(|standing| {
             let topic = Printable::new(standing.filter.as_str(), SHOWN);
             match standing.answer {
+                _ if standing.is_left_out => Some(format!(
+                    "subscription to {topic} left out for a while: the broker sends packets for it that cannot be decoded"
+                )),
                 Some(Ok(_)) => None,
                 Some(Err(code)) => Some(format!("subscription to {topic} refused: {}", Reason(code))),
                 None => Some(format!("not subscribed to {topic}")),
@@ -146,6 +149,7 @@ impl Status {
             connected: self.history.connected_since.is_some(),
             subscriptions: self.configured().count(),
             granted: self.granted(),
+            left_out: self.subscriptions.iter().filter(|standing| standing.is_left_out).count(),
             waiting: self.waiting,
             oldest_waiting: self.oldest_waiting,
             unacknowledged: self.unacknowledged,

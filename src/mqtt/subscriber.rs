@@ -20,7 +20,7 @@ use super::pipe::Limits;
 use super::publisher::Publisher;
 use super::requests::Requests;
 use super::status::Status;
-use super::subscriptions::{Answer, Report, Route, Standing, Subscriptions, Want};
+use super::subscriptions::{Answer, Breach, Finding, Report, Route, Standing, Subscriptions, Want};
 use super::version::Version;
 use crate::config::{Config, Session};
 use crate::message::{Qos, Received, TopicFilter};
@@ -192,12 +192,19 @@ impl Subscriber {
         }
     }
 
-    /// A connection takes SUBSCRIBE from now on.
-    pub(super) fn connected(&self, session_present: bool, limits: Limits) {
+    /// A connection takes SUBSCRIBE from now on; with a `probation` for one filter at a time, each of which is watched for
+    /// so long behind the broker's answer.
+    pub(super) fn connected(&self, session_present: bool, limits: Limits, probation: Option<Duration>) {
         self.with_state(|state| {
             state.is_open = true;
-            state.table.connected(session_present, limits);
+            state.table.connected(session_present, limits, probation, Instant::now());
         });
+    }
+
+    /// The connection ended over what the broker sent. Returns the filter that this is blamed on: it is left out for a
+    /// while.
+    pub(super) fn breached(&self, breach: Breach) -> Option<Finding> {
+        self.with_state(|state| state.table.breached(breach, Instant::now()))
     }
 
     /// The connection takes no SUBSCRIBE for a while, or does again.
@@ -227,7 +234,7 @@ impl Subscriber {
 
     /// A SUBACK came. Returns what there is to be said of it.
     pub(super) fn subscribed(&self, packet_identifier: u16, answers: &[Result<u8, u8>]) -> Vec<Report> {
-        let answered = self.with_state(|state| state.table.subscribed(packet_identifier, answers));
+        let answered = self.with_state(|state| state.table.subscribed(packet_identifier, answers, Instant::now()));
         let Some((turn, reports)) = answered else { return Vec::new() };
         self.0.publisher.answered(turn);
         reports

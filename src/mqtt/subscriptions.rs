@@ -15,6 +15,7 @@ mod exchange;
 
 mod due;
 mod entry;
+mod probation;
 mod room;
 
 mod kinds;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::exchange::Operation;
+pub use self::probation::{Breach, Finding};
 pub use self::report::Report;
 pub use self::room::{MAX_FILTER_BYTES, MAX_FILTERS};
 pub use self::routing::Route;
@@ -42,6 +44,7 @@ use self::exchange::{Handed, Link};
 use self::keys::Keys;
 use self::kinds::Kinds;
 use self::overlaps::Overlaps;
+use self::probation::Probation;
 use super::channel::Channel;
 use super::outcome::Refusal;
 use crate::config::Subscription;
@@ -68,6 +71,8 @@ pub struct Subscriptions<R> {
     /// Operations that were handed over, in their order, and those whose packet identifier is known.
     handed_over: VecDeque<Handed>,
     asked: HashMap<u16, Handed>,
+    /// The filter that is asked for alone.
+    probation: Option<Probation>,
     settled: Vec<(R, Answer)>,
     /// How often something was handed over.
     asks: u64,
@@ -92,6 +97,7 @@ impl<R> Subscriptions<R> {
             deadlines: BTreeSet::new(),
             handed_over: VecDeque::new(),
             asked: HashMap::new(),
+            probation: None,
             settled: Vec::new(),
             asks: 0,
             connection: None,
@@ -127,6 +133,9 @@ impl<R> Subscriptions<R> {
             self.dirty.set(key, true);
             return self.settled.push((waiter, Ok(granted)));
         }
+        if let Some(refusal) = entry.is_left_out().filter(|_| want != Want::Unsubscribed) {
+            return self.settled.push((waiter, Err(refusal)));
+        }
         self.change(key, |entry| {
             entry.waiters.push(Waiter { want, deadline, told: waiter, asked: false, ever_asked: false });
             // asked again, though it was refused
@@ -161,9 +170,11 @@ impl<R> Subscriptions<R> {
 
     /// Tells those whose deadline has come, and lets go of what was kept long enough.
     pub fn expire(&mut self, now: Instant) {
+        self.end_probation(now);
         while let Some(&(deadline, key)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.remove(&(deadline, key));
             self.tell(key, |entry| entry.expire(now));
+            self.change(key, |entry| entry.try_again(now));
             self.touch(key);
             if self.connection.is_none() {
                 self.tidy(key, None);
@@ -173,7 +184,7 @@ impl<R> Subscriptions<R> {
 
     /// When [`Self::expire`] has something to do next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.first().map(|(deadline, _)| *deadline).into_iter().chain(self.probation_ends()).min()
     }
 
     /// Tells everybody who waits that there is no more time.

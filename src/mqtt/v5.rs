@@ -152,6 +152,10 @@ impl Pipe for Pipe5 {
             self.connection.eventloop.options.set_transport(transport::transport(&self.mqtt));
         }
         match self.connection.recv_timeout(timeout) {
+            Ok(Ok(rumqttc::v5::Event::Incoming(Packet::ConnAck(connack)))) if forbidden(&connack).is_some() => {
+                let what = forbidden(&connack).unwrap_or_default();
+                Next::Lost(Lost::new(format!("the broker announced a {what} of 0, which is a protocol error")))
+            }
             Ok(Ok(event)) => Next::Event(self.translate(event)),
             Ok(Err(error)) => Next::Lost(self.lost(&error)),
             Err(RecvTimeoutError::Timeout) => Next::Nothing,
@@ -315,6 +319,16 @@ fn limits(connack: &ConnAck) -> Limits {
         max_qos: announced.max_qos.unwrap_or(default.max_qos),
         retain_available: announced.retain_available != Some(0),
         subscription_identifiers: announced.subscription_identifiers_available != Some(0),
+    }
+}
+
+/// What a broker must not announce (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6).
+fn forbidden(connack: &ConnAck) -> Option<&'static str> {
+    let announced = connack.properties.as_ref()?;
+    match (announced.receive_max, announced.max_packet_size) {
+        (Some(0), _) => Some("Receive Maximum"),
+        (_, Some(0)) => Some("Maximum Packet Size"),
+        _ => None,
     }
 }
 

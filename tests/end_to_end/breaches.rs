@@ -2,15 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+
+use crate::support::PATIENCE;
 
 use crate::support::daemon::Daemon;
 use crate::support::free_port;
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{
-    CONNECT, PUBACK, PUBLISH, PUBREC, Packet, ScriptedBroker, acknowledgement_with, behave, connack_resuming,
+    CONNECT, PUBACK, PUBLISH, PUBREC, Packet, SUBSCRIBE, ScriptedBroker, acknowledgement_with, behave,
+    connack_resuming, suback,
 };
 
 /// The broker's own limit, in bytes of payload, of which it does not tell.
@@ -134,4 +138,197 @@ fn one_alone_that_is_refused_with_such_a_code_costs_one_connection() {
     assert_eq!(daemon.publish(&body("after", 1, 1)).status, 200);
     daemon.wait_for("lost: the broker refused a publish: protocol error (reason code 130)");
     assert_eq!(daemon.lines_with("lost").len(), 1, "{:?}", daemon.lines());
+}
+
+/// A broker that sends `kept` behind its answer to each SUBSCRIBE for `dev/#`, and one good message for `ok`.
+fn keeping(protocol: &'static str, kept: Vec<u8>) -> ScriptedBroker {
+    ScriptedBroker::start(move |_, packet| {
+        Some(match (protocol, packet.kind) {
+            ("3.1.1", CONNECT) => vec![0x20, 2, 0, 0],
+            (_, SUBSCRIBE) => {
+                let filters = filters(protocol, packet);
+                let mut answer = suback_of(protocol, packet, &vec![0; filters.len()]);
+                if filters.iter().any(|filter| filter == "ok") {
+                    answer.extend(good(protocol));
+                }
+                if filters.iter().any(|filter| filter == "dev/#") {
+                    answer.extend(&kept);
+                }
+                answer
+            }
+            _ => behave(packet, &[]),
+        })
+    })
+}
+
+fn good(protocol: &str) -> Vec<u8> {
+    let properties: &[u8] = if protocol == "5" { &[0] } else { &[] };
+    let rest = [&[0, 2][..], b"ok", properties, b"fine"].concat();
+    [&[0x30, u8::try_from(rest.len()).unwrap()], rest.as_slice()].concat()
+}
+
+/// A PUBLISH at QoS 0, retained.
+fn retained(topic: &[u8], properties: Option<&[u8]>) -> Vec<u8> {
+    let byte = |length: usize| u8::try_from(length).unwrap();
+    let properties = properties.map(|properties| [&[byte(properties.len())], properties].concat()).unwrap_or_default();
+    let rest = [&[0, byte(topic.len())], topic, &properties, b"x"].concat();
+    [&[0x31, byte(rest.len())], rest.as_slice()].concat()
+}
+
+fn filters(protocol: &str, subscribe: &Packet) -> Vec<String> {
+    if protocol == "5" {
+        return subscribe.filters();
+    }
+    let mut rest = &subscribe.body[2..];
+    let mut filters = Vec::new();
+    while let [high, low, after @ ..] = rest {
+        let (filter, after) = after.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+        filters.push(String::from_utf8(filter.to_vec()).unwrap());
+        rest = &after[1..];
+    }
+    filters
+}
+
+fn suback_of(protocol: &str, subscribe: &Packet, codes: &[u8]) -> Vec<u8> {
+    let mut answer = suback(subscribe, codes);
+    if protocol == "3.1.1" {
+        // it has no properties
+        answer.remove(4);
+        answer[1] -= 1;
+    }
+    answer
+}
+
+const FILTERS: &str =
+    "[[subscribe]]\ntopic = \"ok\"\n[[subscribe]]\ntopic = \"dev/#\"\n[[subscribe]]\ntopic = \"also\"";
+
+fn get(daemon: &Daemon, path: &str) -> Reply {
+    daemon.connect().request("GET", path, &[], b"")
+}
+
+/// Waits until these subscriptions of the configuration are granted.
+#[track_caller]
+fn await_granted(daemon: &Daemon, positions: &[usize]) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = get(daemon, "/status").json();
+        if positions.iter().all(|position| status["subscriptions"][position]["granted_qos"] == 0) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{status}");
+        thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_kept_message_that_cannot_be_decoded_leaves_out_its_own_filter_and_nothing_else() {
+    let kept = [
+        ("3.1.1", retained(b"dev/\xe9tat", None)),
+        ("5", retained(b"dev/a", Some(b"\x26\x00\x01k\x00\x01\xff"))),
+        ("5", retained(b"dev/a", Some(b"\x03\x00\x01\xff"))),
+        ("5", retained(b"dev/a", Some(b"\x7f"))),
+        // both bits of the QoS
+        ("3.1.1", vec![0x36, 7, 0, 3, b'd', b'e', b'v', 0, 1]),
+    ];
+    for (protocol, kept) in kept {
+        let broker = keeping(protocol, kept);
+        let configuration = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"\n{FILTERS}", broker.port());
+        let daemon = Daemon::with(&configuration);
+        // from the beginning
+        let reply = daemon.publish(&body("t", 1, 1));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let line = daemon.wait_for("left out");
+        assert!(line.contains("error: subscription to dev/# left out for 5 minutes"), "{line}");
+        assert!(line.contains("the broker sent a packet that cannot be decoded"), "{line}");
+        let settled = daemon.lines_with("lost").len();
+        assert!(settled <= 4, "{:?}", daemon.lines());
+        await_granted(&daemon, &[0, 2]);
+        let status = get(&daemon, "/status").json();
+        assert_eq!(status["subscriptions"][1]["left_out"], true, "{status}");
+        let ready = get(&daemon, "/readyz");
+        assert_eq!(ready.status, 503);
+        assert!(ready.error().contains("subscription to dev/# left out for a while"), "{ready:?}");
+        let metrics = String::from_utf8(get(&daemon, "/metrics").body).unwrap();
+        assert!(metrics.contains("\nmqtt_bridge_subscriptions_left_out 1\n"), "{metrics}");
+        assert!(daemon.lines_with("payload: fine").len() > 1, "others are received");
+        for qos in [0, 1, 2] {
+            assert_eq!(daemon.publish(&body("t", 1, qos)).status, 200);
+        }
+        assert_eq!(daemon.lines_with("lost").len(), settled, "{:?}", daemon.lines());
+    }
+}
+
+#[test]
+fn a_session_that_brings_again_what_cannot_be_decoded_is_left_and_publishing_goes_on() {
+    // at QoS 1 and never acknowledged: it comes with each connection that resumes the session
+    let queued = [&[0x32, 14, 0, 5][..], b"dev/a", &[0, 7, 4, 0x03, 0, 1, 0xff]].concat();
+    let broker = ScriptedBroker::start(move |n, packet| {
+        Some(match packet.kind {
+            CONNECT if n > 0 && packet.body[7] & 2 == 0 => [connack_resuming(true, &[]), queued.clone()].concat(),
+            SUBSCRIBE if n == 0 => [suback(packet, &[0]), queued.clone()].concat(),
+            _ => behave(packet, &[]),
+        })
+    });
+    let daemon = Daemon::with(&format!(
+        "[mqtt]\nport = {}\nclean-session = false\n[[subscribe]]\ntopic = \"dev/#\"",
+        broker.port()
+    ));
+    daemon.wait_for("the session that the broker keeps is left");
+    await_granted(&daemon, &[0]);
+    assert_eq!(daemon.publish(&body("t", 1, 1)).status, 200);
+    assert!(daemon.lines_with("lost").len() <= 4, "{:?}", daemon.lines());
+    assert_eq!(daemon.lines_with("left out").len(), 0, "{:?}", daemon.lines());
+}
+
+#[test]
+fn a_code_in_a_suback_that_rumqttc_does_not_list_is_a_refusal_of_its_filter() {
+    for (protocol, code) in [("3.1.1", 0x87), ("5", 0x95), ("5", 0x82), ("5", 0xff)] {
+        let broker = ScriptedBroker::start(move |_, packet| {
+            Some(match (protocol, packet.kind) {
+                ("3.1.1", CONNECT) => vec![0x20, 2, 0, 0],
+                (_, SUBSCRIBE) => {
+                    let is_refused = |filter: &String| filter == "dev/#" || filter == "run-time";
+                    let codes =
+                        filters(protocol, packet).into_iter().map(|filter| if is_refused(&filter) { code } else { 0 });
+                    suback_of(protocol, packet, &codes.collect::<Vec<_>>())
+                }
+                _ => behave(packet, &[]),
+            })
+        });
+        let configuration = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"\n{FILTERS}", broker.port());
+        let daemon = Daemon::with(&configuration);
+        let line = daemon.wait_for("subscription to dev/# refused");
+        assert!(line.contains(&format!("(reason code {code})")), "{line}");
+        await_granted(&daemon, &[0, 2]);
+        let status = get(&daemon, "/status").json();
+        assert_eq!(status["subscriptions"][1]["reason_code"], code, "{status}");
+        assert_eq!(daemon.publish(&body("t", 1, 1)).status, 200);
+        for _ in 0..2 {
+            let reply = daemon.connect().post("/subscribe", br#"{"topic": "run-time"}"#);
+            let status = if code == 0x87 { 403 } else { 502 };
+            assert_eq!((reply.status, &reply.json()["reason_code"]), (status, &json!(code)), "{reply:?}");
+        }
+        await_granted(&daemon, &[0, 2]);
+        assert!(daemon.lines_with("lost").len() <= 3, "{:?}", daemon.lines());
+    }
+}
+
+#[test]
+fn a_receive_maximum_of_0_is_said_to_be_a_protocol_error_and_the_next_connection_is_good() {
+    let broker = ScriptedBroker::start(|n, packet| {
+        Some(behave(
+            packet,
+            match n {
+                0 | 1 => &[0x21, 0, 0],
+                2 => &[0x27, 0, 0, 0, 0],
+                _ => &[],
+            },
+        ))
+    });
+    let daemon = Daemon::connected(broker.port());
+    for what in ["Receive Maximum", "Maximum Packet Size"] {
+        let words = format!("the broker announced a {what} of 0, which is a protocol error");
+        assert_eq!(daemon.lines_with(&words).len(), 1, "{:?}", daemon.lines());
+    }
+    assert_eq!(daemon.publish(&body("t", 1, 1)).status, 200);
 }

@@ -63,7 +63,7 @@ impl From<Refusal> for Reply {
             Refusal::TooManyFilters | Refusal::TooManyListeners => (503, Code::QueueSize),
             Refusal::Unknown => (504, Code::ConnectionLost),
             Refusal::Refused(NOT_AUTHORIZED) => (403, Code::AclDenied),
-            Refusal::Refused(_) => (502, Code::Unknown),
+            Refusal::Refused(_) | Refusal::LeftOut => (502, Code::Unknown),
             Refusal::OfConfiguration => (409, Code::Invalid),
             Refusal::QosNotSupported => (501, Code::NotSupported),
         };

@@ -6,7 +6,7 @@ use crate::mqtt::pipe::Cause;
 
 /// A connection that held this long is stable: the next pause is the shortest again. A shorter one may have been ended by
 /// what we sent, and must not be renewed at full speed.
-const STABLE: Duration = Duration::from_secs(10);
+pub const STABLE: Duration = Duration::from_secs(10);
 /// So many connections in a row that are closed without a word before they are stable are another client's doing, as far
 /// as one can tell.
 pub const MAX_CLOSES: u32 = 3;

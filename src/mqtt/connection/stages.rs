@@ -53,10 +53,13 @@ impl Connection<'_> {
                 self.pipe.resend(publisher.owed(self.window().size));
             }
             Stage::Resuming => {
-                if self.driver.subscribes() {
-                    subscriber.connected(self.session_present, self.limits);
-                }
+                let probation = self.driver.breaches.probation();
+                subscriber.connected(self.session_present, self.limits, probation);
                 self.stage = Stage::Subscribing;
+                // what comes for a filter may end the connection: publishing goes first
+                if probation.is_some() {
+                    self.become_ready();
+                }
                 return self.proceed();
             }
             Stage::Subscribing if subscriber.is_settled() => self.become_ready(),
@@ -74,7 +77,7 @@ impl Connection<'_> {
             // one may still lie in the library's queue, which cannot take it before this
             Stage::Recovering if publisher.unacknowledged() == 0 && subscriber.oldest_asked().is_none() => {
                 self.pipe.recover();
-                subscriber.set_open(self.driver.subscribes());
+                subscriber.set_open(true);
                 self.stage = Stage::Ready;
                 publisher.ready(self.window());
                 publisher.hold_back(false);

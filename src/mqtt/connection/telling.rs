@@ -1,7 +1,7 @@
 //! Why a connection was lost or did not come about, told once.
 
+use super::Driver;
 use super::rival::MAX_CLOSES;
-use super::{Driver, MAX_INBOUND_TOO_LARGE};
 use crate::config::Protocol;
 use crate::mqtt::pipe::{Cause, Lost, Terms};
 use crate::mqtt::transport;
@@ -34,20 +34,6 @@ impl Driver {
             CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code();
             "connection to {} lost: {lost}{}; connecting again", self.mqtt.address(), self.hint_of_loss(lost)
         );
-        if lost.cause != Cause::InboundTooLarge {
-            // once there are no subscriptions, none of their messages can end the connection any more
-            if self.inbound_too_large < MAX_INBOUND_TOO_LARGE {
-                self.inbound_too_large = 0;
-            }
-            return;
-        }
-        self.inbound_too_large += 1;
-        if self.inbound_too_large == MAX_INBOUND_TOO_LARGE {
-            log::error!(
-                "the broker sent a packet over the limit {MAX_INBOUND_TOO_LARGE} times in a row: from now on nothing is \
-                 received, publishing goes on; raise `max-packet-size` or clear the retained message, and restart"
-            );
-        }
     }
 
     /// What to do about the end of a connection.

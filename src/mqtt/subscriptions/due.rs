@@ -24,7 +24,9 @@ impl<R> Subscriptions<R> {
             (AtBroker::Granted { .. }, None) if self.is_needed(key) => Due::Nothing,
             (AtBroker::Granted { .. }, None) => Due::Unsubscribe,
             // the session that the broker kept may have it
-            (AtBroker::Absent, None) if entry.may_be_kept => Due::Unsubscribe,
+            (AtBroker::Absent, None) | (AtBroker::LeftOut | AtBroker::Refused(_), _) if entry.may_be_kept => {
+                Due::Unsubscribe
+            }
             _ => Due::Nothing,
         }
     }

@@ -1,7 +1,11 @@
 //! One topic filter: who wants it, and how it stands with the broker.
 
+mod left_out;
+
 use std::sync::Arc;
 use std::time::Instant;
+
+pub use self::left_out::LeftOut;
 
 use super::Answer;
 use super::want::{Source, Standing, Want};
@@ -26,13 +30,15 @@ pub enum AtBroker {
         granted: u8,
     },
     Refused(u8),
+    /// The broker is not asked, as its packets for it end the connection.
+    LeftOut,
     Leaving,
 }
 
 impl AtBroker {
     /// Whether the broker has it, or may have it.
     pub fn is_there(self) -> bool {
-        !matches!(self, Self::Absent | Self::Refused(_))
+        !matches!(self, Self::Absent | Self::Refused(_) | Self::LeftOut)
     }
 }
 
@@ -78,6 +84,8 @@ pub struct Entry<R> {
     pub may_be_kept: bool,
     /// Connections in a row that ended between our question and the broker's answer.
     losses: u8,
+    /// Its messages, or the answer to our question, ended a connection.
+    pub left_out: Option<LeftOut>,
 }
 
 impl<R> Entry<R> {
@@ -102,6 +110,7 @@ impl<R> Entry<R> {
             last: None,
             may_be_kept: false,
             losses: 0,
+            left_out: None,
         }
     }
 
@@ -276,7 +285,7 @@ impl<R> Entry<R> {
     }
 
     fn set_absent(&mut self) {
-        self.state = AtBroker::Absent;
+        self.state = self.at_rest();
         (self.last, self.may_be_kept) = (None, false);
     }
 
@@ -341,7 +350,7 @@ impl<R> Entry<R> {
     /// The connection ended.
     pub fn disconnected(&mut self, is_kept: bool) -> Vec<(R, Answer)> {
         let was_asked = matches!(self.state, AtBroker::Asked { .. }) && self.last.is_none();
-        self.state = AtBroker::Absent;
+        self.state = self.at_rest();
         self.may_be_kept &= is_kept;
         self.waiters.iter_mut().for_each(|waiting| waiting.asked = false);
         self.losses = if was_asked { self.losses + 1 } else { 0 };
@@ -360,7 +369,9 @@ impl<R> Entry<R> {
 
     /// Whether nothing is left to be done about it.
     pub fn is_forgettable(&self) -> bool {
-        self.wanted().is_none() && self.waiters.is_empty() && !self.state.is_there() && !self.may_be_kept
+        let is_wanted = self.wanted().is_some() || !self.waiters.is_empty();
+        // what is left out is remembered, or the next one who wants it would end the connection
+        !is_wanted && !self.state.is_there() && !self.may_be_kept && self.is_left_out().is_none()
     }
 
     /// What is known of it; `carrier` is the state of the one that brings its messages.
@@ -378,6 +389,7 @@ impl<R> Entry<R> {
             _ => None,
         };
         let qos = self.wanted().unwrap_or(Qos::AtMostOnce);
-        Some(Standing { filter: self.filter.clone(), qos, answer, source, readers: self.readers })
+        let is_left_out = carrier.is_none() && self.state == AtBroker::LeftOut;
+        Some(Standing { filter: self.filter.clone(), qos, answer, source, readers: self.readers, is_left_out })
     }
 }

@@ -1,6 +1,6 @@
 //! What is asked of the broker, and what it answers: one operation after the other, several on their way together.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::due::Due;
 use super::identifiers::identifier;
@@ -28,8 +28,8 @@ pub enum Operation {
 
 /// Something that was asked.
 pub struct Handed {
-    keys: Vec<Key>,
-    is_subscribe: bool,
+    pub keys: Vec<Key>,
+    pub is_subscribe: bool,
     since: Instant,
     /// For whoever counts packet identifiers.
     turn: u64,
@@ -41,23 +41,30 @@ pub struct Link {
     pub has_identifiers: bool,
     /// Bytes.
     max_packet_size: usize,
+    /// Filters are asked for one at a time, with so long behind the broker's answer.
+    pub probation: Option<Duration>,
 }
 
 impl<R> Subscriptions<R> {
-    /// A connection takes SUBSCRIBE from now on.
-    pub fn connected(&mut self, session_present: bool, limits: Limits) {
+    /// A connection takes SUBSCRIBE from now on; with a `probation` for one filter at a time, as earlier ones ended over
+    /// what came for some.
+    pub fn connected(&mut self, session_present: bool, limits: Limits, probation: Option<Duration>, now: Instant) {
         let max_packet_size = usize::try_from(limits.max_packet_size).unwrap_or(usize::MAX);
-        self.connection = Some(Link { has_identifiers: limits.subscription_identifiers, max_packet_size });
+        self.connection = Some(Link { has_identifiers: limits.subscription_identifiers, max_packet_size, probation });
         for key in self.all() {
             self.change(key, |entry| entry.connected(session_present));
         }
         self.dirty = self.overlaps.all().clone();
         self.first = self.dirty.clone();
+        if let Some(length) = probation.filter(|_| session_present) {
+            self.begin_probation_of_session(length, now);
+        }
     }
 
     /// The connection has ended.
     pub fn disconnected(&mut self) {
         self.connection = None;
+        self.probation = None;
         self.handed_over.clear();
         self.asked.clear();
         self.first = super::Keys::default();
@@ -87,9 +94,15 @@ impl<R> Subscriptions<R> {
                     (from, size) = (0, 0);
                     together.clear();
                 }
+                Due::Subscribe(_) if self.waits_for_probation(key) => {}
                 Due::Subscribe(qos) if link.has_identifiers => {
                     let identifier = identifier(entry.slot, entry.generation + 1);
                     return Some(Operation::Subscribe(vec![(entry.filter.clone(), qos)], Some(identifier)));
+                }
+                Due::Subscribe(qos) if self.is_tried_alone(key) => {
+                    if together.is_empty() {
+                        return Some(Operation::Subscribe(vec![(entry.filter.clone(), qos)], None));
+                    }
                 }
                 Due::Subscribe(qos) => {
                     let is_too_much = size + more > link.max_packet_size.min(MAX_TOGETHER_SIZE);
@@ -104,6 +117,8 @@ impl<R> Subscriptions<R> {
                     self.tell(key, |entry| entry.unsubscribed(None));
                     from = key;
                 }
+                // of two, nobody could tell which was refused
+                Due::Unsubscribe if link.probation.is_some() && self.has_unanswered() => {}
                 Due::Unsubscribe if together.is_empty() => return Some(Operation::Unsubscribe(entry.filter.clone())),
                 Due::Unsubscribe => {}
             }
@@ -140,6 +155,9 @@ impl<R> Subscriptions<R> {
         let asks = self.asks;
         for (filter, qos) in filters {
             let Some(&key) = self.by_filter.get(filter) else { continue };
+            if qos.is_some() && self.is_tried_alone(key) {
+                self.begin_probation(key);
+            }
             self.change(key, |entry| entry.ask(qos, asks));
             keys.push(key);
             self.dirty.set(key, false);
@@ -159,7 +177,12 @@ impl<R> Subscriptions<R> {
 
     /// A SUBACK came, with an answer for each of its filters in their order (MQTT 5, 3.9.3-1). Returns the turn of its
     /// packet identifier, and what there is to be said.
-    pub fn subscribed(&mut self, packet_identifier: u16, answers: &[Result<u8, u8>]) -> Option<(u64, Vec<Report>)> {
+    pub fn subscribed(
+        &mut self,
+        packet_identifier: u16,
+        answers: &[Result<u8, u8>],
+        now: Instant,
+    ) -> Option<(u64, Vec<Report>)> {
         let handed = self.answered(packet_identifier, true)?;
         let mut reports = Vec::new();
         for (position, key) in handed.keys.iter().enumerate() {
@@ -168,6 +191,7 @@ impl<R> Subscriptions<R> {
             let (qos, is_passing) = (entry.asked_qos(), !entry.is_asked_to_record());
             reports.push(Report { filter: entry.filter.clone(), qos, answer, is_passing });
             self.tell(*key, |entry| entry.subscribed(answer));
+            self.answered_on_probation(*key, matches!(answer, Some(Ok(_))), now);
             self.first.set(*key, false);
             self.touch(*key);
         }
@@ -191,6 +215,11 @@ impl<R> Subscriptions<R> {
         let handed = self.asked.get(&packet_identifier);
         handed.filter(|handed| handed.is_subscribe == is_subscribe)?;
         self.asked.remove(&packet_identifier)
+    }
+
+    /// Whether there is something that the broker has not answered.
+    pub(super) fn has_unanswered(&self) -> bool {
+        !self.handed_over.is_empty() || !self.asked.is_empty()
     }
 
     /// Since when the oldest unanswered operation has been with the connection.

@@ -23,6 +23,7 @@ pub struct Kinds {
     pub asked: Keys,
     /// Granted, and nothing was asked since.
     pub there: Keys,
+    /// Or left out.
     pub refused: Keys,
 }
 
@@ -42,7 +43,7 @@ impl Kinds {
         self.absent.set(key, is(&|entry| entry.state == AtBroker::Absent));
         self.asked.set(key, is(&|entry| matches!(entry.state, AtBroker::Asked { .. })));
         self.there.set(key, is(&|entry| matches!(entry.state, AtBroker::Granted { .. })));
-        self.refused.set(key, is(&|entry| matches!(entry.state, AtBroker::Refused(_))));
+        self.refused.set(key, is(&|entry| matches!(entry.state, AtBroker::Refused(_) | AtBroker::LeftOut)));
     }
 
     /// The highest quality of service at which one of these is wanted.

@@ -1,5 +1,7 @@
 //! The table of topic filters, event by event, and random ones against a model of a broker.
 
+mod probation;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,7 +52,7 @@ impl Bench {
         if !session_present {
             self.broker.clear();
         }
-        self.table.connected(session_present, limits(has_identifiers));
+        self.table.connected(session_present, limits(has_identifiers), None, self.now);
     }
 
     fn disconnect(&mut self) {
@@ -96,7 +98,7 @@ impl Bench {
                             self.broker.insert(filter.as_str().to_owned(), identifier);
                         }
                     }
-                    assert!(self.table.subscribed(packet_identifier, &answers).is_some());
+                    assert!(self.table.subscribed(packet_identifier, &answers, self.now).is_some());
                 }
                 Operation::Unsubscribe(filter) => {
                     self.broker.remove(filter.as_str());
@@ -258,7 +260,7 @@ fn an_answer_of_the_wrong_kind_is_none() {
     bench.settle();
     bench.want("b", Want::Unsubscribed, 2);
     assert_eq!(bench.ask(), ["not b"]);
-    assert!(bench.table.subscribed(3, &[Ok(1)]).is_none());
+    assert!(bench.table.subscribed(3, &[Ok(1)], bench.now).is_none());
     assert!(bench.ask().is_empty() && bench.table.oldest_asked().is_some());
     bench.answer();
     assert_eq!(bench.told(), [(1, Ok(1)), (2, Ok(0))]);
@@ -301,7 +303,7 @@ fn what_cannot_be_is_refused_at_once() {
     assert_eq!(bench.told(), [(2, Err(Refusal::TooManyFilters)); 2]);
     let tiny = Limits { max_packet_size: 20, ..limits(true) };
     let mut bench = Bench::new(&[], false);
-    bench.table.connected(false, tiny);
+    bench.table.connected(false, tiny, None, bench.now);
     bench.want("longer/than/that", RECORDED, 7);
     assert_eq!((bench.settle(), bench.told()), (vec![], vec![(7, Err(Refusal::Refused(149)))]));
     assert!(bench.settle().is_empty() && bench.table.entries.is_empty());
@@ -507,7 +509,7 @@ fn a_kept_session_keeps_what_the_broker_takes_no_unsubscribe_for() {
     bench.disconnect();
     bench.table.leave(&filter(&long), READ, bench.now);
     bench.pass(LINGER);
-    bench.table.connected(true, Limits { max_packet_size: 100, ..limits(true) });
+    bench.table.connected(true, Limits { max_packet_size: 100, ..limits(true) }, None, bench.now);
     assert_eq!(bench.settle(), ["id a 1"]);
     assert!(bench.table.is_settled() && bench.table.entries.len() == 1);
 }

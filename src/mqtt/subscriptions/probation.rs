@@ -1,0 +1,130 @@
+//! Which filters are left out, as the broker's packets for them end the connection: found by asking for one at a time.
+//!
+//! What a broker keeps for a filter comes behind its answer to our SUBSCRIBE. So while a filter is on probation nothing
+//! else is asked, and a packet that rumqttc cannot decode is blamed on it.
+
+use std::time::{Duration, Instant};
+
+use super::entry::LeftOut;
+use super::{Key, Subscriptions};
+use crate::message::TopicFilter;
+
+/// How long a filter is left out for the first time, and how long at most: each time twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(5 * 60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// How long after the broker's answer a filter stays on probation, where the connection does not say otherwise.
+const PROBATION: Duration = Duration::from_millis(250);
+
+/// What ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    /// A packet that rumqttc cannot decode.
+    Undecodable,
+    /// The answer to a SUBSCRIBE or an UNSUBSCRIBE, with a reason code that rumqttc does not list.
+    Refused(u8),
+}
+
+/// What is on probation: nothing else is asked.
+pub struct Probation {
+    /// A filter, or the session that the broker kept.
+    key: Option<Key>,
+    /// `None` before the broker has answered.
+    until: Option<Instant>,
+}
+
+/// A filter that is left out from now on.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which.
+    pub filter: TopicFilter,
+    /// For how long.
+    pub pause: Duration,
+    /// The reason code, if the broker refused it.
+    pub code: Option<u8>,
+}
+
+impl<R> Subscriptions<R> {
+    /// Whether a filter is asked for alone, and is on probation then.
+    pub(super) fn is_tried_alone(&self, key: Key) -> bool {
+        let is_careful = self.connection.is_some_and(|link| link.probation.is_some());
+        is_careful || self.entries.get(&key).is_some_and(|entry| entry.left_out.is_some())
+    }
+
+    /// Whether it must wait until another one has passed.
+    pub(super) fn waits_for_probation(&self, key: Key) -> bool {
+        self.is_tried_alone(key) && (self.probation.is_some() || self.has_unanswered())
+    }
+
+    /// A filter was asked for.
+    pub(super) fn begin_probation(&mut self, key: Key) {
+        self.probation = Some(Probation { key: Some(key), until: None });
+    }
+
+    /// A careful connection resumed a session: what that still holds comes before anything is asked.
+    pub(super) fn begin_probation_of_session(&mut self, length: Duration, now: Instant) {
+        self.probation = Some(Probation { key: None, until: Some(now + length) });
+    }
+
+    /// The broker has answered for a filter.
+    pub(super) fn answered_on_probation(&mut self, key: Key, is_granted: bool, now: Instant) {
+        let length = self.connection.and_then(|link| link.probation).unwrap_or(PROBATION);
+        if let Some(probation) = self.probation.as_mut().filter(|probation| probation.key == Some(key)) {
+            // a refusal brings nothing
+            probation.until = Some(if is_granted { now + length } else { now });
+            self.end_probation(now);
+        }
+    }
+
+    /// When the probation ends, where that is known.
+    pub(super) fn probation_ends(&self) -> Option<Instant> {
+        self.probation.as_ref().and_then(|probation| probation.until)
+    }
+
+    /// Ends the probation if it is over: nothing is wrong with the filter.
+    pub(super) fn end_probation(&mut self, now: Instant) {
+        if self.probation_ends().is_some_and(|until| until <= now)
+            && let Some(key) = self.probation.take().and_then(|probation| probation.key)
+        {
+            self.change(key, |entry| entry.left_out = None);
+        }
+    }
+
+    /// The connection ended over what the broker sent. Returns the filter that this is blamed on, if there is one: it is
+    /// left out for a while.
+    pub fn breached(&mut self, breach: Breach, now: Instant) -> Option<Finding> {
+        match breach {
+            Breach::Undecodable => {
+                let key = self.probation.take()?.key?;
+                self.leave_out(key, None, now)
+            }
+            Breach::Refused(code) => self.refused_unlisted(code, now),
+        }
+    }
+
+    /// One of what the broker had not answered was refused: the only one.
+    fn refused_unlisted(&mut self, code: u8, now: Instant) -> Option<Finding> {
+        let mut unanswered = self.handed_over.iter().chain(self.asked.values());
+        let (only, more) = (unanswered.next()?, unanswered.next());
+        let &[key] = only.keys.as_slice() else { return None };
+        if more.is_some() {
+            return None;
+        }
+        if only.is_subscribe {
+            return self.leave_out(key, Some(code), now);
+        }
+        // it is not asked again, be it that the session keeps it
+        self.tell(key, |entry| entry.unsubscribed(Some(code)));
+        self.change(key, |entry| entry.may_be_kept = false);
+        None
+    }
+
+    fn leave_out(&mut self, key: Key, code: Option<u8>, now: Instant) -> Option<Finding> {
+        let entry = self.entries.get(&key)?;
+        let pause = entry.left_out.map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
+        let finding = Finding { filter: entry.filter.clone(), pause, code };
+        let left_out = LeftOut { until: Some(now + pause), pause, code };
+        self.tell(key, |entry| entry.leave_out(left_out));
+        self.deadlines.insert((now + pause, key));
+        Some(finding)
+    }
+}
