@@ -12,7 +12,7 @@ use self::breaches::Breaches;
 use self::rival::{Rival, Verdict};
 use self::stages::Stage;
 use super::backoff::Backoff;
-use super::in_flight::Acknowledgement;
+use super::in_flight::{Acknowledgement, Blame};
 use super::pipe::{Cause, Event, Limits, Lost, Next, Pipe, Terms};
 use super::presence::Presence;
 use super::publisher::Publisher;
@@ -105,7 +105,11 @@ impl Driver {
             let since = Instant::now();
             let (ended, finding) = self.serve(connected);
             let kept = self.session() != Session::Clean;
-            let aftermath = self.publisher.lost(kept, ended.as_ref().and_then(Lost::blame));
+            let blame = match (&ended, &finding) {
+                (Some(lost), None) => lost.blame(),
+                _ => Blame::Elsewhere,
+            };
+            let aftermath = self.publisher.lost(kept, blame);
             // what was given up must not come back from the broker's session by its packet identifier
             self.session_spoilt |= aftermath.given_up;
             let Some(lost) = ended else { return };

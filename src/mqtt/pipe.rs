@@ -195,11 +195,14 @@ impl Lost {
         Self { reason_code: Some(code), ..self }
     }
 
-    /// The messages that were on their way are to be looked at, as one of them was refused.
-    pub fn blame(&self) -> Option<Blame> {
-        let is_certain = self.cause == Cause::PublishRefused;
-        let code = self.reason_code.filter(|_| is_certain || self.cause == Cause::OutboundTooLarge)?;
-        Some(Blame { code, is_certain })
+    /// What it means for the messages that were on their way.
+    pub fn blame(&self) -> Blame {
+        match (self.cause, self.reason_code) {
+            (Cause::PublishRefused, Some(code)) => Blame::Message { code, is_certain: true },
+            (Cause::OutboundTooLarge, Some(code)) => Blame::Message { code, is_certain: false },
+            (Cause::InboundTooLarge | Cause::SubscribeRefused, _) => Blame::Elsewhere,
+            _ => Blame::Unknown,
+        }
     }
 
     /// It may be about what came for a topic filter.

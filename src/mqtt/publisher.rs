@@ -310,11 +310,11 @@ impl Publisher {
         state.history.disconnected();
     }
 
-    /// The connection ended, over one of its messages where there is somebody to `blame`; what it left is told.
-    pub(super) fn lost(&self, session_may_be_kept: bool, blame: Option<Blame>) -> Aftermath {
+    /// The connection ended, and what it left is told.
+    pub(super) fn lost(&self, session_may_be_kept: bool, blame: Blame) -> Aftermath {
         self.with_state(|state| {
             let aftermath = state.table.lost(session_may_be_kept, blame);
-            let is_size = blame.is_some_and(|blame| blame.code == PACKET_TOO_LARGE);
+            let is_size = matches!(blame, Blame::Message { code: PACKET_TOO_LARGE, .. });
             if let Some(refused) = aftermath.refused.as_ref().filter(|_| is_size) {
                 self.0.learn(state, refused, Instant::now());
             }

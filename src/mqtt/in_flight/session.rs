@@ -27,13 +27,20 @@ impl Losses {
     }
 }
 
-/// What the broker said as it ended the connection over a message, or as rumqttc did over its answer.
+/// Over what a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Blame {
-    /// The reason code.
-    pub code: u8,
-    /// It was the answer to a message at QoS 1 or 2; otherwise it may be about something else.
-    pub is_certain: bool,
+pub enum Blame {
+    /// Nobody knows: perhaps over a message.
+    Unknown,
+    /// Over no message that was on its way.
+    Elsewhere,
+    /// The broker refused a message.
+    Message {
+        /// The reason code.
+        code: u8,
+        /// It was the answer to a message at QoS 1 or 2; otherwise it may be about something else.
+        is_certain: bool,
+    },
 }
 
 /// What the end of a connection showed about its messages.
@@ -57,10 +64,9 @@ pub enum Owed {
 }
 
 impl<R> InFlight<R> {
-    /// The connection ended, over one of its messages where there is somebody to `blame`. A session that may be resumed
-    /// keeps what it owes; otherwise what is unacknowledged and still waited for is to be sent anew, and what nobody
-    /// waits for is forgotten.
-    pub fn lost(&mut self, session_may_be_kept: bool, blame: Option<Blame>) -> Aftermath {
+    /// The connection ended. A session that may be resumed keeps what it owes; otherwise what is unacknowledged and still
+    /// waited for is to be sent anew, and what nobody waits for is forgotten.
+    pub fn lost(&mut self, session_may_be_kept: bool, blame: Blame) -> Aftermath {
         self.window = None;
         self.paused = false;
         self.turns.clear();
@@ -73,7 +79,8 @@ impl<R> InFlight<R> {
         }
         let suspects = self.suspects();
         let aftermath = match blame {
-            Some(blame) if !suspects.is_empty() => self.blame(&suspects, blame),
+            Blame::Message { code, is_certain } if !suspects.is_empty() => self.blame(&suspects, code, is_certain),
+            Blame::Elsewhere => Aftermath::default(),
             _ => Aftermath { given_up: self.count_losses(), ..Aftermath::default() },
         };
         if !session_may_be_kept {
@@ -93,13 +100,13 @@ impl<R> InFlight<R> {
     }
 
     /// One of these was refused: the only one, or each of them is tried alone.
-    fn blame(&mut self, suspects: &[Sequence], blame: Blame) -> Aftermath {
+    fn blame(&mut self, suspects: &[Sequence], code: u8, is_certain: bool) -> Aftermath {
         let mut aftermath = Aftermath { found: true, ..Aftermath::default() };
         match suspects {
-            [guilty] if blame.is_certain || self.entries[guilty].losses.is_suspicious() => {
+            [guilty] if is_certain || self.entries[guilty].losses.is_suspicious() => {
                 aftermath.refused = Some(self.entries[guilty].message.clone());
                 // the exchange has ended with the refusal (MQTT 5, 4.3.2 and 4.3.3): its packet identifier is free
-                self.settle(*guilty, Err(Failure::Refused(blame.code)));
+                self.settle(*guilty, Err(Failure::Refused(code)));
             }
             _ => suspects.iter().for_each(|sequence| self.change(*sequence, |entry| entry.losses.is_accused = true)),
         }

@@ -101,7 +101,7 @@ fn what_was_told_at_its_hand_over_leaves_on_the_next_connection_up_to_its_deadli
     accept(&mut table, &time, &[0]);
     let lose = |table: &mut Table| {
         table.hand_over(time.at(0), |_| false);
-        table.lost(false, None);
+        table.lost(false, Blame::Unknown);
         table.connected(false);
         table.ready(WINDOW);
     };
@@ -280,7 +280,7 @@ fn a_lost_session_is_sent_anew_in_order_and_only_for_those_who_wait() {
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
     table.acknowledged(PubRec, 2, Some(0)).unwrap();
     table.expire(time.at(10));
-    table.lost(false, None);
+    table.lost(false, Blame::Unknown);
     assert!(table.next().is_none(), "there is no connection");
     table.connected(false);
     table.ready(WINDOW);
@@ -302,7 +302,7 @@ fn that_nobody_subscribes_is_not_known_of_a_message_that_was_sent_before() {
     accept(&mut table, &time, &[1, 2]);
     send(&mut table, &time, 1);
     send(&mut table, &time, 2);
-    table.lost(false, None);
+    table.lost(false, Blame::Unknown);
     table.connected(false);
     table.ready(WINDOW);
     send(&mut table, &time, 1);
@@ -319,7 +319,7 @@ fn what_was_handed_over_and_lost_its_connection_is_unknown_at_its_deadline() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 1]);
     table.hand_over(time.at(0), WAITS);
-    table.lost(false, None);
+    table.lost(false, Blame::Unknown);
     table.expire(time.at(1000));
     assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown)), (1, Err(Failure::NotConnected))]);
 }
@@ -334,7 +334,7 @@ fn a_resumed_session_sends_what_it_owes_in_order_and_in_portions() {
     table.acknowledged(PubRec, 3, Some(0)).unwrap();
     table.expire(time.at(10));
     table.take_settled();
-    table.lost(true, None);
+    table.lost(true, Blame::Unknown);
     table.connected(true);
     assert_eq!(table.owed(2, time.at(20)), [Owed::Publish(1, message(1)), Owed::Publish(2, message(2))]);
     assert_eq!(table.owed(2, time.at(20)), [], "two are on the way");
@@ -353,7 +353,7 @@ fn a_session_that_could_have_been_kept_and_was_not_is_sent_anew() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1]);
     send(&mut table, &time, 1);
-    table.lost(true, None);
+    table.lost(true, Blame::Unknown);
     table.connected(false);
     table.ready(WINDOW);
     send(&mut table, &time, 1);
@@ -367,14 +367,14 @@ fn a_message_that_ends_the_connection_each_time_is_given_up_and_the_others_go_th
     accept(&mut table, &time, &[1, 1, 1]);
     for _ in 0..2 {
         (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
-        table.lost(false, None);
+        table.lost(false, Blame::Unknown);
         table.connected(false);
         table.ready(WINDOW);
     }
     // the first one is the poison: sent alone, it is found out
     send(&mut table, &time, 1);
     assert!(table.next().is_none(), "a suspect is alone");
-    assert!(table.lost(false, None).given_up, "the session is not to be resumed");
+    assert!(table.lost(false, Blame::Unknown).given_up, "the session is not to be resumed");
     assert_eq!(table.take_settled(), [(0, Err(Failure::GivenUp))]);
     table.connected(false);
     table.ready(WINDOW);
@@ -392,7 +392,7 @@ fn a_loss_at_qos_0_is_unknown_and_never_repeated() {
     table.hand_over(time.at(0), WAITS);
     table.written(0, false, time.at(0)).unwrap();
     assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
-    table.lost(false, None);
+    table.lost(false, Blame::Unknown);
     assert_eq!(table.unsettled(), 0);
 }
 
@@ -404,7 +404,7 @@ fn a_message_that_would_leave_late_is_noticed() {
     assert_eq!(table.oldest_unacknowledged(), Some(time.at(0)));
     assert_eq!(table.overdue_at(), Some(time.at(1100)));
     table.expire(time.at(1200));
-    table.lost(false, None);
+    table.lost(false, Blame::Unknown);
     assert_eq!(table.unacknowledged(), 0, "nobody waits for it any more: it is not sent again");
     table.connected(false);
     table.ready(WINDOW);
@@ -432,7 +432,7 @@ fn a_message_that_was_sent_before_is_unknown_where_it_cannot_be_sent_again() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 1]);
     send(&mut table, &time, 1);
-    table.lost(false, None);
+    table.lost(false, Blame::Unknown);
     table.connected(false);
     table.ready(WINDOW);
     table.refuse(Failure::RetainNotSupported);
@@ -447,7 +447,7 @@ fn what_is_owed_and_cannot_be_sent_again_is_given_up_unless_the_broker_has_it() 
     accept(&mut table, &time, &[1, 2, 2]);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
     table.acknowledged(PubRec, 2, Some(0)).unwrap();
-    table.lost(true, None);
+    table.lost(true, Blame::Unknown);
     table.connected(true);
     assert!(table.give_up_owed(|message| message.qos != Qos::ExactlyOnce));
     assert_eq!(table.take_settled(), [(2, Err(Failure::Unknown))]);
@@ -479,9 +479,14 @@ mod random {
         HandOver,
         Write,
         Acknowledge { which: usize, refuse: bool },
-        Lose { session_kept: bool, flushed: bool, blame: Option<bool> },
+        Lose { session_kept: bool, flushed: bool, blame: Blame },
         Reconnect { session_present: bool, size: u16, spare: u16 },
         Wait(u64),
+    }
+
+    fn blame() -> impl Strategy<Value = Blame> {
+        let message = any::<bool>().prop_map(|is_certain| Blame::Message { code: 149, is_certain });
+        prop_oneof![Just(Blame::Unknown), Just(Blame::Elsewhere), message]
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -490,7 +495,7 @@ mod random {
             4 => Just(Step::HandOver),
             4 => Just(Step::Write),
             4 => (any::<usize>(), prop::bool::weighted(0.1)).prop_map(|(which, refuse)| Step::Acknowledge { which, refuse }),
-            1 => any::<(bool, bool, Option<bool>)>()
+            1 => (any::<bool>(), any::<bool>(), blame())
                 .prop_map(|(session_kept, flushed, blame)| Step::Lose { session_kept, flushed, blame }),
             2 => (any::<bool>(), 1u16..5, 0u16..3)
                 .prop_map(|(session_present, size, spare)| Step::Reconnect { session_present, size, spare }),
@@ -546,9 +551,7 @@ mod random {
                 Step::HandOver => self.hand_over(),
                 Step::Write => self.write(),
                 Step::Acknowledge { which, refuse } => self.acknowledge(which, refuse),
-                Step::Lose { session_kept, flushed, blame } => {
-                    self.lose(session_kept, flushed, blame.map(|is_certain| Blame { code: 149, is_certain }));
-                }
+                Step::Lose { session_kept, flushed, blame } => self.lose(session_kept, flushed, blame),
                 Step::Reconnect { session_present, size, spare } => {
                     self.reconnect(session_present, Window { size, cycle: size + spare });
                 }
@@ -631,7 +634,7 @@ mod random {
             }
         }
 
-        fn lose(&mut self, session_kept: bool, flushed: bool, blame: Option<Blame>) {
+        fn lose(&mut self, session_kept: bool, flushed: bool, blame: Blame) {
             if !self.connected {
                 return;
             }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-const CERTAIN: Option<Blame> = Some(Blame { code: 149, is_certain: true });
-const UNCERTAIN: Option<Blame> = Some(Blame { code: 149, is_certain: false });
+const CERTAIN: Blame = Blame::Message { code: 149, is_certain: true };
+const UNCERTAIN: Blame = Blame::Message { code: 149, is_certain: false };
 
 fn reconnect(table: &mut Table) {
     table.connected(false);
@@ -102,8 +102,20 @@ fn what_is_known_to_be_refused_is_settled_be_it_sent_or_not() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 1, 2]);
     send(&mut table, &time, 1);
-    table.lost(true, None);
+    table.lost(true, Blame::Unknown);
     table.refuse_all(|message| (message.qos == Qos::AtLeastOnce).then_some(Failure::Busy));
     assert_eq!(table.take_settled(), [(0, Err(Failure::Busy)), (1, Err(Failure::Busy))]);
     assert_eq!((table.unsettled(), table.unacknowledged()), (1, 0));
+}
+
+#[test]
+fn what_ended_over_something_else_is_held_against_no_message() {
+    let (time, mut table) = (start(), table(10));
+    accept(&mut table, &time, &[1, 1]);
+    for _ in 0..10 {
+        (1..=2).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+        assert_eq!(table.lost(false, Blame::Elsewhere), Aftermath::default());
+        reconnect(&mut table);
+    }
+    assert_eq!((table.take_settled(), table.unsettled()), (vec![], 2));
 }
