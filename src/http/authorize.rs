@@ -254,7 +254,12 @@ impl<'a> Hosts<'a> {
             let malformed = || Reply::invalid(format!("the host `{}` is malformed", Printable::new(text, SHOWN)));
             Authority::parse(text).ok_or_else(malformed)
         };
-        Ok(Self { host: host.map(parse).transpose()?, target: Authority::in_target(request).map(parse).transpose()? })
+        let target = Authority::in_target(request).map(parse).transpose()?;
+        // `Host` may be empty, the authority of an URI with this scheme may not (RFC 9110, 4.2.1)
+        if target.is_some_and(|target| target.is_empty()) {
+            return Err(Reply::invalid("the target in absolute form has no host".to_owned()));
+        }
+        Ok(Self { host: host.map(parse).transpose()?, target })
     }
 }
 

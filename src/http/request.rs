@@ -155,12 +155,15 @@ impl Target {
     /// The target in origin form or in absolute form, which a server must take too (RFC 9112, 3.2.2).
     pub fn of(request: &Request) -> Self {
         let target = request.url();
-        let origin = target.split_once("://").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("http"));
-        let target = origin.map_or(target, |(_, rest)| rest.find('/').map_or("/", |path| &rest[path..]));
-        match target.split_once('?') {
-            None => Self { path: target.to_owned(), query: None },
-            Some((path, query)) => Self { path: path.to_owned(), query: Some(query.to_owned()) },
-        }
+        let absolute = Absolute::parse(target).filter(|absolute| absolute.scheme.eq_ignore_ascii_case("http"));
+        let (start, rest) = match absolute {
+            // an empty path is that of the root (RFC 9110, 4.2.3)
+            Some(Absolute { rest, .. }) if !rest.starts_with('/') => ("/", rest),
+            Some(Absolute { rest, .. }) => ("", rest),
+            None => ("", target),
+        };
+        let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query.to_owned())));
+        Self { path: format!("{start}{path}"), query }
     }
 
     /// Refuses parameters: they would be ignored in silence.
@@ -181,6 +184,31 @@ pub fn require_method(request: &Request, allowed: &'static str) -> Result<(), Re
     } else {
         Err(Reply::method_not_allowed(allowed))
     }
+}
+
+/// A target in absolute form, as `scheme://authority` and the rest: where it goes and by what name it calls us must be
+/// read from the same parts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Absolute<'a> {
+    scheme: &'a str,
+    pub authority: &'a str,
+    /// Path, query and fragment, each of which may be missing.
+    rest: &'a str,
+}
+
+impl<'a> Absolute<'a> {
+    /// `None` in any other form.
+    pub fn parse(target: &'a str) -> Option<Self> {
+        let (scheme, rest) = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme))?;
+        let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        Some(Self { scheme, authority, rest })
+    }
+}
+
+/// RFC 3986, 3.1.
+fn is_scheme(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_allowed)
 }
 
 /// The body is JSON by its content type, has none, or has the one that curl sends with `-d`: the tutorial's
@@ -340,6 +368,13 @@ mod tests {
         }
     }
 
+            ("http://host?x=/publish", "/", Some("x=/publish")),
+            ("http://host?", "/", Some("")),
+            ("http://host#/publish", "/#/publish", None),
+            ("http://host/a?b=http://c/publish", "/a", Some("b=http://c/publish")),
+            ("/a?b=http://c/publish", "/a", Some("b=http://c/publish")),
+            ("x?http://host/publish", "x", Some("http://host/publish")),
+            ("https://host/publish", "https://host/publish", None),
     const MAX_BODY: usize = 1000;
 
     fn status(request: TestRequest) -> u16 {

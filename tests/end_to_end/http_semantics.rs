@@ -100,15 +100,26 @@ fn the_target_and_the_method_are_matched_as_they_are() {
         ("POST https://localhost/publish", nothing("https://localhost/publish")),
         // the page, which can only be read
         ("POST http://localhost", (405, 3, "the method must be GET or HEAD".to_owned())),
+        ("POST http://localhost?x=/publish", (405, 3, "the method must be GET or HEAD".to_owned())),
+        ("POST HTTP://localhost?/publish", (405, 3, "the method must be GET or HEAD".to_owned())),
+        ("POST http://localhost#/publish", nothing("/#/publish")),
+        ("POST http://localhost/#/publish", nothing("/#/publish")),
+        ("POST http:///publish", (400, 3, "the target in absolute form has no host".to_owned())),
+        ("POST http://:80/publish", (400, 3, "the target in absolute form has no host".to_owned())),
+        ("POST http://a@localhost/publish", (400, 3, "the host `a@localhost` is malformed".to_owned())),
+        ("POST http://localhost@a/publish", (400, 3, "the host `localhost@a` is malformed".to_owned())),
         ("post /publish", (405, 3, "the method must be POST".to_owned())),
         ("OPTIONS /publish", (405, 3, "the method must be POST".to_owned())),
     ] {
         let reply = witness.reply(request(line, LENGTH, MESSAGE));
         reply.assert_refused(status, code, &error);
-        let allowed = if line == "POST http://localhost" { "GET, HEAD" } else { "POST" };
+        let is_page = line.to_ascii_lowercase().starts_with("post http://localhost");
+        let allowed = if is_page { "GET, HEAD" } else { "POST" };
         assert_eq!(reply.header("allow"), (status == 405).then_some(allowed));
     }
-    witness.reply(request("POST http://localhost/publish", LENGTH, MESSAGE)).assert_published();
+    for target in ["http://localhost/publish", "HTTP://LOCALHOST:80/publish?"] {
+        witness.reply(request(&format!("POST {target}"), LENGTH, MESSAGE)).assert_published();
+    }
     let no_host = format!("POST /publish HTTP/1.1\r\n{LENGTH}\r\n{MESSAGE}");
     witness.reply(no_host).assert_refused(400, 3, "`Host` is missing");
     let two_hosts = post(&format!("Host: localhost\r\n{LENGTH}"), MESSAGE);

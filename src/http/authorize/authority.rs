@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tiny_http::Request;
 
+use crate::http::request::Absolute;
+
 /// A well-formed authority without user information (RFC 3986, 3.2).
 #[derive(Debug, Clone, Copy)]
 pub struct Authority<'a> {
@@ -32,9 +34,12 @@ impl<'a> Authority<'a> {
 
     /// The authority of a target in absolute form (RFC 9112, 3.2.2), unparsed.
     pub fn in_target(request: &Request) -> Option<&str> {
-        let target = request.url();
-        let (_, rest) = target.split_once("://").filter(|_| !target.starts_with('/'))?;
-        rest.split(['/', '?', '#']).next()
+        Absolute::parse(request.url()).map(|absolute| absolute.authority)
+    }
+
+    /// Whether it names nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.host.is_empty()
     }
 
     /// As it was sent.
