@@ -17,6 +17,9 @@ use super::request::{Target, body, require_json, require_method};
 use crate::message::Message;
 use crate::mqtt::{Outcome, Status};
 
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What an endpoint makes of a request.
 pub enum Wanted {
     /// What is known already.
@@ -57,10 +60,14 @@ impl Call<'_> {
         body(self.exchange, self.endpoints.max_body)
     }
 
-    /// The whole body, which must be JSON.
+    /// The whole body, which must be JSON. A byte order mark before it counts for nothing (RFC 8259, 8.1).
     pub fn json(&mut self) -> Result<Vec<u8>, Reply> {
         require_json(self.request()?)?;
-        self.body()
+        let mut body = self.body()?;
+        if body.starts_with(BYTE_ORDER_MARK) {
+            body.drain(..BYTE_ORDER_MARK.len());
+        }
+        Ok(body)
     }
 
     /// What is known of the bridge.

@@ -123,3 +123,35 @@ fn many_requests_go_over_one_connection_in_order() {
     let expected = (0..100).map(|n| format!("{n},")).collect::<Vec<_>>().concat();
     assert_eq!(String::from_utf8(subscriber.stdout()).unwrap(), expected);
 }
+
+#[test]
+fn a_byte_order_mark_before_json_counts_for_nothing_and_in_a_payload_it_stays() {
+    const MARK: &str = "\u{feff}";
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let mut subscriber = broker.subscribe("mark", 5, "%p|");
+    let mut connection = daemon.connect();
+    for (path, body) in [
+        ("/publish", r#"{"topic":"mark","msg":"1"}"#),
+        ("/publish/bulk", r#"[{"topic":"mark","msg":"2"}]"#),
+        ("/api/v5/publish", r#"{"topic":"mark","payload":"3"}"#),
+        ("/api/v5/publish/bulk", r#"[{"topic":"mark","payload":"4"}]"#),
+        ("/subscribe", r#"{"topic":"a"}"#),
+        ("/unsubscribe", r#"{"topic":"a"}"#),
+    ] {
+        let reply = connection.post(path, format!("{MARK}{body}").as_bytes());
+        assert!(matches!(reply.status, 200 | 202), "{path}: {reply:?}");
+    }
+    let asked = connection.post("/request", format!(r#"{MARK}{{"topic":"nobody","msg":""}}"#).as_bytes());
+    assert_eq!(asked.status, 404, "nobody subscribes: {asked:?}");
+    connection.post("/topics/mark", format!("{MARK}5").as_bytes()).assert_published();
+    subscriber.wait_for_end();
+    assert_eq!(String::from_utf8(subscriber.stdout()).unwrap(), format!("1|2|3|4|{MARK}5|"));
+    for (body, error) in [
+        (MARK.to_owned(), "the body is empty: it must be a JSON object"),
+        (format!("{MARK}{MARK}{{}}"), "the body is not valid JSON: expected value at line 1 column 1"),
+        (format!(" {MARK}{{}}"), "the body is not valid JSON: expected value at line 1 column 2"),
+    ] {
+        connection.post("/publish", body.as_bytes()).assert_refused(400, 3, error);
+    }
+}
