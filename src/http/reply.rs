@@ -224,6 +224,20 @@ impl Reply {
         Self::refusal(411, Code::Invalid, error.to_owned())
     }
 
+    /// 411: HTTP/1.0 has no other way to tell where a body ends (RFC 9112, 6.3), and a client that tells no length may
+    /// have one all the same.
+    pub fn old_body_without_length() -> Self {
+        let error = "not sent: in HTTP/1.0 a body must come with `Content-Length`";
+        Self::refusal(411, Code::Invalid, error.to_owned())
+    }
+
+    /// 411: an empty payload, which would have the broker forget what it keeps, may be none that was meant.
+    pub fn clearing_not_said() -> Self {
+        let error = "not sent: an empty body clears what is retained only with `Content-Length: 0`, \
+                     and so does `DELETE /topics/{topic}`";
+        Self::refusal(411, Code::Invalid, error.to_owned())
+    }
+
     /// 414: the target is too long.
     pub fn target_too_long() -> Self {
         Self::refusal(414, Code::Invalid, format!("the request target is over the limit of {MAX_TARGET} bytes"))
@@ -266,7 +280,7 @@ impl Reply {
     /// 204: what a browser may send us for a page of an allowed origin (Fetch, 3.3.3).
     pub fn preflight() -> Self {
         Self::plain(204, Code::Success)
-            .with("Access-Control-Allow-Methods", Value::Fixed("GET, POST, PUT"))
+            .with("Access-Control-Allow-Methods", Value::Fixed("GET, POST, PUT, DELETE"))
             .with("Access-Control-Allow-Headers", Value::Fixed(ALLOWED_HEADERS))
             .with("Access-Control-Max-Age", Value::Fixed("600"))
     }

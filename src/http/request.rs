@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use tiny_http::{HTTPVersion, Header, Request};
+use tiny_http::{HTTPVersion, Header, Method, Request};
 
 use super::connections::Cut;
 use super::exchange::Exchange;
@@ -78,6 +78,7 @@ fn require_one_length(request: &Request, max_body: usize) -> Result<(), Reply> {
     let codings = header(request, "Transfer-Encoding")?;
     let length = header(request, "Content-Length")?;
     match (codings, length) {
+        (None, None) if lacks_length(request) => Err(Reply::old_body_without_length()),
         (None, None) => Ok(()),
         (Some(_), Some(_)) => {
             Err(Reply::invalid("`Content-Length` and `Transfer-Encoding` must not both be there".to_owned()))
@@ -110,13 +111,21 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_allowed)
 }
 
+/// Whether a request may have a body of which nothing tells where it ends.
+fn lacks_length(request: &Request) -> bool {
+    let has = |name: &'static str| request.headers().iter().any(|header| header.field.equiv(name));
+    let may_have_body = matches!(request.method(), Method::Post | Method::Put | Method::Patch);
+    let is_old = *request.http_version() < HTTPVersion(1, 1);
+    is_old && may_have_body && !has("Content-Length") && !has("Transfer-Encoding")
+}
+
 /// Whether all of the body came with the request, or there is none: the library reads a small one by itself.
 pub fn has_whole_body(request: &Request) -> bool {
     let has = |name: &'static str| request.headers().iter().any(|header| header.field.equiv(name));
     match request.body_length() {
         Some(0) => true,
         Some(length) => length as u64 <= SMALL_BODY && !has("Expect") && !is_upgrade(request),
-        None => !has("Transfer-Encoding"),
+        None => !has("Transfer-Encoding") && !lacks_length(request),
     }
 }
 
@@ -177,15 +186,6 @@ impl Target {
     }
 }
 
-/// One of the methods of an endpoint, as `Allow` lists them (RFC 9110, 15.5.6).
-pub fn require_method(request: &Request, allowed: &'static str) -> Result<(), Reply> {
-    if allowed.split(", ").any(|method| method == request.method().as_str()) {
-        Ok(())
-    } else {
-        Err(Reply::method_not_allowed(allowed))
-    }
-}
-
 /// A target in absolute form, as `scheme://authority` and the rest: where it goes and by what name it calls us must be
 /// read from the same parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -209,6 +209,15 @@ impl<'a> Absolute<'a> {
 fn is_scheme(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_allowed)
+}
+
+/// One of the methods of an endpoint, as `Allow` lists them (RFC 9110, 15.5.6).
+pub fn require_method(request: &Request, allowed: &'static str) -> Result<(), Reply> {
+    if allowed.split(", ").any(|method| method == request.method().as_str()) {
+        Ok(())
+    } else {
+        Err(Reply::method_not_allowed(allowed))
+    }
 }
 
 /// The body is JSON by its content type, has none, or has the one that curl sends with `-d`: the tutorial's
@@ -303,7 +312,7 @@ pub fn header<'a>(request: &'a Request, name: &'static str) -> Result<Option<&'a
 
 #[cfg(test)]
 mod tests {
-    use tiny_http::{Header, Method, TestRequest};
+    use tiny_http::TestRequest;
 
     use super::*;
 
@@ -359,6 +368,13 @@ mod tests {
             ("/a?b?c", "/a", Some("b?c")),
             ("http://host:1/publish?x", "/publish", Some("x")),
             ("HTTP://host", "/", None),
+            ("http://host?x=/publish", "/", Some("x=/publish")),
+            ("http://host?", "/", Some("")),
+            ("http://host#/publish", "/#/publish", None),
+            ("http://host/a?b=http://c/publish", "/a", Some("b=http://c/publish")),
+            ("/a?b=http://c/publish", "/a", Some("b=http://c/publish")),
+            ("x?http://host/publish", "x", Some("http://host/publish")),
+            ("https://host/publish", "https://host/publish", None),
             ("ftp://host/publish", "ftp://host/publish", None),
             ("*", "*", None),
         ] {
@@ -368,13 +384,6 @@ mod tests {
         }
     }
 
-            ("http://host?x=/publish", "/", Some("x=/publish")),
-            ("http://host?", "/", Some("")),
-            ("http://host#/publish", "/#/publish", None),
-            ("http://host/a?b=http://c/publish", "/a", Some("b=http://c/publish")),
-            ("/a?b=http://c/publish", "/a", Some("b=http://c/publish")),
-            ("x?http://host/publish", "x", Some("http://host/publish")),
-            ("https://host/publish", "https://host/publish", None),
     const MAX_BODY: usize = 1000;
 
     fn status(request: TestRequest) -> u16 {

@@ -1,10 +1,10 @@
 //! `POST` and `PUT /topics/{topic}`: the body, whatever it is, as the payload; all else in the address and the headers, by
-//! the names that AWS has for them.
+//! the names that AWS has for them. `DELETE` clears what is retained there.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use tiny_http::Request;
+use tiny_http::{Method, Request};
 
 use super::call::{Call, Wanted};
 use super::fields::{Value, named};
@@ -18,6 +18,7 @@ use crate::message::{Message, MqttString, Properties, Qos, TopicName};
 /// What the path starts with; the topic is all that follows.
 pub const PATH: &str = "/topics/";
 
+const METHODS: &str = "POST, PUT, DELETE";
 const PARAMETERS: &str = "`qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic` and `timeout`";
 const USER_PROPERTIES: &str = "x-amz-mqtt5-user-properties";
 const CORRELATION_DATA: &str = "x-amz-mqtt5-correlation-data";
@@ -26,10 +27,13 @@ const FORMAT_INDICATOR: &str = "x-amz-mqtt5-payload-format-indicator";
 /// What `curl --data-binary` says of any file.
 const NOT_SAID: &str = "application/x-www-form-urlencoded";
 
-/// Publishes a body.
+/// Publishes a body, or clears what is retained.
 pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
-    let parameters = call.parameters("POST, PUT")?;
+    let parameters = call.parameters(METHODS)?;
     let topic = topic(&call.target.path).map_err(Reply::invalid)?;
+    if *call.request()?.method() == Method::Delete {
+        return clear(call, topic, parameters);
+    }
     let mut said = read(parameters, call.endpoints.max_timeout).map_err(Reply::invalid)?;
     let has_properties = call.endpoints.has_properties;
     let request = call.request()?;
@@ -42,7 +46,25 @@ pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
         said.properties.content_type = read_header(request, "Content-Type", content_type)?.flatten();
     }
     let Said { qos, retain, properties, timeout } = said;
-    let message = Message { topic, payload: call.body()?.into(), qos, retain, properties };
+    // a body that a client meant to send and that was lost on the way looks the same
+    let says_empty = request.body_length() == Some(0);
+    let payload = Bytes::from(call.body()?);
+    if retain && payload.is_empty() && !says_empty {
+        return Err(Reply::clearing_not_said());
+    }
+    let message = Message { topic, payload, qos, retain, properties };
+    call.admitted.may_publish(&message.topic)?;
+    Ok(call.publish(message, timeout, Reply::from))
+}
+
+/// Publishes a retained message without a payload, which a broker does not keep (MQTT 5, 3.3.1.3).
+fn clear(mut call: Call, topic: TopicName, parameters: Parameters) -> Result<Wanted, Reply> {
+    let (qos, timeout) = read_clearing(parameters, call.endpoints.max_timeout).map_err(Reply::invalid)?;
+    if !call.body()?.is_empty() {
+        return Err(Reply::invalid("a request that clears a topic must have no body".to_owned()));
+    }
+    let (payload, properties) = (Bytes::new(), Properties::default());
+    let message = Message { topic, payload, qos, retain: true, properties };
     call.admitted.may_publish(&message.topic)?;
     Ok(call.publish(message, timeout, Reply::from))
 }
@@ -71,6 +93,13 @@ fn read(mut parameters: Parameters, max_timeout: Duration) -> Result<Said, Strin
     };
     parameters.finish(PARAMETERS)?;
     Ok(said)
+}
+
+fn read_clearing(mut parameters: Parameters, max_timeout: Duration) -> Result<(Qos, Option<Duration>), String> {
+    let qos = parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
+    let timeout = parameters.read("timeout", |value| values::timeout(value, max_timeout))?;
+    parameters.finish("`qos` and `timeout`")?;
+    Ok((qos, timeout))
 }
 
 /// The topic of a path, decoded once: `%2F` separates levels as `/` does.

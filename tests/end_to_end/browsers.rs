@@ -102,7 +102,7 @@ fn a_preflight_of_an_allowed_origin_is_answered_without_a_token() {
     let reply = preflight(ALLOWED);
     assert_eq!((reply.status, reply.body.as_slice()), (204, &b""[..]));
     assert_eq!(cors(&reply), READABLE);
-    assert_eq!(reply.header("access-control-allow-methods"), Some("GET, POST, PUT"));
+    assert_eq!(reply.header("access-control-allow-methods"), Some("GET, POST, PUT, DELETE"));
     let headers = reply.header("access-control-allow-headers").unwrap();
     let last = "Last-Event-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
     assert_eq!(headers, format!("Authorization, Content-Type, {last}"));

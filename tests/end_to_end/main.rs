@@ -13,6 +13,7 @@ mod browsers;
 mod bulk;
 mod certificates;
 mod chaos;
+mod clearing;
 mod command_line;
 mod connecting;
 mod emqx;

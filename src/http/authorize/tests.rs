@@ -249,7 +249,7 @@ fn a_preflight_of_an_allowed_origin_needs_no_token() {
     assert_eq!((reply.status(), reply.body()), (204, Vec::new()));
     let headers: Vec<_> = reply.headers().collect();
     let expected = [
-        ("Access-Control-Allow-Methods", "GET, POST, PUT"),
+        ("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE"),
         (
             "Access-Control-Allow-Headers",
             "Authorization, Content-Type, Last-Event-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator",

@@ -1,0 +1,151 @@
+//! What a broker keeps is cleared where a request says so, and by nothing that was lost on the way.
+
+use crate::support::daemon::Daemon;
+use crate::support::http::{Connection, Reply};
+use crate::support::mosquitto::Mosquitto;
+use crate::support::token::Token;
+use crate::support::witness::assert_last;
+
+const UNSAID: &str = "not sent: an empty body clears what is retained only with `Content-Length: 0`, \
+                      and so does `DELETE /topics/{topic}`";
+const OLD: &str = "not sent: in HTTP/1.0 a body must come with `Content-Length`";
+
+struct House {
+    broker: Mosquitto,
+    daemon: Daemon,
+}
+
+impl House {
+    /// A broker that keeps `22.5` on `kept`.
+    fn start() -> Self {
+        let broker = Mosquitto::start();
+        let daemon = Daemon::connected(broker.port());
+        let house = Self { broker, daemon };
+        house.request("PUT", "/topics/kept?retain=true&qos=1", b"22.5");
+        house
+    }
+
+    fn request(&self, method: &str, path: &str, body: &[u8]) -> Reply {
+        self.daemon.connect().request(method, path, &[], body)
+    }
+
+    fn send(&self, bytes: &str) -> Connection {
+        let mut connection = self.daemon.connect();
+        connection.send(bytes.as_bytes());
+        connection
+    }
+
+    /// What a new subscriber gets first: what is kept, or what is published to see that there is nothing.
+    fn kept(&self) -> String {
+        let mut subscriber = self.broker.subscribe("kept", 1, "%p");
+        self.request("POST", "/topics/kept?qos=1", b"nothing");
+        subscriber.wait_for_end();
+        String::from_utf8(subscriber.stdout()).unwrap()
+    }
+}
+
+#[test]
+fn a_body_of_http_1_0_without_a_length_is_refused_and_clears_nothing() {
+    let house = House::start();
+    let json = r#"{"topic":"kept","msg":null,"retain":true}"#;
+    for (method, path, body) in [
+        ("POST", "/topics/kept?retain=true", "22.5"),
+        ("POST", "/topics/kept?retain=true", ""),
+        ("POST", "/topics/kept", "22.5"),
+        ("PUT", "/topics/kept?retain=true", "22.5"),
+        ("POST", "/publish", json),
+        ("POST", "/publish/bulk", "[]"),
+        ("POST", "/subscribe", "{}"),
+        ("POST", "/unsubscribe", "{}"),
+        ("POST", "/request", "{}"),
+        ("POST", "/nothing", "{}"),
+    ] {
+        for keep in ["", "Connection: keep-alive\r\n"] {
+            let mut connection = house.send(&format!("{method} {path} HTTP/1.0\r\n{keep}\r\n{body}"));
+            let reply = connection.reply();
+            reply.assert_refused(411, 3, OLD);
+            assert_last(&reply);
+            connection.assert_ended();
+        }
+    }
+    for path in ["/api/v5/publish", "/api/v5/publish/bulk"] {
+        let reply = house.send(&format!("POST {path} HTTP/1.0\r\n\r\n{json}")).reply();
+        assert_eq!((reply.status, &reply.json()["message"]), (411, &OLD.into()), "{reply:?}");
+    }
+    // who sends the body only later can still read why
+    let mut late = house.send("POST /topics/kept?retain=true HTTP/1.0\r\n\r\n");
+    assert!(late.try_send(b"22.5"));
+    late.reply().assert_refused(411, 3, OLD);
+    assert_eq!(house.kept(), "22.5");
+    for length in ["Content-Length: 0\r\n", "Content-Length: 1\r\n"] {
+        let reply = house.send(&format!("POST /topics/old?retain=true HTTP/1.0\r\n{length}\r\nx")).reply();
+        reply.assert_published();
+    }
+    for line in ["GET /healthz", "HEAD /healthz", "DELETE /topics/old"] {
+        assert_eq!(house.send(&format!("{line} HTTP/1.0\r\n\r\n")).reply_to_head().status, 200, "{line}");
+    }
+}
+
+#[test]
+fn an_empty_body_clears_only_where_the_request_says_that_it_is_empty() {
+    let house = House::start();
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    for (method, rest) in [("POST", "\r\n"), ("PUT", "\r\n"), ("POST", chunked), ("PUT", chunked)] {
+        let target = "/topics/kept?qos=1&retain=true";
+        let reply = house.send(&format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{rest}")).reply();
+        reply.assert_refused(411, 3, UNSAID);
+    }
+    assert_eq!(house.kept(), "22.5");
+    // nothing is kept of these, so that nothing can be lost
+    for rest in ["\r\n", chunked] {
+        let bell = format!("POST /topics/bell HTTP/1.1\r\nHost: localhost\r\n{rest}");
+        house.send(&bell).reply().assert_published();
+    }
+    for said in [
+        "POST /topics/kept?retain=true&qos=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+        "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 49\r\n\r\n{\"topic\":\"kept\",\"msg\":\"\",\"retain\":true,\"qos\":1  }",
+        "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 49\r\n\r\n{\"topic\":\"kept\",\"msg\":null,\"retain\":true,\"qos\":1}",
+        "DELETE /topics/kept?qos=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ] {
+        house.request("PUT", "/topics/kept?retain=true&qos=1", b"22.5");
+        assert_eq!(house.send(said).reply().status, 200, "{said}");
+        assert_eq!(house.kept(), "nothing", "{said}");
+    }
+}
+
+#[test]
+fn delete_clears_a_topic_and_answers_as_a_publish_does() {
+    let house = House::start();
+    let mut connection = house.daemon.connect();
+    let mut watcher = house.broker.subscribe("kept", 2, "%r %q <%p>");
+    let cleared = connection.request("DELETE", "/topics/kept?qos=1&timeout=5", &[], b"");
+    assert_eq!((cleared.status, cleared.code()), (200, 0), "{cleared:?}");
+    assert!(cleared.json()["packet_id"].as_u64().is_some(), "{cleared:?}");
+    watcher.wait_for_end();
+    assert_eq!(watcher.stdout(), b"1 1 <22.5>0 1 <>");
+    connection.request("DELETE", "/topics/never", &[], b"").assert_published();
+    for (path, error) in [
+        ("/topics/", "`topic` must not be empty"),
+        ("/topics/a?qos=3", "`qos` must be 0, 1 or 2, not 3"),
+        ("/topics/a?retain=false", "unknown parameter `retain`: there are `qos` and `timeout`"),
+    ] {
+        connection.request("DELETE", path, &[], b"").assert_refused(400, 3, error);
+    }
+    let with_body = connection.request("DELETE", "/topics/kept", &[], b"22.5");
+    with_body.assert_refused(400, 3, "a request that clears a topic must have no body");
+    let elsewhere = connection.request("DELETE", "/publish", &[], b"");
+    elsewhere.assert_refused(405, 3, "the method must be POST");
+}
+
+#[test]
+fn delete_needs_the_right_to_publish() {
+    let broker = Mosquitto::start();
+    let token = Token::new("kitchen", r#"["kitchen/#"]"#);
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
+    let bearer = token.bearer();
+    let delete = |path: &str, headers: &[_]| daemon.connect().request("DELETE", path, headers, b"");
+    delete("/topics/kitchen/light", &[("Authorization", bearer.as_str())]).assert_published();
+    let refused = delete("/topics/cellar", &[("Authorization", bearer.as_str())]);
+    refused.assert_refused(403, 12, "not sent: token `kitchen` may not publish to `cellar`");
+    assert_eq!(delete("/topics/kitchen/light", &[]).status, 401);
+}
