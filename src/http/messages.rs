@@ -27,6 +27,8 @@ const STALLED: Duration = Duration::from_secs(60);
 const PIECE: usize = 64 * 1024;
 /// What a stream begins with, so that clients see at once that it is there.
 const BEGINNING: &[u8] = b": mqtt-bridge\n\n";
+/// What clients call the last identifier where they cannot send a header.
+const LAST_IDS: [&str; 2] = ["lastEventId", "last-event-id"];
 const COMMENT: &[u8] = b":\n\n";
 /// What an event ends with.
 const END: &[u8] = b"\n\n";
@@ -34,7 +36,7 @@ const END: &[u8] = b"\n\n";
 /// Opens a stream of what comes for a filter.
 pub fn listen(mut call: Call) -> Result<Wanted, Reply> {
     let parameters = call.parameters(READ)?;
-    let (filter, qos) = parse(parameters).map_err(Reply::invalid)?;
+    let Wish { filter, qos, last_id } = parse(parameters).map_err(Reply::invalid)?;
     call.admitted.may_read(&filter)?;
     // the library lets nobody write before it has read the body, for which it has no limit
     if call.exchange.may_wait() || call.request()?.body_length().is_some_and(|length| length > 0) {
@@ -45,7 +47,9 @@ pub fn listen(mut call: Call) -> Result<Wanted, Reply> {
         return Ok(Wanted::Reply(Reply::events()));
     }
     let run = run::number();
-    let start = header(call.request()?, "Last-Event-ID")?.map_or(Start::Now, |id| start(id, run));
+    // a client that sends the header has seen more since its URL was made
+    let id = header(call.request()?, "Last-Event-ID")?.or(last_id.as_deref());
+    let start = id.map_or(Start::Now, |id| start(id, run));
     let (subscriber, timeout) = (call.endpoints.subscriber.clone(), call.endpoints.timeout);
     Ok(Wanted::Later(Box::new(move |asker| {
         let opened = move |opened| match opened {
@@ -56,14 +60,29 @@ pub fn listen(mut call: Call) -> Result<Wanted, Reply> {
     })))
 }
 
-fn parse(mut parameters: Parameters) -> Result<(TopicFilter, Qos), String> {
+/// What the parameters ask for.
+#[derive(Debug, PartialEq, Eq)]
+struct Wish {
+    filter: TopicFilter,
+    qos: Qos,
+    /// What others say in the header `Last-Event-ID`.
+    last_id: Option<String>,
+}
+
+fn parse(mut parameters: Parameters) -> Result<Wish, String> {
     let filter = parameters.read("topic", values::filter)?.ok_or("parameter `topic` is missing")?;
     let qos = parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
-    parameters.finish("`topic` and `qos`")?;
+    let last_id = match LAST_IDS.map(|name| parameters.take(name)) {
+        [Some(_), Some(_)] => {
+            return Err(format!("parameters `{}` and `{}` are two names for one thing", LAST_IDS[0], LAST_IDS[1]));
+        }
+        [one, other] => one.or(other),
+    };
+    parameters.finish("`topic`, `qos` and `lastEventId`")?;
     if filter.is_shared() {
         return Err("`topic` must not be a shared subscription: each listener gets every message".to_owned());
     }
-    Ok((filter, qos))
+    Ok(Wish { filter, qos, last_id })
 }
 
 /// Where a client goes on that has seen the event with this identifier.
@@ -149,14 +168,25 @@ mod tests {
     fn a_listener_asks_for_one_filter() {
         let parse = |query: &str| Parameters::parse(query).and_then(parse);
         let filter = |text: &str| TopicFilter::try_from(text.to_owned()).unwrap();
-        assert_eq!(parse("topic=a/%23"), Ok((filter("a/#"), Qos::AtMostOnce)));
-        assert_eq!(parse("qos=1&topic=+/b"), Ok((filter("+/b"), Qos::AtLeastOnce)));
+        let wish = |text, qos, last_id: Option<&str>| {
+            let last_id = last_id.map(str::to_owned);
+            Ok(Wish { filter: filter(text), qos, last_id })
+        };
+        assert_eq!(parse("topic=a/%23"), wish("a/#", Qos::AtMostOnce, None));
+        assert_eq!(parse("qos=1&topic=+/b"), wish("+/b", Qos::AtLeastOnce, None));
+        for name in ["lastEventId", "last-event-id"] {
+            assert_eq!(parse(&format!("topic=a&{name}=1-2-%33")), wish("a", Qos::AtMostOnce, Some("1-2-3")));
+        }
         for (query, words) in [
             ("", "parameter `topic` is missing"),
             ("topic=", "`topic` must not be empty"),
             ("topic=a%23", "`topic` `#` must be the last level, and all of it"),
             ("topic=a&topic=b", "parameter `topic` is there twice"),
-            ("topic=a&x=1", "unknown parameter `x`: there are `topic` and `qos`"),
+            ("topic=a&x=1", "unknown parameter `x`: there are `topic`, `qos` and `lastEventId`"),
+            (
+                "topic=a&lastEventId=1&last-event-id=1",
+                "parameters `lastEventId` and `last-event-id` are two names for one thing",
+            ),
             ("topic=a&qos=3", "`qos` must be 0, 1 or 2, not 3"),
             ("topic=$share/g/a", "`topic` must not be a shared subscription: each listener gets every message"),
         ] {

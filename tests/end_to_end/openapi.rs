@@ -73,7 +73,9 @@ fn schemathesis_finds_no_disagreement_between_document_and_daemon() {
 #[test]
 fn schemathesis_finds_no_disagreement_about_the_refusals_of_a_stream() {
     let bench = Bench::start();
-    bench.run(1, &["--include-path", "/messages", "--mode", "negative", "--phases", "coverage,fuzzing"]);
+    let refused = ["--include-path", "/messages", "--mode", "negative", "--phases", "coverage,fuzzing"];
+    // where any text is taken there is nothing to refuse, and cases without a refusal are left out
+    bench.run(1, &[&refused[..], &["--suppress-health-check", "filter_too_much"]].concat());
 }
 
 struct Bench {

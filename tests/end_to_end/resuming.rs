@@ -11,6 +11,7 @@ use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
+use crate::support::token::Token;
 
 /// A broker that sends small packets at once, and keeps nothing back.
 fn swift() -> Mosquitto {
@@ -54,6 +55,41 @@ fn what_came_meanwhile_is_made_up_for_once_and_in_order() {
         publish(&daemon, "r/x", 1010..1011);
         assert_eq!([third.message()["payload"].clone(), fourth.message()["payload"].clone()], ["1010", "1010"]);
         assert_eq!(beside.payloads_until("1010"), numbers(0..1010), "for others nothing was repeated");
+    }
+}
+
+#[test]
+fn a_client_that_cannot_send_a_header_says_in_its_url_where_it_was() {
+    let broker = swift();
+    let token = Token::new("reader", r##"["#"]"##).reading(r##"["#"]"##);
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
+    let bearer = token.bearer();
+    let ask = |query: &str, headers: &[(&str, &str)]| {
+        let headers = [headers, &[("Authorization", bearer.as_str())]].concat();
+        Listener::ask(&daemon, &format!("/messages?{query}"), &headers).unwrap()
+    };
+    let mut first = ask("topic=r", &[]);
+    for payload in ["0", "1", "2"] {
+        broker.publish(&["-t", "r", "-m", payload]);
+    }
+    let ids = ["0", "1", "2"].map(|payload| {
+        assert_eq!(first.message()["payload"], payload);
+        first.last_id().to_owned()
+    });
+    drop(first);
+    for payload in ["3", "4"] {
+        broker.publish(&["-t", "r", "-m", payload]);
+    }
+    // what event-source-polyfill sends when it comes back, and another name for it
+    for query in [format!("topic=r&lastEventId={}", ids[1]), format!("last-event-id={}&topic=r", ids[1])] {
+        let mut resumed = ask(&query, &[]);
+        assert_eq!(resumed.payloads_until("4"), ["2", "3"], "{query}");
+        // a header is newer than a URL
+        let mut both = ask(&query, &[("Last-Event-ID", ids[2].as_str())]);
+        assert_eq!(both.payloads_until("4"), ["3"], "{query}");
+    }
+    for id in ["nonsense", "", "0-0-0"] {
+        assert_eq!(ask(&format!("topic=r&lastEventId={id}"), &[]).lagged(), None, "{id}");
     }
 }
 
@@ -125,12 +161,12 @@ fn daemon_of_another_run(broker: &Mosquitto) -> Daemon {
 }
 
 /// What an `EventSource` of npm tells on standard error, line by line.
-fn event_source(port: &str, filter: &str) -> Process {
+pub fn event_source(port: &str, filter: &str) -> Process {
     Process::start(&mut clients::node("events.mjs", &[&format!("http://127.0.0.1:{port}/messages?topic={filter}")]))
 }
 
 /// The payloads of the messages that it got.
-fn payloads(client: &Process) -> Vec<String> {
+pub fn payloads(client: &Process) -> Vec<String> {
     let lines = client.lines_with("message ");
     let data = lines.iter().map(|line| serde_json::from_str::<Value>(line.split_once(' ').unwrap().1).unwrap());
     data.map(|data| data["payload"].as_str().unwrap().to_owned()).collect()
