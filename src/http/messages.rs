@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::call::{Call, Wanted};
 use super::exchange::Stream;
 use super::parameters::Parameters;
@@ -11,7 +13,7 @@ use super::reply::Reply;
 use super::request::{READ, header};
 use super::values;
 use crate::message::{Qos, TopicFilter};
-use crate::mqtt::{Event, Listener, Missed, Start};
+use crate::mqtt::{Event, Listener, Missed, Refusal, Start};
 use crate::run;
 
 /// How often something is written where there is nothing to say, so that both ends notice when the other one is gone.
@@ -25,10 +27,10 @@ const MAX_SUSPICIONS: u32 = 2;
 const STALLED: Duration = Duration::from_secs(60);
 /// Bytes that are written at a time.
 const PIECE: usize = 64 * 1024;
-/// What a stream begins with, so that clients see at once that it is there.
-const BEGINNING: &[u8] = b": mqtt-bridge\n\n";
 /// What clients call the last identifier where they cannot send a header.
 const LAST_IDS: [&str; 2] = ["lastEventId", "last-event-id"];
+/// What a stream begins with, so that clients see at once that it is there.
+const BEGINNING: &[u8] = b": mqtt-bridge\n\n";
 const COMMENT: &[u8] = b":\n\n";
 /// What an event ends with.
 const END: &[u8] = b"\n\n";
@@ -125,6 +127,9 @@ fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::R
             }
             bytes.extend_from_slice(END);
         }
+        if let Some(refusal) = batch.refused {
+            write_refused(&mut bytes, refusal)?;
+        }
         if batch.ended {
             return send(stream, &bytes, listener).and_then(|()| stream.finish());
         }
@@ -157,6 +162,13 @@ fn write_missed(bytes: &mut Vec<u8>, missed: Missed) -> io::Result<()> {
         Missed::Unknown => "null".to_owned(),
     };
     write!(bytes, "event: lagged\ndata: {{\"missed\":{count}}}\n\n")
+}
+
+/// An event `error` would be taken for a fault of the connection, which every client has a handler for.
+fn write_refused(bytes: &mut Vec<u8>, refusal: Refusal) -> io::Result<()> {
+    let reason_code = if let Refusal::Refused(code) = refusal { Some(code) } else { None };
+    let told = json!({ "reason_code": reason_code, "error": refusal.to_string() });
+    write!(bytes, "event: refused\ndata: {told}\n\n")
 }
 
 #[cfg(test)]

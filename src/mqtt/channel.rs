@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use super::outcome::Refusal;
 use crate::message::Received;
 use crate::metrics;
 
@@ -85,13 +86,17 @@ struct Ring {
     bytes: usize,
     /// Readers that wait for the next event.
     waiting: usize,
+    /// How often it was refused, and why last.
+    refusals: u64,
+    refusal: Option<Refusal>,
     ended: bool,
 }
 
 impl Channel {
     /// An empty one.
     pub fn new(number: u64, all_bytes: Arc<AtomicUsize>) -> Self {
-        let ring = Ring { events: VecDeque::new(), first: 0, bytes: 0, waiting: 0, ended: false };
+        let (events, refusal) = (VecDeque::new(), None);
+        let ring = Ring { events, first: 0, bytes: 0, waiting: 0, refusals: 0, refusal, ended: false };
         Self { number, all_bytes, ring: Mutex::new(ring), changed: Condvar::new() }
     }
 
@@ -117,6 +122,15 @@ impl Channel {
         if is_awaited {
             self.changed.notify_all();
         }
+    }
+
+    /// Tells every reader that nothing comes for now, and why.
+    pub fn refuse(&self, refusal: Refusal) {
+        let mut ring = self.lock();
+        ring.refusals += 1;
+        ring.refusal = Some(refusal);
+        drop(ring);
+        self.changed.notify_all();
     }
 
     /// Lets every reader end.
@@ -177,6 +191,8 @@ pub struct Reader {
     /// It wants what the broker kept and sends for those who joined then.
     is_new: bool,
     missed: Option<Missed>,
+    /// How many refusals it knows of.
+    refusals: u64,
 }
 
 /// What a reader gets.
@@ -186,6 +202,8 @@ pub struct Batch {
     pub missed: Option<Missed>,
     /// Events with their positions.
     pub events: Vec<(u64, Arc<Event>)>,
+    /// Why nothing comes for now, where that is new.
+    pub refused: Option<Refusal>,
     /// There is nothing to be expected any more.
     pub ended: bool,
 }
@@ -199,9 +217,10 @@ impl Reader {
             Start::After(number, position) if number == channel.number && position < ring.end() => (position + 1, None),
             Start::After(..) | Start::Unknown => (ring.end(), Some(Missed::Unknown)),
         };
+        let refusals = ring.refusals;
         drop(ring);
         let is_new = !matches!(start, Start::After(..));
-        Self { channel, next, generation, is_new, missed }
+        Self { channel, next, generation, is_new, missed, refusals }
     }
 
     /// The number of its channel.
@@ -215,13 +234,15 @@ impl Reader {
         let mut ring = channel.lock();
         loop {
             let mut batch = self.take(&ring);
+            let refused = ring.refusal.filter(|_| std::mem::replace(&mut self.refusals, ring.refusals) < ring.refusals);
             // none of those was for this reader
             while batch.events.is_empty() && batch.missed.is_none() && self.next < ring.end() {
                 batch = self.take(&ring);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if ring.ended || batch.missed.is_some() || !batch.events.is_empty() || left.is_zero() {
-                return Batch { ended: ring.ended, ..batch };
+            let has_news = batch.missed.is_some() || !batch.events.is_empty() || refused.is_some();
+            if ring.ended || has_news || left.is_zero() {
+                return Batch { refused, ended: ring.ended, ..batch };
             }
             ring.waiting += 1;
             ring = channel.changed.wait_timeout(ring, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -254,7 +275,7 @@ impl Reader {
             }
             self.next += 1;
         }
-        Batch { missed, events, ended: false }
+        Batch { missed, events, refused: None, ended: false }
     }
 
     /// Whether what the broker kept was sent for this reader, too.
@@ -374,6 +395,19 @@ mod tests {
         }
         assert!(form_size(&[0xff; 90]) >= 120, "as base64");
         assert_eq!(form_size(b"\x01a\""), 9);
+    }
+
+    #[test]
+    fn a_refusal_is_told_once_to_each_who_was_there() {
+        let channel = channel();
+        let mut reader = Reader::new(channel.clone(), Start::Now, 1);
+        channel.refuse(Refusal::Refused(135));
+        let mut late = Reader::new(channel.clone(), Start::Now, 1);
+        let refused = |reader: &mut Reader| reader.read(Instant::now()).refused;
+        assert_eq!([refused(&mut reader), refused(&mut reader)], [Some(Refusal::Refused(135)), None]);
+        assert_eq!(refused(&mut late), None);
+        channel.refuse(Refusal::Unknown);
+        assert_eq!([refused(&mut reader), refused(&mut late)], [Some(Refusal::Unknown); 2]);
     }
 
     #[test]

@@ -132,12 +132,12 @@ impl Subscriber {
         caller: Caller,
         then: impl FnOnce(&mut State),
     ) {
-        let deadline = Instant::now() + timeout;
+        let now = Instant::now();
         self.with_state(|state| {
             if state.stage != Stage::Running {
                 return Some(caller);
             }
-            state.table.want(filter, want, deadline, caller);
+            state.table.want(filter, want, (now, now + timeout), caller);
             then(state);
             None
         })

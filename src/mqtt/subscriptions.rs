@@ -26,11 +26,12 @@ mod keys;
 
 mod report;
 mod routing;
+mod waiter;
 mod want;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use self::exchange::Operation;
 pub use self::probation::{Breach, Finding};
@@ -39,12 +40,13 @@ pub use self::room::{MAX_FILTER_BYTES, MAX_FILTERS};
 pub use self::routing::Route;
 pub use self::want::{Source, Standing, Want};
 
-use self::entry::{AtBroker, Entry, Waiter};
+use self::entry::{AtBroker, Entry};
 use self::exchange::{Handed, Link};
 use self::keys::Keys;
 use self::kinds::Kinds;
 use self::overlaps::Overlaps;
 use self::probation::Probation;
+use self::waiter::Waiter;
 use super::channel::Channel;
 use super::outcome::Refusal;
 use crate::config::Subscription;
@@ -55,6 +57,10 @@ pub type Key = usize;
 
 /// What whoever waits is told: the granted QoS, where there is one, or why not.
 pub type Answer = Result<u8, Refusal>;
+
+/// How long a reader waits for a connection, which may be about to come, before it begins without one: only a broker
+/// can refuse a filter.
+const BEGINS_AFTER: Duration = Duration::from_secs(1);
 
 /// The table. `R` is who waits for an answer.
 pub struct Subscriptions<R> {
@@ -116,9 +122,9 @@ impl<R> Subscriptions<R> {
         self.reserved = filter;
     }
 
-    /// Wants a filter: `waiter` is told when the broker has answered, or at the deadline. Nothing is wanted any more
-    /// when the answer is a refusal.
-    pub fn want(&mut self, filter: &TopicFilter, want: Want, deadline: Instant, waiter: R) {
+    /// Wants a filter: `waiter` is told when the broker has answered, or at the deadline; a reader is told of success
+    /// too where there is no broker to ask. Nothing is wanted any more when the answer is a refusal.
+    pub fn want(&mut self, filter: &TopicFilter, want: Want, (now, deadline): (Instant, Instant), waiter: R) {
         if want == Want::Unsubscribed && !self.by_filter.contains_key(filter) {
             return self.settled.push((waiter, Ok(0)));
         }
@@ -136,12 +142,13 @@ impl<R> Subscriptions<R> {
         if let Some(refusal) = entry.is_left_out().filter(|_| want != Want::Unsubscribed) {
             return self.settled.push((waiter, Err(refusal)));
         }
+        let begins = matches!(want, Want::Read { .. }).then(|| deadline.min(now + BEGINS_AFTER));
         self.change(key, |entry| {
-            entry.waiters.push(Waiter { want, deadline, told: waiter, asked: false, ever_asked: false });
+            entry.waiters.push(Waiter { want, deadline, begins, told: waiter, asked: false, ever_asked: false });
             // asked again, though it was refused
             entry.renew = true;
         });
-        self.deadlines.insert((deadline, key));
+        self.deadlines.extend(begins.into_iter().chain([deadline]).map(|at| (at, key)));
         self.touch(key);
     }
 
@@ -173,7 +180,8 @@ impl<R> Subscriptions<R> {
         self.end_probation(now);
         while let Some(&(deadline, key)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.remove(&(deadline, key));
-            self.tell(key, |entry| entry.expire(now));
+            let is_connected = self.connection.is_some();
+            self.tell(key, |entry| entry.expire(now, is_connected));
             self.change(key, |entry| entry.try_again(now));
             self.touch(key);
             if self.connection.is_none() {

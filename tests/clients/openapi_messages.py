@@ -16,6 +16,9 @@ def validator(name):
     return Draft202012Validator(schema)
 
 
+validator("FilterRefused").validate({"reason_code": None, "error": "asked, outcome unknown"})
+
+
 def publish():
     properties = {"content_type": "text/plain", "correlation_data": "42", "message_expiry_interval": 60,
                   "payload_format_indicator": 1, "response_topic": "r", "user_properties": [["a", "1"], ["a", "2"]]}

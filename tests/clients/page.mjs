@@ -179,6 +179,7 @@ async function use() {
   // what a bridge seldom says
   const bytes = { topic: 'some/bytes', payload_base64: '/w==', qos: 1, retain: true, time: 1790000000.5 };
   const events = ['event: lagged\ndata: {"missed":7}\n\n', ': comment\r\nevent: lagged\r\ndata: {"missed":null}\r\n\r\n',
+    'event: refused\ndata: {"reason_code":135,"error":"not authorized"}\n\n',
     `id: 1-1-1\nevent: message\ndata: ${JSON.stringify(bytes)}\n\n`, 'event: message\ndata: {"topic":"cut'];
   await page.route('**/messages?topic=seldom', route =>
     route.fulfill({ contentType: 'text/event-stream', body: events.join('') }));
@@ -186,6 +187,7 @@ async function use() {
   await page.press('#filter', 'Enter');
   await shown('7 messages are missing here');
   await shown('messages may be missing here');
+  await shown('nothing comes for now: not authorized');
   await page.locator('#messages li', { hasText: /some\/bytes.*QoS 1, retained, base64\s*\/w==/ }).first().waitFor();
   await says('stream', 'the stream ended; trying again');
 

@@ -6,15 +6,16 @@ use serde_json::json;
 
 use crate::subscribing::numbered;
 use crate::subscriptions::{await_log, listed};
+use crate::support::PATIENCE;
 use crate::support::daemon::Daemon;
 use crate::support::events::{Listener, target};
 use crate::support::http::Reply;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{SUBSCRIBE, ScriptedBroker, answer_filters, behave};
 use crate::support::token::Token;
-use crate::support::{PATIENCE, free_port};
 
-fn refusal(daemon: &Daemon, target: &str, headers: &[(&str, &str)]) -> Reply {
+/// The answer to a request for a stream that is not granted.
+pub fn refusal(daemon: &Daemon, target: &str, headers: &[(&str, &str)]) -> Reply {
     match Listener::ask(daemon, target, headers) {
         Err(reply) => reply,
         Ok(listener) => panic!("{target} is granted: {:?}", listener.head),
@@ -161,27 +162,15 @@ fn the_brokers_refusal_is_the_answer_and_leaves_nothing() {
 }
 
 #[test]
-fn without_a_broker_it_is_503_in_time_unless_the_filter_is_there_already() {
-    let port = free_port();
-    let configuration = |timeout: f64| {
-        format!(
-            "[mqtt]\nport = {port}\nreconnect-max = 0.1\n[publish]\ntimeout = {timeout}\n[[subscribe]]\ntopic = \"in\""
-        )
-    };
-    let hasty = Daemon::with(&configuration(0.5));
-    let begun = Instant::now();
-    let reply = refusal(&hasty, &target("a"), &[]);
-    assert_eq!((reply.status, reply.code()), (503, 4), "{reply:?}");
-    assert!(begun.elapsed() >= Duration::from_millis(500), "it waits for the broker");
-    assert_eq!(listed(&hasty, "a"), None);
-    let mut broker = Mosquitto::on_port(port, "allow_anonymous true");
-    // a minute would be too long for the test
-    let patient = Daemon::with(&configuration(60.0));
-    patient.wait_for("subscribed to in");
-    let mut first = Listener::open(&patient, "b/#");
+fn without_a_broker_a_filter_that_is_there_already_is_listened_to_at_once() {
+    let mut broker = Mosquitto::start();
+    let mqtt = format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port());
+    let daemon = Daemon::with(&format!("{mqtt}\n[[subscribe]]\ntopic = \"in\""));
+    daemon.wait_for("subscribed to in");
+    let mut first = Listener::open(&daemon, "b/#");
     broker.kill();
-    patient.wait_for("lost: ");
-    let (mut second, mut of_the_file) = (Listener::open(&patient, "b/#"), Listener::open(&patient, "in"));
+    daemon.wait_for("lost: ");
+    let (mut second, mut of_the_file) = (Listener::open(&daemon, "b/#"), Listener::open(&daemon, "in"));
     broker.restart();
     broker.wait_for("\tb/# (QoS 0)");
     broker.publish(&["-t", "b/c", "-m", "2"]);

@@ -57,3 +57,4 @@ mod topics;
 mod transports;
 mod turns;
 mod unit_file;
+mod waiting_streams;

@@ -1,8 +1,13 @@
 //! What a broker keeps comes to whom it was sent, whenever it comes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::support::daemon::Daemon;
 use crate::support::events::Listener;
-use crate::support::scripted_broker::{SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, publish};
+use crate::support::scripted_broker::{
+    CONNECT, SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, publish,
+};
 
 /// A message that the broker had kept, as [`publish`] makes one that it had not.
 fn retained(topic: &str, payload: &str, properties: &[u8]) -> Vec<u8> {
@@ -48,4 +53,22 @@ fn however_late_it_comes_it_comes_to_the_listener_that_it_was_sent_for() {
     for listener in &mut listeners {
         assert_eq!(listener.payloads_until("end"), [""; 0]);
     }
+}
+
+#[test]
+fn it_comes_to_a_listener_that_came_before_the_broker() {
+    let is_there = Arc::new(AtomicBool::new(false));
+    let asked = is_there.clone();
+    let broker = ScriptedBroker::start(move |_, packet| match packet.kind {
+        CONNECT if !asked.load(Ordering::SeqCst) => None,
+        SUBSCRIBE => {
+            let kept = retained("a", "kept", packet.subscription_properties());
+            Some([answer_filters(packet, |_| None), kept].concat())
+        }
+        _ => Some(behave(packet, &[])),
+    });
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port()));
+    let mut listener = Listener::open(&daemon, "a");
+    is_there.store(true, Ordering::SeqCst);
+    assert_eq!(listener.message()["payload"], "kept");
 }

@@ -26,7 +26,7 @@ struct Seat(Subscriber);
 
 impl Subscriber {
     /// Opens a stream of what comes for a filter. It begins before the filter is asked for, as a broker may send what it
-    /// keeps before it answers (MQTT 5, 3.8.4).
+    /// keeps before it answers (MQTT 5, 3.8.4); and where there is no broker to ask, it is told later what that says.
     pub fn listen(&self, filter: &TopicFilter, qos: Qos, start: Start, timeout: Duration, opened: Opened) {
         let Some(seat) = Seat::take(self) else { return opened(Err(Refusal::TooManyListeners)) };
         let want = Want::Read { qos, retained: !matches!(start, Start::After(..)) };

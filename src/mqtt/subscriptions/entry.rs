@@ -8,6 +8,7 @@ use std::time::Instant;
 pub use self::left_out::LeftOut;
 
 use super::Answer;
+use super::waiter::Waiter;
 use super::want::{Source, Standing, Want};
 use crate::message::{Priority, Qos, TopicFilter};
 use crate::mqtt::channel::Channel;
@@ -15,6 +16,8 @@ use crate::mqtt::outcome::Refusal;
 
 /// A filter that nobody had before is given up after so many connections that ended before the broker answered.
 const MAX_LOSSES: u8 = 2;
+/// The reason code of a failure without any other (MQTT 5, 2.4).
+const UNSPECIFIED: u8 = 128;
 
 /// How a filter stands with the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +43,6 @@ impl AtBroker {
     pub fn is_there(self) -> bool {
         !matches!(self, Self::Absent | Self::Refused(_) | Self::LeftOut)
     }
-}
-
-/// Somebody who is told when the broker has answered.
-pub struct Waiter<R> {
-    pub want: Want,
-    pub deadline: Instant,
-    pub told: R,
-    /// The broker was asked since it waits, on this connection.
-    pub asked: bool,
-    /// The same for any connection.
-    pub ever_asked: bool,
 }
 
 pub struct Entry<R> {
@@ -253,7 +245,7 @@ impl<R> Entry<R> {
     /// The broker has answered our SUBSCRIBE; a SUBACK without an answer is a refusal.
     pub fn subscribed(&mut self, answer: Option<Result<u8, u8>>) -> Vec<(R, Answer)> {
         let qos = self.asked_qos();
-        match answer.unwrap_or(Err(128)) {
+        match answer.unwrap_or(Err(UNSPECIFIED)) {
             Ok(granted) => {
                 self.state = AtBroker::Granted { asked: qos, granted };
                 self.last = Some((qos, granted));
@@ -262,6 +254,7 @@ impl<R> Entry<R> {
             Err(code) => {
                 self.state = AtBroker::Refused(code);
                 (self.last, self.may_be_kept) = (None, false);
+                self.tell_readers(Refusal::Refused(code));
                 self.resolve(|waiting| waiting.asked && waiting.want.qos().is_some(), Err(Refusal::Refused(code)))
             }
         }
@@ -322,23 +315,30 @@ impl<R> Entry<R> {
             .collect()
     }
 
-    /// Tells those whose deadline has come.
-    pub fn expire(&mut self, now: Instant) -> Vec<(R, Answer)> {
+    /// Tells those who read already that nothing comes for now.
+    fn tell_readers(&self, refusal: Refusal) {
+        if let Some(channel) = self.channel.as_ref().filter(|_| self.readers > 0) {
+            channel.refuse(refusal);
+        }
+    }
+
+    /// Tells those whose deadline has come, and readers that they may begin.
+    pub fn expire(&mut self, now: Instant, is_connected: bool) -> Vec<(R, Answer)> {
         if self.lingers_until.is_some_and(|until| until <= now) {
             self.lingers_until = None;
             self.channel = None;
         }
+        let mut told = self.resolve(|waiting| waiting.begins(now, is_connected), Ok(0));
         let late: Vec<Waiter<R>> = self.waiters.extract_if(.., |waiting| waiting.deadline <= now).collect();
-        late.into_iter()
-            .map(|waiting| {
-                if waiting.want == Want::Unsubscribed && waiting.ever_asked {
-                    // the broker has been told, whatever it answers
-                    self.api = None;
-                }
-                let refusal = if waiting.ever_asked { Refusal::Unknown } else { Refusal::NotConnected };
-                (waiting.told, Err(refusal))
-            })
-            .collect()
+        told.extend(late.into_iter().map(|waiting| {
+            if waiting.want == Want::Unsubscribed && waiting.ever_asked {
+                // the broker has been told, whatever it answers
+                self.api = None;
+            }
+            let refusal = if waiting.ever_asked { Refusal::Unknown } else { Refusal::NotConnected };
+            (waiting.told, Err(refusal))
+        }));
+        told
     }
 
     /// A connection came about.
@@ -359,6 +359,11 @@ impl<R> Entry<R> {
             return Vec::new();
         }
         self.losses = 0;
+        // nor may those who read already have the next connection end over it
+        if self.readers > 0 && self.file.is_none() && self.api.is_none() {
+            self.state = AtBroker::Refused(UNSPECIFIED);
+            self.tell_readers(Refusal::Unknown);
+        }
         self.resolve(|waiting| waiting.ever_asked, Err(Refusal::Unknown))
     }
 

@@ -38,6 +38,7 @@ impl<R> Entry<R> {
     pub fn leave_out(&mut self, left_out: LeftOut) -> Vec<(R, Answer)> {
         self.left_out = Some(left_out);
         (self.state, self.last, self.renew) = (self.at_rest(), None, false);
+        self.tell_readers(left_out.refusal());
         self.resolve(|waiting| waiting.want.qos().is_some(), Err(left_out.refusal()))
     }
 
