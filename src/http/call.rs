@@ -7,13 +7,14 @@ use tiny_http::Request;
 
 use super::Endpoints;
 use super::authorize::Admitted;
+use super::body::body;
 use super::errands::Errands;
 use super::exchange::{Exchange, Stream};
 use super::outcomes;
 use super::parameters::Parameters;
 use super::replies::Replies;
 use super::reply::Reply;
-use super::request::{Target, body, require_json, require_method};
+use super::request::{Target, require_json, require_method};
 use crate::message::Message;
 use crate::mqtt::{Outcome, Status};
 

@@ -101,6 +101,16 @@ impl Exchange {
         self.unread = false;
     }
 
+    /// Whether its connection can be told from others.
+    pub fn has_address(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// Lets nothing more come from the client. Returns whether all that came was read; on a Unix socket that is not known.
+    pub fn end_reading(&self) -> bool {
+        self.client.is_some_and(|client| self.generation.connections().end_reading(client))
+    }
+
     /// Whether nothing more can come from the client. On a Unix socket that is not known.
     pub fn is_at_end(&self) -> bool {
         self.client.is_some_and(|client| self.generation.connections().is_at_end(client))

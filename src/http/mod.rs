@@ -1,10 +1,10 @@
 //! The HTTP interface, in the order of a request's way: it comes in by a `listener`, a `generation` of the library's
 //! server takes it, `connections` lets one of a connection pass at a time, as an `exchange`; `request` says what it must
-//! be, `authorize` who may send it; an endpoint reads it as a `call`, from the `fields` of a body, or of its `items`, or the
-//! `parameters` of a path, each one of the `values`; `reply` is the answer, `wire` its bytes, and `replies` writes those
-//! that come many at a time, or may have to wait for a client. A `door` is all that serves one socket: its `guard` watches
-//! what the library hides, by its `sockets` and their `descriptors`, and `errands` are threads for whatever has to wait
-//! for a client.
+//! be, `authorize` who may send it; an endpoint reads it as a `call`, from the `fields` of its `body`, which may come in
+//! `chunks`, or of the `items` of that, or the `parameters` of a path, each one of the `values`; `reply` is the answer,
+//! `wire` its bytes, and `replies` writes those that come many at a time, or may have to wait for a client. A `door` is
+//! all that serves one socket: its `guard` watches what the library hides, by its `sockets` and their `descriptors`, and
+//! `errands` are threads for whatever has to wait for a client.
 
 mod door;
 mod listener;
@@ -20,7 +20,9 @@ mod authorize;
 mod errands;
 mod request;
 
+mod body;
 mod call;
+mod chunks;
 mod fields;
 mod items;
 mod outcomes;

@@ -1,11 +1,7 @@
 //! What a request must be before an endpoint looks into it.
 
-use std::io::{self, Read};
-
 use tiny_http::{HTTPVersion, Header, Method, Request};
 
-use super::connections::Cut;
-use super::exchange::Exchange;
 use super::reply::{Reply, SHOWN};
 use crate::printable::Printable;
 
@@ -19,8 +15,6 @@ pub const MAX_HEADERS: usize = 100;
 pub const MAX_TARGET: usize = 8000;
 /// The longest body that the library reads together with the head, in bytes.
 pub const SMALL_BODY: u64 = 1024;
-/// How much of a body is read, and how much memory it gets, at a time. In bytes.
-const PIECE: usize = 16 * 1024;
 
 /// Refuses what is too large, and whatever could be understood in two ways: the library takes the first of two
 /// lengths, any transfer coding for chunks, and bare control characters for text (RFC 9112, 6.3 and 11).
@@ -85,7 +79,7 @@ fn require_one_length(request: &Request, max_body: usize) -> Result<(), Reply> {
         }
         (Some(coding), None) => {
             let is_known = coding.eq_ignore_ascii_case("chunked") && *request.http_version() == HTTPVersion(1, 1);
-            if is_known && !is_upgrade(request) { Ok(()) } else { Err(Reply::length_required()) }
+            if is_known { Ok(()) } else { Err(Reply::length_required()) }
         }
         (None, Some(length)) => {
             let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
@@ -106,7 +100,7 @@ fn require_one_length(request: &Request, max_body: usize) -> Result<(), Reply> {
 }
 
 /// RFC 9110, 5.6.2.
-fn is_token(text: &str) -> bool {
+pub fn is_token(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_allowed)
 }
@@ -248,57 +242,6 @@ pub fn require_no_coding(request: &Request) -> Result<(), Reply> {
     let Some(coding) = coding else { return Ok(()) };
     let coding = Printable::new(coding, SHOWN);
     Err(Reply::unsupported_media_type(format!("`Content-Encoding: {coding}` is not supported")))
-}
-
-/// The whole body, at most `max` bytes. One that says that it is longer is refused without being read.
-pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
-    let Some(request) = exchange.request() else { return Err(Reply::busy()) };
-    let announced = request.body_length();
-    let is_chunked = announced.is_none() && !has_whole_body(request);
-    if announced.is_some_and(|length| length > max) {
-        return Err(Reply::body_too_large(max));
-    }
-    // one byte more than is allowed tells chunks that are too long; never up to the end of the connection,
-    // which is all that tiny_http gives for some requests
-    let limit = announced.unwrap_or(if is_chunked { max + 1 } else { 0 });
-    let mut body = Vec::new();
-    let read = read(exchange, limit, &mut body);
-    let cut = exchange.release(body.len());
-    // where the connection ends, the library takes a part of a chunk for the last one. Nothing tells it from a client
-    // that has sent all and ends its side at once, which had better tell the length
-    let is_broken_off = is_chunked && (cut.is_some() || exchange.is_at_end());
-    let is_whole = read.is_ok() && !is_broken_off && announced.map_or(body.len() <= max, |length| body.len() == length);
-    if is_whole {
-        exchange.set_read();
-    }
-    if is_chunked {
-        // what follows chunks is not looked at: where they end is the library's opinion
-        exchange.set_last();
-    }
-    match (read, announced) {
-        _ if is_whole => Ok(body),
-        _ if cut == Some(Cut::Evicted) => Err(Reply::busy()),
-        _ if cut == Some(Cut::Late) => Err(Reply::request_timeout()),
-        (Err(error), _) => Err(Reply::invalid(format!("the body could not be read: {error}"))),
-        (Ok(()), Some(length)) => Err(Reply::invalid(format!("the body ended after {} of {length} bytes", body.len()))),
-        (Ok(()), None) if body.len() > max => Err(Reply::body_too_large(max)),
-        (Ok(()), None) => Err(Reply::chunks_cut_off()),
-    }
-}
-
-/// Reads up to so many bytes, piece by piece; what is only announced takes no memory.
-fn read(exchange: &mut Exchange, limit: usize, body: &mut Vec<u8>) -> io::Result<()> {
-    while body.len() < limit {
-        let piece = PIECE.min(limit - body.len());
-        if exchange.may_wait() {
-            exchange.hold(piece);
-        }
-        let Some(request) = exchange.request() else { break };
-        if request.as_reader().take(piece as u64).read_to_end(body)? < piece {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// The value of a header that may be there once.

@@ -235,10 +235,81 @@ fn an_offered_upgrade_is_not_taken_up_and_the_request_is_served() {
         let reply = witness.last_reply(post(&lines, ""));
         reply.assert_refused(400, 3, "the body is empty: it must be a JSON object");
     }
-    let no_length = "the body must come with `Content-Length`, or with exactly `Transfer-Encoding: chunked`";
-    let chunked = post(&format!("{UPGRADE}Transfer-Encoding: chunked\r\n"), &chunks(MESSAGE));
-    witness.last_reply(chunked).assert_refused(411, 3, no_length);
     witness.reply(post(&format!("Connection: foo\r\n{UPGRADE}{LENGTH}"), MESSAGE)).assert_published();
+    witness.assert_nothing_smuggled();
+}
+
+/// The head that Java's `HttpClient` sends before a body of a length that it does not know.
+fn java(path: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nTransfer-encoding: chunked\r\n\
+         Host: localhost\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\n\
+         User-Agent: Java-http-client/17.0.13\r\nContent-Type: application/json\r\n\r\n"
+    )
+}
+
+#[test]
+fn chunks_with_an_offered_upgrade_are_served_and_the_connection_ends_with_the_answer() {
+    let witness = Witness::start();
+    let padded = format!("{MESSAGE:<3000}");
+    let pieces: Vec<String> = MESSAGE.chars().map(|piece| format!("1;a=b\r\n{piece}\r\n")).collect();
+    for body in [
+        chunks(MESSAGE),
+        chunks(&padded),
+        format!("{}0\r\n\r\n", pieces.concat()),
+        format!("17\r\n{MESSAGE}\r\n0\r\nX-Trailer: 1\r\nX: 2\r\n\r\n"),
+    ] {
+        witness.last_reply(java("/publish") + &body).assert_published();
+    }
+    // head, chunk and end come by themselves
+    let mut connection = witness.send(java("/publish"));
+    for part in [format!("17\r\n{MESSAGE}"), "\r\n".to_owned(), "0\r\n\r\n".to_owned()] {
+        connection.await_read();
+        connection.send(part.as_bytes());
+    }
+    connection.reply().assert_published();
+    connection.assert_ended();
+    // all is there, so that nothing can be missing
+    let mut connection = witness.send(java("/publish") + &chunks(MESSAGE));
+    connection.end_sending();
+    connection.reply().assert_published();
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
+fn what_is_wrong_with_chunks_and_an_offered_upgrade_is_refused() {
+    let witness = Witness::start();
+    let unreadable = |what: &str| format!("the body could not be read: {what}");
+    for (body, status, code, error) in [
+        (
+            format!("zz\r\n{MESSAGE}\r\n0\r\n\r\n"),
+            400,
+            3,
+            unreadable("the size of a chunk must be a hexadecimal number"),
+        ),
+        (format!("16\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, unreadable("a chunk is longer than its size")),
+        (format!("17\n{MESSAGE}\n0\n\n"), 400, 3, unreadable("a line must not contain control characters")),
+        (format!("17\r\n{MESSAGE}\r\n0\r\n{SMUGGLED}"), 400, 3, unreadable("a trailer has no colon")),
+        (chunks(&" ".repeat(4001)), 413, 9, "not sent: the body is over the limit of 4000 bytes".to_owned()),
+        (
+            format!("17\r\n{MESSAGE}\r\n"),
+            408,
+            3,
+            "not sent: the request was not complete within `request-timeout`".to_owned(),
+        ),
+    ] {
+        let mut connection = witness.send(java("/publish") + &body);
+        let reply = connection.reply();
+        reply.assert_refused(status, code, &error);
+        assert_last(&reply);
+        connection.assert_ended();
+    }
+    let mut connection = witness.send(java("/publish") + &format!("17\r\n{MESSAGE}\r\n0\r\n"));
+    connection.end_sending();
+    let cut = "not sent: the connection ended with the body, and nothing tells whether all of its chunks came";
+    connection.reply().assert_refused(400, 3, cut);
+    let unwanted = witness.last_reply(java("/x") + &chunks(MESSAGE));
+    unwanted.assert_refused(404, 6, "there is nothing at `/x`: try `POST /publish`");
     witness.assert_nothing_smuggled();
 }
 
