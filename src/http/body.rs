@@ -30,6 +30,8 @@ pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
     let limit = announced.unwrap_or(if is_chunked { max + 1 } else { 0 });
     let mut body = Vec::new();
     let read = read(exchange, &mut framing, limit, &mut body);
+    // it may wait for the broker
+    body.shrink_to_fit();
     let cut = exchange.release(body.len());
     let is_broken_off = framing.is_broken_off(exchange, cut);
     let read = if is_broken_off { read } else { read.and_then(|()| framing.require_trailers(exchange)) };
@@ -38,7 +40,7 @@ pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
         exchange.set_read();
     }
     if is_chunked {
-        // what follows chunks is not looked at: where they end is the library's opinion
+        // what follows chunks is not looked at: where they end is tiny_http's opinion
         exchange.set_last();
     }
     match (read, announced) {
@@ -60,6 +62,8 @@ fn read(exchange: &mut Exchange, framing: &mut Framing, limit: usize, body: &mut
         if exchange.may_wait() {
             exchange.hold(piece);
         }
+        // into a place as large as its buffer tiny_http reads without that, and not a byte beyond the body
+        body.reserve(piece);
         let Some(request) = exchange.request() else { break };
         let source = Source { framing, reader: request.as_reader() };
         if source.take(piece as u64).read_to_end(body)? < piece {
@@ -73,7 +77,7 @@ fn read(exchange: &mut Exchange, framing: &mut Framing, limit: usize, body: &mut
 enum Framing {
     /// Its length, or there is none.
     Length,
-    /// Chunks, of which the library shows the data.
+    /// Chunks, of which `tiny_http` shows the data.
     Decoded(Decoded),
     /// Chunks, of which it shows everything: it takes the rest of the connection for another protocol.
     Raw(Chunks),
@@ -100,7 +104,7 @@ impl Framing {
         let is_all_read = exchange.end_reading();
         let Some(request) = exchange.request().filter(|_| is_all_read) else { return Err(fault) };
         let reader = request.as_reader();
-        if (0..=LIBRARY_BUFFER).any(|_| reader.read(&mut [0; 64]).is_ok()) {
+        if (0..=BUFFERED).any(|_| reader.read(&mut [0; 64]).is_ok()) {
             return Err(fault);
         }
         decoded.met = Some(fault);
@@ -111,7 +115,7 @@ impl Framing {
     fn is_broken_off(&self, exchange: &Exchange, cut: Option<Cut>) -> bool {
         match self {
             Self::Length => false,
-            // where the connection ends, the library takes a part of a chunk for the last one. Nothing tells it from a
+            // where the connection ends, tiny_http takes a part of a chunk for the last one. Nothing tells it from a
             // client that has sent all and ends its side at once, which had better tell the length
             Self::Decoded(_) => cut.is_some() || exchange.is_at_end(),
             Self::Raw(chunks) => !chunks.are_complete(),
@@ -124,7 +128,7 @@ impl Framing {
     }
 }
 
-/// Chunks behind the library's decoder (`chunked_transfer` 1.5), to which trailers are a fault like any other: it has
+/// Chunks behind the decoder of `tiny_http` (`chunked_transfer` 1.5), to which trailers are a fault like any other: it has
 /// read the last chunk and one byte more, and shows neither. What it has taken from the connection is gone, and its
 /// reader is behind a trait that shows data alone, so that no other decoder can be put in its place.
 ///
@@ -141,12 +145,12 @@ struct Decoded {
     met: Option<io::Error>,
 }
 
-/// What the library's decoder overwrites with the data of a chunk before it finds the fault behind it; no text begins so.
+/// What that decoder overwrites with the data of a chunk before it finds the fault behind it; no text begins so.
 const UNTOUCHED: [u8; 8] = [0xff, 0xf5, 0xfe, 0xc0, 0xff, 0xc1, 0xfa, 0xff];
 /// How long the rest of what was sent may take to come.
 const SETTLING: Duration = Duration::from_millis(50);
-/// Bytes that the library has taken from a connection beforehand, at most; each line takes one at least.
-const LIBRARY_BUFFER: usize = 1024;
+/// Bytes that `tiny_http` has taken from a connection beforehand, at most; each line takes one at least.
+const BUFFERED: usize = 1024;
 
 impl Decoded {
     fn read(&mut self, reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {

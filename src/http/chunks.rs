@@ -1,4 +1,4 @@
-//! Chunks (RFC 9112, 7.1), where the library leaves them to us. Trailers are read and dropped.
+//! Chunks (RFC 9112, 7.1), where `tiny_http` leaves them to us. Trailers are read and dropped.
 
 use std::io::{self, ErrorKind, Read};
 

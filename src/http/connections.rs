@@ -4,6 +4,7 @@
 //! wait. The broker may answer in any order, so that two requests of one connection must not be with it together.
 
 mod bodies;
+mod line_ends;
 mod refusals;
 #[cfg(test)]
 mod tests;

@@ -121,6 +121,7 @@ impl Exchange {
         let Some(request) = self.request.take() else { return };
         metrics::replied(reply.status(), reply.code());
         self.last |= self.unread || self.generation.connections().is_last(self.client);
+        self.last |= !self.last && !wants_end(&request) && self.has_line_end_behind(&request);
         let closes = self.last || wants_end(&request);
         // the library ends it by itself where it has read that it should
         self.last |= closes && !is_last_for_library(&request);
@@ -134,6 +135,14 @@ impl Exchange {
             Some(client) => self.write(Some(client), request, &words),
             None => self.write_elsewhere(request, words),
         }
+    }
+
+    /// Whether a line end follows the body, which `tiny_http` would take for a request.
+    fn has_line_end_behind(&self, request: &Request) -> bool {
+        let has_body = request.body_length().is_some_and(|length| length > 0);
+        let client = self.client.filter(|_| has_body);
+        let is_held = !has_whole_body(request);
+        client.is_some_and(|client| self.generation.connections().has_line_end_behind(client, is_held))
     }
 
     /// Whose turn it is on a Unix socket cannot be told, and the library makes an answer wait for those of earlier

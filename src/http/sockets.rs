@@ -4,6 +4,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::RawFd;
 use std::{io, mem};
 
+use rustix::net::{RecvFlags, recv};
 use socket2::{SockAddr, SockRef};
 
 use super::descriptors::{self, Cookie, Descriptors};
@@ -86,6 +87,16 @@ impl Sockets {
     /// Throws away what came in unread. Returns whether more may come.
     pub fn drain(&self, place: Place) -> bool {
         self.act(place, |socket| discard(&socket)) == Some(false)
+    }
+
+    /// Takes a line end off what comes in, if there is nothing else. Nobody else may be reading.
+    pub fn skip_line_end(&self, place: Place) -> bool {
+        let skip = |socket: SockRef<'_>| {
+            let mut found = [0; 3];
+            let is_it = recv(&*socket, &mut found, RecvFlags::PEEK | RecvFlags::DONTWAIT) == Ok((2, 2));
+            is_it && found.starts_with(b"\r\n") && recv(&*socket, &mut found[..2], RecvFlags::DONTWAIT).is_ok()
+        };
+        self.act(place, skip) == Some(true)
     }
 
     /// Whether all that will ever come in was read.

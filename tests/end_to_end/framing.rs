@@ -282,6 +282,41 @@ fn what_follows_a_body_is_the_next_request() {
 }
 
 #[test]
+fn a_line_end_behind_a_body_is_no_request() {
+    let witness = Witness::start();
+    // what the library has taken with the head ends the connection, in words, and its 400 is not seen
+    for rest in ["\r\n", ""] {
+        let mut connection = witness.send(post(LENGTH, &format!("{MESSAGE}{rest}")));
+        let reply = connection.reply();
+        reply.assert_published();
+        if rest.is_empty() {
+            assert_eq!(reply.header("connection"), None, "{reply:?}");
+        } else {
+            assert_last(&reply);
+            connection.assert_ended();
+        }
+    }
+    // and so it is where the broker answers
+    let asked = r#"{"topic":"t","msg":"x","qos":1}"#;
+    let mut connection = witness.send(post("Content-Length: 31\r\n", &format!("{asked}\r\n")));
+    let reply = connection.reply();
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "{reply:?}");
+    connection.assert_ended();
+    // what is read here is followed by the next request
+    let long = format!("{MESSAGE:<3000}\r\n");
+    let mut connection = witness.send(post("Content-Length: 3000\r\n", &long));
+    for _ in 0..3 {
+        let reply = connection.reply();
+        reply.assert_published();
+        assert_eq!(reply.header("connection"), None, "{reply:?}");
+        connection.send(post("Content-Length: 3000\r\n", &long).as_bytes());
+    }
+    connection.reply().assert_published();
+    connection.post("/publish", MESSAGE.as_bytes()).assert_published();
+    witness.assert_nothing_smuggled();
+}
+
+#[test]
 fn a_body_over_the_limit_is_refused_before_it_is_sent_and_who_sends_it_can_read_why() {
     let witness = Witness::start();
     for line in ["", "Expect: 100-continue\r\n"] {
