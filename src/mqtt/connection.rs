@@ -13,10 +13,10 @@ use self::rival::{Rival, Verdict};
 use self::stages::Stage;
 use super::backoff::Backoff;
 use super::in_flight::{Acknowledgement, Blame};
-use super::pipe::{Cause, Event, Limits, Lost, Next, Pipe, Terms};
+use super::pipe::{Cause, Event, Limits, Lost, Next, Pipe, Terms, all_packet_identifiers};
 use super::presence::Presence;
 use super::publisher::Publisher;
-use super::received::Intake;
+use super::received::{Intake, Unreleased};
 use super::subscriber::Subscriber;
 use super::subscriptions::{Finding, Report};
 use super::transport;
@@ -46,6 +46,8 @@ pub struct Driver {
     /// The failures to connect that were told since the last connection: each is told once.
     told: Vec<String>,
     breaches: Breaches,
+    /// Of the last connection, for one that resumes its session.
+    unreleased: Unreleased,
     /// The broker's session is not to be resumed next time.
     session_spoilt: bool,
     /// The broker may keep a session of an earlier run, of which we know nothing.
@@ -91,6 +93,7 @@ impl Driver {
             client_id: config.mqtt.client_id.clone(),
             told: Vec::new(),
             breaches: Breaches::default(),
+            unreleased: Unreleased::default(),
             session_spoilt: false,
             session_unknown: true,
             releases_failed: 0,
@@ -163,7 +166,15 @@ impl Driver {
                     self.tell_connected(&terms);
                     let number = self.publisher.connected(sender, limits, session_present, terms);
                     let is_kept = session != Session::Clean;
-                    let intake = Intake::new(self.publisher.clone(), self.subscriber.clone(), number, is_kept);
+                    let mut unreleased = std::mem::take(&mut self.unreleased);
+                    if session_present {
+                        // the session may owe us any, of an earlier run too
+                        pipe.expect_releases(&mut all_packet_identifiers());
+                    } else {
+                        unreleased = Unreleased::default();
+                    }
+                    let (publisher, subscriber) = (self.publisher.clone(), self.subscriber.clone());
+                    let intake = Intake::new(publisher, subscriber, number, is_kept, unreleased);
                     return Some(Connected { pipe, limits, session_present, intake });
                 }
                 Err(lost) => {
@@ -223,6 +234,7 @@ impl Driver {
             count(&event);
             connection.take_left_over(event);
         }
+        self.unreleased = connection.intake.end();
         self.session_unknown &= !released;
         self.releases_failed += u32::from(!released);
         self.session_spoilt = spoilt || self.releases_failed >= MAX_RELEASES;
@@ -326,6 +338,11 @@ impl Connection<'_> {
                 self.intake.take(&message, packet_identifier);
                 Ok(())
             }
+            Event::Released(packet_identifier) => {
+                self.intake.released(packet_identifier);
+                self.pipe.expect_releases(&mut [packet_identifier].into_iter());
+                Ok(())
+            }
             Event::Collision(packet_identifier) => {
                 return Err(Lost::new(format!("packet identifier {packet_identifier} is in use")));
             }
@@ -344,6 +361,10 @@ impl Connection<'_> {
             Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
             Event::Received(message, packet_identifier) => {
                 self.intake.take(&message, packet_identifier);
+                Ok(())
+            }
+            Event::Released(packet_identifier) => {
+                self.intake.released(packet_identifier);
                 Ok(())
             }
             Event::Asked(packet_identifier) => {

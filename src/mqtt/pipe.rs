@@ -1,5 +1,6 @@
 //! What both versions of MQTT have in common: the seam behind which the library's two modules lie.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ pub trait Pipe {
     fn resend(&mut self, owed: Vec<Owed>);
     /// Sends a PINGREQ, so that what lies in the library's buffer after an interruption is written on.
     fn nudge(&mut self);
+    /// Has a PUBREL answered, as often as it comes: by itself rumqttc ends the connection over one whose PUBLISH did not
+    /// come on the same connection, or that comes again.
+    fn expect_releases(&mut self, packet_identifiers: &mut dyn Iterator<Item = u16>);
     /// How long the connection is silent before it is probed, by the word of the broker if it has one.
     fn keepalive(&self) -> Duration;
     /// Places in the window that the library lost, and does not get back without [`Pipe::recover`].
@@ -89,6 +93,8 @@ pub enum Event {
     Unsubscribed(u16, Option<u8>),
     /// A message came in, with packet identifier 0 at QoS 0.
     Received(Arc<Received>, u16),
+    /// The broker will not send the message at QoS 2 again that had this packet identifier.
+    Released(u16),
     /// A PUBLISH was written, with packet identifier 0 at QoS 0.
     Written(u16),
     /// A PUBLISH was acknowledged, or half so, with a reason code in MQTT 5.
@@ -223,6 +229,11 @@ impl Lost {
     pub fn reason_code(&self) -> String {
         self.reason_code.map(|code| code.to_string()).unwrap_or_default()
     }
+}
+
+/// All packet identifiers that a broker may use (MQTT 5, 2.2.1).
+pub fn all_packet_identifiers() -> RangeInclusive<u16> {
+    1..=u16::MAX
 }
 
 /// The largest packet that the library may accept, in bytes.

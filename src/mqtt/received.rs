@@ -1,11 +1,16 @@
 //! Messages from the broker: into the journal and to whoever reads them, and acknowledged when they are recorded.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::publisher::Publisher;
 use super::subscriber::Subscriber;
 use crate::journal::{self, Full};
 use crate::message::{Priority, Received};
+
+/// The packet identifiers of messages at QoS 2 that were taken, and that the broker may send again until their PUBREL
+/// (MQTT 5, 4.3.3).
+pub type Unreleased = HashSet<u16>;
 
 /// What takes the messages of one connection.
 pub struct Intake {
@@ -16,19 +21,32 @@ pub struct Intake {
     connection: u64,
     /// The broker delivers again what is unacknowledged when the connection ends.
     is_kept: bool,
+    unreleased: Unreleased,
     /// A message found no room and was left unacknowledged; and so is whatever follows it, so that all of them come
     /// again in their order.
     starved: bool,
 }
 
 impl Intake {
-    pub fn new(publisher: Publisher, subscriber: Subscriber, connection: u64, is_kept: bool) -> Self {
-        Self { publisher, subscriber, connection, is_kept, starved: false }
+    /// Of the messages whose identifiers are `unreleased` the session owes no more than their end.
+    pub fn new(
+        publisher: Publisher,
+        subscriber: Subscriber,
+        connection: u64,
+        is_kept: bool,
+        unreleased: Unreleased,
+    ) -> Self {
+        Self { publisher, subscriber, connection, is_kept, unreleased, starved: false }
     }
 
     /// Has a message recorded and read by whoever it is for; at QoS 1 and 2 it is acknowledged when that is recorded.
     /// Never waits.
     pub fn take(&mut self, message: &Arc<Received>, packet_identifier: u16) {
+        if message.qos == 2 && self.unreleased.contains(&packet_identifier) {
+            // the same again, with DUP or without: it is acknowledged once more, not before the first is recorded
+            self.record_surely(message, None, packet_identifier);
+            return;
+        }
         let route = self.subscriber.route(message);
         let is_taken = match message.qos {
             0 => {
@@ -41,6 +59,9 @@ impl Intake {
         };
         // what is left comes again
         if is_taken {
+            if message.qos == 2 {
+                self.unreleased.insert(packet_identifier);
+            }
             self.subscriber.deliver(route, message);
         }
     }
@@ -75,6 +96,21 @@ impl Intake {
                 true
             }
         }
+    }
+
+    /// The packet identifier is free for another message.
+    pub fn released(&mut self, packet_identifier: u16) {
+        self.unreleased.remove(&packet_identifier);
+    }
+
+    /// Those that are not.
+    pub fn unreleased(&self) -> &Unreleased {
+        &self.unreleased
+    }
+
+    /// What the next connection is to know if it resumes the session.
+    pub fn end(&mut self) -> Unreleased {
+        std::mem::take(&mut self.unreleased)
     }
 
     /// Whether messages were left that the broker delivers again on another connection.

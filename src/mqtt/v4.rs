@@ -152,6 +152,17 @@ impl Pipe for Pipe4 {
         self.connection.eventloop.pending.push_back(Request::PingReq(PingReq));
     }
 
+    fn expect_releases(&mut self, packet_identifiers: &mut dyn Iterator<Item = u16>) {
+        let state = &mut self.connection.eventloop.state;
+        for packet_identifier in packet_identifiers {
+            let mut known = Publish::new("", QoS::ExactlyOnce, []);
+            known.pkid = packet_identifier;
+            // keeps its identifier in mind, and does no more, as acknowledgements are ours
+            let _ = state.handle_incoming_packet(Packet::Publish(known));
+            state.events.pop_back();
+        }
+    }
+
     fn keepalive(&self) -> Duration {
         self.connection.eventloop.mqtt_options.keep_alive()
     }
@@ -181,6 +192,7 @@ fn translate(event: LibraryEvent) -> Event {
             };
             Event::Received(received.into(), message.pkid)
         }
+        LibraryEvent::Incoming(Packet::PubRel(release)) => Event::Released(release.pkid),
         LibraryEvent::Incoming(Packet::PubAck(ack)) => Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, None),
         LibraryEvent::Incoming(Packet::PubRec(ack)) => Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, None),
         LibraryEvent::Incoming(Packet::PubComp(ack)) => Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, None),

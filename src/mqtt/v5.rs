@@ -192,6 +192,17 @@ impl Pipe for Pipe5 {
         self.connection.eventloop.pending.push_back(Request::PingReq);
     }
 
+    fn expect_releases(&mut self, packet_identifiers: &mut dyn Iterator<Item = u16>) {
+        let state = &mut self.connection.eventloop.state;
+        for packet_identifier in packet_identifiers {
+            let mut known = Publish::new("", QoS::ExactlyOnce, Bytes::new(), None);
+            known.pkid = packet_identifier;
+            // keeps its identifier in mind, and does no more, as acknowledgements are ours
+            let _ = state.handle_incoming_packet(Packet::Publish(known));
+            state.events.pop_back();
+        }
+    }
+
     fn keepalive(&self) -> Duration {
         self.connection.eventloop.options.keep_alive()
     }
@@ -247,6 +258,7 @@ impl Pipe5 {
                 let packet_identifier = message.pkid;
                 Event::Received(received(message).into(), packet_identifier)
             }
+            Packet::PubRel(release) => Event::Released(release.pkid),
             Packet::PubAck(ack) => {
                 Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, Some(puback_code(ack.reason)))
             }

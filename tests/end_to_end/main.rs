@@ -17,6 +17,7 @@ mod clearing;
 mod command_line;
 mod connecting;
 mod emqx;
+mod exactly_once;
 mod faults;
 mod framing;
 mod front_door;

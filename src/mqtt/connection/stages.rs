@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Connection;
 use crate::mqtt::in_flight::{Owed, Window};
-use crate::mqtt::pipe::{Lost, PACKET_IDENTIFIERS};
+use crate::mqtt::pipe::{Lost, PACKET_IDENTIFIERS, all_packet_identifiers};
 
 /// What a connection is about, one after the other.
 pub enum Stage {
@@ -39,13 +39,23 @@ impl Connection<'_> {
         }
     }
 
+    /// Has the library get back what it lost, and keep in mind what it forgets with that.
+    fn recover(&mut self) {
+        self.pipe.recover();
+        if self.session_present {
+            self.pipe.expect_releases(&mut all_packet_identifiers());
+        } else {
+            self.pipe.expect_releases(&mut self.intake.unreleased().iter().copied());
+        }
+    }
+
     /// Goes on to the next stage when the present one is over.
     pub(super) fn proceed(&mut self) -> Result<(), Lost> {
         let (publisher, subscriber) = (&self.driver.publisher, &self.driver.subscriber);
         match &self.stage {
             Stage::Releasing { left, .. } if left.is_empty() => {
                 // most were not in use, which the library takes for a loss
-                self.pipe.recover();
+                self.recover();
                 self.stage = Stage::Resuming;
                 return self.proceed();
             }
@@ -76,7 +86,7 @@ impl Connection<'_> {
             }
             // one may still lie in the library's queue, which cannot take it before this
             Stage::Recovering if publisher.unacknowledged() == 0 && subscriber.oldest_asked().is_none() => {
-                self.pipe.recover();
+                self.recover();
                 subscriber.set_open(true);
                 self.stage = Stage::Ready;
                 publisher.ready(self.window());

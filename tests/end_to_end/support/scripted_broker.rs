@@ -31,6 +31,8 @@ pub struct Packet {
 pub const CONNECT: u8 = 1;
 pub const PUBLISH: u8 = 3;
 pub const PUBREL: u8 = 6;
+pub const FROM_CLIENT_PUBREC: u8 = 5;
+pub const FROM_CLIENT_PUBCOMP: u8 = 7;
 pub const SUBSCRIBE: u8 = 8;
 pub const UNSUBSCRIBE: u8 = 10;
 pub const PINGREQ: u8 = 12;
