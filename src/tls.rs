@@ -2,10 +2,14 @@
 
 #[cfg_attr(not(feature = "tls"), path = "tls/none.rs")]
 mod loaded;
+#[cfg(feature = "tls")]
+mod verifier;
 
 use std::path::PathBuf;
 
 pub use self::loaded::{Tls, Unusable, is_server_name};
+#[cfg(feature = "tls")]
+pub use self::verifier::Between;
 
 /// Where certificates and keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]

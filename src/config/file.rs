@@ -148,7 +148,7 @@ fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Envi
     let overridden = Overridden { file, environment };
     let (server, tls) = broker::read(&overridden, table, source)?;
     let keepalive = overridden.read("keepalive", &table.keepalive, "MQTT_KEEPALIVE", value::keepalive)?;
-    let client_id = file.read("client-id", &table.client_id, value::client_id)?;
+    let client_id = file.read("client-id", &table.client_id, value::mqtt_string)?;
     let max_packet_size = file.read("max-packet-size", &table.max_packet_size, value::max_packet_size)?;
     let max_inflight = file.read("max-inflight", &table.max_inflight, value::max_inflight)?;
     let reconnect_max = file.read("reconnect-max", &table.reconnect_max, value::reconnect_max)?;

@@ -193,7 +193,10 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("[mqtt]\nserver = \"\"", "bridge.toml:2: `server` must be"),
         ("[mqtt]\nserver = 1", "bridge.toml:2: `server` must be a string, not 1"),
         ("[mqtt]\nkeepalive = 4", "bridge.toml:2: `keepalive` must be a whole number from 5 to 65535, not 4 (seconds)"),
-        ("[mqtt]\nuser = \"a\\u0000\"", "bridge.toml:2: `user` must be"),
+        (
+            "[mqtt]\nuser = \"a\\u0000\"",
+            "bridge.toml:2: `user` must not contain control characters, such as a line end",
+        ),
         ("[mqtt]\nprotocol = \"3.1\"", "bridge.toml:2: `protocol` must be \"5\" or \"3.1.1\", not \"3.1\""),
         ("[mqtt]\nprotocol = 5", "bridge.toml:2: `protocol` must be \"5\" or \"3.1.1\", not 5"),
         ("[mqtt]\nclean-session = 1", "bridge.toml:2: `clean-session` must be true or false, not 1"),
@@ -227,7 +230,10 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
             "bridge.toml:1: invalid type: map, expected tables in double brackets, [[subscribe]]",
         ),
         ("subscribe = [[\"a\", 1]]", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),
-        ("[mqtt]\nclient-id = \"a\\n\"", "bridge.toml:2: `client-id` must not contain control characters"),
+        (
+            "[mqtt]\nclient-id = \"a\\n\"",
+            "bridge.toml:2: `client-id` must not contain control characters, such as a line end",
+        ),
         (
             "[mqtt]\nclean-session = false\nclient-id = \"\"",
             "bridge.toml:3: `client-id` must not be empty where `clean-session` is false: what is kept needs a name",
@@ -481,6 +487,36 @@ fn a_fault_of_the_environment_names_the_variable() {
     // the file is checked all the same
     let fault = parse_with("[mqtt]\nport = 0", &Environment::from([("MQTT_PORT", "1")])).unwrap_err();
     assert!(fault.to_string().starts_with("bridge.toml:2: "), "{fault}");
+}
+
+#[test]
+fn a_control_character_in_what_connect_carries_is_a_fault_that_shows_no_password() {
+    let rule = "must not contain control characters, such as a line end";
+    for (name, value, expected) in [
+        ("MQTT_USER", "bridge\n", format!("MQTT_USER: {rule}")),
+        ("MQTT_USER", "bri\u{85}dge", format!("MQTT_USER: {rule}")),
+        ("MQTT_USER", "\u{ffff}", "MQTT_USER: must not contain the character U+FFFF".to_owned()),
+        ("MQTT_PASSWORD", "hush\r\n", format!("MQTT_PASSWORD: the password {rule}")),
+    ] {
+        let fault = parse_with("[mqtt]\nuser = \"u\"", &Environment::from([(name, value)])).unwrap_err();
+        assert_eq!(fault.to_string(), expected);
+    }
+    let directory = Folder::new("password-lines");
+    directory.write("mqtt-password", "hush\n\n");
+    directory.write("secret", "hush\nhush");
+    let in_file = format!("[mqtt]\nuser = \"u\"\npassword-file = \"{}/secret\"", directory.path());
+    let credentials = Environment::from([("CREDENTIALS_DIRECTORY", directory.path())]);
+    assert_faults(&[
+        ("[mqtt]\nuser = \"a\\tb\"", &format!("bridge.toml:2: `user` {rule}")),
+        ("[mqtt]\nuser = \"u\"\npassword = \"hush\\n\"", &format!("bridge.toml:3: `password` {rule}")),
+        (&in_file, &format!("bridge.toml:3: the password {rule}")),
+        (
+            "[mqtt.will]\npayload = \"x\"\ntopic = \"a\\n\"",
+            "bridge.toml:3: `topic` must not contain the character U+000A: \"a\\n\"",
+        ),
+    ]);
+    let fault = parse_with("[mqtt]\nuser = \"u\"", &credentials).unwrap_err();
+    assert_eq!(fault.to_string(), format!("credential mqtt-password: the password {rule}"));
 }
 
 #[test]

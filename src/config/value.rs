@@ -9,7 +9,7 @@ use log::LevelFilter;
 use toml::Value;
 
 use super::{Listen, Protocol, token};
-use crate::message::{Priority, Qos, TopicFilter, TopicName};
+use crate::message::{MqttString, Priority, Qos, TopicFilter, TopicName};
 use crate::printable::Printable;
 
 /// The most publishes that are unacknowledged at a time.
@@ -38,27 +38,27 @@ pub fn keepalive(value: &Value) -> Result<Duration, String> {
     whole_number(value, 5..=65_535).map(Duration::from_secs).map_err(|error| format!("{error} (seconds)"))
 }
 
-/// A user name, a client identifier or a password: a UTF-8 string of MQTT.
+/// A user name, or a client identifier, of which an empty one leaves it to the broker: brokers end the connection over
+/// others than these (MQTT 5, 1.5.4).
 pub fn mqtt_string(value: &Value) -> Result<String, String> {
-    let text = text(value)?;
-    if text.len() > MAX_STRING || text.contains('\0') {
-        Err(format!("must be at most {MAX_STRING} bytes long and without the character U+0000"))
+    let text = without_controls(text(value)?)?;
+    MqttString::try_from(text).map(|text| text.as_str().to_owned()).map_err(|error| error.to_string())
+}
+
+/// A password, of which nothing is ever shown.
+pub fn secret(value: &Value) -> Result<String, String> {
+    let text = value.as_str().ok_or("must be a string")?;
+    without_controls(text.to_owned())
+}
+
+/// What is read from another file or put into a variable easily has a line end behind it, which nobody sees.
+fn without_controls(text: String) -> Result<String, String> {
+    if text.len() > MAX_STRING {
+        Err(format!("must be at most {MAX_STRING} bytes long"))
+    } else if text.contains(char::is_control) {
+        Err("must not contain control characters, such as a line end".to_owned())
     } else {
         Ok(text)
-    }
-}
-
-/// An empty one leaves it to the broker.
-pub fn client_id(value: &Value) -> Result<String, String> {
-    let id = mqtt_string(value)?;
-    if id.contains(char::is_control) { Err("must not contain control characters".to_owned()) } else { Ok(id) }
-}
-
-/// As [`mqtt_string`], but what was found is never shown.
-pub fn secret(value: &Value) -> Result<String, String> {
-    match value {
-        Value::String(_) => mqtt_string(value),
-        _ => Err("must be a string".to_owned()),
     }
 }
 

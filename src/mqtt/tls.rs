@@ -1,13 +1,14 @@
 //! Why there is no TLS with a broker, in words that say what to do.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, OtherError};
 
 use crate::config::Place;
 use crate::printable::Printable;
-use crate::tls::Files;
+use crate::tls::{Between, Files};
 
 /// How much of what comes from outside is shown, in bytes.
 const SHOWN: usize = 256;
@@ -16,7 +17,15 @@ const SHOWN: usize = 256;
 /// answers there.
 pub fn words(error: &Error, place: &Place, files: &Files, established: bool) -> String {
     match error {
-        Error::InvalidCertificate(error) => certificate(error, place, files),
+        Error::InvalidCertificate(error) => match between(error) {
+            Some(error) => certificate(
+                error,
+                "a certificate that the broker sends between its own and its authority's",
+                place,
+                files,
+            ),
+            None => certificate(error, "the broker's certificate", place, files),
+        },
         Error::AlertReceived(alert) => alerted(*alert, files),
         Error::InvalidMessage(_) | Error::InappropriateMessage { .. } if !established => {
             "what answers there is not TLS: is this the port of MQTT without TLS, or of something else?".to_owned()
@@ -80,63 +89,97 @@ fn alerted(alert: AlertDescription, files: &Files) -> String {
 /// One that was given its own certificate alone is refused as if nobody knew its authority.
 const BETWEEN: &str = "or have the broker send the certificates between them too";
 
-/// What is wrong with the broker's certificate.
-fn certificate(error: &CertificateError, place: &Place, files: &Files) -> String {
+/// The fault, if it is one of a certificate beside the broker's own.
+fn between(error: &CertificateError) -> Option<&CertificateError> {
+    let CertificateError::Other(OtherError(other)) = error else { return None };
+    other.downcast_ref().map(|Between(error)| error)
+}
+
+/// What is wrong with a certificate.
+fn certificate(error: &CertificateError, which: &str, place: &Place, files: &Files) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {
-            format!(
-                "the broker's certificate expired on {}: it has to be renewed there, unless our clock is wrong",
-                date(*not_after)
-            )
+            format!("{which} expired on {}: it has to be renewed there, unless our clock is wrong", date(*not_after))
         }
         CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("the broker's certificate is valid from {} on: is our clock right?", date(*not_before))
+            format!("{which} is valid from {} on: is our clock right?", date(*not_before))
         }
         CertificateError::UnknownIssuer => {
             let what = match &files.authorities {
                 Some(path) => format!("in {}: put that one into it", path.display()),
                 None => "that this system trusts: name that one's in `ca-file`".to_owned(),
             };
-            format!("the broker's certificate is of no authority {what}, {BETWEEN}")
+            format!("{which} is of no authority {what}, {BETWEEN}")
         }
         CertificateError::BadSignature => match &files.authorities {
             Some(path) => format!(
-                "the broker's certificate is not signed by the authority of its name in {}: that may be an old one",
+                "{which} is not signed by the authority of its name in {}: that may be an old one",
                 path.display()
             ),
-            None => "the broker's certificate is not signed by the authority whose name it has".to_owned(),
+            None => format!("{which} is not signed by the authority whose name it has"),
         },
-        CertificateError::NotValidForNameContext { presented, .. } => other_name(&place.host, presented),
-        CertificateError::Revoked => "the broker's certificate has been revoked".to_owned(),
-        other => unusable(&format!("{other:?}")),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            format!("{which} {}", other_name(&place.host, presented))
+        }
+        CertificateError::Revoked => format!("{which} has been revoked"),
+        other => format!("{which} {}", unusable(&format!("{other:?}"))),
     }
 }
 
 /// For none of these names is it called by.
 fn other_name(host: &str, presented: &[String]) -> String {
-    let names: Vec<String> = presented.iter().map(|name| plain_name(name)).collect();
-    if names.is_empty() {
+    if presented.is_empty() {
+        return format!("is for no name at all (subjectAltName), and so not for {host}: it needs another one");
+    }
+    if let Some(kind) = presented.iter().find_map(|entry| wrong_kind(host, entry)) {
+        let right = if host.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
         return format!(
-            "the broker's certificate is for no name at all (subjectAltName), and so not for {host}: it needs another one"
+            "has {host} in an entry of the wrong type, {kind}: make it again with {right}:{host} (subjectAltName)"
         );
     }
-    let names = names.join(", ");
+    let names = presented.iter().map(|entry| plain_name(entry)).collect::<Vec<_>>().join(", ");
     let names = Printable::new(&names, SHOWN);
-    format!(
-        "the broker's certificate is for {names}, and not for {host}: set `server` to such a name, or have it renewed with this one"
-    )
+    format!("is for {names}, and not for {host}: set `server` to such a name, or have it renewed with this one")
 }
 
-/// `DnsName("a")` and `IpAddress(1.2.3.4)` without what is around them.
-fn plain_name(name: &str) -> String {
-    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
-    inner.trim_matches('"').to_owned()
+/// Of which type an entry is that says what is meant, and that counts for nothing (RFC 6125, 6.4; RFC 2818, 3.1).
+fn wrong_kind(host: &str, entry: &str) -> Option<&'static str> {
+    let (kind, name) = (entry.split_once('(')?.0, plain_name(entry));
+    let authority = name.split_once("://").map_or(name.as_str(), |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    let (plain, bare) = (host.to_ascii_lowercase(), authority.to_ascii_lowercase());
+    match kind {
+        // a name that is the same would have done
+        "DnsName" if is_same_address(host, &name) => Some("DNS"),
+        "UniformResourceIdentifier" if bare == plain || bare.starts_with(&format!("{plain}:")) => Some("URI"),
+        "UniformResourceIdentifier" if bare.starts_with(&format!("[{plain}]")) => Some("URI"),
+        _ => None,
+    }
+}
+
+fn is_same_address(one: &str, other: &str) -> bool {
+    let address = |text: &str| text.parse::<IpAddr>().ok();
+    address(one).is_some_and(|found| address(other) == Some(found))
+}
+
+/// `DnsName("a")` and `IpAddress(1.2.3.4)` without what is around them; what has no name here by its type (RFC 5280,
+/// 4.2.1.6).
+fn plain_name(entry: &str) -> String {
+    let inner = entry.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(entry);
+    match entry {
+        "Unsupported(0x01)" => "an email address".to_owned(),
+        "DirectoryName" => "a directory name".to_owned(),
+        _ if entry.starts_with("Unsupported(") => "a name of another type".to_owned(),
+        _ => inner.trim_matches('"').to_owned(),
+    }
 }
 
 /// The kinds of which people make certificates themselves, by the names that the library has for them.
 fn unusable(name: &str) -> String {
     let why = if name.contains("CaUsedAsEndEntity") {
         "is one of an authority (CA:TRUE): make it one for a server, signed by that authority or with CA:FALSE"
+    } else if name.contains("EndEntityUsedAsCa") {
+        "is none of an authority: make it again with basicConstraints CA:TRUE"
     } else if name.contains("UnsupportedCertVersion") {
         "is of version 1: make it again with extensions (`openssl x509 -extfile`), subjectAltName among them"
     } else if name.contains("InvalidPurpose") {
@@ -145,11 +188,34 @@ fn unusable(name: &str) -> String {
         "is signed in a way that we do not take, or one between it and its authority is: that may be SHA-1, or a curve \
          that does not go with its hash"
     } else {
-        return format!("the broker's certificate cannot be used: {}", Printable::new(name, SHOWN));
+        return format!("cannot be used: {}", Printable::new(name, SHOWN));
     };
-    format!("the broker's certificate {why}")
+    why.to_owned()
 }
 
 fn date(time: UnixTime) -> String {
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_the_wrong_type_is_one_that_means_the_host() {
+        for (host, entry, expected) in [
+            ("::1", "DnsName(\"0:0:0:0:0:0:0:1\")", Some("DNS")),
+            ("10.0.0.7", "DnsName(\"10.0.0.7\")", Some("DNS")),
+            ("10.0.0.7", "DnsName(\"10.0.0.70\")", None),
+            ("a.example", "DnsName(\"b.example\")", None),
+            ("::1", "UniformResourceIdentifier(\"mqtts://[::1]:8883\")", Some("URI")),
+            ("A.example", "UniformResourceIdentifier(\"a.example\")", Some("URI")),
+            ("a.example", "UniformResourceIdentifier(\"mqtts://a.example.net\")", None),
+            ("a.example", "Unsupported(0x01)", None),
+            ("10.0.0.7", "IpAddress(10.0.0.8)", None),
+            ("a.example", "DirectoryName", None),
+        ] {
+            assert_eq!(wrong_kind(host, entry), expected, "{host} {entry}");
+        }
+    }
 }

@@ -7,13 +7,15 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::{ClientConfig, Resumption};
-use rustls::crypto::ring;
+use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{Error, RootCertStore};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{Error, InconsistentKeys, RootCertStore};
 use thiserror::Error;
 
+use super::verifier::Verifier;
 use super::{Files, Key, Role};
 
 /// The longest file of certificates or of a key, in bytes: the bundles of all public authorities have a quarter of that.
@@ -113,16 +115,21 @@ impl Files {
             Some(path) => roots_in(path)?,
         };
         // named here, so that nothing depends on what else is in the build (rustls would panic over two or none)
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let unusable = |error: &dyn fmt::Display| Unusable { role: Role::System, what: error.to_string() };
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .build()
+            .map_err(|error| unusable(&error))?;
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| Unusable { role: Role::System, what: error.to_string() })?
-            .with_root_certificates(roots);
+            .map_err(|error| unusable(&error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier(verifier)));
         let mut config = match &self.client {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
-                let chain = certificates_in(certificate, Role::Certificate)?;
-                let secret = key_in(key)?;
-                builder.with_client_auth_cert(chain, secret).map_err(|error| misfit(&error, certificate, key))?
+                let own = own_certificate(certificate, key, &provider)?;
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own)))
             }
         };
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.clone().into_bytes()).collect();
@@ -198,24 +205,44 @@ fn key_in(key: &Key) -> Result<PrivateKeyDer<'static>, Unusable> {
     })
 }
 
-/// Why a certificate and a key do not go together.
-fn misfit(error: &Error, certificate: &Path, key: &Key) -> Unusable {
-    match error {
-        Error::InconsistentKeys(_) => {
-            let what = format_args!("does not belong to the certificate in {}", certificate.display());
-            Unusable::new(Role::Key, &key.original, what)
+/// Our certificate with its key. Whether it is good enough is for the broker to judge: one of version 1, as
+/// `openssl x509 -req` makes them, rustls itself cannot read.
+fn own_certificate(certificate: &Path, key: &Key, provider: &CryptoProvider) -> Result<CertifiedKey, Unusable> {
+    let chain = certificates_in(certificate, Role::Certificate)?;
+    let secret = provider.key_provider.load_private_key(key_in(key)?).map_err(|_| {
+        let what = "is none that can be used: RSA from 2048 bits on, ECDSA with P-256 or P-384, or Ed25519";
+        Unusable::new(Role::Key, &key.original, what)
+    })?;
+    let own = CertifiedKey::new(chain, secret);
+    match own.keys_match() {
+        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(misfit(certificate, key)),
+        Err(Error::InvalidCertificate(_)) if !is_whole(&own.cert[0]) => {
+            Err(unparsable(Role::Certificate, certificate, 1))
         }
-        // as `openssl x509 -req` makes them
-        Error::InvalidCertificate(error) if format!("{error:?}").contains("UnsupportedCertVersion") => {
-            let what = "is of version 1: make it again with extensions (`openssl x509 -extfile`)";
-            Unusable::new(Role::Certificate, certificate, what)
-        }
-        Error::InvalidCertificate(_) => unparsable(Role::Certificate, certificate, 1),
-        _ => {
-            let what = "is none that can be used: RSA from 2048 bits on, ECDSA with P-256 or P-384, or Ed25519";
-            Unusable::new(Role::Key, &key.original, what)
-        }
+        Err(Error::InvalidCertificate(_)) if !has_key(&own) => Err(misfit(certificate, key)),
+        _ => Ok(own),
     }
+}
+
+fn misfit(certificate: &Path, key: &Key) -> Unusable {
+    let what = format_args!("does not belong to the certificate in {}", certificate.display());
+    Unusable::new(Role::Key, &key.original, what)
+}
+
+/// Whether it is a SEQUENCE of its length in DER, as certificates are (RFC 5280, 4.1).
+fn is_whole(certificate: &[u8]) -> bool {
+    let length = match certificate {
+        [0x30, 0x81, length, rest @ ..] => (usize::from(*length), rest.len()),
+        [0x30, 0x82, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest.len()),
+        _ => return false,
+    };
+    length.0 == length.1
+}
+
+/// Whether the public key is somewhere in the certificate, where there is no other way to look for it.
+fn has_key(own: &CertifiedKey) -> bool {
+    let is_in = |key: &[u8]| own.cert[0].windows(key.len().max(1)).any(|bytes| bytes == key);
+    own.key.public_key().is_none_or(|key| is_in(&key))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -41,9 +41,9 @@ const FAULTS: [(&str, u32, &str); 19] = [
         "`cert-file` FOLDER/nonsense is damaged: certificate 1 in it makes no sense",
     ),
     (
-        "cert-file = 'old.crt'\nkey-file = 'old.key'",
-        3,
-        "`cert-file` FOLDER/old.crt is of version 1: make it again with extensions (`openssl x509 -extfile`)",
+        "cert-file = 'old.crt'\nkey-file = 'own.key'",
+        4,
+        "`key-file` FOLDER/own.key does not belong to the certificate in FOLDER/old.crt",
     ),
     (
         "cert-file = 'own.crt'\nkey-file = 'none'",

@@ -108,3 +108,16 @@ fn a_taken_address_exits_78() {
     let last = error.lines().last().unwrap();
     assert_eq!(last, format!("mqtt-bridge: cannot listen on {address}: Address already in use (os error 98)"));
 }
+
+#[test]
+fn a_line_end_in_the_user_of_the_environment_exits_78_on_one_line() {
+    let folder = Folder::new();
+    for arguments in [&["--check"][..], &[]] {
+        let command = &mut program();
+        command.args(arguments).current_dir(folder.path()).env("MQTT_USER", "bridge\n");
+        let mut process = Process::start(command);
+        assert_eq!(process.wait_for_end().code(), Some(78));
+        let fault = "mqtt-bridge: MQTT_USER: must not contain control characters, such as a line end";
+        assert_eq!(process.lines(), [fault]);
+    }
+}

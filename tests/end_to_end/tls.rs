@@ -1,5 +1,6 @@
 //! Brokers behind TLS: whom we trust, who we are, and what is said when either fails.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
@@ -77,6 +78,14 @@ fn what_is_wrong_with_a_brokers_certificate_is_told_once_and_in_words() {
             "is for a.example, 192.0.2.1, *.b.example, and not for localhost: set `server` to such a name, or have it renewed with this one".to_owned(),
         ),
         (
+            issue("namesake", "subjectAltName = URI:mqtts://LOCALHOST:8883/x, email:a@b.example", from, until),
+            "has localhost in an entry of the wrong type, URI: make it again with DNS:localhost (subjectAltName)".to_owned(),
+        ),
+        (
+            issue("mailed", "subjectAltName = email:localhost@a.example, RID:1.2.3.4, URI:mqtts://a.example", from, until),
+            "is for an email address, a name of another type, mqtts://a.example, and not for localhost: set `server` to such a name, or have it renewed with this one".to_owned(),
+        ),
+        (
             issue("nameless", "keyUsage = digitalSignature", from, until),
             "is for no name at all (subjectAltName), and so not for localhost: it needs another one".to_owned(),
         ),
@@ -102,6 +111,90 @@ fn what_is_wrong_with_a_brokers_certificate_is_told_once_and_in_words() {
         let start = format!("warning: cannot connect to mqtts://localhost:{}: the broker's certificate ", broker.port);
         assert_eq!(told, format!("{start}{words}; trying again"));
         assert_eq!(daemon.lines_with("cannot connect").len(), 1, "{:?}", daemon.lines());
+    }
+}
+
+#[test]
+fn an_address_as_a_name_of_dns_is_told_to_be_of_the_wrong_type() {
+    let authority = Authority::new();
+    let host = "127.0.0.1";
+    for entry in ["DNS:127.0.0.1", "DNS:a.example, URI:mqtts://127.0.0.1"] {
+        let extensions = format!("subjectAltName = {entry}");
+        let broker = TlsBroker::start(
+            &authority.issue_with("broker", &Contents { extensions: &extensions, ..Contents::default() }),
+        );
+        let kind = if entry.contains("URI") { "URI" } else { "DNS" };
+        Daemon::with(&broker.known_as(host, &authority.trusted())).wait_for(&format!(
+            ": the broker's certificate has {host} in an entry of the wrong type, {kind}: make it again with IP:{host} (subjectAltName); trying again"
+        ));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_between_the_brokers_and_its_authority_is_said_of_that_one() {
+    let authority = Authority::new();
+    let is_authority = "basicConstraints = critical,CA:TRUE\n";
+    for (extensions, from, until, words) in [
+        (
+            is_authority,
+            "20200101000000Z",
+            "20200303120000Z",
+            "expired on Tue, 03 Mar 2020 12:00:00 GMT: it has to be renewed there, unless our clock is wrong",
+        ),
+        (
+            is_authority,
+            "20990101000000Z",
+            "21000101000000Z",
+            "is valid from Thu, 01 Jan 2099 00:00:00 GMT on: is our clock right?",
+        ),
+        (
+            "basicConstraints = CA:FALSE",
+            "20200101000000Z",
+            "21000101000000Z",
+            "is none of an authority: make it again with basicConstraints CA:TRUE",
+        ),
+    ] {
+        let between = authority.issue_with("between", &Contents { extensions, from, until });
+        let own = authority.issue("broker");
+        authority.openssl("x509 -req -in broker.csr -CA between.crt -CAkey between.key -CAcreateserial -sha256 -days 3 -extfile broker.ext -out broker.crt");
+        let chain = [&own.certificate, &between.certificate].map(|file| fs::read_to_string(file).unwrap()).concat();
+        fs::write(authority.file("chain.crt"), chain).unwrap();
+        let broker = TlsBroker::start(&Certificate { certificate: authority.file("chain.crt"), key: own.key });
+        for protocol in ["5", "3.1.1"] {
+            let daemon = Daemon::with(&with_protocol(&broker.known_as("localhost", &authority.trusted()), protocol));
+            daemon.wait_for(&format!(
+                ": a certificate that the broker sends between its own and its authority's {words}; trying again"
+            ));
+        }
+    }
+}
+
+#[test]
+fn our_certificate_of_version_1_is_for_the_broker_to_judge() {
+    let authority = Authority::new();
+    // as mosquitto-tls(7) says
+    authority.openssl("genrsa -out client.key 2048");
+    authority.openssl("req -out client.csr -key client.key -new -subj /CN=client");
+    authority.openssl("x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out client.crt -days 3");
+    let text = authority.openssl_output("x509 -in client.crt -noout -text");
+    assert!(text.contains("Version: 1 (0x0)"), "{text}");
+    let other = authority.issue_with("other", &Contents { extensions: "", ..Contents::default() });
+    let lines = format!(
+        "{}\ncafile {}\nrequire_certificate true\nuse_identity_as_username true",
+        authority.issue("broker").served(),
+        authority.certificate().display()
+    );
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let broker = TlsBroker::up_to(version, &lines);
+        for (protocol, name, files) in [
+            ("5", "client", shown(&authority.file("client.crt"), &authority.file("client.key"))),
+            ("3.1.1", "other", other.shown()),
+        ] {
+            let tls = format!("{}\n{files}", authority.trusted());
+            let daemon = Daemon::with(&with_protocol(&broker.known_as("localhost", &tls), protocol));
+            assert_acknowledged(&daemon, name);
+            broker.mosquitto.wait_for(&format!("u'{name}'"));
+        }
     }
 }
 

@@ -92,10 +92,16 @@ impl Authority {
 
     /// Runs openssl among the files of this authority.
     pub fn openssl(&self, arguments: &str) {
+        self.openssl_output(arguments);
+    }
+
+    /// The same, for what it prints.
+    pub fn openssl_output(&self, arguments: &str) -> String {
         let output =
             Command::new("openssl").current_dir(self.folder.path()).args(arguments.split_whitespace()).output();
         let output = output.expect("openssl is needed for this test");
         assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// One of those.
