@@ -1,6 +1,7 @@
 //! The thread that drives the connection: connects, subscribes, hands on what comes in, and connects again.
 
 mod breaches;
+mod closing;
 mod life;
 mod rival;
 mod stages;
@@ -74,6 +75,8 @@ struct Connection<'a> {
     intake: Intake,
     stage: Stage,
     last_event: Instant,
+    /// When a packet that brokers close over left us last.
+    last_asked: Option<Instant>,
     /// The session cannot be resumed.
     spoilt: bool,
     /// A DISCONNECT is on its way, for another connection to take its place.
@@ -221,12 +224,14 @@ impl Driver {
             intake,
             stage: Stage::Resuming,
             last_event: Instant::now(),
+            last_asked: None,
             spoilt: false,
             leaving: false,
         };
         let ended = connection.run(release);
         let released = !matches!(connection.stage, Stage::Releasing { .. });
         let spoilt = connection.spoilt;
+        let ended = ended.map_err(|lost| connection.explain(lost));
         self.publisher.detach();
         self.subscriber.set_open(false);
         // what was read before the end counts; what was written may not have left
@@ -314,7 +319,10 @@ impl Connection<'_> {
     fn take(&mut self, event: Event) -> Result<(), Lost> {
         let publisher = &self.driver.publisher;
         let violated = match event {
-            Event::Written(packet_identifier) => publisher.written(packet_identifier, true),
+            Event::Written(packet_identifier) => {
+                self.last_asked = Some(Instant::now());
+                publisher.written(packet_identifier, true)
+            }
             Event::Acknowledged(Acknowledgement::PubComp, packet_identifier, _) if self.released(packet_identifier) => {
                 Ok(())
             }

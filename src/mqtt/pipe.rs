@@ -176,6 +176,8 @@ pub enum Cause {
     SubscribeRefused,
     /// It was closed without a word.
     Closed,
+    /// So it was too, but after a packet of ours that may be why.
+    ClosedOverPacket,
     /// The broker said that another client of our name has come.
     TakenOver,
     /// The broker said that it does not speak our version of MQTT.

@@ -20,7 +20,7 @@ use super::pipe::Limits;
 use super::publisher::Publisher;
 use super::requests::Requests;
 use super::status::Status;
-use super::subscriptions::{Answer, Breach, Finding, Report, Route, Standing, Subscriptions, Want};
+use super::subscriptions::{Answer, Breach, Finding, Report, Route, Standing, Subscriptions, Unasked, Want};
 use super::version::Version;
 use crate::config::{Config, Session};
 use crate::message::{Qos, Received, TopicFilter};
@@ -255,6 +255,11 @@ impl Subscriber {
         self.lock().table.oldest_asked()
     }
 
+    /// The filters of our oldest SUBSCRIBE that the broker has not answered.
+    pub(super) fn unanswered(&self) -> Vec<TopicFilter> {
+        self.lock().table.unanswered()
+    }
+
     /// Whether the broker has answered for all that was wanted when the connection came about.
     pub(super) fn is_settled(&self) -> bool {
         self.lock().table.is_settled()
@@ -298,12 +303,14 @@ impl Subscriber {
         let result = change(&mut state);
         let was_left = state.is_open && self.hand_over(&mut state);
         let settled = state.table.take_settled();
+        let unasked = state.table.take_unasked();
         state.standings = None;
         let sooner = match (state.next_deadline(), state.clock_set_to) {
             (Some(deadline), Some(set_to)) => deadline < set_to,
             (deadline, _) => deadline.is_some(),
         };
         drop(state);
+        unasked.iter().for_each(Unasked::log);
         for (caller, answer) in settled {
             caller(answer);
         }

@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use self::exchange::Operation;
+pub use self::exchange::{Operation, Unasked};
 pub use self::probation::{Breach, Finding};
 pub use self::report::Report;
 pub use self::room::{MAX_FILTER_BYTES, MAX_FILTERS};
@@ -80,6 +80,7 @@ pub struct Subscriptions<R> {
     /// The filter that is asked for alone.
     probation: Option<Probation>,
     settled: Vec<(R, Answer)>,
+    unasked: Vec<Unasked>,
     /// How often something was handed over.
     asks: u64,
     connection: Option<Link>,
@@ -105,6 +106,7 @@ impl<R> Subscriptions<R> {
             asked: HashMap::new(),
             probation: None,
             settled: Vec::new(),
+            unasked: Vec::new(),
             asks: 0,
             connection: None,
             is_kept,

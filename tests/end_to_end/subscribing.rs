@@ -400,3 +400,21 @@ fn methods_parameters_and_content_types_are_those_that_are_told() {
         assert_eq!((reply.status, reply.code()), (415, 3), "{reply:?}");
     }
 }
+
+#[test]
+fn a_filter_that_the_brokers_packets_are_too_small_for_is_told() {
+    // Maximum Packet Size (MQTT 5, 3.2.2.3.6)
+    let broker = ScriptedBroker::start(|_, packet| Some(behave(packet, &[0x27, 0, 0, 0, 40])));
+    let long = "a/filter/of/twenty-five/b";
+    let config =
+        format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"{long}\"\n[[subscribe]]\ntopic = \"b\"", broker.port());
+    let daemon = Daemon::with(&config);
+    let line = daemon.wait_for("not subscribed to ");
+    let words = "the broker takes no packet of more than 40 bytes, and our SUBSCRIBE takes up to 41";
+    assert_eq!(line, format!("warning: not subscribed to {long}: {words}"));
+    daemon.wait_for("subscribed to b at");
+    let ready = daemon.connect().request("GET", "/readyz", &[], b"");
+    let error = format!("subscription to {long} refused: packet too large (reason code 149)");
+    assert_eq!((ready.status, ready.error()), (503, error), "{ready:?}");
+    assert_eq!(daemon.lines_with("not subscribed").len(), 1, "{:?}", daemon.lines());
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::certificates::Authority;
 use crate::support::daemon::Daemon;
 use crate::support::mosquitto::Mosquitto;
-use crate::support::scripted_broker::{CONNECT, PUBLISH, ScriptedBroker, behave, connack};
+use crate::support::scripted_broker::{CONNECT, NO_SUBSCRIPTION_IDENTIFIERS, PUBLISH, ScriptedBroker, behave, connack};
 use crate::support::tls_broker::{TlsBroker, with_protocol};
 
 /// A broker that ends the first connection with this reason code and these properties, and keeps the next.
@@ -100,15 +100,50 @@ fn behind_tls_the_likely_cause_is_told_too() {
 
 #[test]
 fn the_likely_cause_is_told_once() {
-    let broker = ScriptedBroker::start(|n, packet| match packet.kind {
-        CONNECT => Some(behave(packet, &[])),
-        _ => (n > 6).then(|| behave(packet, &[])),
-    });
+    let broker = ScriptedBroker::start(|_, packet| Some(behave(packet, &[])));
     let config = format!("[mqtt]\nport = {}\nreconnect-max = 0.1\n[[subscribe]]\ntopic = \"a\"", broker.port());
     let daemon = Daemon::with(&config);
-    daemon.wait_for("subscribed to a");
+    for n in 1..=7 {
+        daemon.wait_for_nth(n, "subscribed to a");
+        broker.close();
+    }
+    daemon.wait_for_nth(8, "subscribed to a");
     assert_eq!(daemon.lines_with("lost: ").len(), 7);
     assert_eq!(daemon.lines_with("perhaps").len(), 1);
+    assert_eq!(daemon.lines_with("perhaps another client uses our client identifier").len(), 1);
+}
+
+#[test]
+fn a_broker_that_closes_over_our_subscribe_is_no_sign_of_another_client() {
+    for protocol in ["5", "3.1.1"] {
+        let broker = ScriptedBroker::start(move |_, packet| match (packet.kind, protocol) {
+            (CONNECT, "3.1.1") => Some(vec![0x20, 2, 0, 0]),
+            (CONNECT, _) => Some(behave(packet, &NO_SUBSCRIPTION_IDENTIFIERS)),
+            _ => None,
+        });
+        let daemon = Daemon::with(&format!(
+            "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.1\n[[subscribe]]\ntopic = \"a/#\"\n\
+             [[subscribe]]\ntopic = \"b\"",
+            broker.port()
+        ));
+        let line = daemon.wait_for_nth(5, "lost: ");
+        let words = "closed by the broker instead of an answer to our SUBSCRIBE of a/# and 1 more: perhaps we may not \
+                     subscribe to that, or it takes no such wildcard or QoS; connecting again";
+        assert!(line.ends_with(words), "{line}");
+        assert_eq!(daemon.lines_with("another client").len(), 0, "{:?}", daemon.lines());
+    }
+}
+
+#[test]
+fn a_broker_that_closes_over_a_message_at_qos_0_is_no_sign_of_another_client() {
+    let broker = ScriptedBroker::start(|_, packet| (packet.kind != PUBLISH).then(|| behave(packet, &[])));
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port()));
+    for n in 1..=5 {
+        daemon.wait_for_nth(n, "connected to");
+        daemon.publish(r#"{"topic": "t", "msg": "x"}"#).assert_published();
+        daemon.wait_for_nth(n, "lost: ");
+    }
+    assert_eq!(daemon.lines_with("perhaps").len(), 0, "{:?}", daemon.lines());
 }
 
 #[test]

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::due::Due;
 use super::identifiers::identifier;
+use super::report::SHOWN;
 use super::{Entry, Key, Report, Subscriptions};
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::pipe::Limits;
+use crate::printable::Printable;
 
 /// The most filters in one SUBSCRIBE.
 const MAX_TOGETHER: usize = 100;
@@ -33,6 +35,30 @@ pub struct Handed {
     since: Instant,
     /// For whoever counts packet identifiers.
     turn: u64,
+}
+
+/// A filter that the broker was not asked for, as it would not take the packet.
+pub struct Unasked {
+    filter: TopicFilter,
+    size: usize,
+    link: Link,
+    is_passing: bool,
+}
+
+impl Unasked {
+    /// Says it.
+    pub fn log(&self) {
+        let topic = Printable::new(self.filter.as_str(), SHOWN);
+        let (size, limit) = (self.size, self.link.max_packet_size);
+        let words = "the broker takes no packet of more than";
+        if self.is_passing {
+            log::debug!(
+                "not subscribed to {topic} for a listener: {words} {limit} bytes, and a SUBSCRIBE takes {size}"
+            );
+        } else {
+            log::warn!("not subscribed to {topic}: {words} {limit} bytes, and our SUBSCRIBE takes up to {size}");
+        }
+    }
 }
 
 /// What is known of the connection.
@@ -90,6 +116,8 @@ impl<R> Subscriptions<R> {
                 Due::Nothing => self.has_nothing_due(key, carrier),
                 // the library would end the connection over it; what it would have carried is to be done now
                 Due::Subscribe(_) if more > link.max_packet_size => {
+                    let is_passing = !entry.is_recorded();
+                    self.unasked.push(Unasked { filter: entry.filter.clone(), size: more, link, is_passing });
                     self.refuse(key);
                     (from, size) = (0, 0);
                     together.clear();
@@ -220,6 +248,18 @@ impl<R> Subscriptions<R> {
     /// Whether there is something that the broker has not answered.
     pub(super) fn has_unanswered(&self) -> bool {
         !self.handed_over.is_empty() || !self.asked.is_empty()
+    }
+
+    /// What the broker was not asked, since the last time.
+    pub fn take_unasked(&mut self) -> Vec<Unasked> {
+        std::mem::take(&mut self.unasked)
+    }
+
+    /// The filters of the oldest SUBSCRIBE that the broker has not answered.
+    pub fn unanswered(&self) -> Vec<TopicFilter> {
+        let subscribes = self.handed_over.iter().chain(self.asked.values()).filter(|handed| handed.is_subscribe);
+        let keys = subscribes.min_by_key(|handed| handed.since).map_or(&[][..], |handed| &handed.keys);
+        keys.iter().filter_map(|key| self.entries.get(key)).map(|entry| entry.filter.clone()).collect()
     }
 
     /// Since when the oldest unanswered operation has been with the connection.

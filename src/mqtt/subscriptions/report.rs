@@ -5,7 +5,7 @@ use crate::mqtt::reason::Reason;
 use crate::printable::Printable;
 
 /// How much of a topic filter a record shows, in bytes.
-const SHOWN: usize = 1024;
+pub const SHOWN: usize = 1024;
 
 /// What the broker made of one filter.
 pub struct Report {

@@ -66,6 +66,11 @@ impl ScriptedBroker {
         self.latest.lock().unwrap().as_ref().expect("a connection").write_all(bytes).unwrap();
     }
 
+    /// Ends the latest connection of its own accord.
+    pub fn close(&self) {
+        drop(self.latest.lock().unwrap().as_ref().expect("a connection").shutdown(std::net::Shutdown::Both));
+    }
+
     /// Waits for the next packet of this kind from any connection; returns it and the others that came before it.
     pub fn wait_for(&self, kind: u8) -> (Packet, Vec<Packet>) {
         let mut others = Vec::new();
