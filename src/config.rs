@@ -231,9 +231,10 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
-    /// `None` if it is not set; a value that is not UTF-8 is a fault.
+    /// `None` if it is not set, or empty, as a variable is that a compose file passes on from where it was not set; a
+    /// value that is not UTF-8 is a fault.
     fn text(&self, name: &str) -> Result<Option<String>, Fault> {
-        let Some(value) = self.0.get(OsString::from(name).as_os_str()) else {
+        let Some(value) = self.0.get(OsString::from(name).as_os_str()).filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
         let what = "is not valid UTF-8".to_owned();

@@ -204,8 +204,6 @@ fn read_login(overridden: &Overridden, table: &MqttTable, source: &Source) -> Re
     }
     let password = match (password::from_outside(environment)?, secret, path) {
         (Some(outside), ..) => Some(outside),
-        // the environment made us anonymous, and what the file has belongs to the file's user
-        _ if user.is_empty() && environment.text("MQTT_USER")?.is_some() => None,
         (None, Some(secret), _) => Some(Password { secret, place: place_of(&table.password) }),
         (None, None, Some(path)) => Some(password::from_file(&beside(source, &path), place_of(&table.password_file))?),
         (None, None, None) => None,

@@ -23,7 +23,7 @@ pub fn read(overridden: &Overridden, table: &MqttTable, source: &Source) -> Resu
         table,
         location: location.unwrap_or_else(|| Location::Host("127.0.0.1".to_owned())),
         transport: file.read("transport", &table.transport, location::transport)?,
-        port: overridden.read("port", &table.port, "MQTT_PORT", value::port)?,
+        port: port(overridden, table)?,
         enabled: file.read("enabled", &table.tls.enabled, value::truth)?,
     };
     let wants_tls = said.wants_tls()?;
@@ -37,6 +37,23 @@ pub fn read(overridden: &Overridden, table: &MqttTable, source: &Source) -> Resu
     let tls = tls::read(overridden, &table.tls, source, said.place_of_tls())?;
     said.assert_in_certificates(&server)?;
     Ok((server, Some(tls)))
+}
+
+fn port(overridden: &Overridden, table: &MqttTable) -> Result<Option<u16>, Fault> {
+    let variable = "MQTT_PORT";
+    let read = overridden.read("port", &table.port, variable, value::port);
+    let text = overridden.environment.text(variable)?.unwrap_or_default();
+    match text.split_once("://") {
+        Some(("tcp" | "udp" | "sctp", _)) => Err(Fault {
+            place: variable.to_owned(),
+            what: format!(
+                "{} is what Kubernetes sets for a service named \"mqtt\": name that differently, set \
+                 `enableServiceLinks: false` in the pod, or set {variable} to the broker's port in its container",
+                value::shown(&text.into())
+            ),
+        }),
+        _ => read,
+    }
 }
 
 impl Said<'_> {
