@@ -16,6 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # as its unit starts it (CPUSchedulingPolicy=batch)
 AS_BATCH = ["chrt", "--batch", "0"]
 DAEMON = [*AS_BATCH, ROOT / "target/release/mqtt-bridge"]
+# for writing only, as a shell opens it: subprocess.DEVNULL is for both, which the daemon takes for closed
+NULL = open(os.devnull, "wb")
 TICK = os.sysconf("SC_CLK_TCK")
 # what is fed to mosquitto_pub at a time: lines of 100 bytes, each a message
 BATCH = 100
@@ -76,7 +78,7 @@ def undisturbed():
 def running(command, env=None, **options):
     """A process and all that it starts, in a group of its own that is ended as a whole."""
     env = {**os.environ, **{key: str(value) for key, value in (env or {}).items()}}
-    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options}
+    options = {"stdout": NULL, "stderr": NULL, **options}
     process = None
     try:
         with undisturbed():

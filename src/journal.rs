@@ -5,9 +5,10 @@ mod entry;
 mod native;
 mod queue;
 
-use std::io::{self, Write};
+use std::io;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use log::kv::{self, Key, VisitSource};
@@ -15,9 +16,10 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use self::entry::{Entry, Own};
 use self::native::Journald;
-use self::queue::Queue;
+use self::queue::{Queue, Taken};
 use crate::message::{Priority, Received};
 use crate::metrics;
+use crate::standard::Stream;
 use crate::thread::{Watch, panic_words};
 
 pub use self::queue::{Done, Full, MAX_MESSAGES};
@@ -28,8 +30,13 @@ pub const THREAD: &str = "journal";
 /// What is to be written.
 static QUEUE: Queue = Queue::new();
 
-/// How long journald may take nothing before that is a record, when it takes something again.
+/// How long nothing may be taken before that is a record, when something is taken again, and before messages are lost
+/// that nobody would deliver again.
 const NOTICEABLE: Duration = Duration::from_secs(1);
+/// Before the second try to write, and doubled before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Short enough for a last record to be tried while the process ends.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Makes this the place where records go: our own by the `log` crate from this level on, panics, and received messages.
 /// They go to journald with fields if standard error is connected to it, and else as lines to standard error.
@@ -37,11 +44,13 @@ const NOTICEABLE: Duration = Duration::from_secs(1);
 /// # Errors
 /// If the system has no thread or no socket to give.
 pub fn start(level: LevelFilter, watch: &Watch) -> io::Result<()> {
-    let mut sink = if native::is_stderr_journald() { Sink::Journald(Journald::open()?) } else { Sink::Lines };
-    watch.spawn(THREAD, move || {
-        sink.run();
-        Ok(())
-    })?;
+    let sink = if native::is_stderr_journald() {
+        Sink::Journald(Journald::open()?)
+    } else {
+        Sink::Lines { is_closed: Stream::Error.was_closed(), is_torn: false }
+    };
+    let mut writer = Writer { sink, failing: None };
+    watch.spawn(THREAD, move || writer.run())?;
     if log::set_logger(&Journal).is_ok() {
         log::set_max_level(level);
         std::panic::set_hook(Box::new(record_panic));
@@ -50,10 +59,11 @@ pub fn start(level: LevelFilter, watch: &Watch) -> io::Result<()> {
 }
 
 /// Records a message from the broker. `done` is called when it is written, by the thread that writes, in the order in
-/// which messages came. Never waits.
+/// which messages came, or when it is given up and counted. Never waits.
 ///
 /// # Errors
-/// If the queue is full: then nothing is recorded, and the caller says what becomes of the message.
+/// If the queue is full, or nothing can be written and the broker does not deliver the message again: then nothing is
+/// recorded, and the caller says what becomes of it.
 pub fn received(message: Arc<Received>, priority: Priority, done: Option<Done>) -> Result<(), Full> {
     QUEUE.push_received(message, priority, done)
 }
@@ -61,12 +71,12 @@ pub fn received(message: Arc<Received>, priority: Priority, done: Option<Done>) 
 /// Has `done` called when everything that was recorded before is written.
 ///
 /// # Errors
-/// If the queue is full.
+/// As [`received`].
 pub fn after_all(done: Done) -> Result<(), Full> {
     QUEUE.push_mark(done)
 }
 
-/// A received message is lost, for want of room: it is counted, and said in time.
+/// A received message is lost: it is counted, and said in time.
 pub fn dropped() {
     metrics::journal_dropped();
     QUEUE.count_dropped();
@@ -94,12 +104,59 @@ enum Sink {
     /// Datagrams with fields.
     Journald(Journald),
     /// One line each on standard error.
-    Lines,
+    Lines {
+        is_closed: bool,
+        /// The last line was not written to its end.
+        is_torn: bool,
+    },
 }
 
 impl Sink {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Journald(_) => "journald",
+            Self::Lines { .. } => "standard error",
+        }
+    }
+
+    /// The record as it is written here.
+    fn form(&self, entry: &Entry, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Journald(_) => entry.encode(bytes),
+            Self::Lines { .. } => entry.write_line(bytes),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Journald(journald) => journald.write(bytes),
+            Self::Lines { is_closed: true, .. } => Err(io::Error::from_raw_os_error(libc::EBADF)),
+            Self::Lines { is_torn, .. } => {
+                // what is left of a line that met a full disk stands for itself
+                if *is_torn {
+                    Stream::Error.write(b"\n").map_err(|unwritten| unwritten.error)?;
+                    *is_torn = false;
+                }
+                // one write, so that nobody's line gets into the middle
+                Stream::Error.write(bytes).map_err(|unwritten| {
+                    *is_torn = unwritten.written > 0;
+                    unwritten.error
+                })
+            }
+        }
+    }
+}
+
+/// The thread that writes.
+struct Writer {
+    sink: Sink,
+    /// Since when nothing can be written, and why.
+    failing: Option<(Instant, io::Error)>,
+}
+
+impl Writer {
     /// Writes one record after another, as long as the process lives.
-    fn run(&mut self) {
+    fn run(&mut self) -> ! {
         let mut bytes = Vec::new();
         loop {
             let taken = QUEUE.next();
@@ -108,30 +165,54 @@ impl Sink {
                 QUEUE.finish(taken);
                 continue;
             }
-            match self {
-                Self::Journald(journald) => {
-                    taken.entry.encode(&mut bytes);
-                    let start = Instant::now();
-                    let written = journald.write(&bytes);
-                    if start.elapsed() >= NOTICEABLE {
-                        let seconds = start.elapsed().as_secs();
-                        QUEUE.push_own(Entry::Own(Own::warning(format!("journald took nothing for {seconds} s"))));
-                    }
-                    if let Err(error) = written {
-                        metrics::journal_dropped();
-                        QUEUE.push_own(Entry::Own(Own::warning(format!("journald does not take a record: {error}"))));
-                    }
-                }
-                Self::Lines => {
-                    taken.entry.write_line(&mut bytes);
-                    // one write, so that nobody's line gets into the middle; there is no one left to tell that nobody
-                    // reads us
-                    drop(io::stderr().write_all(&bytes));
-                }
+            self.sink.form(&taken.entry, &mut bytes);
+            if self.write(&taken, &bytes) {
+                QUEUE.finish(taken);
+            } else {
+                QUEUE.lose(taken);
             }
             // a rare long one does not hold its memory for ever
             bytes.shrink_to(64 * 1024);
-            QUEUE.finish(taken);
+        }
+    }
+
+    /// Writes a record, as soon as it can be written; false where that takes too long, and nobody owes it to us.
+    fn write(&mut self, taken: &Taken, bytes: &[u8]) -> bool {
+        let start = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = self.sink.write(bytes) {
+            let since = self.failing.take().map_or(start, |(since, _)| since);
+            self.failing = Some((since, error));
+            if since.elapsed() >= NOTICEABLE {
+                QUEUE.block();
+                if !taken.is_kept() {
+                    return false;
+                }
+            }
+            sleep(pause);
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+        self.tell_interruption(start);
+        true
+    }
+
+    /// Something was written, and it may have taken long.
+    fn tell_interruption(&mut self, start: Instant) {
+        let name = self.sink.name();
+        let told = match (self.failing.take(), &self.sink) {
+            (Some((since, error)), _) => {
+                QUEUE.unblock();
+                (since.elapsed() >= NOTICEABLE)
+                    .then(|| format!("{name} took nothing for {} s: {error}", since.elapsed().as_secs()))
+            }
+            (None, Sink::Journald(_)) if start.elapsed() >= NOTICEABLE => {
+                Some(format!("{name} took nothing for {} s", start.elapsed().as_secs()))
+            }
+            // whoever stops a terminal knows of it
+            (None, _) => None,
+        };
+        if let Some(words) = told {
+            QUEUE.push_own(Entry::Own(Own::warning(words)));
         }
     }
 }

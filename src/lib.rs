@@ -11,6 +11,7 @@ pub mod journal;
 pub mod metrics;
 pub mod printable;
 pub mod run;
+pub mod standard;
 pub mod systemd;
 pub mod thread;
 

@@ -1,6 +1,6 @@
 //! The daemon: reads its arguments and its configuration, starts the bridge, and waits for the first of its threads to end.
 
-use std::io::Write;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use lexopt::prelude::{Long, Short, ValueExt};
 use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, NewTokenError, Source, new_token};
 use mqtt_bridge::printable::one_line;
+use mqtt_bridge::standard::Stream;
 use mqtt_bridge::thread::{self, Event, Events, Watch};
 use mqtt_bridge::{Bridge, StartError, journal};
 
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         Ok(Command::Help) => say(HELP),
         Ok(Command::Version) => say(concat!("mqtt-bridge ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::NewToken(name)) => match new_token(&name) {
-            Ok(token) => say(&token),
+            Ok(token) => hand_over(&token),
             Err(error @ NewTokenError::Name) => fail(USAGE, &format!("{error}; try --help")),
             Err(error) => fail(FAILED, &error.to_string()),
         },
@@ -161,14 +162,33 @@ fn stop(bridge: Bridge, events: Events) {
     }
 }
 
-/// Prints to standard output; a reader that is gone is no failure of ours.
+/// Prints to standard output what may go unread: whoever has seen enough may go.
 fn say(text: &str) -> u8 {
-    drop(std::io::stdout().write_all(text.as_bytes()));
-    STOPPED
+    match print(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => unprinted(&error),
+        _ => STOPPED,
+    }
+}
+
+/// The same for what is shown only now.
+fn hand_over(text: &str) -> u8 {
+    print(text).map_or_else(|error| unprinted(&error), |()| STOPPED)
+}
+
+fn print(text: &str) -> io::Result<()> {
+    if Stream::Output.was_closed() {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    Stream::Output.write(text.as_bytes()).map_err(|unwritten| unwritten.error)
+}
+
+fn unprinted(error: &io::Error) -> u8 {
+    fail(FAILED, &format!("cannot print to standard output: {error}"))
 }
 
 /// Prints the one line that says why.
 fn fail(status: u8, error: &str) -> u8 {
-    drop(std::io::stderr().write_all(format!("mqtt-bridge: {}\n", one_line(error)).as_bytes()));
+    // where that cannot be written either, the exit status says it
+    let _ = Stream::Error.write(format!("mqtt-bridge: {}\n", one_line(error)).as_bytes());
     status
 }

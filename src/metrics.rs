@@ -103,7 +103,7 @@ pub fn reconnected() {
     METRICS.reconnects.inc();
 }
 
-/// A record was dropped because the journal takes them too slowly.
+/// A record was dropped because it could not be written, or not fast enough.
 pub fn journal_dropped() {
     METRICS.journal_dropped.inc();
 }
@@ -241,7 +241,7 @@ impl Metrics {
             reconnects: count("mqtt_bridge_reconnects_total", "Connections to the broker after the first."),
             journal_dropped: count(
                 "mqtt_bridge_journal_dropped_total",
-                "Records that were dropped because the journal takes them too slowly.",
+                "Records that were dropped because they could not be written, or not fast enough.",
             ),
             lagged: count(
                 "mqtt_bridge_lagged_messages_total",

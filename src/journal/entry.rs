@@ -60,7 +60,7 @@ impl Own {
     /// So many messages were lost.
     pub fn dropped(count: u64) -> Self {
         Self::warning(format!(
-            "{count} received messages were not recorded: they came faster than they could be written"
+            "{count} received messages were not recorded: they came when nothing could be written, or faster than it could"
         ))
     }
 }

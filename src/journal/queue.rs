@@ -18,9 +18,20 @@ const MAX_OWN: usize = 1000;
 const SAID_AFTER: Duration = Duration::from_secs(10);
 
 /// What is done when a message is written.
-pub type Done = Box<dyn FnOnce() + Send>;
+pub struct Done {
+    call: Box<dyn FnOnce() + Send>,
+    /// As long as it is not done, the broker owes us the message.
+    is_owed: bool,
+}
 
-/// There is no room for a received message.
+impl Done {
+    /// What is done, and whether the broker delivers the message again if that never happens.
+    pub fn new(is_owed: bool, call: impl FnOnce() + Send + 'static) -> Self {
+        Self { call: Box::new(call), is_owed }
+    }
+}
+
+/// There is no room for a received message, or no way to write it.
 #[derive(Debug)]
 pub struct Full;
 
@@ -30,6 +41,18 @@ pub struct Taken {
     done: Option<Done>,
     /// What it counts for until it is written; `None` for records of our own.
     bytes: Option<usize>,
+}
+
+impl Taken {
+    /// Whether it is worth waiting for when nothing can be written: messages that the broker still owes us, and the few
+    /// records of our own.
+    pub fn is_kept(&self) -> bool {
+        self.bytes.is_none() || is_owed(self.done.as_ref())
+    }
+}
+
+fn is_owed(done: Option<&Done>) -> bool {
+    done.is_some_and(|done| done.is_owed)
 }
 
 pub struct Queue {
@@ -52,6 +75,9 @@ struct State {
     dropped: Option<(u64, Instant)>,
     /// The thread waits for something to write.
     is_waiting: bool,
+    /// Nothing can be written: only what is kept is taken, and something always is there to be tried again, at least the
+    /// record of what was lost.
+    is_blocked: bool,
 }
 
 impl Queue {
@@ -64,6 +90,7 @@ impl Queue {
             unsettled: 0,
             dropped: None,
             is_waiting: false,
+            is_blocked: false,
         };
         Self { state: Mutex::new(state), filled: Condvar::new(), emptied: Condvar::new() }
     }
@@ -82,7 +109,7 @@ impl Queue {
     fn push_bounded(&self, entry: Entry, bytes: usize, done: Option<Done>) -> Result<(), Full> {
         let mut state = self.lock();
         let is_full = state.messages >= usize::from(MAX_MESSAGES) || state.bytes + bytes > MAX_BYTES;
-        if is_full && state.messages > 0 {
+        if (is_full && state.messages > 0) || (state.is_blocked && !is_owed(done.as_ref())) {
             return Err(Full);
         }
         state.messages += 1;
@@ -146,7 +173,7 @@ impl Queue {
         // before it is out of the books, so that nobody takes us for idle
         let settles = taken.done.is_some();
         if let Some(done) = taken.done {
-            done();
+            (done.call)();
         }
         let mut state = self.lock();
         state.unsettled -= usize::from(settles);
@@ -160,6 +187,39 @@ impl Queue {
         if state.is_idle() {
             self.emptied.notify_all();
         }
+    }
+
+    /// An entry is not written, and nobody would deliver it again.
+    pub fn lose(&self, taken: Taken) {
+        match taken.entry {
+            Entry::Received(..) => {
+                metrics::journal_dropped();
+                self.count_dropped();
+            }
+            Entry::Own(_) | Entry::LastWords(_) | Entry::Mark => {}
+        }
+        self.finish(taken);
+    }
+
+    /// Nothing can be written: what is not kept is lost, and so is what comes until [`Self::unblock`].
+    pub fn block(&self) {
+        loop {
+            let mut state = self.lock();
+            let (kept, lost): (VecDeque<_>, VecDeque<_>) =
+                if state.is_blocked { return } else { state.entries.drain(..).partition(Taken::is_kept) };
+            state.entries = kept;
+            // nobody's acknowledgement overtakes those of the lost
+            state.is_blocked = lost.is_empty();
+            drop(state);
+            for taken in lost {
+                self.lose(taken);
+            }
+        }
+    }
+
+    /// Something was written.
+    pub fn unblock(&self) {
+        self.lock().is_blocked = false;
     }
 
     /// Whether every `done` was called.
@@ -226,7 +286,7 @@ mod tests {
         let calls = Arc::new(AtomicUsize::new(0));
         for number in 0..3 {
             let calls = calls.clone();
-            let done: Done = Box::new(move || assert_eq!(calls.fetch_add(1, Ordering::SeqCst), number));
+            let done = Done::new(false, move || assert_eq!(calls.fetch_add(1, Ordering::SeqCst), number));
             assert!(queue.push_received(message(1), Priority::default(), Some(done)).is_ok());
         }
         for written in 1..=3 {
@@ -257,5 +317,32 @@ mod tests {
         assert!(line(&taken).starts_with("warning: 2 received messages were not recorded"), "{}", line(&taken));
         queue.finish(taken);
         assert!(queue.flush(Instant::now()));
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_only_what_comes_again_is_kept() {
+        let queue = Queue::new();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let done = |is_owed| {
+            let calls = calls.clone();
+            let call = move || {
+                calls.fetch_add(1, Ordering::SeqCst);
+            };
+            Some(Done::new(is_owed, call))
+        };
+        let push = |done| queue.push_received(message(1), Priority::default(), done).is_ok();
+        assert!(push(done(true)) && push(done(false)) && push(None));
+        queue.push_own(Entry::Own(Own::warning("ours".to_owned())));
+        queue.block();
+        assert_eq!(calls.load(Ordering::SeqCst), 1, "what is lost is acknowledged, or it would take up a place");
+        assert!(push(done(true)) && !push(done(false)) && !push(None));
+        let taken: Vec<Taken> = (0..4).map(|_| queue.next()).collect();
+        assert!(taken.iter().all(Taken::is_kept), "with the record of what was lost");
+        for taken in taken {
+            queue.finish(taken);
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 3);
+        queue.unblock();
+        assert!(push(done(false)) && push(None));
     }
 }

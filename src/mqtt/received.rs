@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::publisher::Publisher;
 use super::subscriber::Subscriber;
-use crate::journal::{self, Full};
+use crate::journal::{self, Done, Full};
 use crate::message::{Priority, Received};
 
 /// The packet identifiers of messages at QoS 2 that were taken, and that the broker may send again until their PUBREL
@@ -71,7 +71,7 @@ impl Intake {
     fn record_surely(&mut self, message: &Arc<Received>, priority: Option<Priority>, packet_identifier: u16) -> bool {
         let (publisher, connection, qos) = (self.publisher.clone(), self.connection, message.qos);
         let acknowledge = move || publisher.acknowledge(connection, packet_identifier, qos);
-        let done = Box::new(acknowledge.clone());
+        let done = Done::new(self.is_kept, acknowledge.clone());
         let recorded = match priority {
             Some(priority) => journal::received(message.clone(), priority, Some(done)),
             None if journal::is_settled() => {

@@ -58,4 +58,5 @@ mod topics;
 mod transports;
 mod turns;
 mod unit_file;
+mod unwritable;
 mod waiting_streams;
