@@ -6,10 +6,12 @@ import mqtt from 'mqtt';
 
 const [port, protocol, what, topic, qos, payload] = process.argv.slice(2);
 const tell = (line) => process.stderr.write(`${line}\n`);
-const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: protocol === '5' ? 5 : 4 });
+const client = mqtt.connect(`mqtt://127.0.0.1:${port}`, { protocolVersion: protocol === '5' ? 5 : 4 });
+// before there is a connection: what comes right behind the CONNACK is told too
 client.on('message', (_, message, packet) => {
   tell(`message ${packet.qos} ${Number(packet.retain)} ${message.toString('hex')}`);
 });
+await new Promise((resolve, reject) => client.once('connect', resolve).once('error', reject));
 if (what === 'subscribe') {
   const [granted] = await client.subscribeAsync(topic, { qos: 2 });
   tell(`subscribed ${granted.qos}`);
