@@ -15,7 +15,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # as its unit starts it (CPUSchedulingPolicy=batch)
 AS_BATCH = ["chrt", "--batch", "0"]
-DAEMON = [*AS_BATCH, ROOT / "target/release/mqtt-bridge"]
+DAEMON = [*AS_BATCH, ROOT / "target/dist/mqtt-bridge"]
 # for writing only, as a shell opens it: subprocess.DEVNULL is for both, which the daemon takes for closed
 NULL = open(os.devnull, "wb")
 TICK = os.sysconf("SC_CLK_TCK")

@@ -54,7 +54,7 @@ fn the_readmes_installation_by_hand_works() {
     assert!(commands.len() >= 5, "{commands:?}");
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = [
-        (Path::new(env!("CARGO_BIN_EXE_mqtt-bridge")), "srv/repository/target/release/mqtt-bridge"),
+        (Path::new(env!("CARGO_BIN_EXE_mqtt-bridge")), "srv/repository/target/dist/mqtt-bridge"),
         (&repository.join("bridge.toml"), "srv/repository/bridge.toml"),
         (&repository.join("systemd/mqtt-bridge.service"), "srv/repository/systemd/mqtt-bridge.service"),
         (&repository.join("systemd/mqtt-bridge.socket"), "srv/repository/systemd/mqtt-bridge.socket"),
