@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::daemon::Daemon;
-use crate::support::free_port;
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{
     CONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Packet, ScriptedBroker, acknowledgement, acknowledgement_with,
     behave, connack_resuming, receive_maximum,
 };
+use crate::support::{SLACK, free_port};
 
 fn body(topic: &str, qos: u8, timeout: f64) -> String {
     json!({ "topic": topic, "msg": topic, "qos": qos, "timeout": timeout }).to_string()
@@ -149,22 +149,15 @@ fn what_is_pipelined_behind_a_waiting_request_holds_up_nobody_else() {
         Some(if withheld { Vec::new() } else { behave(packet, &[]) })
     });
     let daemon = Daemon::connected(broker.port());
-    let mut first = begin(&daemon, &body("withheld", 1, 2.0));
-    first.send(&request(&body("behind", 0, 2.0)));
+    let mut first = begin(&daemon, &body("withheld", 1, 60.0));
+    first.send(&request(&body("behind", 0, 60.0)));
     first.send(&request("not even JSON"));
-    broker.wait_for(PUBLISH);
-    let mut took: Vec<Duration> = [0, 1, 2, 0, 1, 2]
-        .map(|qos| {
-            let begun = Instant::now();
-            assert_eq!(daemon.publish(&body("third", qos, 5.0)).status, 200);
-            begun.elapsed()
-        })
-        .to_vec();
-    took.sort_unstable();
-    // a busy machine may hold up one of them
-    assert!(took[3] < Duration::from_millis(100), "{took:?}");
-    let words = "sent, outcome unknown: no acknowledgement from the broker in time";
-    first.reply().assert_refused(504, 7, words);
+    let withheld = broker.wait_for(PUBLISH).0.identifier();
+    for qos in [0, 1, 2, 0, 1, 2] {
+        assert_eq!(daemon.publish(&body("third", qos, 15.0)).status, 200, "while the first one waits");
+    }
+    broker.send(&acknowledgement(PUBACK, withheld));
+    assert_eq!(first.reply().status, 200);
     first.reply().assert_published();
     assert_eq!(first.reply().status, 400, "and what was parked is answered in its turn");
 }
@@ -595,7 +588,7 @@ fn a_thousand_requests_with_the_largest_timeout_cannot_hold_up_a_stop() {
     daemon.signal("TERM");
     let replies: Vec<Reply> = connections.iter_mut().map(Connection::reply).collect();
     assert_eq!(daemon.wait_for_end().code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(6) + SLACK, "{:?}", begun.elapsed());
     let count = |status| replies.iter().filter(|reply| reply.status == status).count();
     assert_eq!((count(504), count(503)), (9, 991), "what was sent is unknown, the rest was certainly not");
 }
@@ -623,7 +616,7 @@ fn a_silent_broker_is_noticed_within_twice_the_keepalive_and_5_s_in_both_version
                     daemon.publish(&large);
                 }
                 daemon.wait_for("lost");
-                assert!(begun.elapsed() < Duration::from_secs(17), "{:?}", begun.elapsed());
+                assert!(begun.elapsed() < Duration::from_secs(15) + SLACK, "{:?}", begun.elapsed());
                 broker.signal("CONT");
                 daemon.wait_for_nth(2, "connected to");
                 assert_eq!(daemon.publish(&body("t", 2, 10.0)).status, 200);
@@ -650,7 +643,7 @@ fn a_broker_that_answers_pings_but_no_publish_is_left_after_30_s() {
     waiting.set_patience(Duration::from_secs(50));
     assert_eq!(waiting.reply().status, 200, "by the next connection");
     let took = begun.elapsed();
-    assert!((30..35).contains(&took.as_secs()), "{took:?}");
+    assert!((30..30 + SLACK.as_secs()).contains(&took.as_secs()), "{took:?}");
     assert_eq!(daemon.lines_with("lost: no acknowledgement for 30 s").len(), 1, "{:?}", daemon.lines());
 }
 

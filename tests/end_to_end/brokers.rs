@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::support::SLACK;
 use crate::support::brokers::{Broker, Make};
 use crate::support::daemon::Daemon;
 use crate::support::events::Listener;
@@ -15,8 +16,6 @@ use crate::support::scripted_broker::{CONNECT, PUBACK, PUBLISH, ScriptedBroker, 
 
 /// Seconds.
 const RECONNECT_MAX: f64 = 1.0;
-/// What a busy machine may take beyond that.
-const SLACK: Duration = Duration::from_secs(2);
 /// Those who publish at the same time, and what each does, one at each QoS.
 const CALLERS: usize = 64;
 const EACH: usize = 3;

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::PATIENCE;
 use crate::support::daemon::Daemon;
-use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{CONNECT, PINGREQ, ScriptedBroker, behave};
+use crate::support::{PATIENCE, SLACK, free_port};
 
 /// The property Server Keep Alive (MQTT 5, 3.2.2.3.14).
 const fn server_keep_alive(seconds: u8) -> [u8; 3] {
@@ -41,10 +40,9 @@ fn the_broker_decides_how_often_the_connection_is_probed() {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}", broker.port()));
     assert_eq!(connection(&daemon)["keepalive_seconds"], 1);
     let times = [(); 4].map(|()| pings.recv_timeout(PATIENCE).expect("a PINGREQ"));
-    for pair in times.windows(2) {
-        let gap = pair[1] - pair[0];
-        assert!(gap > Duration::from_millis(500) && gap < Duration::from_millis(1500), "{gap:?}");
-    }
+    // three times a second, and not our own 60
+    let took = times[3] - times[0];
+    assert!(took > Duration::from_millis(1500) && took < Duration::from_secs(3) + SLACK, "{took:?}");
 }
 
 #[test]
@@ -73,7 +71,7 @@ fn a_silent_broker_is_noticed_whatever_it_decided() {
         assert_eq!(connection(&daemon)["keepalive_seconds"], if seconds == 0 { 5 } else { seconds });
         let start = Instant::now();
         daemon.wait_for("lost: no answer to a PINGREQ within the keep alive time");
-        assert!(start.elapsed() < Duration::from_secs(12), "{seconds}: {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10) + SLACK, "{seconds}: {:?}", start.elapsed());
         assert!(broker.others().iter().filter(|packet| packet.kind == PINGREQ).count() <= 3);
     }
 }

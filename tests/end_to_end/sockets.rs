@@ -12,7 +12,7 @@ use crate::support::daemon::program;
 use crate::support::folder::Folder;
 use crate::support::http::Connection;
 use crate::support::mosquitto::Mosquitto;
-use crate::support::process::Process;
+use crate::support::process::{Process, signal};
 use crate::support::token::Token;
 use crate::support::vitals::Vitals;
 use crate::support::{PATIENCE, free_port};
@@ -345,7 +345,7 @@ fn passed_sockets_win_are_asked_where_they_are_bound_and_outlive_the_daemon() {
     assert_eq!(publish(&mut kept).status, 200);
     // told to stop, it leaves its connections to its successor, and none is refused meanwhile
     let daemon: u32 = passer.wait_for("started ").rsplit(' ').next().unwrap().parse().unwrap();
-    assert!(Command::new("kill").arg(daemon.to_string()).status().unwrap().success());
+    signal(daemon, "TERM");
     let (mut answered, deadline) = (0, Instant::now() + PATIENCE);
     while passer.lines_with("started ").len() < 2 || answered < 20 {
         assert!(Instant::now() < deadline, "no successor, {answered} answered");

@@ -8,6 +8,7 @@ use std::thread;
 use crate::support::daemon::{Daemon, program};
 use crate::support::folder::Folder;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::process::signal;
 use crate::support::{PATIENCE, free_port};
 
 #[test]
@@ -111,7 +112,7 @@ fn a_stop_is_not_held_up_by_a_standard_error_that_nobody_reads() {
     for _ in 0..200 {
         broker.publish(&["-t", "t", "-m", &"x".repeat(1000)]);
     }
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    signal(child.id(), "TERM");
     let (sender, ended) = channel();
     let unread = child.stderr.take();
     thread::spawn(move || sender.send(child.wait().unwrap().code()));

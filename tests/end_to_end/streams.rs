@@ -13,8 +13,7 @@ use crate::support::events::{Item, Listener, head, target};
 use crate::support::http::Connection;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::onlooker::Onlooker;
-use crate::support::stalls::Stalls;
-use crate::support::{PATIENCE, free_port};
+use crate::support::{PATIENCE, SLACK, free_port};
 
 /// A broker that keeps nothing back.
 fn generous() -> Mosquitto {
@@ -35,12 +34,17 @@ fn a_comment_comes_every_15_s_and_no_time_limit_of_requests_ends_a_stream() {
     broker.publish(&["-t", "a", "-m", "1"]);
     assert_eq!(listener.message()["payload"], "1");
     for _ in 0..2 {
-        let (begun, stalls) = (Instant::now(), Stalls::start());
-        assert_eq!(listener.item_within(PATIENCE), Some(Item::Comment));
-        let (took, stalled) = (begun.elapsed(), stalls.longest());
-        assert!(took > Duration::from_secs(13) && took < Duration::from_secs(17) + stalled, "{took:?}");
+        let begun = Instant::now();
+        assert_eq!(listener.item_within(Duration::from_secs(15) + SLACK), Some(Item::Comment));
+        let took = begun.elapsed();
+        assert!(took > Duration::from_secs(12), "{took:?}");
         // others that are idle give way, not the one that listens
-        drop((0..20).map(|_| daemon.served_connection()).collect::<Vec<_>>());
+        let asking = |_| {
+            let mut other = daemon.connect();
+            other.request("GET", "/nothing", &[], b"");
+            other
+        };
+        drop((0..20).map(asking).collect::<Vec<_>>());
     }
     broker.publish(&["-t", "a", "-m", "2"]);
     assert_eq!(listener.message()["payload"], "2");
@@ -131,7 +135,7 @@ fn many_that_stand_still_hold_up_neither_others_nor_the_end() {
     daemon.signal("TERM");
     let begun = Instant::now();
     assert_eq!(daemon.wait_for_end().code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(8), "the stop took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5) + SLACK, "the stop took {:?}", begun.elapsed());
     beside.assert_ended();
     drop(stalled);
 }
@@ -235,7 +239,6 @@ fn a_stream_that_was_left_holds_up_nobody_who_comes_from_the_same_port() {
         SockRef::from(listener.connection().socket()).set_linger(linger).unwrap();
         drop(listener);
         let mut next = connect();
-        next.set_patience(Duration::from_secs(5));
         next.request("GET", "/healthz", &[], b"").assert_published();
         SockRef::from(next.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }

@@ -31,6 +31,8 @@ use std::time::Duration;
 
 /// How long a test waits for what must happen; far more than it takes, for slow machines.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// What a busy machine may add to a time that is promised; what would be wrong takes longer than both together.
+pub const SLACK: Duration = Duration::from_secs(10);
 
 /// A port on which nobody listens, and which neither the system (ip(7), `ip_local_port_range`) nor a test that runs at
 /// the same time takes: nextest numbers those.

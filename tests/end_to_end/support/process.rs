@@ -6,6 +6,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::PATIENCE;
 
 pub struct Process {
@@ -99,8 +101,7 @@ impl Process {
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status().unwrap();
-        assert!(status.success(), "kill -{name} {}", self.name);
+        signal(self.id(), name);
     }
 
     pub fn kill(&mut self) {
@@ -124,6 +125,21 @@ impl Process {
             state = self.output.changed.wait_timeout(state, left).unwrap().0;
         }
     }
+}
+
+/// Sends a signal by name to a process.
+pub fn signal(process: u32, name: &str) {
+    let signal = match name {
+        "CONT" => Signal::CONT,
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
+        "STOP" => Signal::STOP,
+        "TERM" => Signal::TERM,
+        _ => panic!("{name} is not among the signals that tests send"),
+    };
+    let process = Pid::from_raw(process.try_into().unwrap()).unwrap();
+    kill_process(process, signal).unwrap_or_else(|error| panic!("SIG{name} to {process:?}: {error}"));
 }
 
 impl Drop for Process {
