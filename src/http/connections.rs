@@ -381,14 +381,6 @@ impl Connections {
         self.find(client).is_none_or(|place| self.sockets.is_at_end(place))
     }
 
-    /// Lets nothing more come from this client. Returns whether all that came was read.
-    pub fn end_reading(&self, client: SocketAddr) -> bool {
-        let Some(place) = self.find(client) else { return false };
-        let is_all_read = descriptors::unread(place.number) == 0;
-        self.sockets.cut(place);
-        is_all_read
-    }
-
     /// Where the socket of a client is, as the guard saw it, or found by looking at all.
     fn find(&self, client: SocketAddr) -> Option<Place> {
         if let Some(place) = self.lock().table.get(&client)?.place {

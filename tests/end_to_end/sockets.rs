@@ -265,6 +265,32 @@ fn a_body_over_the_limit_is_refused_on_a_unix_socket_before_it_comes() {
 }
 
 #[test]
+fn chunks_are_read_on_a_unix_socket_and_trailers_there_are_refused() {
+    let folder = Folder::new();
+    let (_daemon, path) = on_unix_socket(&folder);
+    let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n";
+    let is_read = "field `topic` is missing";
+    for (lines, body, words) in [
+        ("", "2\r\n{}\r\n0\r\n\r\n", is_read),
+        (upgrade, "2\r\n{}\r\n0\r\n\r\n", is_read),
+        (upgrade, "2\r\n{}\r\n0\r\nX: 1\r\n\r\n", is_read),
+        // nothing tells them from a connection that ends
+        ("Trailer: X\r\n", "2\r\n{}\r\n0\r\nX: 1\r\n\r\n", "the body could not be read"),
+        ("", "2\r\n{}\r\n0\r\nX: 1\r\n\r\n", "the body could not be read"),
+    ] {
+        let head = format!("POST /publish HTTP/1.1\r\nHost: x\r\n{lines}Transfer-Encoding: chunked\r\n\r\n");
+        let mut socket = send(&path, (head + body).as_bytes());
+        let (mut said, mut piece) = (String::new(), [0; 1024]);
+        while !said.contains(words) {
+            let read = socket.read(&mut piece).unwrap();
+            assert_ne!(read, 0, "{lines}{body}: {said}");
+            said += std::str::from_utf8(&piece[..read]).unwrap();
+        }
+        assert_served(&path);
+    }
+}
+
+#[test]
 fn a_client_on_a_unix_socket_that_does_not_read_is_ended_and_costs_little() {
     let folder = Folder::new();
     let (daemon, path) = on_unix_socket(&folder);

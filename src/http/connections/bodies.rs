@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Connections;
+use crate::http::descriptors;
 
 /// A body that is being read.
 pub struct Body {
@@ -65,5 +66,12 @@ impl Connections {
         let body = connection.body.take()?;
         state.held -= body.held;
         body.cut
+    }
+    /// Lets nothing more come from this client. Returns whether all that came was read.
+    pub fn end_reading(&self, client: SocketAddr) -> bool {
+        let Some(place) = self.find(client) else { return false };
+        let is_all_read = descriptors::unread(place.number) == 0;
+        self.sockets.cut(place);
+        is_all_read
     }
 }
