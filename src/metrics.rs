@@ -71,7 +71,7 @@ pub struct State {
     pub subscriptions: usize,
     /// Those that the broker granted on this connection.
     pub granted: usize,
-    /// Topic filters, of run time too, for which the broker sends what cannot be decoded.
+    /// Topic filters, of run time too, over which the connection ended.
     pub left_out: usize,
     /// Publishes that were accepted and are not yet settled.
     pub waiting: usize,
@@ -157,7 +157,7 @@ impl State {
             ),
             gauge(
                 "mqtt_bridge_subscriptions_left_out",
-                "Topic filters that are left out for a while, as what the broker sends for them cannot be decoded.",
+                "Topic filters that are left out for a while, as the connection to the broker ended over them.",
                 number(self.left_out),
             ),
             gauge(

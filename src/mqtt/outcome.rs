@@ -97,10 +97,8 @@ pub enum Refusal {
     /// The broker refused it, with this reason code.
     #[error("refused by the broker: {}", super::reason::Reason(*.0))]
     Refused(u8),
-    /// Its messages ended the connection: the broker is not asked for a while.
-    #[error(
-        "not done: the broker sends packets for this topic filter that cannot be decoded; it is left out for a while"
-    )]
+    /// Connections ended over it: the broker is not asked for a while.
+    #[error("not done: the topic filter is left out for a while, as the connection to the broker ended over it")]
     LeftOut,
     /// It is in the configuration file.
     #[error("`topic` is a [[subscribe]] of the configuration file: only there it can be changed")]

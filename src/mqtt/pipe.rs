@@ -178,6 +178,8 @@ pub enum Cause {
     Closed,
     /// So it was too, but after a packet of ours that may be why.
     ClosedOverPacket,
+    /// So it was, instead of an answer to our SUBSCRIBE.
+    ClosedOverSubscribe,
     /// The broker said that another client of our name has come.
     TakenOver,
     /// The broker said that it does not speak our version of MQTT.
@@ -216,7 +218,7 @@ impl Lost {
     /// It may be about what came for a topic filter.
     pub fn breach(&self) -> Option<Breach> {
         match self.cause {
-            Cause::Undecodable | Cause::InboundTooLarge => Some(Breach::Undecodable),
+            Cause::Undecodable | Cause::InboundTooLarge | Cause::ClosedOverSubscribe => Some(Breach::Suspected),
             Cause::SubscribeRefused => self.reason_code.map(Breach::Refused),
             _ => None,
         }

@@ -122,9 +122,9 @@ impl Status {
         let missing = self.configured().find_map(|standing| {
             let topic = Printable::new(standing.filter.as_str(), SHOWN);
             match standing.answer {
-                _ if standing.is_left_out => Some(format!(
-                    "subscription to {topic} left out for a while: the broker sends packets for it that cannot be decoded"
-                )),
+                _ if standing.is_left_out => {
+                    Some(format!("subscription to {topic} left out for a while, as the connection ended over it"))
+                }
                 Some(Ok(_)) => None,
                 Some(Err(code)) => Some(format!("subscription to {topic} refused: {}", Reason(code))),
                 None => Some(format!("not subscribed to {topic}")),

@@ -259,6 +259,33 @@ fn a_kept_message_that_cannot_be_decoded_leaves_out_its_own_filter_and_nothing_e
 }
 
 #[test]
+fn a_filter_over_whose_subscribe_the_broker_closes_is_left_out_and_publishing_goes_on() {
+    for protocol in ["3.1.1", "5"] {
+        let broker = ScriptedBroker::start(move |_, packet| {
+            Some(match (protocol, packet.kind) {
+                ("3.1.1", CONNECT) => vec![0x20, 2, 0, 0],
+                (_, SUBSCRIBE) => {
+                    let filters = filters(protocol, packet);
+                    if filters.iter().any(|filter| filter == "dev/#") {
+                        return None;
+                    }
+                    suback_of(protocol, packet, &vec![0; filters.len()])
+                }
+                _ => behave(packet, &[]),
+            })
+        });
+        let configuration = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"\n{FILTERS}", broker.port());
+        let daemon = Daemon::with(&configuration);
+        assert_eq!(daemon.publish(&body("t", 1, 1)).status, 200);
+        let line = daemon.wait_for("subscription to dev/# left out for 5 minutes");
+        assert!(line.ends_with("correct the topic filter, or what the broker allows"), "{line}");
+        await_granted(&daemon, &[0, 2]);
+        assert_eq!(daemon.publish(&body("t", 1, 1)).status, 200);
+        assert!(daemon.lines_with("lost").len() <= 4, "{:?}", daemon.lines());
+    }
+}
+
+#[test]
 fn a_session_that_brings_again_what_cannot_be_decoded_is_left_and_publishing_goes_on() {
     // at QoS 1 and never acknowledged: it comes with each connection that resumes the session
     let queued = [&[0x32, 14, 0, 5][..], b"dev/a", &[0, 7, 4, 0x03, 0, 1, 0xff]].concat();

@@ -126,10 +126,12 @@ fn a_broker_that_closes_over_our_subscribe_is_no_sign_of_another_client() {
              [[subscribe]]\ntopic = \"b\"",
             broker.port()
         ));
-        let line = daemon.wait_for_nth(5, "lost: ");
+        let line = daemon.wait_for("lost: ");
         let words = "closed by the broker instead of an answer to our SUBSCRIBE of a/# and 1 more: perhaps we may not \
                      subscribe to that, or it takes no such wildcard or QoS; connecting again";
         assert!(line.ends_with(words), "{line}");
+        daemon.wait_for("subscription to a/# left out");
+        daemon.wait_for("subscription to b left out");
         assert_eq!(daemon.lines_with("another client").len(), 0, "{:?}", daemon.lines());
     }
 }

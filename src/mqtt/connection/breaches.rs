@@ -1,4 +1,4 @@
-//! What is done about connections that end over what the broker sends for a topic filter: publishing goes on.
+//! What is done about connections that end over a topic filter: publishing goes on, and all others do.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::mqtt::reason::Reason;
 use crate::mqtt::subscriptions::{Breach, Finding};
 use crate::printable::Printable;
 
-/// So many connections in a row that end over a packet that cannot be decoded are followed by one that publishes first,
+/// So many connections in a row that end over a packet that cannot be decoded, or our SUBSCRIBE, are followed by one that publishes first,
 /// and asks for one topic filter at a time.
 const MAX_IN_A_ROW: u32 = 2;
 /// How long a filter is on probation then. It is twice as long each time that nothing is found out, up to 8 s: what the
@@ -63,7 +63,7 @@ impl Driver {
         let found = self.subscriber.breached(breach);
         // what nothing was asked for comes from the session
         let is_of_session = found.is_none() && session_present && self.breaches.probation().is_some();
-        if is_of_session && breach == Breach::Undecodable {
+        if is_of_session && breach == Breach::Suspected {
             log::error!("the session that the broker keeps is left, with what it still holds for us: {lost}");
             self.session_spoilt = true;
         }
@@ -84,11 +84,12 @@ impl Driver {
         }
         let remedy = match lost.cause {
             Cause::InboundTooLarge => "raise `max-packet-size`, or clear the retained message",
+            Cause::ClosedOverSubscribe => "correct the topic filter, or what the broker allows",
             _ => "correct or clear the retained message",
         };
         log::error!(
-            "subscription to {topic} left out for {minutes} minutes, as the connection ends over what the broker sends for \
-             it: {lost}; publishing and all other subscriptions go on; {remedy}"
+            "subscription to {topic} left out for {minutes} minutes, as the connection ends over it: {lost}; publishing and \
+             all other subscriptions go on; {remedy}"
         );
     }
 }
@@ -104,18 +105,18 @@ mod tests {
         let mut breaches = Breaches::default();
         let mut seen = Vec::new();
         for _ in 0..10 {
-            breaches.ended(Breach::Undecodable, SHORT, false);
+            breaches.ended(Breach::Suspected, SHORT, false);
             seen.push(breaches.probation().map(|probation| probation.as_millis()));
         }
         let later = [250, 500, 1000, 2000, 4000, 8000, 8000, 8000, 8000].map(Some);
         assert_eq!(seen, [vec![None], later.to_vec()].concat());
-        breaches.ended(Breach::Undecodable, SHORT, true);
+        breaches.ended(Breach::Suspected, SHORT, true);
         assert_eq!(breaches.probation(), Some(PROBATION), "what was found needs no more patience");
         breaches.ended_otherwise(SHORT);
         assert_eq!(breaches.probation(), Some(PROBATION), "it is not over yet");
         breaches.ended_otherwise(STABLE);
         assert_eq!(breaches.probation(), None);
-        breaches.ended(Breach::Undecodable, STABLE, false);
+        breaches.ended(Breach::Suspected, STABLE, false);
         assert_eq!(breaches.probation(), None, "one in a while is no reason");
     }
 

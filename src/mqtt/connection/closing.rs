@@ -23,7 +23,7 @@ impl Connection<'_> {
                 let first = Printable::new(first.as_str(), SHOWN);
                 let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
                 Lost::because(
-                    Cause::ClosedOverPacket,
+                    Cause::ClosedOverSubscribe,
                     format!(
                         "{lost} instead of an answer to our SUBSCRIBE of {first}{more}: perhaps we may not subscribe \
                          to that, or it takes no such wildcard or QoS"

@@ -33,7 +33,7 @@ pub enum AtBroker {
         granted: u8,
     },
     Refused(u8),
-    /// The broker is not asked, as its packets for it end the connection.
+    /// The broker is not asked, as connections ended over it.
     LeftOut,
     Leaving,
 }

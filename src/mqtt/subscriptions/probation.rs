@@ -1,7 +1,7 @@
-//! Which filters are left out, as the broker's packets for them end the connection: found by asking for one at a time.
+//! Which filters are left out, as connections end over them: found by asking for one at a time.
 //!
-//! What a broker keeps for a filter comes behind its answer to our SUBSCRIBE. So while a filter is on probation nothing
-//! else is asked, and a packet that rumqttc cannot decode is blamed on it.
+//! Some brokers close the connection over a SUBSCRIBE that they do not permit, and what one keeps for a filter comes
+//! behind its answer. So while a filter is on probation nothing else is asked, and it is to blame for such an end.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ const PROBATION: Duration = Duration::from_millis(250);
 /// What ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breach {
-    /// A packet that rumqttc cannot decode.
-    Undecodable,
+    /// Perhaps what the broker sent for a filter, or the question for it.
+    Suspected,
     /// The answer to a SUBSCRIBE or an UNSUBSCRIBE, with a reason code that rumqttc does not list.
     Refused(u8),
 }
@@ -93,7 +93,7 @@ impl<R> Subscriptions<R> {
     /// left out for a while.
     pub fn breached(&mut self, breach: Breach, now: Instant) -> Option<Finding> {
         match breach {
-            Breach::Undecodable => {
+            Breach::Suspected => {
                 let key = self.probation.take()?.key?;
                 self.leave_out(key, None, now)
             }

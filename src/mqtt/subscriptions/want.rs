@@ -57,6 +57,6 @@ pub struct Standing {
     pub source: Source,
     /// How many readers it has.
     pub readers: usize,
-    /// It is left out for a while, as the broker sends packets for it that cannot be decoded.
+    /// It is left out for a while, as connections ended over it.
     pub is_left_out: bool,
 }

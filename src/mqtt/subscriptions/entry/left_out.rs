@@ -13,7 +13,7 @@ pub struct LeftOut {
     pub until: Option<Instant>,
     /// For how long it is.
     pub pause: Duration,
-    /// The reason code, if the broker refused it; otherwise its messages cannot be decoded.
+    /// The reason code, if the broker refused it; otherwise connections ended over it.
     pub code: Option<u8>,
 }
 
