@@ -11,6 +11,7 @@ pub mod journal;
 pub mod metrics;
 pub mod printable;
 pub mod run;
+mod socket;
 pub mod standard;
 pub mod systemd;
 pub mod thread;

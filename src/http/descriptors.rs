@@ -3,19 +3,22 @@
 //! A number may be closed and given to another file at any time by the thread that owns it. So a look may tell of a
 //! file that was not meant, and is compared with what was; and nothing is done to a number: the file behind it is
 //! duplicated onto a descriptor of ours, looked at again there, and only then acted on.
-#![expect(unsafe_code, reason = "the descriptors of others are known by number only, and TCP_INFO has no safe type")]
+#![expect(unsafe_code, reason = "the descriptors of others are known by number only")]
 
 use std::fs::File;
 use std::io;
-use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{DupFlags, dup3, fcntl_getfd, ioctl_fionread};
-use socket2::{SockAddr, SockRef};
+use socket2::SockRef;
+
+pub use crate::socket::{Cookie, cookie, ends, received, unsent};
+
+use crate::socket::look;
 
 /// What `/proc/self/status` may take.
 const STATUS_BYTES: usize = 4096;
@@ -31,9 +34,6 @@ pub struct Descriptors {
     /// Its number.
     ours: RawFd,
 }
-
-/// What identifies a socket: no other one has the same as long as the system runs (`SO_COOKIE`, socket(7)).
-pub type Cookie = u64;
 
 impl Descriptors {
     /// # Errors
@@ -88,21 +88,9 @@ impl Descriptors {
     }
 }
 
-/// The socket behind a number, if it is one.
-pub fn cookie(number: RawFd) -> Option<Cookie> {
-    SockRef::from(&look(number)).cookie().ok()
-}
-
 /// Whether a descriptor has this number.
 pub fn is_open(number: RawFd) -> bool {
     fcntl_getfd(look(number)).is_ok()
-}
-
-/// The address of our end of a socket, and the one of the client's if it is connected.
-pub fn ends(number: RawFd) -> Option<(SockAddr, Option<SockAddr>)> {
-    let descriptor = look(number);
-    let socket = SockRef::from(&descriptor);
-    Some((socket.local_addr().ok()?, socket.peer_addr().ok()))
 }
 
 /// The client's address of a TCP connection, as the library tells it.
@@ -118,14 +106,6 @@ pub fn is_hung_up(number: RawFd) -> bool {
     poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().contains(PollFlags::HUP)
 }
 
-/// Bytes that were written and that the other end has not taken.
-pub fn unsent(number: RawFd) -> u64 {
-    let mut bytes: libc::c_int = 0;
-    // SAFETY: the kernel writes one integer
-    let result = unsafe { libc::ioctl(number, libc::TIOCOUTQ, &raw mut bytes) };
-    if result == 0 { u64::try_from(bytes).unwrap_or_default() } else { 0 }
-}
-
 /// Bytes that came in and that nobody has read yet.
 pub fn unread(number: RawFd) -> u64 {
     ioctl_fionread(look(number)).unwrap_or_default()
@@ -134,26 +114,6 @@ pub fn unread(number: RawFd) -> u64 {
 /// Bytes that came in on a TCP connection and were read.
 pub fn read(number: RawFd) -> Option<u64> {
     Some(received(number)?.saturating_sub(unread(number)))
-}
-
-/// Bytes that came in on a TCP connection since it began; its end may count as one (`tcpi_bytes_received`, tcp(7)).
-pub fn received(number: RawFd) -> Option<u64> {
-    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
-    let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
-    // SAFETY: the kernel writes at most `length` bytes; what it leaves is zero, and any bits are valid for integers
-    let (result, info) = unsafe {
-        let result =
-            libc::getsockopt(number, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length);
-        (result, info.assume_init())
-    };
-    (result == 0).then_some(info.tcpi_bytes_received)
-}
-
-/// A descriptor that somebody else owns, for the length of one call.
-fn look<'a>(number: RawFd) -> BorrowedFd<'a> {
-    // SAFETY: it is only looked at or duplicated: if it was closed meanwhile, the call fails; if it was given to
-    // another file, the caller finds out by what it sees. It never is -1
-    unsafe { BorrowedFd::borrow_raw(number) }
 }
 
 /// The number of a descriptor, to find out later whether its owner still has it.

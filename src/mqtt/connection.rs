@@ -10,6 +10,7 @@ mod telling;
 use std::time::{Duration, Instant};
 
 use self::breaches::Breaches;
+use self::life::Life;
 use self::rival::{Rival, Verdict};
 use self::stages::Stage;
 use super::backoff::Backoff;
@@ -75,6 +76,7 @@ struct Connection<'a> {
     intake: Intake,
     stage: Stage,
     last_event: Instant,
+    life: Life,
     /// When a packet that brokers close over left us last.
     last_asked: Option<Instant>,
     /// The session cannot be resumed.
@@ -224,6 +226,7 @@ impl Driver {
             intake,
             stage: Stage::Resuming,
             last_event: Instant::now(),
+            life: Life::new(Instant::now()),
             last_asked: None,
             spoilt: false,
             leaving: false,
@@ -281,6 +284,7 @@ impl Connection<'_> {
                 Next::Event(event) => {
                     let mut next = Some(event);
                     while let Some(event) = next {
+                        self.life.heard(&event);
                         if event == Event::Disconnected {
                             return self.end();
                         }
@@ -289,6 +293,7 @@ impl Connection<'_> {
                     }
                     now = Instant::now();
                     self.last_event = now;
+                    self.look_for_life(now);
                     self.driver.publisher.send_acknowledgements();
                     self.proceed()?;
                 }
@@ -298,6 +303,7 @@ impl Connection<'_> {
                     if self.driver.publisher.interrupt() {
                         self.pipe.nudge();
                     }
+                    self.look_for_life(now);
                 }
                 Next::Lost(lost) => return Err(lost),
             }
@@ -356,7 +362,7 @@ impl Connection<'_> {
             }
             // with other limits than those that we keep to
             Event::Connected { .. } => return Err(Lost::new("the broker sent a second CONNACK")),
-            Event::Disconnected | Event::Other => Ok(()),
+            Event::Disconnected | Event::Alive | Event::Other => Ok(()),
         };
         violated.map_err(|violation| Lost::new(violation.to_string()))
     }
@@ -387,7 +393,7 @@ impl Connection<'_> {
                 self.driver.subscriber.unsubscribed(packet_identifier, failure);
                 Ok(())
             }
-            Event::Connected { .. } | Event::Disconnected | Event::Collision(_) | Event::Other => Ok(()),
+            Event::Connected { .. } | Event::Disconnected | Event::Collision(_) | Event::Alive | Event::Other => Ok(()),
         };
         if let Err(violation) = fits {
             log::debug!("{violation}");

@@ -25,6 +25,7 @@ mod requests;
 mod pipe;
 #[cfg(feature = "tls")]
 mod tls;
+mod traffic;
 mod transport;
 mod v4;
 mod v5;

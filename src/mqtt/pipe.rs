@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::in_flight::{Acknowledgement, Blame, Owed};
 use super::subscriptions::Breach;
+use super::traffic::Passed;
 use crate::message::{Message, Qos, Received, TopicFilter};
 
 /// How long connecting may take, the CONNACK included, where the address is known.
@@ -56,6 +57,8 @@ pub trait Pipe {
     fn expect_releases(&mut self, packet_identifiers: &mut dyn Iterator<Item = u16>);
     /// How long the connection is silent before it is probed, by the word of the broker if it has one.
     fn keepalive(&self) -> Duration;
+    /// What has passed on the connection since this was last asked, packets on their way included.
+    fn passed(&mut self) -> Passed;
     /// Places in the window that the library lost, and does not get back without [`Pipe::recover`].
     fn leaked(&self) -> u16;
     /// Gets them back. Only to be called while nothing that was sent is unacknowledged.
@@ -104,6 +107,8 @@ pub enum Event {
     Disconnected,
     /// The library met a packet identifier in use, which the table rules out.
     Collision(u16),
+    /// The broker answered a PINGREQ.
+    Alive,
     /// Nothing that concerns us.
     Other,
 }

@@ -11,10 +11,10 @@ use rumqttc::{
 
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
-    CONNECT_TIMEOUT, Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms,
-    inbound_limit,
+    Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, inbound_limit,
 };
 use super::reason::Reason;
+use super::traffic::{Passed, Traffic};
 use super::transport;
 use crate::config::{Mqtt, Session, Will};
 use crate::message::{Message, Qos, Received, TopicFilter};
@@ -23,19 +23,26 @@ use crate::printable::Printable;
 /// How much of the library's words a record shows, in bytes.
 const SHOWN: usize = 256;
 
+/// How long a single packet may take to be written, however slowly: that nothing is taken at all is noticed before.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
 struct Sender4(Client);
 
 struct Pipe4 {
     connection: Connection,
     mqtt: Mqtt,
     connected: bool,
+    traffic: Traffic,
 }
 
 /// A connection that is yet to be made.
 pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
     let (client, mut connection) = Client::new(options(mqtt, session), QUEUE);
     connection.eventloop.set_network_options(network_options(transport::patience(mqtt)));
-    (Box::new(Sender4(client)), Box::new(Pipe4 { connection, mqtt: mqtt.clone(), connected: false }))
+    (
+        Box::new(Sender4(client)),
+        Box::new(Pipe4 { connection, mqtt: mqtt.clone(), connected: false, traffic: Traffic::default() }),
+    )
 }
 
 /// For connecting within this time; and, once that is done, for each packet to be taken within it.
@@ -110,17 +117,22 @@ impl Pipe for Pipe4 {
         if !self.connected {
             self.connection.eventloop.mqtt_options.set_transport(transport::transport(&self.mqtt));
         }
+        if let Some(silent) = self.traffic.silence() {
+            return Next::Lost(silent);
+        }
+        self.connection.eventloop.state.await_pingresp = false;
         match self.connection.recv_timeout(timeout) {
             Ok(Ok(LibraryEvent::Incoming(Packet::ConnAck(connack)))) => {
                 self.connected = true;
-                self.connection.eventloop.set_network_options(network_options(CONNECT_TIMEOUT));
+                self.traffic = Traffic::to(&self.mqtt.server);
+                self.connection.eventloop.set_network_options(network_options(FLUSH_TIMEOUT));
                 Next::Event(Event::Connected {
                     session_present: connack.session_present,
                     limits: Limits::default(),
                     terms: Terms { keepalive: self.keepalive(), client_id: None },
                 })
             }
-            Ok(Ok(event)) => Next::Event(translate(event)),
+            Ok(Ok(event)) => Next::Event(self.translate(event)),
             Ok(Err(error)) => Next::Lost(lost(&error, &self.mqtt, self.connected)),
             Err(RecvTimeoutError::Timeout) => Next::Nothing,
             Err(RecvTimeoutError::Disconnected) => Next::Lost(Lost::new("the request queue is closed")),
@@ -128,7 +140,8 @@ impl Pipe for Pipe4 {
     }
 
     fn buffered(&mut self) -> Option<Event> {
-        self.connection.eventloop.state.events.pop_front().map(translate)
+        let event = self.connection.eventloop.state.events.pop_front()?;
+        Some(self.translate(event))
     }
 
     fn left_over(&mut self) -> Vec<Event> {
@@ -167,11 +180,26 @@ impl Pipe for Pipe4 {
         self.connection.eventloop.mqtt_options.keep_alive()
     }
 
+    fn passed(&mut self) -> Passed {
+        self.traffic.passed()
+    }
+
     fn leaked(&self) -> u16 {
         0
     }
 
     fn recover(&mut self) {}
+}
+
+impl Pipe4 {
+    fn translate(&mut self, event: LibraryEvent) -> Event {
+        match &event {
+            LibraryEvent::Outgoing(Outgoing::PingReq) => self.traffic.pinged(self.keepalive()),
+            LibraryEvent::Incoming(Packet::PingResp) => self.traffic.answered(),
+            _ => {}
+        }
+        translate(event)
+    }
 }
 
 fn translate(event: LibraryEvent) -> Event {
@@ -200,6 +228,7 @@ fn translate(event: LibraryEvent) -> Event {
         LibraryEvent::Outgoing(Outgoing::Subscribe(identifier) | Outgoing::Unsubscribe(identifier)) => {
             Event::Asked(identifier)
         }
+        LibraryEvent::Incoming(Packet::PingResp) => Event::Alive,
         LibraryEvent::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
         LibraryEvent::Outgoing(Outgoing::AwaitAck(packet_identifier)) => Event::Collision(packet_identifier),
         _ => Event::Other,
@@ -231,7 +260,7 @@ fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
         ConnectionError::Io(error) => Lost::new(transport::io_words(error)),
         ConnectionError::NetworkTimeout => Lost::new(transport::silence(mqtt)),
         ConnectionError::FlushTimeout => {
-            Lost::new(format!("the broker took nothing for {} s", CONNECT_TIMEOUT.as_secs()))
+            Lost::new(format!("the broker did not take a packet within {} s", FLUSH_TIMEOUT.as_secs()))
         }
         ConnectionError::ConnectionRefused(code) => refused(*code),
         ConnectionError::MqttState(error) => lost_by_state(error, not_answered),

@@ -19,6 +19,7 @@ use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
     Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, inbound_limit, length_bytes,
 };
+use super::traffic::{Passed, Traffic};
 use super::transport;
 use crate::config::{Mqtt, Session, Will};
 use crate::journal;
@@ -31,12 +32,13 @@ struct Pipe5 {
     mqtt: Mqtt,
     connected: bool,
     leaked: u16,
+    traffic: Traffic,
 }
 
 /// A connection that is yet to be made.
 pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
     let (client, connection) = Client::new(options(mqtt, session), QUEUE);
-    let pipe = Pipe5 { connection, mqtt: mqtt.clone(), connected: false, leaked: 0 };
+    let pipe = Pipe5 { connection, mqtt: mqtt.clone(), connected: false, leaked: 0, traffic: Traffic::default() };
     (Box::new(Sender5(client)), Box::new(pipe))
 }
 
@@ -151,6 +153,10 @@ impl Pipe for Pipe5 {
         if !self.connected {
             self.connection.eventloop.options.set_transport(transport::transport(&self.mqtt));
         }
+        if let Some(silent) = self.traffic.silence() {
+            return Next::Lost(silent);
+        }
+        self.connection.eventloop.state.await_pingresp = false;
         match self.connection.recv_timeout(timeout) {
             Ok(Ok(rumqttc::v5::Event::Incoming(Packet::ConnAck(connack)))) if forbidden(&connack).is_some() => {
                 let what = forbidden(&connack).unwrap_or_default();
@@ -207,6 +213,10 @@ impl Pipe for Pipe5 {
         self.connection.eventloop.options.keep_alive()
     }
 
+    fn passed(&mut self) -> Passed {
+        self.traffic.passed()
+    }
+
     fn leaked(&self) -> u16 {
         self.leaked
     }
@@ -223,6 +233,10 @@ impl Pipe5 {
         match event {
             rumqttc::v5::Event::Incoming(packet) => self.translate_incoming(packet),
             rumqttc::v5::Event::Outgoing(Outgoing::Publish(packet_identifier)) => Event::Written(packet_identifier),
+            rumqttc::v5::Event::Outgoing(Outgoing::PingReq) => {
+                self.traffic.pinged(self.keepalive());
+                Event::Other
+            }
             rumqttc::v5::Event::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
             rumqttc::v5::Event::Outgoing(Outgoing::Subscribe(identifier) | Outgoing::Unsubscribe(identifier)) => {
                 Event::Asked(identifier)
@@ -236,6 +250,7 @@ impl Pipe5 {
         match packet {
             Packet::ConnAck(connack) => {
                 self.connected = true;
+                self.traffic = Traffic::to(&self.mqtt.server);
                 self.mend_keepalive();
                 Event::Connected {
                     session_present: connack.session_present,
@@ -257,6 +272,10 @@ impl Pipe5 {
             Packet::Publish(message) => {
                 let packet_identifier = message.pkid;
                 Event::Received(received(message).into(), packet_identifier)
+            }
+            Packet::PingResp(_) => {
+                self.traffic.answered();
+                Event::Alive
             }
             Packet::PubRel(release) => Event::Released(release.pkid),
             Packet::PubAck(ack) => {

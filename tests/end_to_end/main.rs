@@ -45,6 +45,7 @@ mod resuming;
 mod retained;
 mod sharing;
 mod slow_clients;
+mod slow_link;
 mod soak;
 mod sockets;
 mod stopping;

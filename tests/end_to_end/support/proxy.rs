@@ -1,6 +1,6 @@
 //! A TCP proxy that cuts connections, losing bytes on the way, and that can be slow.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -37,6 +37,15 @@ pub enum Loss {
 impl Proxy {
     /// Leads to the broker on this port; bytes take so long in each direction.
     pub fn start(broker: u16, delay: Duration) -> Self {
+        Self::with(broker, delay, None)
+    }
+
+    /// The same without delay, but with no more than so many bytes a second for the client.
+    pub fn slow(broker: u16, rate: usize) -> Self {
+        Self::with(broker, Duration::ZERO, Some(rate))
+    }
+
+    fn with(broker: u16, delay: Duration, rate: Option<usize>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let latest = Arc::new(Mutex::new(None));
@@ -45,7 +54,7 @@ impl Proxy {
             for client in listener.incoming() {
                 // a broker that is away is a connection that ends at once
                 let (Ok(client), Ok(broker)) = (client, TcpStream::connect(("127.0.0.1", broker))) else { continue };
-                *current.lock().unwrap() = Some(Link::start(client, broker, delay));
+                *current.lock().unwrap() = Some(Link::start(client, broker, delay, rate));
             }
         });
         Self { port, latest, stranded: Mutex::default() }
@@ -74,22 +83,29 @@ impl Proxy {
 }
 
 impl Link {
-    fn start(client: TcpStream, broker: TcpStream, delay: Duration) -> Self {
+    fn start(client: TcpStream, broker: TcpStream, delay: Duration, rate: Option<usize>) -> Self {
         client.set_nodelay(true).unwrap();
         broker.set_nodelay(true).unwrap();
         let (client, broker) = (Arc::new(client), Arc::new(broker));
         let (loses_upwards, loses_downwards) = (Arc::default(), Arc::default());
         let link = Self { client, broker, loses_upwards, loses_downwards, is_stranded: Arc::default() };
         let (up, down) = (link.clone(), link.clone());
-        thread::spawn(move || up.pump(&up.client, &up.broker, &up.loses_upwards, delay));
-        thread::spawn(move || down.pump(&down.broker, &down.client, &down.loses_downwards, delay));
+        thread::spawn(move || up.pump(&up.client, &up.broker, &up.loses_upwards, delay, None));
+        thread::spawn(move || down.pump(&down.broker, &down.client, &down.loses_downwards, delay, rate));
         link
     }
 
-    fn pump(&self, from: &TcpStream, to: &Arc<TcpStream>, loses: &Arc<AtomicBool>, delay: Duration) {
+    fn pump(
+        &self,
+        from: &TcpStream,
+        to: &Arc<TcpStream>,
+        loses: &Arc<AtomicBool>,
+        delay: Duration,
+        rate: Option<usize>,
+    ) {
         let (sender, receiver) = channel();
         let (writer, lost) = (to.clone(), loses.clone());
-        let writing = thread::spawn(move || write(&receiver, &writer, &lost));
+        let writing = thread::spawn(move || write(&receiver, &writer, &lost, rate));
         let mut buffer = vec![0; 16_384];
         let mut reader = from;
         while let Ok(read @ 1..) = reader.read(&mut buffer) {
@@ -110,15 +126,36 @@ impl Link {
     }
 }
 
-fn write(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: &TcpStream, loses: &AtomicBool) {
+fn write(pieces: &Receiver<(Instant, Vec<u8>)>, to: &TcpStream, loses: &AtomicBool, rate: Option<usize>) {
     for (due, bytes) in pieces {
-        let mut left = due.saturating_duration_since(Instant::now());
-        while !left.is_zero() {
-            thread::park_timeout(left);
-            left = due.saturating_duration_since(Instant::now());
-        }
-        if !loses.load(Ordering::SeqCst) && to.write_all(&bytes).is_err() {
+        pause(due.saturating_duration_since(Instant::now()));
+        if !loses.load(Ordering::SeqCst) && write_at(rate, &bytes, to).is_err() {
             break;
         }
+    }
+}
+
+/// So many pieces a second are made of what is slow.
+pub const PIECES: usize = 20;
+
+fn write_at(rate: Option<usize>, bytes: &[u8], mut to: &TcpStream) -> io::Result<()> {
+    let Some(rate) = rate else { return to.write_all(bytes) };
+    for piece in bytes.chunks((rate / PIECES).max(1)) {
+        to.write_all(piece)?;
+        pause(time_of(piece.len(), rate));
+    }
+    Ok(())
+}
+
+/// What so many bytes take at so many a second.
+pub fn time_of(bytes: usize, rate: usize) -> Duration {
+    Duration::from_micros((bytes * 1_000_000 / rate).try_into().unwrap())
+}
+
+/// Takes this time, as slow things do.
+pub fn pause(time: Duration) {
+    let due = Instant::now() + time;
+    while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        thread::park_timeout(left);
     }
 }

@@ -1,12 +1,15 @@
 //! A broker that does what a test tells it to, and what mosquitto never does; it speaks just enough MQTT.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
+
 use super::PATIENCE;
+use super::proxy::{PIECES, pause, time_of};
 
 /// The listening side. It ends with the test's process.
 pub struct ScriptedBroker {
@@ -42,7 +45,23 @@ impl ScriptedBroker {
     /// The script is given each packet of the `n`th connection, from 0, and answers with bytes; `None` ends the
     /// connection.
     pub fn start(script: impl FnMut(usize, &Packet) -> Option<Vec<u8>> + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), None, script)
+    }
+
+    /// The same where no more than so many bytes a second come through, and few wait on the way.
+    pub fn slow(rate: usize, script: impl FnMut(usize, &Packet) -> Option<Vec<u8>> + Send + 'static) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(16).unwrap();
+        Self::listen(socket.into(), Some(rate), script)
+    }
+
+    fn listen(
+        listener: TcpListener,
+        rate: Option<usize>,
+        script: impl FnMut(usize, &Packet) -> Option<Vec<u8>> + Send + 'static,
+    ) -> Self {
         let port = listener.local_addr().unwrap().port();
         let (sender, packets) = channel();
         let latest = Arc::new(Mutex::new(None));
@@ -51,7 +70,7 @@ impl ScriptedBroker {
             for (n, stream) in listener.incoming().enumerate() {
                 let (Ok(stream), script, sender) = (stream, script.clone(), sender.clone()) else { break };
                 *current.lock().unwrap() = stream.try_clone().ok();
-                thread::spawn(move || serve(n, stream, &script, &sender));
+                thread::spawn(move || serve(n, stream, rate, &script, &sender));
             }
         });
         Self { port, packets, latest }
@@ -216,11 +235,13 @@ pub fn behave(packet: &Packet, properties: &[u8]) -> Vec<u8> {
 fn serve(
     n: usize,
     mut stream: TcpStream,
+    rate: Option<usize>,
     script: &Mutex<impl FnMut(usize, &Packet) -> Option<Vec<u8>>>,
     packets: &Sender<Packet>,
 ) {
     // an error ends the connection, as does the script; the test sees what came before
-    while let Ok(packet) = read_packet(n, &mut stream) {
+    let mut paced = Paced { stream: stream.try_clone().unwrap(), rate };
+    while let Ok(packet) = read_packet(n, &mut paced) {
         let answer = script.lock().unwrap()(n, &packet);
         drop(packets.send(packet));
         match answer {
@@ -232,7 +253,23 @@ fn serve(
     drop(stream.shutdown(std::net::Shutdown::Both));
 }
 
-fn read_packet(connection: usize, stream: &mut TcpStream) -> io::Result<Packet> {
+/// A stream that is read no faster than this, in bytes a second.
+struct Paced {
+    stream: TcpStream,
+    rate: Option<usize>,
+}
+
+impl Read for Paced {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(rate) = self.rate else { return self.stream.read(buffer) };
+        let most = buffer.len().min((rate / PIECES).max(1));
+        let read = self.stream.read(&mut buffer[..most])?;
+        pause(time_of(read, rate));
+        Ok(read)
+    }
+}
+
+fn read_packet(connection: usize, stream: &mut impl Read) -> io::Result<Packet> {
     let mut byte = [0];
     stream.read_exact(&mut byte)?;
     let (kind, flags) = (byte[0] >> 4, byte[0] & 15);
