@@ -4,16 +4,21 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
+/// So often the next connection follows at once, where it is known over what the last one ended: whoever can end it by a
+/// publish shall not have us connect at full speed.
+const MAX_AT_ONCE: u32 = 4;
 
 /// The pauses between tries to connect.
 pub struct Backoff {
     next: Duration,
     longest: Duration,
+    /// Connections that followed another without a pause.
+    at_once: u32,
 }
 
 impl Backoff {
     pub fn new(longest: Duration) -> Self {
-        Self { next: FIRST.min(longest), longest }
+        Self { next: FIRST.min(longest), longest, at_once: 0 }
     }
 
     /// The next pause: between half and all of 0.1 s, 0.2 s, 0.4 s … up to the longest, less what the try has taken: a
@@ -25,8 +30,18 @@ impl Backoff {
         whole.mul_f64(0.5 + random() / 2.0).saturating_sub(tried)
     }
 
+    /// The pause after a connection that came about; none, a few times, where it is known over what it ended.
+    pub fn pause_after(&mut self, is_known: bool) -> Duration {
+        if is_known && self.at_once < MAX_AT_ONCE {
+            self.at_once += 1;
+            return Duration::ZERO;
+        }
+        self.pause(Duration::ZERO)
+    }
+
     /// Starts again from the shortest pause: the connection was stable.
     pub fn reset(&mut self) {
+        self.at_once = 0;
         self.next = FIRST.min(self.longest);
     }
 }
@@ -62,6 +77,16 @@ mod tests {
         }
         assert!(backoff.pause(second / 4) <= second * 3 / 4);
         assert_eq!(backoff.pause(second), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_known_cause_has_no_pause_a_few_times() {
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        for _ in 0..2 {
+            assert!((0..MAX_AT_ONCE).all(|_| backoff.pause_after(true).is_zero()));
+            assert!(!backoff.pause_after(true).is_zero() && !backoff.pause_after(false).is_zero());
+            backoff.reset();
+        }
     }
 
     #[test]

@@ -30,10 +30,6 @@ use crate::metrics;
 /// they do not know, and some say nothing. Then it is left.
 const MAX_RELEASES: u32 = 2;
 
-/// So often the next connection follows at once, where it is known over what the last one ended: whoever can end it by a
-/// publish shall not have us connect at full speed.
-const MAX_AT_ONCE: u32 = 4;
-
 /// Everything that the thread needs.
 pub struct Driver {
     mqtt: Mqtt,
@@ -55,8 +51,6 @@ pub struct Driver {
     /// The broker may keep a session of an earlier run, of which we know nothing.
     session_unknown: bool,
     releases_failed: u32,
-    /// Connections that followed another without a pause since the last stable one.
-    at_once: u32,
 }
 
 /// A connection that just came about.
@@ -102,7 +96,6 @@ impl Driver {
             session_spoilt: false,
             session_unknown: true,
             releases_failed: 0,
-            at_once: 0,
         }
     }
 
@@ -129,31 +122,15 @@ impl Driver {
             let is_explained = aftermath.given_up || aftermath.found;
             let cause = if is_explained { Cause::Other } else { lost.cause };
             match self.rival.ended(cause, since.elapsed()) {
-                Verdict::Stable => self.recovered(),
+                Verdict::Stable => self.backoff.reset(),
                 Verdict::Short => {}
                 Verdict::Rival => self.tell_of_a_rival(),
             }
-            let pause = self.pause(aftermath.found || finding.is_some());
+            let pause = self.backoff.pause_after(aftermath.found || finding.is_some());
             if self.publisher.pause(pause) {
                 return;
             }
         }
-    }
-
-    /// How long to wait before the next connection: not at all where it is known over what the last one ended, as long
-    /// as that does not happen again and again.
-    fn pause(&mut self, is_found: bool) -> Duration {
-        if is_found && self.at_once < MAX_AT_ONCE {
-            self.at_once += 1;
-            return Duration::ZERO;
-        }
-        self.backoff.pause(Duration::ZERO)
-    }
-
-    /// A connection was stable.
-    fn recovered(&mut self) {
-        self.at_once = 0;
-        self.backoff.reset();
     }
 
     /// Tries to connect, however often it takes; `None` if it is no longer wanted.
