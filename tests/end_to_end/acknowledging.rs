@@ -309,7 +309,7 @@ fn publishes_wait_for_the_broker_and_go_out_in_order_when_it_comes() {
     daemon.wait_for("cannot connect");
     let mut waiting: Vec<Connection> = Vec::new();
     for n in 0..20 {
-        let connection = begin(&daemon, &body(&format!("n/{n}"), n % 3, 20.0));
+        let connection = begin(&daemon, &body(&format!("n/{n}"), n % 3, 60.0));
         connection.await_read();
         waiting.push(connection);
         // accepted before the next one is sent: a refused request goes the same way, and is answered
@@ -637,7 +637,7 @@ fn a_broker_that_answers_pings_but_no_publish_is_left_after_30_s() {
             _ => behave(packet, &[]),
         })
     });
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nkeepalive = 5", broker.port()));
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nkeepalive = 20", broker.port()));
     let begun = Instant::now();
     let mut waiting = begin(&daemon, &body("t", 1, 60.0));
     waiting.set_patience(Duration::from_secs(50));

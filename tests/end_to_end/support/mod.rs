@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long a test waits for what must happen; far more than it takes, for slow machines.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 /// What a busy machine may add to a time that is promised; what would be wrong takes longer than both together.
 pub const SLACK: Duration = Duration::from_secs(10);
 
