@@ -111,18 +111,18 @@ def mosquitto(folder, port, *more):
         yield process
 
 
-def configured(folder, mqtt, *more):
-    """A configuration with a broker on this port and what more it is to say: its path, and its port for HTTP."""
+def configured(folder, mqtt, *more, limits=()):
+    """A configuration with a broker on this port, limits for HTTP and what more it is to say: its path, and its port."""
     config, http = folder / "bridge.toml", free_port()
-    lines = ["[http]", f'listen = "127.0.0.1:{http}"', "[mqtt]", f"port = {mqtt}", *more]
+    lines = ["[http]", f'listen = "127.0.0.1:{http}"', *limits, "[mqtt]", f"port = {mqtt}", *more]
     config.write_text("\n".join(lines) + "\n")
     return config, http
 
 
 @contextlib.contextmanager
-def bridge(folder, mqtt, *more, around=(), **options):
+def bridge(folder, mqtt, *more, around=(), limits=(), **options):
     """The daemon, called by another program if there is one, connected and subscribed: its process and its port."""
-    config, http = configured(folder, mqtt, *more)
+    config, http = configured(folder, mqtt, *more, limits=limits)
     # the policy comes down to the daemon through a program around it
     with running([*AS_BATCH, *around, DAEMON[-1], "--config", config], **options) as process:
         until(lambda: answers(f"http://127.0.0.1:{http}/readyz"), "the daemon", process=process)
