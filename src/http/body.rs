@@ -33,6 +33,9 @@ pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
     // it may wait for the broker
     body.shrink_to_fit();
     let cut = exchange.release(body.len());
+    if let Err(error) = &read {
+        exchange.set_failed(error);
+    }
     let is_broken_off = framing.is_broken_off(exchange, cut);
     let read = if is_broken_off { read } else { read.and_then(|()| framing.require_trailers(exchange)) };
     let is_whole = read.is_ok() && !is_broken_off && announced.map_or(body.len() <= max, |length| body.len() == length);

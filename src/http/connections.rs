@@ -4,13 +4,14 @@
 //! wait. The broker may answer in any order, so that two requests of one connection must not be with it together.
 
 mod bodies;
+mod connection;
 mod line_ends;
 mod refusals;
+mod successors;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
-use std::mem;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,22 +19,21 @@ use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
-pub use self::bodies::{Body, Cut};
+pub use self::bodies::Cut;
+pub use self::connection::{Connection, End};
 use self::refusals::Lingering;
+use self::successors::Told;
+pub use self::successors::{Client, Turn};
 use super::descriptors;
 use super::errands::Errands;
 use super::exchange::let_go;
 use super::request::{has_whole_body, head_size};
-use super::sockets::{Place, Sockets, is_there};
+use super::sockets::{Place, Sockets};
 
 /// Requests that may be pipelined behind one that is not yet answered.
 pub const MAX_FOLLOWERS: usize = 16;
 /// How long a worker waits for room on a Unix socket before it looks whether it is to end.
 const ROOM_PATIENCE: Duration = Duration::from_millis(500);
-/// How often all sockets are looked through for one client's sake.
-const SEARCH_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes by which the size of requests may be overestimated: a header needs no space before its value.
-const MISCOUNTED: u64 = 16;
 
 /// All connections of one listener.
 pub struct Connections {
@@ -59,6 +59,8 @@ pub struct State {
     pub table: HashMap<SocketAddr, Connection>,
     /// Connections that are refused and may still be sending.
     pub lingering: Vec<Lingering>,
+    /// Requests that get no answer: their client has reset the connection.
+    orphans: Vec<Request>,
     /// Requests that came and have no answer yet.
     unanswered: usize,
     /// Those of them whose answer goes on.
@@ -69,45 +71,6 @@ pub struct State {
     held: usize,
     /// How often the guard has looked.
     pub looks: u64,
-}
-
-/// What is known of one connection.
-pub struct Connection {
-    /// Where its socket is to be found; the guard tells.
-    pub place: Option<Place>,
-    pub created: Instant,
-    /// A request of it is with us.
-    pub running: bool,
-    /// How many requests it had.
-    pub turns: u64,
-    /// Bytes of all requests that the library handed on, as far as they can be told, and of the bodies read since.
-    pub booked: u64,
-    /// When its last request was answered, or it began.
-    pub quiet_since: Instant,
-    /// When the guard first saw bytes of a request that is not yet complete.
-    pub first_byte: Option<Instant>,
-    /// When the last byte of the request that is with us must have come.
-    due: Instant,
-    /// The body that is being read.
-    pub body: Option<Body>,
-    /// Nothing more is taken from it.
-    pub ended: bool,
-    /// How it ended.
-    pub end: End,
-    followers: VecDeque<Request>,
-    /// Not before that time it is asked again whether another connection has the address of this one, which has ended.
-    next_search: Instant,
-}
-
-/// How a connection ended, where that makes a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// Or not at all.
-    Usual,
-    /// It is refused, and what it goes on sending is thrown away.
-    Refused,
-    /// Its client has reset it: what follows comes from another that took over its address.
-    Gone,
 }
 
 impl State {
@@ -122,30 +85,10 @@ impl State {
     }
 
     /// Whether nothing was ever written to this client, or it has taken all of that.
-    fn has_room(&self, client: SocketAddr) -> bool {
+    fn has_room(&self, client: Client) -> bool {
         let is_taken = |place: Place| descriptors::unsent(place.number) == 0;
         let has_room = |connection: &Connection| connection.turns == 1 || connection.place.is_some_and(is_taken);
-        self.table.get(&client).is_some_and(has_room)
-    }
-}
-
-impl Connection {
-    pub fn new(now: Instant) -> Self {
-        Self {
-            place: None,
-            created: now,
-            running: false,
-            turns: 0,
-            booked: 0,
-            quiet_since: now,
-            first_byte: None,
-            due: now,
-            body: None,
-            ended: false,
-            end: End::Usual,
-            followers: VecDeque::new(),
-            next_search: now,
-        }
+        self.of(client).is_some_and(has_room)
     }
 }
 
@@ -179,48 +122,58 @@ impl Connections {
     }
 
     /// A request that just came. It is given back if it is its turn; otherwise it is kept until then.
-    pub fn arrive(&self, request: Request) -> Option<Request> {
+    pub fn arrive(&self, request: Request) -> Option<Turn> {
         let mut state = self.lock();
         state.unanswered += 1;
-        let Some(client) = request.remote_addr().copied() else {
-            return Some(request);
+        let Some(address) = request.remote_addr().copied() else {
+            return Some(Turn { request, client: None });
         };
         let now = Instant::now();
-        let connection = state.table.entry(client).or_insert_with(|| Connection::new(now));
-        connection.booked += size(&request);
-        if connection.running {
-            // nothing will ever be written to it, and letting go of it does not wait for those before it
-            if connection.ended && has_whole_body(&request) && connection.place.is_some_and(is_there) {
-                state.unanswered -= 1;
-                drop(state);
-                let_go(request);
-                return None;
-            }
-            connection.followers.push_back(request);
-            // one more: the client may have its answer already, and the turn not yet have passed on
-            if connection.followers.len() > MAX_FOLLOWERS + 1 && !connection.ended {
-                connection.ended = true;
-                drop(state);
-                // not for everybody to read: a stranger could fill the journal with it
-                log::debug!("{client} is ended: more than {MAX_FOLLOWERS} requests pipelined");
-                self.shut(client, &[]);
-            }
+        let looks = state.looks;
+        let connection = state.table.entry(address).or_insert_with(|| Connection::new(now));
+        if connection.is_gone() || connection.was_left(address, looks) {
+            *connection = Connection::new(now);
+        }
+        let client = connection.client(address);
+        if connection.may_be_over(address) {
+            let refused = connection.doubt(request, now);
+            drop(state);
+            self.abandon(refused);
             return None;
         }
-        if connection.ended {
-            let is_due = now >= connection.next_search;
-            connection.next_search = now + SEARCH_PAUSE;
-            if connection.end != End::Gone && !(is_due && self.is_another(client, connection)) {
-                state.unanswered -= 1;
-                drop(state);
-                let_go(request);
-                return None;
-            }
-            *connection = Connection::new(now);
-            connection.booked = size(&request);
+        connection.booked += size(&request);
+        if !connection.running && !connection.ended {
+            connection.start(now, self.request_timeout);
+            return Some(Turn { request, client: Some(client) });
         }
-        connection.start(now, self.request_timeout);
-        Some(request)
+        // nothing will ever be written to it, and letting go of it does not wait for those before it
+        if connection.ended && (!connection.running || has_whole_body(&request)) {
+            drop(state);
+            self.abandon(Some(request));
+            return None;
+        }
+        connection.followers.push_back(request);
+        // one more: the client may have its answer already, and the turn not yet have passed on
+        if connection.followers.len() > MAX_FOLLOWERS + 1 && !connection.ended {
+            connection.ended = true;
+            drop(state);
+            // not for everybody to read: a stranger could fill the journal with it
+            log::debug!("{address} is ended: more than {MAX_FOLLOWERS} requests pipelined");
+            self.shut(client, &[]);
+        }
+        None
+    }
+
+    /// Lets go of requests that get no answer. Never waits for the rest of a body.
+    fn abandon(&self, requests: impl IntoIterator<Item = Request>) {
+        for request in requests {
+            if has_whole_body(&request) {
+                let_go(request);
+            } else {
+                self.let_go_elsewhere(request);
+            }
+            self.settle();
+        }
     }
 
     /// A request has its answer, or gets none any more.
@@ -229,22 +182,19 @@ impl Connections {
     }
 
     /// The turn of this client's request is over. Returns the follower whose turn it is now.
-    pub fn pass_on(&self, client: Option<SocketAddr>) -> Option<Request> {
-        let mut asked = false;
+    pub fn pass_on(&self, client: Option<Client>) -> Option<Turn> {
+        let mut client = client?;
         loop {
             let mut locked = self.lock();
             let state = &mut *locked;
             let now = Instant::now();
-            let connection = state.table.get_mut(&client?)?;
+            let connection = state.table.get_mut(&client.address).filter(|connection| connection.id == client.id)?;
             // a panic left it
             state.held -= connection.body.take().map_or(0, |body| body.held);
-            // a look through all sockets, and so at most one
-            let asks = connection.ended && !connection.followers.is_empty() && !mem::replace(&mut asked, true);
-            if asks && (connection.end == End::Gone || self.is_another(client?, connection)) {
+            if connection.ended && connection.end == End::Gone && !connection.followers.is_empty() {
                 // they came on a connection that took over the address
-                let followers = mem::take(&mut connection.followers);
-                let booked = followers.iter().map(size).sum();
-                *connection = Connection { booked, followers, ..Connection::new(now) };
+                connection.pass_followers(now);
+                client = connection.client(client.address);
             }
             let Some(follower) = connection.followers.pop_front() else {
                 (connection.running, connection.quiet_since) = (false, now);
@@ -252,34 +202,42 @@ impl Connections {
             };
             if !connection.ended {
                 connection.start(now, self.request_timeout);
-                return Some(follower);
+                return Some(Turn { request: follower, client: Some(client) });
             }
-            // in their order, or the library would wait
+            // in their order, or tiny_http would wait
             drop(locked);
-            let_go(follower);
-            self.settle();
+            self.abandon(Some(follower));
         }
     }
 
+    /// Says whose the doubtful requests are, after a look that began at `now`. Returns those whose turn it is.
+    pub fn tell(&self, now: Instant) -> Vec<Turn> {
+        let mut told = Told::default();
+        self.change(|state| told = state.tell(now, self.request_timeout));
+        told.orphans.into_iter().for_each(|request| self.let_go_elsewhere(request));
+        told.turns
+    }
+
     /// Lets no further request of this client be taken, those that are already waiting included.
-    pub fn end(&self, client: SocketAddr) {
-        if let Some(connection) = self.lock().table.get_mut(&client) {
+    pub fn end(&self, client: Client) {
+        if let Some(connection) = self.lock().of_mut(client) {
             connection.ended = true;
         }
     }
 
     /// The client has reset the connection.
-    pub fn set_gone(&self, client: SocketAddr) {
-        if let Some(connection) = self.lock().table.get_mut(&client) {
+    pub fn set_gone(&self, client: Client) {
+        if let Some(connection) = self.lock().of_mut(client) {
             (connection.ended, connection.end) = (true, End::Gone);
         }
     }
 
     /// Says the last words on a connection and ends it.
-    pub fn shut(&self, client: SocketAddr, words: &[u8]) {
+    pub fn shut(&self, client: Client, words: &[u8]) {
         self.end(client);
-        if let Some(place) = self.find(client) {
-            self.sockets.shut(place, words);
+        match self.find(client) {
+            Some(place) => drop(self.sockets.shut(place, words)),
+            None => self.set_gone(client),
         }
     }
 
@@ -291,23 +249,23 @@ impl Connections {
 
     /// Whether this client's request is the only one here that waits for an answer, so that no other waits while that is
     /// written, and there is room for that. Waits for nobody, and says no where it would have to.
-    pub fn is_only_and_has_room(&self, client: SocketAddr) -> bool {
+    pub fn is_only_and_has_room(&self, client: Client) -> bool {
         let is_open = !self.closing.load(Ordering::SeqCst);
         is_open && self.state.try_lock().is_ok_and(|state| state.is_only() && state.has_room(client))
     }
 
     /// Whether this client has taken all earlier answers, as far as that is known.
-    pub fn has_room(&self, client: SocketAddr) -> bool {
+    pub fn has_room(&self, client: Client) -> bool {
         self.lock().has_room(client)
     }
 
     /// Whether the next answer on this connection is its last.
-    pub fn is_last(&self, client: Option<SocketAddr>) -> bool {
+    pub fn is_last(&self, client: Option<Client>) -> bool {
         if !self.closing.load(Ordering::SeqCst) {
             return false;
         }
         let state = self.lock();
-        client.is_none_or(|client| state.table.get(&client).is_none_or(|connection| connection.followers.is_empty()))
+        client.is_none_or(|client| state.of(client).is_none_or(|connection| connection.followers.is_empty()))
     }
 
     /// Makes each further answer the last on its connection.
@@ -369,44 +327,25 @@ impl Connections {
         }
     }
 
-    /// Whether a client's address belongs to another connection by now than to this one, which has ended.
-    fn is_another(&self, client: SocketAddr, ended: &Connection) -> bool {
-        let is_it = |place: Place| ended.place.map_or(ended.may_be_at(place), |ended| ended.cookie == place.cookie);
-        let is_still_there = |place: Place| is_there(place) && descriptors::client(place.number) == Some(client);
-        !ended.place.is_some_and(is_still_there) && self.sockets.search(client).is_some_and(|place| !is_it(place))
-    }
-
     /// Whether all that this client will ever send was read.
-    pub fn is_at_end(&self, client: SocketAddr) -> bool {
+    pub fn is_at_end(&self, client: Client) -> bool {
         self.find(client).is_none_or(|place| self.sockets.is_at_end(place))
     }
 
     /// Where the socket of a client is, as the guard saw it, or found by looking at all.
-    fn find(&self, client: SocketAddr) -> Option<Place> {
-        if let Some(place) = self.lock().table.get(&client)?.place {
-            return Some(place);
+    fn find(&self, client: Client) -> Option<Place> {
+        match self.lock().of(client)? {
+            Connection { place: Some(place), .. } => return Some(*place),
+            // whoever is there is another
+            Connection { end: End::Gone, .. } => return None,
+            _ => {}
         }
-        let place = self.sockets.search(client)?;
+        let place = self.sockets.search(client.address)?;
         let mut state = self.lock();
-        let connection = state.table.get_mut(&client).filter(|connection| connection.may_be_at(place))?;
+        let connection = state.of_mut(client).filter(|connection| connection.may_be_at(place))?;
         // whatever comes from this address from now on is told from what this one had sent
-        connection.place = Some(place);
+        connection.set_place(place);
         Some(place)
-    }
-}
-
-impl Connection {
-    /// Whether a connection from the same address may be this one. One that has just taken it over, because this one was
-    /// reset, has not sent as much.
-    pub fn may_be_at(&self, place: Place) -> bool {
-        // nothing is told of a number that was closed meanwhile
-        descriptors::read(place.number).is_none_or(|read| read + MISCOUNTED >= self.booked)
-    }
-
-    fn start(&mut self, now: Instant, request_timeout: Duration) {
-        self.running = true;
-        self.turns += 1;
-        self.due = self.first_byte.take().unwrap_or(now) + request_timeout;
     }
 }
 

@@ -3,13 +3,12 @@
 mod stream;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tiny_http::{HTTPVersion, Method, Request, Response};
 
-use super::connections::Cut;
+use super::connections::{Client, Cut, Turn};
 use super::generation::Generation;
 use super::reply::Reply;
 use super::request::{has_connection_option, has_whole_body, is_last_for_library};
@@ -31,7 +30,7 @@ const PROCESSING: u16 = 102;
 /// A request with its way back to the client.
 pub struct Exchange {
     request: Option<Request>,
-    client: Option<SocketAddr>,
+    client: Option<Client>,
     generation: Arc<Generation>,
     /// Bytes of its body may still be to come.
     unread: bool,
@@ -43,8 +42,7 @@ pub struct Exchange {
 
 impl Exchange {
     /// Takes a request whose turn it is.
-    pub fn new(request: Request, generation: Arc<Generation>) -> Self {
-        let client = request.remote_addr().copied();
+    pub fn new(Turn { request, client }: Turn, generation: Arc<Generation>) -> Self {
         let unread = !has_whole_body(&request);
         Self { request: Some(request), client, generation, unread, last: false, is_refused: false }
     }
@@ -94,6 +92,13 @@ impl Exchange {
         // what came with the head is in the books
         let read = if self.unread { read } else { 0 };
         self.generation.connections().release(self.client?, read)
+    }
+
+    /// Reading the body failed.
+    pub fn set_failed(&self, error: &io::Error) {
+        if let Some(client) = self.client.filter(|_| is_gone(error)) {
+            self.generation.connections().set_gone(client);
+        }
     }
 
     /// The body was read to its end.
@@ -163,7 +168,7 @@ impl Exchange {
     }
 
     /// What the system does not take at once has a thread of its own, which waits for the client.
-    fn write_large(self, client: SocketAddr, request: Request, words: Vec<u8>) {
+    fn write_large(self, client: Client, request: Request, words: Vec<u8>) {
         let generation = self.generation.clone();
         let write = move |(exchange, request, words): (Self, Request, Vec<u8>)| {
             exchange.write(Some(client), request, &words);
@@ -174,7 +179,7 @@ impl Exchange {
         }
     }
 
-    fn write(&self, client: Option<SocketAddr>, request: Request, words: &[u8]) {
+    fn write(&self, client: Option<Client>, request: Request, words: &[u8]) {
         let connections = self.generation.connections();
         if let Some(client) = client.filter(|_| self.last) {
             connections.end(client);

@@ -3,16 +3,15 @@
 
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
-use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
-use tiny_http::{Request, Server};
+use tiny_http::Server;
 
-use super::connections::Connections;
+use super::connections::{Client, Connections, Turn};
 use super::descriptors::{self, Cookie};
 use super::exchange::Exchange;
 use super::listener::Listener;
@@ -27,7 +26,7 @@ pub struct Generation {
     /// each other.
     receiving: Mutex<()>,
     /// Followers whose turn has come.
-    ready: Mutex<VecDeque<Request>>,
+    ready: Mutex<VecDeque<Turn>>,
     connections: Arc<Connections>,
     ending: AtomicBool,
 }
@@ -72,13 +71,13 @@ impl Generation {
         if !self.connections.await_room() {
             return Ok(None);
         }
-        if let Some(follower) = self.ready().pop_front() {
-            return Ok(Some(Exchange::new(follower, self.clone())));
+        if let Some(turn) = self.ready().pop_front() {
+            return Ok(Some(Exchange::new(turn, self.clone())));
         }
         match self.server.recv() {
             Ok(request) => {
-                let request = self.connections.arrive(request);
-                Ok(request.map(|request| Exchange::new(request, self.clone())))
+                let turn = self.connections.arrive(request);
+                Ok(turn.map(|turn| Exchange::new(turn, self.clone())))
             }
             // accepting failed: the guard finds the thread dead
             Err(error) if error.raw_os_error().is_some() => Ok(None),
@@ -89,18 +88,23 @@ impl Generation {
     }
 
     /// The request of this client is answered: the next one's turn, if there is one.
-    pub fn finish(&self, client: Option<SocketAddr>) {
+    pub fn finish(&self, client: Option<Client>) {
         self.connections.settle();
         self.pass_on(client);
     }
 
     /// The next one's turn, if there is one.
-    pub fn pass_on(&self, client: Option<SocketAddr>) {
+    pub fn pass_on(&self, client: Option<Client>) {
         if let Some(follower) = self.connections.pass_on(client) {
-            self.ready().push_back(follower);
-            // a worker that waits for requests of the server looks there too
-            self.server.unblock();
+            self.take(follower);
         }
+    }
+
+    /// Takes a request whose turn has come.
+    pub fn take(&self, turn: Turn) {
+        self.ready().push_back(turn);
+        // a worker that waits for requests of the server looks there too
+        self.server.unblock();
     }
 
     /// Lets each of so many workers end after the requests that are already there.
@@ -131,7 +135,7 @@ impl Generation {
         &self.connections
     }
 
-    fn ready(&self) -> MutexGuard<'_, VecDeque<Request>> {
+    fn ready(&self) -> MutexGuard<'_, VecDeque<Turn>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

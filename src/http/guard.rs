@@ -23,7 +23,7 @@ use super::descriptors::{self, Cookie};
 use super::door::Door;
 use super::generation::Generation;
 use super::reply::Reply;
-use super::sockets::Place;
+use super::sockets::{Place, Whose, is_there};
 use super::wire::Form;
 use crate::metrics;
 
@@ -120,6 +120,7 @@ impl Guard {
             self.skipped = 0;
             self.look(start);
             let helpless = self.judge(start);
+            self.resume(start);
             self.help(helpless);
             self.door.connections().see_off(start);
             self.retire();
@@ -182,8 +183,8 @@ impl Guard {
     /// Sees which sockets there are.
     fn look(&mut self, now: Instant) {
         self.round += 1;
-        let sockets = self.door.connections().sockets();
-        let newest = self.door.newest();
+        let door = self.door.clone();
+        let sockets = door.connections().sockets();
         self.lowest_free = 0;
         for number in sockets.numbers() {
             let Some(cookie) = descriptors::cookie(number) else {
@@ -197,17 +198,28 @@ impl Guard {
                 (watched.place, watched.round) = (place, self.round);
             } else if let Some(round) = self.others.get_mut(&cookie) {
                 *round = self.round;
-            } else if let Some(whose) = sockets.whose(place) {
-                let watched = Watched::new(whose, newest.clone(), place, self.round, now);
-                self.watched.insert(cookie, watched);
             } else {
-                self.others.insert(cookie, self.round);
+                let whose = sockets.whose(place);
+                // or else it may have told of another
+                if is_there(place) {
+                    self.meet(whose, place, now);
+                }
             }
         }
         self.watched.retain(|_, watched| watched.round == self.round);
         self.others.retain(|_, round| *round == self.round);
         for watched in self.watched.values_mut() {
             watched.measure();
+        }
+    }
+
+    /// Remembers a socket that was not there before.
+    fn meet(&mut self, whose: Option<Whose>, place: Place, now: Instant) {
+        if let Some(whose) = whose {
+            let watched = Watched::new(whose, self.door.newest(), place, self.round, now);
+            self.watched.insert(place.cookie, watched);
+        } else {
+            self.others.insert(place.cookie, self.round);
         }
     }
 
@@ -234,11 +246,8 @@ impl Guard {
                 }
                 continue;
             }
-            let connection = state.table.entry(client).or_insert_with(|| Connection::new(now));
-            if !connection.is_at(watched.place, now) {
-                continue;
-            }
             let place = watched.place;
+            let Some(connection) = state.meet(client, place, now) else { continue };
             match watched.judge(connection, &self.limits, now) {
                 Verdict::Cut => cut.push(watched.place),
                 Verdict::Help => helpless += usize::from(watched.is_helped(now)),
@@ -253,7 +262,8 @@ impl Guard {
             }
         }
         for (client, place) in self.heaviest() {
-            state.table.entry(client).and_modify(|connection| connection.ended = true);
+            let is_it = |connection: &&mut Connection| connection.place == Some(place);
+            state.table.get_mut(&client).filter(is_it).into_iter().for_each(|connection| connection.ended = true);
             doomed.push((place, None));
         }
         let is_doomed: HashSet<Cookie> = doomed.iter().map(|(place, _)| place.cookie).collect();
@@ -274,7 +284,7 @@ impl Guard {
         }
         let is_there = |place: &Place| self.watched.contains_key(&place.cookie);
         state.table.retain(|_, connection| {
-            connection.running
+            !connection.is_done()
                 || connection.place.as_ref().map_or(connection.created >= now, is_there)
                 || (connection.ended && now < connection.quiet_since + FORGOTTEN_AFTER)
         });
@@ -291,6 +301,14 @@ impl Guard {
             connections.sockets().cut(place);
         }
         helpless
+    }
+
+    /// Has the requests served of which it is known by now whose they are.
+    fn resume(&self, now: Instant) {
+        let turns = self.door.connections().tell(now);
+        for (turn, generation) in turns.into_iter().zip(self.door.newest().into_iter().cycle()) {
+            generation.take(turn);
+        }
     }
 
     /// Those with the most requests that nobody has seen yet, as long as all of them together have too many.
@@ -360,24 +378,4 @@ impl Guard {
 /// What this thread has computed so far: on a busy machine it is not the guard that takes the time.
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
-}
-
-impl Connection {
-    /// Whether this is the connection at a place. Its address may have been another's before, which has ended.
-    fn is_at(&mut self, place: Place, now: Instant) -> bool {
-        match self.place {
-            Some(known) if known.cookie == place.cookie => self.place = Some(place),
-            // whose it was is gone, and what it had sent may still come
-            None if self.ended && !self.running => return false,
-            // whose it was is gone, and its request is still with us
-            None if self.running && !self.may_be_at(place) => return false,
-            None => self.place = Some(place),
-            Some(_) if self.running => return false,
-            Some(_) => {
-                *self = Self::new(now);
-                self.place = Some(place);
-            }
-        }
-        true
-    }
 }

@@ -167,6 +167,11 @@ pub fn is_there(place: Place) -> bool {
     descriptors::cookie(place.number) == Some(place.cookie)
 }
 
+/// Whether the socket is still where it was, and connected to this client.
+pub fn is_connected(place: Place, client: SocketAddr) -> bool {
+    descriptors::client(place.number) == Some(client) && is_there(place)
+}
+
 /// Writes as much as the socket takes at once: a client that does not read has no use for the rest.
 fn say(socket: &SockRef<'_>, words: &[u8]) {
     if !words.is_empty() {

@@ -204,7 +204,9 @@ fn what_floods_in_behind_chunks_is_not_kept() {
 #[test]
 fn a_client_that_took_over_the_port_of_another_gets_its_own_answer() {
     let broker = Mosquitto::start();
-    let daemon = Daemon::connected(broker.port());
+    // longer than the newcomer waits
+    let limits = "[publish]\nmax-timeout = 60\n[http]\nrequest-timeout = 2";
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{limits}", broker.port()));
     let from: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
     let connect = || {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -215,12 +217,12 @@ fn a_client_that_took_over_the_port_of_another_gets_its_own_answer() {
         socket.connect(&daemon.address().parse::<SocketAddr>().unwrap().into()).unwrap();
         Connection::of(socket.into())
     };
-    let waiting = post(r#"{"topic":"t","msg":"x","qos":1,"timeout":0.5}"#);
+    let waiting = post(r#"{"topic":"t","msg":"x","qos":1,"timeout":60}"#);
     let unfinished = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{".to_owned();
     let refused = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n{".to_owned();
     broker.signal("STOP");
     for first in [waiting, unfinished, refused] {
-        for pause in [0, 5, 100] {
+        for pause in [0, 5, 100, 100, 100] {
             let mut gone = connect();
             gone.send(first.as_bytes());
             thread::park_timeout(Duration::from_millis(pause));

@@ -1,10 +1,9 @@
 //! Bodies that are being read, which share a bounded memory.
 
 use std::mem;
-use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::Connections;
+use super::{Client, Connections};
 use crate::http::descriptors;
 
 /// A body that is being read.
@@ -28,10 +27,11 @@ pub enum Cut {
 impl Connections {
     /// Makes place for the next bytes of this client's body; if there is too little, those who have had their time
     /// longest go.
-    pub fn hold(&self, client: SocketAddr, bytes: usize) {
+    pub fn hold(&self, client: Client, bytes: usize) {
         let mut locked = self.lock();
         let state = &mut *locked;
-        let Some(connection) = state.table.get_mut(&client) else {
+        let Some(connection) = state.table.get_mut(&client.address).filter(|connection| connection.id == client.id)
+        else {
             return;
         };
         let (since, deadline) = (Instant::now(), connection.due);
@@ -39,9 +39,9 @@ impl Connections {
         state.held += bytes;
         let mut evicted = Vec::new();
         while state.held > self.max_held {
-            let bodies = state.table.iter_mut().filter_map(|(client, connection)| {
-                let place = connection.place;
-                connection.body.as_mut().filter(|body| body.held > 0).map(|body| (*client, place, body))
+            let bodies = state.table.iter_mut().filter_map(|(address, connection)| {
+                let (client, place) = (connection.client(*address), connection.place);
+                connection.body.as_mut().filter(|body| body.held > 0).map(|body| (client, place, body))
             });
             let Some((client, place, body)) = bodies.min_by_key(|(_, _, body)| body.deadline) else { break };
             body.cut = body.cut.or(Some(Cut::Evicted));
@@ -58,17 +58,18 @@ impl Connections {
     }
 
     /// So many bytes of this client's body were read, and no more will be. Tells whether it was cut.
-    pub fn release(&self, client: SocketAddr, read: usize) -> Option<Cut> {
+    pub fn release(&self, client: Client, read: usize) -> Option<Cut> {
         let mut locked = self.lock();
         let state = &mut *locked;
-        let connection = state.table.get_mut(&client)?;
+        let connection = state.table.get_mut(&client.address).filter(|connection| connection.id == client.id)?;
         connection.booked += read as u64;
         let body = connection.body.take()?;
         state.held -= body.held;
         body.cut
     }
+
     /// Lets nothing more come from this client. Returns whether all that came was read.
-    pub fn end_reading(&self, client: SocketAddr) -> bool {
+    pub fn end_reading(&self, client: Client) -> bool {
         let Some(place) = self.find(client) else { return false };
         let is_all_read = descriptors::unread(place.number) == 0;
         self.sockets.cut(place);

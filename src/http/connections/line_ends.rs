@@ -7,9 +7,7 @@
 //! one that its client was asked for. Behind any other the answer says that it is the last, and the client comes again
 //! on another connection, whose first request is served. What comes after the answer still meets the 400.
 
-use std::net::SocketAddr;
-
-use super::Connections;
+use super::{Client, Connections};
 use crate::http::descriptors;
 
 /// Bytes of a line end: they are all that came beyond the request.
@@ -21,10 +19,10 @@ const MAX_SEARCHED: usize = 256;
 impl Connections {
     /// Whether an answer had better be the last on its connection, because a line end follows the body of its request.
     /// Whoever sends none behind the first sends none later. `is_held`: nobody else reads from the connection.
-    pub fn has_line_end_behind(&self, client: SocketAddr, is_held: bool) -> bool {
+    pub fn has_line_end_behind(&self, client: Client, is_held: bool) -> bool {
         let known = {
             let state = self.lock();
-            let Some(connection) = state.table.get(&client) else { return false };
+            let Some(connection) = state.of(client) else { return false };
             if (connection.turns > 1 && !is_held) || !connection.followers.is_empty() {
                 return false;
             }
@@ -36,7 +34,7 @@ impl Connections {
         let Some(place) = known.or_else(|| self.find(client)) else { return false };
         let Some(received) = descriptors::received(place.number) else { return false };
         let mut state = self.lock();
-        let Some(connection) = state.table.get_mut(&client) else { return false };
+        let Some(connection) = state.of_mut(client) else { return false };
         // white space that tiny_http drops counts as well; to end a connection is never wrong
         let is_behind = received == connection.booked + LINE_END;
         if is_behind && is_held && self.sockets.skip_line_end(place) {

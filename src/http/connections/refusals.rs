@@ -1,13 +1,12 @@
 //! Connections that are refused while their clients may still be sending: who is ended at once might never read why.
 
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
-use super::{Connections, End, State};
+use super::{Client, Connections, End, State};
 use crate::http::exchange::let_go;
 use crate::http::generation::Generation;
 use crate::http::sockets::Place;
@@ -18,7 +17,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub struct Lingering {
     pub place: Option<Place>,
     pub until: Instant,
-    client: SocketAddr,
+    client: Client,
     request: Request,
     generation: Arc<Generation>,
 }
@@ -26,11 +25,12 @@ pub struct Lingering {
 impl Connections {
     /// Refuses a request whose body is not read: says why, and ends the connection when the client has had the time
     /// to hear it.
-    pub fn refuse(&self, client: SocketAddr, request: Request, words: &[u8], generation: Arc<Generation>) {
-        if let Some(connection) = self.lock().table.get_mut(&client) {
-            (connection.ended, connection.end) = (true, End::Refused);
-        }
+    pub fn refuse(&self, client: Client, request: Request, words: &[u8], generation: Arc<Generation>) {
         let place = self.find(client);
+        let end = if place.is_some() { End::Refused } else { End::Gone };
+        if let Some(connection) = self.lock().of_mut(client) {
+            (connection.ended, connection.end) = (true, end);
+        }
         if let Some(place) = place {
             self.sockets.dismiss(place, words);
         }
@@ -65,7 +65,7 @@ impl Connections {
         }
     }
 
-    fn let_go_elsewhere(&self, request: Request) {
+    pub(super) fn let_go_elsewhere(&self, request: Request) {
         // no thread to be had: it stays, and is counted
         self.writers.run_with(request, let_go).into_iter().for_each(mem::forget);
     }

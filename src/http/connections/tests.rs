@@ -1,6 +1,7 @@
 //! Who may write the answer to whom.
 
 use std::io::{ErrorKind, Read, Write};
+use std::mem;
 use std::net::{TcpListener, TcpStream};
 
 use tiny_http::TestRequest;
@@ -11,6 +12,7 @@ use crate::thread::watch;
 /// A listener's connections, and one of them: both of its ends.
 struct Fixture {
     connections: Connections,
+    listener: TcpListener,
     client: TcpStream,
     server: TcpStream,
 }
@@ -26,37 +28,72 @@ impl Fixture {
         let socket = socket2::SockRef::from(&listener);
         let sockets = Sockets::new(socket.cookie().unwrap(), socket.local_addr().unwrap()).unwrap();
         let writers = Errands::new("write", watch().0, 1, 1);
-        Self { connections: Connections::new(sockets, writers, Duration::from_secs(10), 1), client, server }
+        let connections = Connections::new(sockets, writers, Duration::from_secs(10), 1);
+        Self { connections, listener, client, server }
     }
 
     fn address(&self) -> SocketAddr {
         self.client.local_addr().unwrap()
     }
 
-    fn arrive(&self, client: SocketAddr) {
-        assert!(self.connections.arrive(TestRequest::new().with_remote_addr(client).into()).is_some());
+    fn arrive(&self, address: SocketAddr) -> Client {
+        self.try_arrive(address).expect("its turn")
     }
 
-    fn answer(&self, client: SocketAddr) {
+    /// `None` if it is not its turn.
+    fn try_arrive(&self, address: SocketAddr) -> Option<Client> {
+        let turn = self.connections.arrive(TestRequest::new().with_remote_addr(address).into());
+        turn.and_then(|turn| turn.client)
+    }
+
+    fn answer(&self, client: Client) {
         self.connections.settle();
         assert!(self.connections.pass_on(Some(client)).is_none());
     }
 
-    fn is_only_and_has_room(&self) -> bool {
-        self.connections.is_only_and_has_room(self.address())
+    /// What the guard does at its look.
+    fn look(&self, place: Place) -> Vec<Turn> {
+        let now = Instant::now();
+        self.connections.lock().meet(self.address(), place, now);
+        self.connections.tell(now)
     }
+
+    /// The client resets the connection, and connects once more from the same address.
+    fn reconnect(&mut self) -> TcpStream {
+        let listener = socket2::SockRef::from(&self.listener).local_addr().unwrap();
+        let address = self.address();
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket2::SockRef::from(&self.client).set_linger(Some(Duration::ZERO)).unwrap();
+        self.client = TcpStream::connect(listener.as_socket().unwrap()).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.connect(&listener).unwrap();
+        self.client = socket.into();
+        loop {
+            let (mut server, from) = self.listener.accept().unwrap();
+            if from == address {
+                self.client.write_all(&[0; 100]).unwrap();
+                server.read_exact(&mut [0; 100]).unwrap();
+                return server;
+            }
+        }
+    }
+}
+
+fn place(socket: &TcpStream) -> Place {
+    let cookie = socket2::SockRef::from(socket).cookie().unwrap();
+    Place { number: descriptors::number(socket), cookie }
 }
 
 #[test]
 fn nobody_but_the_thread_for_it_writes_while_there_are_other_requests() {
     let fixture = Fixture::new();
-    let other = "127.0.0.1:1".parse().unwrap();
-    fixture.arrive(fixture.address());
-    assert!(fixture.is_only_and_has_room());
-    fixture.arrive(other);
-    assert!(!fixture.is_only_and_has_room());
+    let client = fixture.arrive(fixture.address());
+    assert!(fixture.connections.is_only_and_has_room(client));
+    let other = fixture.arrive("127.0.0.1:1".parse().unwrap());
+    assert!(!fixture.connections.is_only_and_has_room(client));
     fixture.answer(other);
-    assert!(fixture.is_only_and_has_room());
+    assert!(fixture.connections.is_only_and_has_room(client));
 }
 
 #[test]
@@ -64,41 +101,40 @@ fn an_answer_that_goes_on_keeps_nobody_from_writing_others() {
     let fixture = Fixture::new();
     fixture.arrive("127.0.0.1:1".parse().unwrap());
     fixture.connections.streams_changed(1);
-    assert!(!fixture.is_only_and_has_room(), "the only one is the stream");
-    fixture.arrive(fixture.address());
-    assert!(fixture.is_only_and_has_room());
+    let client = fixture.arrive(fixture.address());
+    assert!(fixture.connections.is_only_and_has_room(client));
     fixture.connections.streams_changed(-1);
-    assert!(!fixture.is_only_and_has_room());
+    assert!(!fixture.connections.is_only_and_has_room(client));
 }
 
 #[test]
 fn nobody_waits_to_find_out_whether_to_write() {
     let fixture = Fixture::new();
-    fixture.arrive(fixture.address());
+    let client = fixture.arrive(fixture.address());
     let guard = fixture.connections.lock();
-    assert!(!fixture.is_only_and_has_room());
+    assert!(!fixture.connections.is_only_and_has_room(client));
     drop(guard);
-    assert!(fixture.is_only_and_has_room());
+    assert!(fixture.connections.is_only_and_has_room(client));
 }
 
 #[test]
 fn nobody_but_the_thread_for_it_ends_connections() {
     let fixture = Fixture::new();
-    fixture.arrive(fixture.address());
+    let client = fixture.arrive(fixture.address());
     fixture.connections.close();
-    assert!(!fixture.is_only_and_has_room());
-    assert!(fixture.connections.has_room(fixture.address()));
+    assert!(!fixture.connections.is_only_and_has_room(client));
+    assert!(fixture.connections.has_room(client));
 }
 
 #[test]
 fn nobody_but_the_thread_for_it_writes_to_a_client_that_leaves_answers_unread() {
     let mut fixture = Fixture::new();
+    let client = fixture.arrive(fixture.address());
+    fixture.answer(client);
     fixture.arrive(fixture.address());
-    fixture.answer(fixture.address());
-    fixture.arrive(fixture.address());
-    assert!(!fixture.is_only_and_has_room(), "nobody knows where its socket is");
-    assert!(fixture.connections.find(fixture.address()).is_some());
-    assert!(fixture.is_only_and_has_room());
+    assert!(!fixture.connections.is_only_and_has_room(client), "nobody knows where its socket is");
+    assert!(fixture.connections.find(client).is_some());
+    assert!(fixture.connections.is_only_and_has_room(client));
     fixture.server.set_nonblocking(true).unwrap();
     let full = loop {
         if let Err(error) = fixture.server.write(&[0; 8192]) {
@@ -106,5 +142,58 @@ fn nobody_but_the_thread_for_it_writes_to_a_client_that_leaves_answers_unread() 
         }
     };
     assert_eq!(full.kind(), ErrorKind::WouldBlock);
-    assert!(!fixture.is_only_and_has_room());
+    assert!(!fixture.connections.is_only_and_has_room(client));
+}
+
+#[test]
+fn a_connection_with_the_address_of_one_that_was_reset_waits_for_nothing_of_that() {
+    // what the one before was doing: its request was with us, was refused, or was answered
+    for state in ["running", "refused", "ended", "answered"] {
+        let mut fixture = Fixture::new();
+        let before = fixture.arrive(fixture.address());
+        assert!(fixture.look(place(&fixture.server)).is_empty());
+        match state {
+            "refused" => fixture.connections.lock().of_mut(before).unwrap().end = End::Refused,
+            "ended" | "answered" => fixture.answer(before),
+            _ => {}
+        }
+        if state == "refused" || state == "ended" {
+            fixture.connections.end(before);
+        }
+        // what it has left behind is still there
+        let next = fixture.reconnect();
+        let came = fixture.try_arrive(fixture.address());
+        let told = fixture.look(place(&next));
+        let turn = came.or(told.first().and_then(|turn| turn.client)).expect(state);
+        assert!(fixture.look(place(&fixture.server)).is_empty(), "{state}: that is over");
+        let turns = {
+            let locked = fixture.connections.lock();
+            let connection = locked.of(turn).expect(state);
+            assert!(connection.running && !connection.ended, "{state}");
+            assert_eq!(connection.place, Some(place(&next)), "{state}");
+            connection.turns
+        };
+        if state == "running" || state == "refused" {
+            fixture.answer(before);
+            fixture.connections.shut(before, b"");
+            let locked = fixture.connections.lock();
+            let connection = locked.of(turn).expect(state);
+            assert!(connection.running && !connection.ended && connection.turns == turns, "{state}: of the other");
+        }
+    }
+}
+
+#[test]
+fn what_was_sent_before_a_reset_stays_in_its_order() {
+    let mut fixture = Fixture::new();
+    let client = fixture.arrive(fixture.address());
+    assert!(fixture.look(place(&fixture.server)).is_empty());
+    socket2::SockRef::from(&fixture.client).set_linger(Some(Duration::ZERO)).unwrap();
+    let (address, nobody) = (fixture.address(), TcpStream::connect(fixture.listener.local_addr().unwrap()).unwrap());
+    drop(mem::replace(&mut fixture.client, nobody));
+    // the one that is being served came before
+    assert!(fixture.try_arrive(address).is_none());
+    assert!(fixture.connections.tell(Instant::now() + Duration::from_secs(1)).is_empty());
+    fixture.connections.settle();
+    assert!(fixture.connections.pass_on(Some(client)).is_some_and(|turn| turn.client == Some(client)));
 }

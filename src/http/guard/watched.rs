@@ -209,13 +209,16 @@ impl Watched {
                 Verdict::Leave
             };
         }
-        let read = self.read();
         if is_new_turn {
-            let turns = connection.turns - self.turn;
+            // what was measured may be older than the turn
+            self.measure();
+            let Some(received) = self.received.filter(|_| is_there(self.place)) else { return Verdict::Leave };
+            let (read, turns) = (self.read(), connection.turns.saturating_sub(self.turn));
             let begun = self.begun(received.saturating_sub(connection.booked), turns);
             (self.turn, self.received_before, self.read_before) = (connection.turns, received - begun, read);
             return Verdict::Leave;
         }
+        let read = self.read();
         let waited = now - *connection.first_byte.get_or_insert(now);
         // nothing of it was ever read; its end may count as a byte
         if read <= 1 {
@@ -229,5 +232,50 @@ impl Watched {
             return Verdict::End(Some(Reply::request_timeout()));
         }
         Verdict::Leave
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { max_connections: 10, idle_timeout: Duration::from_secs(60), request_timeout: Duration::from_secs(2) };
+
+    #[test]
+    fn a_request_that_comes_while_it_is_looked_at_is_none_that_is_unfinished() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, address) = listener.accept().unwrap();
+        let number = descriptors::number(&server);
+        let place = Place { number, cookie: descriptors::cookie(number).unwrap() };
+        let start = Instant::now();
+        let mut watched = Watched::new(Whose::Client(address), None, place, 1, start);
+        let mut connection = Connection::new(start);
+        for turn in 1..=3 {
+            // it is measured, and after that a request comes, and has its answer before it is judged
+            watched.measure();
+            client.write_all(&[b'x'; 100]).unwrap();
+            server.read_exact(&mut [0; 100]).unwrap();
+            (connection.turns, connection.booked) = (turn, 100 * turn);
+            assert!(matches!(watched.judge(&mut connection, &LIMITS, start), Verdict::Leave));
+            watched.measure();
+            for seconds in [1, 10] {
+                let later = start + Duration::from_secs(seconds);
+                let verdict = watched.judge(&mut connection, &LIMITS, later);
+                assert!(matches!(verdict, Verdict::Leave), "after turn {turn} and {seconds} s");
+            }
+        }
+        // one that does begin is seen
+        client.write_all(b"x").unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        watched.measure();
+        assert!(matches!(watched.judge(&mut connection, &LIMITS, start), Verdict::Leave));
+        let later = start + Duration::from_secs(3);
+        let verdict = watched.judge(&mut connection, &LIMITS, later);
+        assert!(matches!(verdict, Verdict::End(Some(reply)) if reply.status() == 408));
     }
 }
