@@ -143,7 +143,7 @@ impl Connections {
         }
         connection.booked += size(&request);
         if !connection.running && !connection.ended {
-            connection.start(now, self.request_timeout);
+            connection.start(&request, now, self.request_timeout);
             return Some(Turn { request, client: Some(client) });
         }
         // nothing will ever be written to it, and letting go of it does not wait for those before it
@@ -201,7 +201,7 @@ impl Connections {
                 return None;
             };
             if !connection.ended {
-                connection.start(now, self.request_timeout);
+                connection.start(&follower, now, self.request_timeout);
                 return Some(Turn { request: follower, client: Some(client) });
             }
             // in their order, or tiny_http would wait

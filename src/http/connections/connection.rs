@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tiny_http::Request;
 
 use super::bodies::Body;
+use super::size;
 use super::successors::{Doubtful, next_id};
 use crate::http::descriptors;
 use crate::http::sockets::Place;
@@ -27,6 +28,8 @@ pub struct Connection {
     pub(super) seen: u64,
     /// How often the guard had looked when a request last found the connection where it was.
     pub(super) found: u64,
+    /// Bytes of the request that is with us, as far as they are in the books.
+    pub(super) size: u64,
     /// Bytes of all requests that the library handed on, as far as they can be told, and of the bodies read since.
     pub booked: u64,
     /// When its last request was answered, or it began.
@@ -67,6 +70,7 @@ impl Connection {
             turns: 0,
             seen: 0,
             found: 0,
+            size: 0,
             booked: 0,
             quiet_since: now,
             first_byte: None,
@@ -86,7 +90,8 @@ impl Connection {
         descriptors::read(place.number).is_none_or(|read| read + MISCOUNTED >= self.booked)
     }
 
-    pub(super) fn start(&mut self, now: Instant, request_timeout: Duration) {
+    pub(super) fn start(&mut self, request: &Request, now: Instant, request_timeout: Duration) {
+        self.size = size(request);
         self.running = true;
         self.turns += 1;
         self.due = self.first_byte.take().unwrap_or(now) + request_timeout;

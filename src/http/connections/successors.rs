@@ -140,12 +140,12 @@ impl Connection {
         let is_unknown =
             self.place.is_some() && self.turns > self.seen && self.doubtful.is_empty() && read > 1 && !self.ended;
         let mut next = Self::new(now);
-        if is_unknown && self.running {
+        if is_unknown && self.running && read + MISCOUNTED >= self.size {
             // it is served as the other's, and only its answer ends that
             self.booked = read;
             return next;
         }
-        if is_unknown {
+        if is_unknown && !self.running {
             (next.turns, next.booked) = (self.turns - self.seen, read);
         }
         // where nobody has seen the one before, they may be of either too
@@ -178,7 +178,7 @@ impl Connection {
             return;
         }
         if let Some(request) = self.followers.pop_front() {
-            self.start(now, request_timeout);
+            self.start(&request, now, request_timeout);
             told.turns.push(Turn { request, client: Some(self.client(address)) });
         }
     }

@@ -1,7 +1,6 @@
 //! Who may write the answer to whom.
 
 use std::io::{ErrorKind, Read, Write};
-use std::mem;
 use std::net::{TcpListener, TcpStream};
 
 use tiny_http::TestRequest;
@@ -20,7 +19,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let client = connect(&listener, ([127, 0, 0, 9], 0).into());
         let (mut server, _) = listener.accept().unwrap();
         // as much as the requests that come would take
         (&client).write_all(&[0; 100]).unwrap();
@@ -60,15 +59,9 @@ impl Fixture {
 
     /// The client resets the connection, and connects once more from the same address.
     fn reconnect(&mut self) -> TcpStream {
-        let listener = socket2::SockRef::from(&self.listener).local_addr().unwrap();
         let address = self.address();
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_reuse_address(true).unwrap();
-        socket2::SockRef::from(&self.client).set_linger(Some(Duration::ZERO)).unwrap();
-        self.client = TcpStream::connect(listener.as_socket().unwrap()).unwrap();
-        socket.bind(&address.into()).unwrap();
-        socket.connect(&listener).unwrap();
-        self.client = socket.into();
+        self.reset();
+        self.client = connect(&self.listener, address);
         loop {
             let (mut server, from) = self.listener.accept().unwrap();
             if from == address {
@@ -78,6 +71,20 @@ impl Fixture {
             }
         }
     }
+
+    fn reset(&mut self) {
+        socket2::SockRef::from(&self.client).set_linger(Some(Duration::ZERO)).unwrap();
+        self.client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+    }
+}
+
+/// A connection from an address, which no other test's is: they all have 127.0.0.1.
+fn connect(listener: &TcpListener, from: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect(&listener.local_addr().unwrap().into()).unwrap();
+    socket.into()
 }
 
 fn place(socket: &TcpStream) -> Place {
@@ -188,9 +195,8 @@ fn what_was_sent_before_a_reset_stays_in_its_order() {
     let mut fixture = Fixture::new();
     let client = fixture.arrive(fixture.address());
     assert!(fixture.look(place(&fixture.server)).is_empty());
-    socket2::SockRef::from(&fixture.client).set_linger(Some(Duration::ZERO)).unwrap();
-    let (address, nobody) = (fixture.address(), TcpStream::connect(fixture.listener.local_addr().unwrap()).unwrap());
-    drop(mem::replace(&mut fixture.client, nobody));
+    let address = fixture.address();
+    fixture.reset();
     // the one that is being served came before
     assert!(fixture.try_arrive(address).is_none());
     assert!(fixture.connections.tell(Instant::now() + Duration::from_secs(1)).is_empty());
