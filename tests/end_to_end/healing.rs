@@ -8,6 +8,7 @@ use crate::support::daemon::{Daemon, program};
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::http::Connection;
+use crate::support::stalls::Stalls;
 use crate::support::vitals::{Vitals, descriptor_numbers};
 
 /// How long after the end of the pressure new connections may have to wait.
@@ -26,8 +27,14 @@ fn start() -> Daemon {
 
 #[track_caller]
 fn assert_served(connection: &mut Connection) {
-    connection.set_patience(HEALED_WITHIN);
     assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
+}
+
+/// It took no longer than it may, on a machine that did not stand still.
+#[track_caller]
+fn assert_healed(start: Instant, stalls: Stalls) {
+    let (took, stalled) = (start.elapsed(), stalls.longest());
+    assert!(took < HEALED_WITHIN + stalled, "{took:?}; the machine stood still for {stalled:?}");
 }
 
 /// Connections until the daemon says that it cannot accept any more.
@@ -63,11 +70,10 @@ fn after_running_out_of_descriptors_it_accepts_again_within_2_s() {
         let mut waiting = daemon.connect();
         waiting.send(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
         drop(hogs);
-        let start = Instant::now();
-        waiting.set_patience(HEALED_WITHIN);
+        let (start, stalls) = (Instant::now(), Stalls::start());
         assert_eq!(waiting.reply().status, 404, "what waited meanwhile is served, {left} left");
         assert_served(&mut daemon.connect());
-        assert!(start.elapsed() < HEALED_WITHIN, "{:?}", start.elapsed());
+        assert_healed(start, stalls);
         assert_served(&mut earlier);
         daemon.wait_for("accepting connections on http://127.0.0.1:");
         assert_eq!(daemon.lines_with("cannot accept connections").len(), 1, "told once");
@@ -85,6 +91,8 @@ fn where_there_are_hardly_any_descriptors_it_accepts_again_too() {
         let mut earlier = daemon.served_connection();
         leave_descriptors(&daemon, left);
         drop(exhaust(&daemon, 1));
+        // a try that finds the hogs not yet gone ends, and resets the connection that it has taken
+        daemon.wait_for("accepting connections on http://127.0.0.1:");
         let mut later = daemon.connect();
         assert_eq!(later.request("GET", "/nothing", &[], b"").status, 404, "{left} left");
         assert_served(&mut earlier);
@@ -118,9 +126,9 @@ fn after_running_out_of_threads_it_accepts_again_within_2_s() {
     drop(hogs);
     // the threads of the connections that ended stay for up to 5 s: it is the limit that is the pressure
     limit_threads(10_000);
-    let start = Instant::now();
+    let (start, stalls) = (Instant::now(), Stalls::start());
     assert_served(&mut daemon.connect());
-    assert!(start.elapsed() < HEALED_WITHIN, "{:?}", start.elapsed());
+    assert_healed(start, stalls);
     assert_served(&mut earlier);
     assert_eq!(daemon.lines_with("panicked").len(), 0);
 }
