@@ -11,6 +11,7 @@ use crate::support::daemon::Daemon;
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::onlooker::Onlooker;
+use crate::support::stalls::Stalls;
 use crate::support::vitals::Vitals;
 use crate::support::{PATIENCE, free_port};
 
@@ -64,18 +65,22 @@ fn open(daemon: &Daemon, count: usize, bytes: &[u8]) -> Vec<Connection> {
 fn every_connection_of_a_burst_is_answered_and_stays_answered() {
     let (daemon, before) = with("");
     for count in [8, 32, 128, 512] {
-        let start = Instant::now();
+        let (start, stalls) = (Instant::now(), Stalls::start());
         let mut burst = open(&daemon, count, GET);
-        for round in 1..=3 {
+        let mut first_answers = None;
+        for _ in 0..3 {
             for connection in &mut burst {
                 assert_eq!(connection.reply().status, 404);
             }
-            // far less on an idle machine, as bench/connections shows
-            assert!(round > 1 || start.elapsed() < Duration::from_secs(1), "{count}: {:?}", start.elapsed());
+            first_answers.get_or_insert_with(|| start.elapsed());
             for connection in &mut burst {
                 connection.send(GET);
             }
         }
+        let stalled = stalls.longest();
+        // far less on an idle machine, as bench/connections shows
+        let is_soon = first_answers.is_some_and(|took| took < Duration::from_secs(1) + stalled);
+        assert!(is_soon, "{count}: {first_answers:?}; the machine stood still for {stalled:?}");
     }
     before.await_return(daemon.id(), 0);
     assert!(daemon.vitals().peak_kib < MAX_PEAK_KIB);
