@@ -224,8 +224,7 @@ impl Reply {
         Self::refusal(411, Code::Invalid, error.to_owned())
     }
 
-    /// 411: HTTP/1.0 has no other way to tell where a body ends (RFC 9112, 6.3), and a client that tells no length may
-    /// have one all the same.
+    /// 411: HTTP/1.0 has no other way to tell where a body ends (RFC 9112, 6.3).
     pub fn old_body_without_length() -> Self {
         let error = "not sent: in HTTP/1.0 a body must come with `Content-Length`";
         Self::refusal(411, Code::Invalid, error.to_owned())
