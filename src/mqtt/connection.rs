@@ -20,7 +20,7 @@ use super::presence::Presence;
 use super::publisher::Publisher;
 use super::received::{Intake, Unreleased};
 use super::subscriber::Subscriber;
-use super::subscriptions::{Finding, Report};
+use super::subscriptions::{Culprit, Report};
 use super::transport;
 use super::version::Version;
 use crate::config::{Config, Mqtt, Session};
@@ -104,10 +104,10 @@ impl Driver {
         while !self.publisher.is_ending() {
             let Some(connected) = self.connect() else { return };
             let since = Instant::now();
-            let (ended, finding) = self.serve(connected);
+            let (ended, culprit) = self.serve(connected);
             let kept = self.session() != Session::Clean;
-            let blame = match (&ended, &finding) {
-                (Some(lost), None) => lost.blame(),
+            let blame = match (&ended, &culprit) {
+                (Some(lost), Culprit::Unknown) => lost.blame(),
                 _ => Blame::Elsewhere,
             };
             let aftermath = self.publisher.lost(kept, blame);
@@ -115,7 +115,7 @@ impl Driver {
             self.session_spoilt |= aftermath.given_up;
             let Some(lost) = ended else { return };
             self.tell_lost(&lost);
-            if let Some(finding) = &finding {
+            if let Culprit::Filter(finding) = &culprit {
                 Self::tell_left_out(finding, &lost);
             }
             // some brokers end the connection over a message that we may not publish
@@ -126,7 +126,7 @@ impl Driver {
                 Verdict::Short => {}
                 Verdict::Rival => self.tell_of_a_rival(),
             }
-            let pause = self.backoff.pause_after(aftermath.found || finding.is_some());
+            let pause = self.backoff.pause_after(aftermath.found || culprit != Culprit::Unknown);
             if self.publisher.pause(pause) {
                 return;
             }
@@ -190,8 +190,8 @@ impl Driver {
         next
     }
 
-    /// Drives a connection to its end: no loss if we ended it; and the filter that it ended over, if that is known.
-    fn serve(&mut self, connected: Connected) -> (Option<Lost>, Option<Finding>) {
+    /// Drives a connection to its end: no loss if we ended it; and what that shows about topic filters.
+    fn serve(&mut self, connected: Connected) -> (Option<Lost>, Culprit) {
         let since = Instant::now();
         let Connected { pipe, limits, session_present, intake } = connected;
         let release = session_present && self.session_unknown;
@@ -211,7 +211,6 @@ impl Driver {
         let ended = connection.run(release);
         let released = !matches!(connection.stage, Stage::Releasing { .. });
         let spoilt = connection.spoilt;
-        let ended = ended.map_err(|lost| connection.explain(lost));
         self.publisher.detach();
         self.subscriber.set_open(false);
         // what was read before the end counts; what was written may not have left
@@ -219,15 +218,16 @@ impl Driver {
             count(&event);
             connection.take_left_over(event);
         }
+        let ended = ended.map_err(|lost| connection.explain(lost));
         self.unreleased = connection.intake.end();
         self.session_unknown &= !released;
         self.releases_failed += u32::from(!released);
         self.session_spoilt = spoilt || self.releases_failed >= MAX_RELEASES;
         let lost = ended.err();
         let look = |lost: &Lost| self.look_for_a_filter(lost, since.elapsed(), session_present);
-        let finding = lost.as_ref().and_then(look);
+        let culprit = lost.as_ref().map_or(Culprit::Unknown, look);
         self.subscriber.disconnected();
-        (lost, finding)
+        (lost, culprit)
     }
 
     /// The session to ask for. A kept one is left where its messages end the connection again and again.

@@ -205,6 +205,12 @@ impl Lost {
         Self { words: words.into(), cause, reason_code: None }
     }
 
+    /// The same loss, but over our SUBSCRIBE. One of a SUBACK stays what it is.
+    pub fn over_subscribe(self) -> Self {
+        let is_known = self.cause == Cause::SubscribeRefused || self.cause == Cause::PublishRefused;
+        Self { cause: if is_known { self.cause } else { Cause::ClosedOverSubscribe }, ..self }
+    }
+
     /// With the reason that the broker gave.
     pub fn with_reason(self, code: u8) -> Self {
         Self { reason_code: Some(code), ..self }

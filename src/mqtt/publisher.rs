@@ -314,7 +314,8 @@ impl Publisher {
     pub(super) fn lost(&self, session_may_be_kept: bool, blame: Blame) -> Aftermath {
         self.with_state(|state| {
             let aftermath = state.table.lost(session_may_be_kept, blame);
-            let is_size = matches!(blame, Blame::Message { code: PACKET_TOO_LARGE, .. });
+            // a DISCONNECT may have been about something else
+            let is_size = matches!(blame, Blame::Message { code: PACKET_TOO_LARGE, is_certain: true });
             if let Some(refused) = aftermath.refused.as_ref().filter(|_| is_size) {
                 self.0.learn(state, refused, Instant::now());
             }

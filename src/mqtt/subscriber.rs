@@ -20,7 +20,7 @@ use super::pipe::Limits;
 use super::publisher::Publisher;
 use super::requests::Requests;
 use super::status::Status;
-use super::subscriptions::{Answer, Breach, Finding, Report, Route, Standing, Subscriptions, Unasked, Want};
+use super::subscriptions::{Answer, Breach, Culprit, Report, Route, Standing, Subscriptions, Unasked, Want};
 use super::version::Version;
 use crate::config::{Config, Session};
 use crate::message::{Qos, Received, TopicFilter};
@@ -201,9 +201,8 @@ impl Subscriber {
         });
     }
 
-    /// The connection ended over what the broker sent. Returns the filter that this is blamed on: it is left out for a
-    /// while.
-    pub(super) fn breached(&self, breach: Breach) -> Option<Finding> {
+    /// The connection ended over what the broker sent, or over a question of ours. Says whose fault that is.
+    pub(super) fn breached(&self, breach: Breach) -> Culprit {
         self.with_state(|state| state.table.breached(breach, Instant::now()))
     }
 

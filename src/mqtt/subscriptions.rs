@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::exchange::{Operation, Unasked};
-pub use self::probation::{Breach, Finding};
+pub use self::probation::{Breach, Culprit, Finding};
 pub use self::report::Report;
 pub use self::room::{MAX_FILTER_BYTES, MAX_FILTERS};
 pub use self::routing::Route;
@@ -79,6 +79,10 @@ pub struct Subscriptions<R> {
     asked: HashMap<u16, Handed>,
     /// The filter that is asked for alone.
     probation: Option<Probation>,
+    /// How many were on this connection.
+    asked_alone: usize,
+    /// The one that is to be asked for before all others.
+    suspect: Option<Key>,
     settled: Vec<(R, Answer)>,
     unasked: Vec<Unasked>,
     /// How often something was handed over.
@@ -105,6 +109,8 @@ impl<R> Subscriptions<R> {
             handed_over: VecDeque::new(),
             asked: HashMap::new(),
             probation: None,
+            asked_alone: 0,
+            suspect: None,
             settled: Vec::new(),
             unasked: Vec::new(),
             asks: 0,
@@ -316,6 +322,7 @@ impl<R> Subscriptions<R> {
         self.kinds.note::<R>(key, None);
         self.dirty.set(key, false);
         self.first.set(key, false);
+        self.forget_on_probation(key);
         self.entries.remove(&key);
     }
 }

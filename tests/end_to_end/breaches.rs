@@ -359,3 +359,55 @@ fn a_receive_maximum_of_0_is_said_to_be_a_protocol_error_and_the_next_connection
     }
     assert_eq!(daemon.publish(&body("t", 1, 1)).status, 200);
 }
+
+/// A DISCONNECT with this reason code.
+fn disconnect(code: u8) -> Vec<u8> {
+    vec![0xe0, 2, code, 0]
+}
+
+#[test]
+fn a_filter_over_which_the_broker_disconnects_is_left_out_and_blames_no_message() {
+    for code in [0x87, 0x95] {
+        let broker = ScriptedBroker::start(move |_, packet| {
+            Some(match packet.kind {
+                SUBSCRIBE if packet.filters().iter().any(|filter| filter == "dev/#") => disconnect(code),
+                _ => behave(packet, &[]),
+            })
+        });
+        let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{FILTERS}", broker.port()));
+        let ((), others) = beside_eight_others(&daemon, || {
+            let line = daemon.wait_for("subscription to dev/# left out for 5 minutes");
+            assert!(line.contains(&format!("(reason code {code})")), "{line}");
+            await_granted(&daemon, &[0, 2]);
+        });
+        assert!(others > 0);
+        assert_eq!(daemon.lines_with("refuses an MQTT packet").len(), 0, "{:?}", daemon.lines());
+        assert!(daemon.lines_with("lost").len() <= 4, "{:?}", daemon.lines());
+    }
+}
+
+#[test]
+fn a_message_for_one_filter_that_comes_late_leaves_out_no_other() {
+    // the first time that a second filter is asked for on a connection, what is kept for the first comes
+    let bad = retained(b"dev/\xe9tat", None);
+    let mut asked = Vec::new();
+    let broker = ScriptedBroker::start(move |n, packet| {
+        asked.resize(n + 1, Vec::new());
+        Some(match packet.kind {
+            CONNECT => vec![0x20, 2, 0, 0],
+            SUBSCRIBE => {
+                let filters = filters("3.1.1", packet);
+                let answer = suback_of("3.1.1", packet, &vec![0; filters.len()]);
+                asked[n].extend(filters);
+                let is_late = asked[n].iter().any(|filter| filter == "dev/#") && (asked[n].len() > 1 || n > 5);
+                [answer, if is_late { bad.clone() } else { Vec::new() }].concat()
+            }
+            _ => behave(packet, &[]),
+        })
+    });
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"\n{FILTERS}", broker.port()));
+    daemon.wait_for("subscription to dev/# left out");
+    await_granted(&daemon, &[0, 2]);
+    assert_eq!(daemon.lines_with("left out").len(), 1, "{:?}", daemon.lines());
+    assert_eq!(daemon.publish(&body("t", 1, 1)).status, 200);
+}

@@ -6,7 +6,7 @@ use super::Driver;
 use super::rival::STABLE;
 use crate::mqtt::pipe::{Cause, Lost};
 use crate::mqtt::reason::Reason;
-use crate::mqtt::subscriptions::{Breach, Finding};
+use crate::mqtt::subscriptions::{Breach, Culprit, Finding};
 use crate::printable::Printable;
 
 /// So many connections in a row that end over a packet that cannot be decoded, or our SUBSCRIBE, are followed by one that publishes first,
@@ -33,20 +33,19 @@ impl Breaches {
         Some(PROBATION * 2u32.pow(doublings))
     }
 
-    /// A connection ended so, after it had held so long; `found` says whether it is known over which filter.
-    fn ended(&mut self, breach: Breach, held: Duration, found: bool) {
-        self.ended_otherwise(held);
-        self.in_a_row += 1;
-        match breach {
-            // it is known that one of several was refused: no use in asking for them together again
-            Breach::Refused(_) if !found => self.in_a_row = self.in_a_row.max(MAX_IN_A_ROW),
-            _ if found => self.in_a_row = self.in_a_row.min(MAX_IN_A_ROW),
-            _ => {}
+    /// A connection ended so, and this is what that showed. Where a session was resumed, and may be to blame after all,
+    /// patience grows though a filter was found.
+    fn ended(&mut self, breach: Breach, culprit: &Culprit, session_present: bool) {
+        let is_found = matches!(culprit, Culprit::Filter(_));
+        self.in_a_row += u32::from(!is_found || session_present);
+        // it is known that one of several was refused: no use in asking for them together again
+        if matches!(breach, Breach::Refused(_)) && !is_found {
+            self.in_a_row = self.in_a_row.max(MAX_IN_A_ROW);
         }
     }
 
-    /// A connection ended for any other reason.
-    fn ended_otherwise(&mut self, held: Duration) {
+    /// A connection ended after it had held so long, for whatever reason.
+    fn held(&mut self, held: Duration) {
         if held >= STABLE {
             self.in_a_row = 0;
         }
@@ -54,21 +53,17 @@ impl Breaches {
 }
 
 impl Driver {
-    /// A connection ended, and perhaps over what the broker sent for a topic filter. Returns that filter, if it is known.
-    pub(super) fn look_for_a_filter(&mut self, lost: &Lost, held: Duration, session_present: bool) -> Option<Finding> {
-        let Some(breach) = lost.breach() else {
-            self.breaches.ended_otherwise(held);
-            return None;
-        };
-        let found = self.subscriber.breached(breach);
-        // what nothing was asked for comes from the session
-        let is_of_session = found.is_none() && session_present && self.breaches.probation().is_some();
-        if is_of_session && breach == Breach::Suspected {
+    /// A connection ended, and perhaps over a topic filter. Says what that shows.
+    pub(super) fn look_for_a_filter(&mut self, lost: &Lost, held: Duration, session_present: bool) -> Culprit {
+        self.breaches.held(held);
+        let Some(breach) = lost.breach() else { return Culprit::Unknown };
+        let culprit = self.subscriber.breached(breach);
+        if culprit == Culprit::Session {
             log::error!("the session that the broker keeps is left, with what it still holds for us: {lost}");
             self.session_spoilt = true;
         }
-        self.breaches.ended(breach, held, found.is_some());
-        found
+        self.breaches.ended(breach, &culprit, session_present);
+        culprit
     }
 
     /// Says which filter is left out, and what to do about it.
@@ -100,32 +95,46 @@ mod tests {
 
     const SHORT: Duration = Duration::from_secs(1);
 
+    fn found() -> Culprit {
+        let filter = crate::message::TopicFilter::try_from("a".to_owned()).unwrap();
+        Culprit::Filter(Finding { filter, pause: SHORT, code: None })
+    }
+
     #[test]
     fn the_second_in_a_row_has_filters_asked_for_one_at_a_time_and_patience_grows() {
         let mut breaches = Breaches::default();
         let mut seen = Vec::new();
         for _ in 0..10 {
-            breaches.ended(Breach::Suspected, SHORT, false);
+            breaches.held(SHORT);
+            breaches.ended(Breach::Suspected, &Culprit::Unknown, false);
             seen.push(breaches.probation().map(|probation| probation.as_millis()));
         }
         let later = [250, 500, 1000, 2000, 4000, 8000, 8000, 8000, 8000].map(Some);
         assert_eq!(seen, [vec![None], later.to_vec()].concat());
-        breaches.ended(Breach::Suspected, SHORT, true);
-        assert_eq!(breaches.probation(), Some(PROBATION), "what was found needs no more patience");
-        breaches.ended_otherwise(SHORT);
-        assert_eq!(breaches.probation(), Some(PROBATION), "it is not over yet");
-        breaches.ended_otherwise(STABLE);
+        breaches.held(STABLE);
         assert_eq!(breaches.probation(), None);
-        breaches.ended(Breach::Suspected, STABLE, false);
+        breaches.ended(Breach::Suspected, &Culprit::Unknown, false);
         assert_eq!(breaches.probation(), None, "one in a while is no reason");
+    }
+
+    #[test]
+    fn what_was_found_needs_no_more_patience_unless_a_session_may_be_to_blame() {
+        let mut breaches = Breaches::default();
+        for _ in 0..2 {
+            breaches.ended(Breach::Suspected, &Culprit::Unknown, false);
+        }
+        breaches.ended(Breach::Suspected, &found(), false);
+        assert_eq!(breaches.probation(), Some(PROBATION));
+        breaches.ended(Breach::Suspected, &found(), true);
+        assert_eq!(breaches.probation(), Some(2 * PROBATION));
     }
 
     #[test]
     fn a_refusal_of_one_of_several_has_them_asked_for_one_at_a_time_at_once() {
         let mut breaches = Breaches::default();
-        breaches.ended(Breach::Refused(149), SHORT, true);
+        breaches.ended(Breach::Refused(149), &found(), false);
         assert_eq!(breaches.probation(), None, "it is known which");
-        breaches.ended(Breach::Refused(149), STABLE, false);
+        breaches.ended(Breach::Refused(149), &Culprit::Unknown, false);
         assert_eq!(breaches.probation(), Some(PROBATION));
     }
 }

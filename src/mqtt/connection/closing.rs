@@ -1,4 +1,4 @@
-//! What a broker closes a connection over, where it does so without a word.
+//! What a broker ends a connection over, where it does not say it, or not of what.
 
 use std::time::Duration;
 
@@ -11,14 +11,19 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// How much of a topic filter is shown, in bytes.
 const SHOWN: usize = 256;
 
+/// Whether a DISCONNECT with this reason code may be about a SUBSCRIBE (MQTT 5, 3.14.2.1), and not about the broker's own
+/// affairs.
+fn may_be_of_subscribe(code: u8) -> bool {
+    matches!(code, 128..=131 | 135 | 143 | 149 | 151 | 155 | 158 | 161 | 162)
+}
+
 impl Connection<'_> {
-    /// What the end of the connection is likely to be about, if it was closed: over what we sent, unless it was idle.
+    /// What the end of the connection is likely to be about, if the broker ended it: over what we sent, unless it was idle.
     pub(super) fn explain(&self, lost: Lost) -> Lost {
-        if lost.cause != Cause::Closed {
-            return lost;
-        }
         let unanswered = self.driver.subscriber.unanswered();
         match unanswered.as_slice() {
+            [_, ..] if lost.reason().is_some_and(may_be_of_subscribe) => lost.over_subscribe(),
+            _ if lost.cause != Cause::Closed => lost,
             [first, others @ ..] => {
                 let first = Printable::new(first.as_str(), SHOWN);
                 let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };

@@ -101,6 +101,8 @@ impl<R> InFlight<R> {
 
     /// One of these was refused: the only one, or each of them is tried alone.
     fn blame(&mut self, suspects: &[Sequence], code: u8, is_certain: bool) -> Aftermath {
+        // it may be the answer to a PUBREL
+        let is_certain = is_certain && !self.sent.values().any(|sequence| self.entries[sequence].received);
         let mut aftermath = Aftermath { found: true, ..Aftermath::default() };
         match suspects {
             [guilty] if is_certain || self.entries[guilty].losses.is_suspicious() => {

@@ -369,7 +369,7 @@ impl<R> Entry<R> {
 
     /// Whether nobody wants it, and the broker does not have it.
     pub fn is_absent(&self) -> bool {
-        self.state == AtBroker::Absent && self.wanted().is_none()
+        !self.state.is_there() && !self.may_be_kept && self.wanted().is_none()
     }
 
     /// Whether nothing is left to be done about it.

@@ -90,7 +90,7 @@ impl<R> Subscriptions<R> {
     /// The connection has ended.
     pub fn disconnected(&mut self) {
         self.connection = None;
-        self.probation = None;
+        (self.probation, self.asked_alone) = (None, 0);
         self.handed_over.clear();
         self.asked.clear();
         self.first = super::Keys::default();
@@ -104,6 +104,9 @@ impl<R> Subscriptions<R> {
     /// What is to be asked of the broker next. Asked again it is the same, until [`Self::hand_over`].
     pub fn next(&mut self) -> Option<Operation> {
         let link = self.connection?;
+        if let Some((key, qos)) = self.due_suspect() {
+            return self.ask_alone(key, qos);
+        }
         let (mut together, mut size) = (Vec::new(), 0);
         let mut from = 0;
         while let Some(key) = self.dirty.first_from(from) {
@@ -123,13 +126,10 @@ impl<R> Subscriptions<R> {
                     together.clear();
                 }
                 Due::Subscribe(_) if self.waits_for_probation(key) => {}
-                Due::Subscribe(qos) if link.has_identifiers => {
-                    let identifier = identifier(entry.slot, entry.generation + 1);
-                    return Some(Operation::Subscribe(vec![(entry.filter.clone(), qos)], Some(identifier)));
-                }
+                Due::Subscribe(qos) if link.has_identifiers => return self.ask_alone(key, qos),
                 Due::Subscribe(qos) if self.is_tried_alone(key) => {
                     if together.is_empty() {
-                        return Some(Operation::Subscribe(vec![(entry.filter.clone(), qos)], None));
+                        return self.ask_alone(key, qos);
                     }
                 }
                 Due::Subscribe(qos) => {
@@ -151,7 +151,19 @@ impl<R> Subscriptions<R> {
                 Due::Unsubscribe => {}
             }
         }
-        (!together.is_empty()).then_some(Operation::Subscribe(together, None))
+        if together.is_empty() {
+            self.end_carefulness();
+            return None;
+        }
+        Some(Operation::Subscribe(together, None))
+    }
+
+    /// A SUBSCRIBE for one filter, with its identifier where there may be one.
+    fn ask_alone(&self, key: Key, qos: Qos) -> Option<Operation> {
+        let entry = self.entries.get(&key)?;
+        let has_identifiers = self.connection.is_some_and(|link| link.has_identifiers);
+        let identifier = has_identifiers.then(|| identifier(entry.slot, entry.generation + 1));
+        Some(Operation::Subscribe(vec![(entry.filter.clone(), qos)], identifier))
     }
 
     fn has_nothing_due(&mut self, key: Key, carrier: Option<Key>) {

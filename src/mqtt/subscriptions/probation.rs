@@ -5,9 +5,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::due::Due;
 use super::entry::LeftOut;
 use super::{Key, Subscriptions};
-use crate::message::TopicFilter;
+use crate::message::{Qos, TopicFilter};
 
 /// How long a filter is left out for the first time, and how long at most: each time twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -26,10 +27,31 @@ pub enum Breach {
 
 /// What is on probation: nothing else is asked.
 pub struct Probation {
-    /// A filter, or the session that the broker kept.
-    key: Option<Key>,
+    whose: Whose,
     /// `None` before the broker has answered.
     until: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// What the session still holds that the broker kept.
+    Session,
+    Filter(Key),
+    /// A filter that is forgotten meanwhile.
+    Nobody,
+}
+
+/// Over what a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// This filter is left out from now on.
+    Filter(Finding),
+    /// A filter is to be asked for before all others next time, as one of those may be to blame that were asked before it.
+    Suspect,
+    /// It is what the session brings that the broker kept.
+    Session,
+    /// Nothing.
+    Unknown,
 }
 
 /// A filter that is left out from now on.
@@ -52,27 +74,46 @@ impl<R> Subscriptions<R> {
 
     /// Whether it must wait until another one has passed.
     pub(super) fn waits_for_probation(&self, key: Key) -> bool {
-        self.is_tried_alone(key) && (self.probation.is_some() || self.has_unanswered())
+        self.probation.is_some() || (self.is_tried_alone(key) && self.has_unanswered())
+    }
+
+    /// The suspect, if it is to be asked for now.
+    pub(super) fn due_suspect(&mut self) -> Option<(Key, Qos)> {
+        let key = self.suspect.filter(|key| !self.waits_for_probation(*key))?;
+        if let Due::Subscribe(qos) = self.due(key, self.carrier(key)) {
+            return Some((key, qos));
+        }
+        self.suspect = None;
+        None
     }
 
     /// A filter was asked for.
     pub(super) fn begin_probation(&mut self, key: Key) {
-        self.probation = Some(Probation { key: Some(key), until: None });
+        self.suspect = self.suspect.filter(|suspect| *suspect != key);
+        self.asked_alone += 1;
+        self.probation = Some(Probation { whose: Whose::Filter(key), until: None });
     }
 
     /// A careful connection resumed a session: what that still holds comes before anything is asked.
     pub(super) fn begin_probation_of_session(&mut self, length: Duration, now: Instant) {
-        self.probation = Some(Probation { key: None, until: Some(now + length) });
+        self.probation = Some(Probation { whose: Whose::Session, until: Some(now + length) });
     }
 
     /// The broker has answered for a filter.
     pub(super) fn answered_on_probation(&mut self, key: Key, is_granted: bool, now: Instant) {
-        let length = self.connection.and_then(|link| link.probation).unwrap_or(PROBATION);
-        if let Some(probation) = self.probation.as_mut().filter(|probation| probation.key == Some(key)) {
+        let length = self.patience(key);
+        if let Some(probation) = self.probation.as_mut().filter(|probation| probation.whose == Whose::Filter(key)) {
             // a refusal brings nothing
             probation.until = Some(if is_granted { now + length } else { now });
             self.end_probation(now);
         }
+    }
+
+    /// How long a filter is on probation: as long as it took to find out about it, if it was left out.
+    fn patience(&self, key: Key) -> Duration {
+        let of_connection = self.connection.and_then(|link| link.probation);
+        let of_filter = self.entries.get(&key).and_then(|entry| entry.left_out).map(|left_out| left_out.patience);
+        of_connection.max(of_filter).unwrap_or(PROBATION)
     }
 
     /// When the probation ends, where that is known.
@@ -83,22 +124,47 @@ impl<R> Subscriptions<R> {
     /// Ends the probation if it is over: nothing is wrong with the filter.
     pub(super) fn end_probation(&mut self, now: Instant) {
         if self.probation_ends().is_some_and(|until| until <= now)
-            && let Some(key) = self.probation.take().and_then(|probation| probation.key)
+            && let Some(Probation { whose: Whose::Filter(key), .. }) = self.probation.take()
         {
             self.change(key, |entry| entry.left_out = None);
         }
     }
 
-    /// The connection ended over what the broker sent. Returns the filter that this is blamed on, if there is one: it is
-    /// left out for a while.
-    pub fn breached(&mut self, breach: Breach, now: Instant) -> Option<Finding> {
-        match breach {
-            Breach::Suspected => {
-                let key = self.probation.take()?.key?;
+    /// Asks for several filters together again, when all that was wanted when the connection came about has passed.
+    pub(super) fn end_carefulness(&mut self) {
+        if self.first.is_empty() && self.probation.is_none() && !self.has_unanswered() {
+            self.suspect = None;
+            if let Some(link) = &mut self.connection {
+                link.probation = None;
+            }
+        }
+    }
+
+    /// A filter is forgotten; its key may be another's soon.
+    pub(super) fn forget_on_probation(&mut self, key: Key) {
+        self.suspect = self.suspect.filter(|suspect| *suspect != key);
+        if let Some(probation) = self.probation.as_mut().filter(|probation| probation.whose == Whose::Filter(key)) {
+            probation.whose = Whose::Nobody;
+        }
+    }
+
+    /// The connection ended over what the broker sent, or over a question of ours. Says whose fault that is: a filter is
+    /// left out for a while if it was the only one that was asked for, or was found before.
+    pub fn breached(&mut self, breach: Breach, now: Instant) -> Culprit {
+        let left_out = match (breach, self.probation.take().map(|probation| probation.whose)) {
+            (Breach::Refused(code), _) => self.refused_unlisted(code, now),
+            (Breach::Suspected, Some(Whose::Session)) => return Culprit::Session,
+            (Breach::Suspected, Some(Whose::Filter(key))) => {
+                let is_known = self.entries.get(&key).is_some_and(|entry| entry.left_out.is_some());
+                if self.asked_alone > 1 && !is_known {
+                    self.suspect = Some(key);
+                    return Culprit::Suspect;
+                }
                 self.leave_out(key, None, now)
             }
-            Breach::Refused(code) => self.refused_unlisted(code, now),
-        }
+            (Breach::Suspected, Some(Whose::Nobody) | None) => None,
+        };
+        left_out.map_or(Culprit::Unknown, Culprit::Filter)
     }
 
     /// One of what the broker had not answered was refused: the only one.
@@ -122,7 +188,7 @@ impl<R> Subscriptions<R> {
         let entry = self.entries.get(&key)?;
         let pause = entry.left_out.map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
         let finding = Finding { filter: entry.filter.clone(), pause, code };
-        let left_out = LeftOut { until: Some(now + pause), pause, code };
+        let left_out = LeftOut { until: Some(now + pause), pause, patience: self.patience(key), code };
         self.tell(key, |entry| entry.leave_out(left_out));
         self.deadlines.insert((now + pause, key));
         Some(finding)

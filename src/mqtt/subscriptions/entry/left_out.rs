@@ -13,6 +13,8 @@ pub struct LeftOut {
     pub until: Option<Instant>,
     /// For how long it is.
     pub pause: Duration,
+    /// How long it was on probation when it was found.
+    pub patience: Duration,
     /// The reason code, if the broker refused it; otherwise connections ended over it.
     pub code: Option<u8>,
 }
