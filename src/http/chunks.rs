@@ -77,6 +77,10 @@ impl Chunks {
         let line = line(source, MAX_DIGITS + MAX_EXTRAS - self.extras)?;
         let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
         self.extras += line.len() - digits.len();
+        // what the line has less of the one, it may not have more of the other
+        if digits.len() > MAX_DIGITS || self.extras > MAX_EXTRAS {
+            return Err(invalid("a line is too long"));
+        }
         let digit = |byte: &u8| char::from(*byte).to_digit(16).map(u64::from);
         let add = |size: u64, byte| Some(size.checked_mul(16)? | digit(byte)?);
         let size = digits.iter().try_fold(0, add).filter(|_| !digits.is_empty());
@@ -185,6 +189,27 @@ mod tests {
             let expected = Err((ErrorKind::InvalidData, words.to_owned()));
             assert_eq!(decode(bytes.as_bytes(), 10), expected, "{}", &bytes[..bytes.len().min(30)]);
         }
+    }
+
+    #[test]
+    fn extensions_and_trailers_together_are_no_longer_than_a_head() {
+        let too_long = Err((ErrorKind::InvalidData, "a line is too long".to_owned()));
+        for extension in MAX_EXTRAS - 1..=MAX_EXTRAS + MAX_DIGITS {
+            let line = format!("0;{}\r\n", "x".repeat(extension - 1));
+            let is_allowed = extension <= MAX_EXTRAS;
+            let expected = if is_allowed { Ok((Vec::new(), Vec::new())) } else { too_long.clone() };
+            assert_eq!(decode(format!("{line}\r\n").as_bytes(), 10), expected, "{extension} bytes");
+            let trailer = format!("{line}X: 1\r\n\r\n");
+            assert_eq!(decode(trailer.as_bytes(), 10), too_long, "{extension} bytes and a trailer");
+            let endless = format!("{line}X: {}", "y".repeat(4 * MAX_EXTRAS));
+            assert_eq!(decode(endless.as_bytes(), 10), too_long, "{extension} bytes and a long trailer");
+        }
+        for digits in [MAX_DIGITS - 1, MAX_DIGITS] {
+            let line = format!("{}\r\n\r\n", "0".repeat(digits));
+            assert_eq!(decode(line.as_bytes(), 10), Ok((Vec::new(), Vec::new())), "{digits} digits");
+        }
+        let digits = format!("{}\r\n\r\n", "0".repeat(MAX_DIGITS + 1));
+        assert_eq!(decode(digits.as_bytes(), 10), too_long);
     }
 
     proptest! {
