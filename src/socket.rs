@@ -12,6 +12,9 @@ use socket2::{SockAddr, SockRef};
 /// What identifies a socket: no other one has the same as long as the system runs (`SO_COOKIE`, socket(7)).
 pub type Cookie = u64;
 
+/// A state of TCP (`TCP_ESTABLISHED` in `net/tcp_states.h` of Linux).
+const ESTABLISHED: u8 = 1;
+
 /// The socket behind a number, if it is one.
 pub fn cookie(number: RawFd) -> Option<Cookie> {
     SockRef::from(&look(number)).cookie().ok()
@@ -40,6 +43,11 @@ pub fn received(number: RawFd) -> Option<u64> {
 /// Bytes of ours that the other end's system has taken since a TCP connection began (`tcpi_bytes_acked`).
 pub fn taken(number: RawFd) -> Option<u64> {
     Some(info(number)?.tcpi_bytes_acked)
+}
+
+/// Whether neither end of a TCP connection has said that it will send no more. Ending what comes in says nothing.
+pub fn is_established(number: RawFd) -> bool {
+    info(number).is_some_and(|info| info.tcpi_state == ESTABLISHED)
 }
 
 fn info(number: RawFd) -> Option<libc::tcp_info> {

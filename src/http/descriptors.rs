@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{DupFlags, dup3, fcntl_getfd, ioctl_fionread};
 use socket2::SockRef;
 
-pub use crate::socket::{Cookie, cookie, ends, received, unsent};
+pub use crate::socket::{Cookie, cookie, ends, is_established, received, unsent};
 
 use crate::socket::look;
 

@@ -75,6 +75,37 @@ fn chunks_are_taken_and_the_connection_ends_with_the_answer() {
 }
 
 #[test]
+fn chunks_of_a_client_that_wants_the_connection_to_end_are_taken() {
+    let witness = Witness::start();
+    for connection in ["close", "Close", "keep-alive, close"] {
+        let lines = format!("Connection: {connection}\r\n{CHUNKED}");
+        // urllib sends the head, each chunk and the last one by themselves; curl all at once
+        let pieces = [post(&lines, ""), format!("17\r\n{MESSAGE}\r\n"), "0\r\n\r\n".to_owned()];
+        for bytes in [pieces.to_vec(), vec![pieces.concat()]] {
+            for _ in 0..10 {
+                let mut client = witness.daemon.connect();
+                for piece in &bytes {
+                    client.send(piece.as_bytes());
+                    client.await_read();
+                }
+                let reply = client.reply();
+                reply.assert_published();
+                assert_last(&reply);
+                client.assert_ended();
+            }
+        }
+    }
+    // whoever really ends in the middle is told so
+    for body in [format!("40\r\n{MESSAGE}"), format!("17\r\n{MESSAGE}\r\n"), format!("17\r\n{MESSAGE}\r\n0\r\n")] {
+        let mut client = witness.send(post(&format!("Connection: close\r\n{CHUNKED}"), &body));
+        client.end_sending();
+        client.reply().assert_refused(400, 3, CUT_OFF);
+        client.assert_ended();
+    }
+    assert_eq!(witness.published(), 60);
+}
+
+#[test]
 fn a_body_that_is_not_wanted_is_no_request() {
     let witness = Witness::start();
     let nothing = "there is nothing at `/x`: try `POST /publish`";
