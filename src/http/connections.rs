@@ -11,7 +11,7 @@ mod successors;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -57,6 +57,8 @@ pub struct Connections {
 pub struct State {
     /// By the client's address.
     pub table: HashMap<SocketAddr, Connection>,
+    /// Addresses from which there are two connections at once, as far as the guard has seen.
+    pub pairs: HashSet<SocketAddr>,
     /// Connections that are refused and may still be sending.
     pub lingering: Vec<Lingering>,
     /// Requests that get no answer: their client has reset the connection.
@@ -227,7 +229,8 @@ impl Connections {
 
     /// The client has reset the connection.
     pub fn set_gone(&self, client: Client) {
-        if let Some(connection) = self.lock().of_mut(client) {
+        // of two the guard sees which is still there
+        if let Some(connection) = self.lock().of_mut(client).filter(|connection| !connection.is_shared) {
             (connection.ended, connection.end) = (true, End::Gone);
         }
     }
@@ -235,9 +238,12 @@ impl Connections {
     /// Says the last words on a connection and ends it.
     pub fn shut(&self, client: Client, words: &[u8]) {
         self.end(client);
-        match self.find(client) {
-            Some(place) => drop(self.sockets.shut(place, words)),
-            None => self.set_gone(client),
+        let places = self.places(client);
+        if places.is_empty() {
+            self.set_gone(client);
+        }
+        for place in places {
+            self.sockets.shut(place, words);
         }
     }
 
@@ -329,7 +335,31 @@ impl Connections {
 
     /// Whether all that this client will ever send was read.
     pub fn is_at_end(&self, client: Client) -> bool {
-        self.find(client).is_none_or(|place| self.sockets.is_at_end(place))
+        let places = self.places(client);
+        places.is_empty() || places.into_iter().any(|place| self.sockets.is_at_end(place))
+    }
+
+    /// Where its socket is, or where both are that cannot be told apart: what ends one ends the other.
+    fn places(&self, client: Client) -> Vec<Place> {
+        if self.lock().is_shared(client) {
+            return self.sockets.search_all(client.address).collect();
+        }
+        self.find(client).into_iter().collect()
+    }
+
+    /// Ends all connections that cannot be told from this client's.
+    pub fn shut_all(&self, client: Client) {
+        self.end(client);
+        for place in self.sockets.search_all(client.address) {
+            self.sockets.shut(place, &[]);
+        }
+    }
+
+    /// Whether two connections from the address of this client are there at once, seen by looking at all.
+    pub fn is_one_of_two(&self, client: Client) -> bool {
+        let mut cookies = self.sockets.search_all(client.address).map(|place| place.cookie);
+        let is_shared = self.lock().is_shared(client);
+        is_shared || cookies.next().is_some_and(|first| cookies.any(|cookie| cookie != first))
     }
 
     /// Where the socket of a client is, as the guard saw it, or found by looking at all.

@@ -132,6 +132,9 @@ impl Exchange {
         self.last |= closes && !is_last_for_library(&request);
         let words = form(&request, closes).write(reply);
         match self.client {
+            Some(client) if self.unread && self.generation.connections().is_one_of_two(client) => {
+                self.refuse_one_of_two(client, request, &words);
+            }
             Some(client) if self.unread => {
                 self.is_refused = true;
                 self.generation.connections().refuse(client, request, &words, self.generation.clone());
@@ -148,6 +151,22 @@ impl Exchange {
         let client = self.client.filter(|_| has_body);
         let is_held = !has_whole_body(request);
         client.is_some_and(|client| self.generation.connections().has_line_end_behind(client, is_held))
+    }
+
+    /// Its socket cannot be told from another's: `tiny_http` alone knows where the answer goes, and then both end.
+    fn refuse_one_of_two(&self, client: Client, request: Request, words: &[u8]) {
+        let connections = self.generation.connections();
+        if *request.http_version() < (1, 1) {
+            connections.shut_all(client);
+            return let_go(request);
+        }
+        let is_too_long = is_too_long_to_drop(&request);
+        let mut stream = request.upgrade("HTTP/1.1", Response::empty(PROCESSING));
+        let _ = stream.write_all(words).and_then(|()| stream.flush());
+        connections.shut_all(client);
+        if is_too_long {
+            std::mem::forget(stream);
+        }
     }
 
     /// Whose turn it is on a Unix socket cannot be told, and the library makes an answer wait for those of earlier

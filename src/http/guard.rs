@@ -4,10 +4,12 @@
 //! of a burst of connections without a thread; and its accepting thread dies of a lack of either. From outside, with
 //! its public interface alone, all of that can be seen and cured, but for two leaks, which are counted.
 
+mod pairs;
 mod spare;
 mod watched;
 
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -79,6 +81,8 @@ pub struct Guard {
     round: u64,
     /// Of all numbers the lowest that no descriptor had at the last look: the next one that is opened has it.
     lowest_free: RawFd,
+    /// It has seen a socket since it last judged.
+    has_new: bool,
     skipped: u32,
     accepting_again: Option<(Instant, Duration)>,
     /// How many accepting threads have died: now and then one leaves an idle thread behind, which was not told.
@@ -99,6 +103,7 @@ impl Guard {
             others,
             round,
             lowest_free,
+            has_new: false,
             skipped,
             accepting_again: None,
             deaths: 0,
@@ -218,6 +223,7 @@ impl Guard {
         if let Some(whose) = whose {
             let watched = Watched::new(whose, self.door.newest(), place, self.round, now);
             self.watched.insert(place.cookie, watched);
+            self.has_new = true;
         } else {
             self.others.insert(place.cookie, self.round);
         }
@@ -228,6 +234,9 @@ impl Guard {
         let connections = self.door.connections();
         let (mut doomed, mut cut, mut spare, mut helpless) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let mut state = connections.lock();
+        if mem::take(&mut self.has_new) {
+            state.pairs = self.pairs();
+        }
         let is_crowded = state.unanswered() > MAX_FOLLOWERS;
         for watched in self.watched.values_mut() {
             let Some(client) = watched.client else {
@@ -288,6 +297,14 @@ impl Guard {
                 || connection.place.as_ref().map_or(connection.created >= now, is_there)
                 || (connection.ended && now < connection.quiet_since + FORGOTTEN_AFTER)
         });
+        let shared = |client: &SocketAddr| state.table.get(client).is_some_and(|connection| connection.is_shared);
+        let doomed_pairs = self.others_of(doomed.iter().map(|(place, _)| *place), shared);
+        let cut_pairs = self.others_of(cut.iter().copied(), shared);
+        for (client, place) in doomed_pairs {
+            state.table.get_mut(&client).into_iter().for_each(|connection| connection.ended = true);
+            doomed.push((place, None));
+        }
+        cut.extend(cut_pairs.into_iter().map(|(_, place)| place));
         drop(state);
         for (place, words) in doomed {
             let words = words.map(|reply| {

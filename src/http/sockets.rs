@@ -122,7 +122,12 @@ impl Sockets {
 
     /// Where the socket is that is connected to a client.
     pub fn search(&self, client: SocketAddr) -> Option<Place> {
-        self.descriptors.numbers().find_map(|number| {
+        self.search_all(client).next()
+    }
+
+    /// Where all those are that are connected to it; a socket may be there by two numbers.
+    pub fn search_all(&self, client: SocketAddr) -> impl Iterator<Item = Place> {
+        self.descriptors.numbers().filter_map(move |number| {
             let cookie = descriptors::cookie(number)?;
             let (local, peer) = descriptors::ends(number)?;
             let is_it = peer?.as_socket() == Some(client) && self.is_ours(&local);

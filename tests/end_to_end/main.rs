@@ -43,6 +43,7 @@ mod refusals;
 mod requests;
 mod resuming;
 mod retained;
+mod same_ports;
 mod sharing;
 mod slow_clients;
 mod slow_link;

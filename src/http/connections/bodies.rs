@@ -51,9 +51,8 @@ impl Connections {
         }
         drop(locked);
         for (client, place) in evicted {
-            if let Some(place) = place.or_else(|| self.find(client)) {
-                self.sockets.cut(place);
-            }
+            let places = self.places(client);
+            place.into_iter().chain(places).for_each(|place| self.sockets.cut(place));
         }
     }
 
@@ -70,7 +69,8 @@ impl Connections {
 
     /// Lets nothing more come from this client. Returns whether all that came was read.
     pub fn end_reading(&self, client: Client) -> bool {
-        let Some(place) = self.find(client) else { return false };
+        let place = self.find(client).filter(|_| !self.lock().is_shared(client));
+        let Some(place) = place else { return false };
         let is_all_read = descriptors::unread(place.number) == 0;
         self.sockets.cut(place);
         is_all_read

@@ -19,6 +19,9 @@ pub struct Connection {
     pub(super) id: u64,
     /// Where its socket is to be found; the guard tells.
     pub place: Option<Place>,
+    /// Another one with its address is there at the same time, to another address of ours: a request does not tell which
+    /// of them it is of, so that they are taken for one.
+    pub is_shared: bool,
     pub created: Instant,
     /// A request of it is with us.
     pub running: bool,
@@ -65,6 +68,7 @@ impl Connection {
         Self {
             id: next_id(),
             place: None,
+            is_shared: false,
             created: now,
             running: false,
             turns: 0,

@@ -23,7 +23,7 @@ impl Connections {
         let known = {
             let state = self.lock();
             let Some(connection) = state.of(client) else { return false };
-            if (connection.turns > 1 && !is_held) || !connection.followers.is_empty() {
+            if connection.is_shared || (connection.turns > 1 && !is_held) || !connection.followers.is_empty() {
                 return false;
             }
             connection.place

@@ -74,14 +74,27 @@ impl State {
             if !is_connected(place, address) {
                 return None;
             }
-            // nothing is told of a number that was closed meanwhile
-            let old = connection.succeed(descriptors::read(place.number)?, now);
-            self.held -= old.body.map_or(0, |body| body.held);
-            self.orphans.extend(old.followers);
+            let is_alone = !connection.place.is_some_and(|known| is_connected(known, address));
+            connection.is_shared |= !is_alone || self.pairs.contains(&address);
+            if !is_alone {
+                return self.table.get_mut(&address);
+            }
+            // what is left may be of the one that is still there
+            if !connection.is_shared || connection.ended {
+                // nothing is told of a number that was closed meanwhile
+                let old = connection.succeed(descriptors::read(place.number)?, now);
+                self.held -= old.body.map_or(0, |body| body.held);
+                self.orphans.extend(old.followers);
+            }
         }
         let connection = self.table.get_mut(&address)?;
         connection.set_place(place);
         Some(connection)
+    }
+
+    /// Whether this client's connection is one of two that cannot be told apart.
+    pub(super) fn is_shared(&self, client: Client) -> bool {
+        self.of(client).is_some_and(|connection| connection.is_shared)
     }
 
     /// Says whose the doubtful requests are that came before the look that began at `now`: where the address is nobody

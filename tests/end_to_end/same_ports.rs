@@ -1,0 +1,130 @@
+//! Two connections at once from the same address and port, to two addresses of this machine.
+
+use std::net::SocketAddr;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::support::daemon::program;
+use crate::support::folder::Folder;
+use crate::support::free_port;
+use crate::support::http::Connection;
+use crate::support::process::Process;
+
+const BODY: &str = r#"{"topic":"t","msg":"x","qos":1}"#;
+
+/// A daemon that can be reached by all addresses of this machine, and whose answers to a publish take a while.
+struct Everywhere {
+    _daemon: Process,
+    _folder: Folder,
+    port: u16,
+}
+
+impl Everywhere {
+    fn start() -> Self {
+        let (folder, port) = (Folder::new(), free_port());
+        let http = format!("[http]\nlisten = \"0.0.0.0:{port}\"\nallow-anonymous = true\nmax-body = 1000");
+        let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 0.2\n{http}\n", free_port());
+        let daemon = Process::start(program().arg("--config").arg(folder.write("bridge.toml", &config)));
+        daemon.wait_for("listening on http://");
+        Self { _daemon: daemon, _folder: folder, port }
+    }
+
+    fn connect(&self, from: Option<SocketAddr>, to: &str) -> Connection {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&from.unwrap_or_else(|| "127.0.0.1:0".parse().unwrap()).into()).unwrap();
+        let to: SocketAddr = format!("{to}:{}", self.port).parse().unwrap();
+        socket.connect(&to.into()).unwrap();
+        Connection::of(socket.into())
+    }
+
+    /// Both, in the order in which the daemon accepts them.
+    fn connect_two(&self) -> [Connection; 2] {
+        let first = self.connect(None, "127.0.0.1");
+        let second = self.connect(Some(first.socket().local_addr().unwrap()), "127.0.0.2");
+        [first, second]
+    }
+}
+
+fn publish() -> String {
+    let length = BODY.len();
+    format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{BODY}")
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+#[track_caller]
+fn assert_nothing_at(connection: &mut Connection, path: &str) {
+    let reply = connection.reply();
+    reply.assert_refused(404, 6, &format!("there is nothing at `{path}`: try `POST /publish`"));
+}
+
+#[test]
+fn each_request_of_either_gets_its_own_answer() {
+    let daemon = Everywhere::start();
+    for are_seen in [false, true, true] {
+        let mut both = daemon.connect_two();
+        for connection in both.iter_mut().filter(|_| are_seen) {
+            connection.send(publish().as_bytes());
+            assert_eq!(connection.reply().status, 503);
+        }
+        for (connection, name) in both.iter_mut().zip(["a", "b"]) {
+            for n in 0..3 {
+                connection.send([publish(), get(&format!("/{name}{n}"))].concat().as_bytes());
+            }
+        }
+        for (connection, name) in both.iter_mut().zip(["a", "b"]) {
+            for n in 0..3 {
+                assert_eq!(connection.reply().status, 503, "{name}{n}");
+                assert_nothing_at(connection, &format!("/{name}{n}"));
+            }
+        }
+        // what one of them leaves behind is no trouble to the other
+        let [first, second] = both;
+        let (gone, mut left) = if are_seen { (first, second) } else { (second, first) };
+        drop(gone);
+        for n in 0..3 {
+            left.send([publish(), get(&format!("/{n}"))].concat().as_bytes());
+            assert_eq!(left.reply().status, 503, "{n}");
+            assert_nothing_at(&mut left, &format!("/{n}"));
+        }
+    }
+}
+
+#[test]
+fn the_refusal_of_a_body_goes_to_whoever_sends_it_and_both_end() {
+    let daemon = Everywhere::start();
+    for which in [0, 1] {
+        let mut both = daemon.connect_two();
+        for connection in &mut both {
+            connection.send(publish().as_bytes());
+            assert_eq!(connection.reply().status, 503);
+        }
+        let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n";
+        both[which].send(head.as_bytes());
+        let mut reply = both[which].reply_to_head();
+        if reply.status == 102 {
+            reply = both[which].reply();
+        }
+        assert_eq!(reply.status, 413, "{which}");
+        both[1 - which].assert_ended();
+    }
+}
+
+#[test]
+fn chunks_on_either_are_read_to_their_end() {
+    let daemon = Everywhere::start();
+    for which in [0, 1] {
+        let mut both = daemon.connect_two();
+        for connection in &mut both {
+            connection.send(publish().as_bytes());
+            assert_eq!(connection.reply().status, 503);
+        }
+        let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        both[which].send(format!("{head}{:x}\r\n{BODY}\r\n0\r\n\r\n", BODY.len()).as_bytes());
+        assert_eq!(both[which].reply().status, 503);
+        both.iter_mut().for_each(Connection::assert_ended);
+    }
+}
