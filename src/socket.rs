@@ -27,6 +27,11 @@ pub fn ends(number: RawFd) -> Option<(SockAddr, Option<SockAddr>)> {
     Some((socket.local_addr().ok()?, socket.peer_addr().ok()))
 }
 
+/// Whether a socket waits for connections.
+pub fn is_listener(number: RawFd) -> bool {
+    SockRef::from(&look(number)).is_listener().unwrap_or_default()
+}
+
 /// Bytes that were written and that the other end has not taken.
 pub fn unsent(number: RawFd) -> u64 {
     let mut bytes: libc::c_int = 0;

@@ -1,6 +1,7 @@
 //! Whether bytes pass on the connection: of a packet on its way rumqttc tells nothing before it is whole.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
@@ -95,13 +96,46 @@ fn passed(before: Option<Seen>, now: Option<Seen>) -> u64 {
     now.received.saturating_sub(before.received) + taken
 }
 
-/// The youngest socket whose other end has this port: clients of ours have ports of their own.
+/// The youngest socket whose other end has this port. Clients of ours may have the same, but come by a port on which
+/// this process listens, which the system gives to no connection of its own.
 fn find(port: u16) -> Option<(RawFd, Cookie)> {
     let numbers = fs::read_dir("/proc/self/fd").ok()?;
     let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let leads_there = |number: &RawFd| {
-        let peer = socket::ends(*number).and_then(|(_, peer)| peer?.as_socket());
-        peer.is_some_and(|peer| peer.port() == port)
+    let ends = numbers.filter_map(|number: RawFd| {
+        let (local, peer) = socket::ends(number)?;
+        Some((number, local.as_socket()?.port(), peer.and_then(|peer| peer.as_socket())))
+    });
+    let (connected, others): (Vec<_>, Vec<_>) = ends.partition(|(_, _, peer)| peer.is_some());
+    let listeners = others.into_iter().filter(|(number, ..)| socket::is_listener(*number));
+    let served: Vec<u16> = listeners.map(|(_, local, _)| local).collect();
+    let leads_there = |(_, local, peer): &(RawFd, u16, Option<SocketAddr>)| {
+        peer.is_some_and(|peer| peer.port() == port) && !served.contains(local)
     };
-    numbers.filter(leads_there).filter_map(|number| Some((number, socket::cookie(number)?))).max_by_key(|found| found.1)
+    let found = connected.into_iter().filter(leads_there);
+    found.filter_map(|(number, ..)| Some((number, socket::cookie(number)?))).max_by_key(|found| found.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    #[test]
+    fn a_client_of_ours_that_has_the_port_of_the_broker_is_not_taken_for_it() {
+        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = broker.local_addr().unwrap();
+        let ours = TcpStream::connect(address).unwrap();
+        let _theirs = broker.accept().unwrap();
+        let front = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.bind(&SocketAddr::from(([127, 0, 0, 9], address.port())).into()).unwrap();
+        client.connect(&front.local_addr().unwrap().into()).unwrap();
+        let (_accepted, from) = front.accept().unwrap();
+        assert_eq!(from.port(), address.port());
+        assert_eq!(find(address.port()).map(|found| found.0), Some(ours.as_raw_fd()));
+    }
 }
