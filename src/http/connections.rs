@@ -138,8 +138,12 @@ impl Connections {
         }
         let client = connection.client(address);
         if connection.may_be_over(address) {
-            let refused = connection.doubt(request, now);
+            let is_flooded = connection.is_flooded(address);
+            let refused = if is_flooded { vec![request] } else { connection.doubt(request, now) };
             drop(state);
+            if !is_flooded && !refused.is_empty() {
+                self.end_flood(client);
+            }
             self.abandon(refused);
             return None;
         }

@@ -50,6 +50,8 @@ pub struct Connection {
     pub(super) followers: VecDeque<Request>,
     /// Requests that came when it was reset already.
     pub(super) doubtful: VecDeque<Doubtful>,
+    /// The connection that sent too many of them, and is ended.
+    pub(super) flooded: Option<Place>,
 }
 
 /// How a connection ended, where that makes a difference.
@@ -84,6 +86,7 @@ impl Connection {
             end: End::Usual,
             followers: VecDeque::new(),
             doubtful: VecDeque::new(),
+            flooded: None,
         }
     }
 

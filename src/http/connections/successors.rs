@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tiny_http::Request;
 
 use super::connection::MISCOUNTED;
-use super::{Connection, End, MAX_FOLLOWERS, State, size};
+use super::{Connection, Connections, End, MAX_FOLLOWERS, State, size};
 use crate::http::descriptors;
 use crate::http::sockets::{Place, is_connected};
 
@@ -83,6 +83,7 @@ impl State {
             if !connection.is_shared || connection.ended {
                 // nothing is told of a number that was closed meanwhile
                 let old = connection.succeed(descriptors::read(place.number)?, now);
+                connection.ended = old.flooded.is_some_and(|flooded| flooded.cookie == place.cookie);
                 self.held -= old.body.map_or(0, |body| body.held);
                 self.orphans.extend(old.followers);
             }
@@ -109,6 +110,19 @@ impl State {
     }
 }
 
+impl Connections {
+    /// Ends the connection that has this client's address by now: it has sent more than is kept for it.
+    pub(super) fn end_flood(&self, client: Client) {
+        log::debug!("{} is ended: more than {MAX_FOLLOWERS} requests pipelined", client.address);
+        for place in self.sockets.search_all(client.address) {
+            if let Some(connection) = self.lock().of_mut(client) {
+                connection.flooded = Some(place);
+            }
+            self.sockets.shut(place, &[]);
+        }
+    }
+}
+
 impl Connection {
     pub(super) fn client(&self, address: SocketAddr) -> Client {
         Client { address, id: self.id }
@@ -125,20 +139,25 @@ impl Connection {
     /// Whether a request that comes from the address may be another connection's.
     pub(super) fn may_be_over(&self, address: SocketAddr) -> bool {
         match self.place {
-            _ if !self.doubtful.is_empty() => true,
+            _ if !self.doubtful.is_empty() || self.is_flooded(address) => true,
             _ if !self.running && !self.ended => false,
             Some(place) => !is_connected(place, address),
             None => self.ended,
         }
     }
 
-    /// Keeps a request until it is known whose it is; gives it back if there are too many.
-    pub(super) fn doubt(&mut self, request: Request, now: Instant) -> Option<Request> {
-        if self.doubtful.len() > MAX_FOLLOWERS {
-            return Some(request);
-        }
+    /// Whether the connection at its address has sent too many doubtful requests.
+    pub(super) fn is_flooded(&self, address: SocketAddr) -> bool {
+        self.flooded.is_some_and(|place| is_connected(place, address))
+    }
+
+    /// Keeps a request until it is known whose it is. Gives all back if there are too many: none gets an answer then.
+    pub(super) fn doubt(&mut self, request: Request, now: Instant) -> Vec<Request> {
         self.doubtful.push_back(Doubtful { request, since: now });
-        None
+        if self.doubtful.len() <= MAX_FOLLOWERS + 1 {
+            return Vec::new();
+        }
+        mem::take(&mut self.doubtful).into_iter().map(|doubtful| doubtful.request).collect()
     }
 
     /// The guard knows where its socket is, and all requests so far are its own.

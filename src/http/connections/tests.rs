@@ -203,3 +203,35 @@ fn what_was_sent_before_a_reset_stays_in_its_order() {
     fixture.connections.settle();
     assert!(fixture.connections.pass_on(Some(client)).is_some_and(|turn| turn.client == Some(client)));
 }
+
+#[test]
+fn a_connection_that_sends_more_than_is_kept_until_it_is_known_is_ended() {
+    let mut fixture = Fixture::new();
+    let before = fixture.arrive(fixture.address());
+    assert!(fixture.look(place(&fixture.server)).is_empty());
+    let next = fixture.reconnect();
+    for _ in 0..=MAX_FOLLOWERS {
+        assert!(fixture.try_arrive(fixture.address()).is_none());
+    }
+    fixture.client.set_nonblocking(true).unwrap();
+    let still_open = fixture.client.read(&mut [0]).unwrap_err();
+    assert_eq!(still_open.kind(), ErrorKind::WouldBlock);
+    fixture.client.set_nonblocking(false).unwrap();
+    fixture.client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // one more, and another that was sent before the end
+    for _ in 0..2 {
+        assert!(fixture.try_arrive(fixture.address()).is_none());
+        assert_eq!(fixture.client.read(&mut [0]).unwrap(), 0, "it is ended");
+    }
+    assert!(fixture.look(place(&next)).is_empty(), "none of its requests is served");
+    assert!(fixture.try_arrive(fixture.address()).is_none());
+    assert_eq!(fixture.connections.lock().unanswered, 1);
+    fixture.answer(before);
+    assert_eq!(fixture.connections.lock().unanswered, 0);
+    // whoever has the address after that is served
+    drop(next);
+    let last = fixture.reconnect();
+    let came = fixture.try_arrive(fixture.address());
+    let told = fixture.look(place(&last));
+    assert!(came.or(told.first().and_then(|turn| turn.client)).is_some());
+}
