@@ -38,6 +38,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Short enough for a last record to be tried while the process ends.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// What is wrong with a standard error that cannot be told from a closed one.
+const CLOSED: &str = "it is closed, or a /dev/null that is open for reading too";
+
 /// Makes this the place where records go: our own by the `log` crate from this level on, panics, and received messages.
 /// They go to journald with fields if standard error is connected to it, and else as lines to standard error.
 ///
@@ -47,7 +50,7 @@ pub fn start(level: LevelFilter, watch: &Watch) -> io::Result<()> {
     let sink = if native::is_stderr_journald() {
         Sink::Journald(Journald::open()?)
     } else {
-        Sink::Lines { is_closed: Stream::Error.was_closed(), is_torn: false }
+        Sink::Lines { is_closed: Stream::Error.may_have_been_closed(), is_torn: false }
     };
     let mut writer = Writer { sink, failing: None };
     watch.spawn(THREAD, move || writer.run())?;
@@ -86,6 +89,12 @@ pub fn dropped() {
 #[must_use]
 pub fn is_settled() -> bool {
     QUEUE.is_settled()
+}
+
+/// Why nothing can be written at present, if that is so.
+#[must_use]
+pub fn fault() -> Option<String> {
+    QUEUE.fault()
 }
 
 /// Waits until everything is written, or the deadline has come. Returns whether it is.
@@ -130,7 +139,7 @@ impl Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Journald(journald) => journald.write(bytes),
-            Self::Lines { is_closed: true, .. } => Err(io::Error::from_raw_os_error(libc::EBADF)),
+            Self::Lines { is_closed: true, .. } => Err(io::Error::other(CLOSED)),
             Self::Lines { is_torn, .. } => {
                 // what is left of a line that met a full disk stands for itself
                 if *is_torn {
@@ -182,12 +191,13 @@ impl Writer {
         let mut pause = FIRST_PAUSE;
         while let Err(error) = self.sink.write(bytes) {
             let since = self.failing.take().map_or(start, |(since, _)| since);
+            let is_noticeable = since.elapsed() >= NOTICEABLE;
+            if is_noticeable {
+                QUEUE.block(&format!("{} takes nothing: {error}", self.sink.name()));
+            }
             self.failing = Some((since, error));
-            if since.elapsed() >= NOTICEABLE {
-                QUEUE.block();
-                if !taken.is_kept() {
-                    return false;
-                }
+            if is_noticeable && !taken.is_kept() {
+                return false;
             }
             sleep(pause);
             pause = (2 * pause).min(LONGEST_PAUSE);

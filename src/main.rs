@@ -170,15 +170,15 @@ fn say(text: &str) -> u8 {
     }
 }
 
-/// The same for what is shown only now.
+/// The same for what is shown only now, and so not to a /dev/null that stands for nothing at all.
 fn hand_over(text: &str) -> u8 {
+    if Stream::Output.may_have_been_closed() {
+        return unprinted(&io::Error::from_raw_os_error(libc::EBADF));
+    }
     print(text).map_or_else(|error| unprinted(&error), |()| STOPPED)
 }
 
 fn print(text: &str) -> io::Result<()> {
-    if Stream::Output.was_closed() {
-        return Err(io::Error::from_raw_os_error(libc::EBADF));
-    }
     Stream::Output.write(text.as_bytes()).map_err(|unwritten| unwritten.error)
 }
 

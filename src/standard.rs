@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat, major, minor};
 use rustix::io::Errno;
 
 /// One of the two.
@@ -45,12 +45,17 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether it was closed when the program began, as by `2>&-`: std has then put /dev/null in its place, open for
-    /// reading and writing. That of `2>/dev/null` is for writing only; one that a supervisor opened for both cannot be
-    /// told apart, and counts as closed.
+    /// Whether it may have been closed when the program began, as by `2>&-`: std has then put /dev/null in its place,
+    /// open for reading and writing, and the same one for all that were closed. So where two such are not the same,
+    /// somebody else opened them, as Node's `stdio: "ignore"` does. Nothing tells any other from a closed one.
     #[must_use]
-    pub fn was_closed(self) -> bool {
-        self.with(is_null_for_both)
+    pub fn may_have_been_closed(self) -> bool {
+        let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
+        let (this, others) = match self {
+            Self::Output => (output.as_fd(), [input.as_fd(), error.as_fd()]),
+            Self::Error => (error.as_fd(), [input.as_fd(), output.as_fd()]),
+        };
+        is_null_for_both(this) && !others.into_iter().any(|other| is_null_for_both(other) && !is_same(this, other))
     }
 
     fn with<T>(self, act: impl FnOnce(BorrowedFd) -> T) -> T {
@@ -72,4 +77,17 @@ fn is_null_for_both(stream: BorrowedFd) -> bool {
             && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3)
     });
     is_null && fcntl_getfl(stream).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
+}
+
+/// Whether two null devices are one open file description: a flag that means nothing to them, changed on one, changes on
+/// the other.
+fn is_same(null: BorrowedFd, other: BorrowedFd) -> bool {
+    let (Ok(flags), Ok(before)) = (fcntl_getfl(null), fcntl_getfl(other)) else { return true };
+    if fcntl_setfl(null, flags ^ OFlags::APPEND).is_err() {
+        return true;
+    }
+    let is_changed = fcntl_getfl(other).is_ok_and(|after| after != before);
+    // it was allowed a moment ago
+    let _ = fcntl_setfl(null, flags);
+    is_changed
 }

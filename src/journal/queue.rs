@@ -77,7 +77,8 @@ struct State {
     is_waiting: bool,
     /// Nothing can be written: only what is kept is taken, and something always is there to be tried again, at least the
     /// record of what was lost.
-    is_blocked: bool,
+    /// It says why.
+    blocked: Option<String>,
 }
 
 impl Queue {
@@ -90,7 +91,7 @@ impl Queue {
             unsettled: 0,
             dropped: None,
             is_waiting: false,
-            is_blocked: false,
+            blocked: None,
         };
         Self { state: Mutex::new(state), filled: Condvar::new(), emptied: Condvar::new() }
     }
@@ -109,7 +110,7 @@ impl Queue {
     fn push_bounded(&self, entry: Entry, bytes: usize, done: Option<Done>) -> Result<(), Full> {
         let mut state = self.lock();
         let is_full = state.messages >= usize::from(MAX_MESSAGES) || state.bytes + bytes > MAX_BYTES;
-        if (is_full && state.messages > 0) || (state.is_blocked && !is_owed(done.as_ref())) {
+        if (is_full && state.messages > 0) || (state.blocked.is_some() && !is_owed(done.as_ref())) {
             return Err(Full);
         }
         state.messages += 1;
@@ -202,14 +203,14 @@ impl Queue {
     }
 
     /// Nothing can be written: what is not kept is lost, and so is what comes until [`Self::unblock`].
-    pub fn block(&self) {
+    pub fn block(&self, why: &str) {
         loop {
             let mut state = self.lock();
             let (kept, lost): (VecDeque<_>, VecDeque<_>) =
-                if state.is_blocked { return } else { state.entries.drain(..).partition(Taken::is_kept) };
+                if state.blocked.is_some() { return } else { state.entries.drain(..).partition(Taken::is_kept) };
             state.entries = kept;
             // nobody's acknowledgement overtakes those of the lost
-            state.is_blocked = lost.is_empty();
+            state.blocked = lost.is_empty().then(|| why.to_owned());
             drop(state);
             for taken in lost {
                 self.lose(taken);
@@ -219,7 +220,12 @@ impl Queue {
 
     /// Something was written.
     pub fn unblock(&self) {
-        self.lock().is_blocked = false;
+        self.lock().blocked = None;
+    }
+
+    /// Why nothing can be written, if that is so.
+    pub fn fault(&self) -> Option<String> {
+        self.lock().blocked.clone()
     }
 
     /// Whether every `done` was called.
@@ -333,7 +339,8 @@ mod tests {
         let push = |done| queue.push_received(message(1), Priority::default(), done).is_ok();
         assert!(push(done(true)) && push(done(false)) && push(None));
         queue.push_own(Entry::Own(Own::warning("ours".to_owned())));
-        queue.block();
+        queue.block("why");
+        assert_eq!(queue.fault().as_deref(), Some("why"));
         assert_eq!(calls.load(Ordering::SeqCst), 1, "what is lost is acknowledged, or it would take up a place");
         assert!(push(done(true)) && !push(done(false)) && !push(None));
         let taken: Vec<Taken> = (0..4).map(|_| queue.next()).collect();
@@ -343,6 +350,7 @@ mod tests {
         }
         assert_eq!(calls.load(Ordering::SeqCst), 3);
         queue.unblock();
+        assert_eq!(queue.fault(), None);
         assert!(push(done(false)) && push(None));
     }
 }

@@ -8,8 +8,8 @@ use super::pipe::Terms;
 use super::reason::Reason;
 use super::subscriptions::{Source, Standing};
 use crate::config::{Config, Protocol};
-use crate::metrics;
 use crate::printable::Printable;
+use crate::{journal, metrics};
 
 /// How much of a topic filter is shown, in bytes.
 const SHOWN: usize = 200;
@@ -130,6 +130,7 @@ impl Status {
                 None => Some(format!("not subscribed to {topic}")),
             }
         });
+        let missing = missing.or_else(|| self.configured().next().and_then(|_| unrecorded()));
         missing.or_else(|| self.window.is_none().then(|| format!("{}, not yet ready", self.connection())))
     }
 
@@ -167,4 +168,9 @@ impl fmt::Display for Status {
         let (granted, wanted) = (self.granted(), self.configured().count());
         write!(f, "{}, {granted}/{wanted} subscribed, {} waiting", self.connection(), self.waiting)
     }
+}
+
+/// Why what comes from the broker is not recorded, if that is so. The log cannot tell.
+fn unrecorded() -> Option<String> {
+    journal::fault().map(|fault| format!("received messages are not recorded: {fault}"))
 }
