@@ -175,35 +175,29 @@ impl Writer {
                 continue;
             }
             self.sink.form(&taken.entry, &mut bytes);
-            if self.write(&taken, &bytes) {
-                QUEUE.finish(taken);
-            } else {
-                QUEUE.lose(taken);
-            }
+            self.write(taken, &bytes);
             // a rare long one does not hold its memory for ever
             bytes.shrink_to(64 * 1024);
         }
     }
 
-    /// Writes a record, as soon as it can be written; false where that takes too long, and nobody owes it to us.
-    fn write(&mut self, taken: &Taken, bytes: &[u8]) -> bool {
+    /// Writes a record, as soon as it can be written; it is lost where that takes too long, and nobody owes it to us.
+    fn write(&mut self, mut taken: Taken, bytes: &[u8]) {
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
         while let Err(error) = self.sink.write(bytes) {
             let since = self.failing.take().map_or(start, |(since, _)| since);
-            let is_noticeable = since.elapsed() >= NOTICEABLE;
-            if is_noticeable {
-                QUEUE.block(&format!("{} takes nothing: {error}", self.sink.name()));
-            }
+            let why = format!("{} takes nothing: {error}", self.sink.name());
             self.failing = Some((since, error));
-            if is_noticeable && !taken.is_kept() {
-                return false;
+            if since.elapsed() >= NOTICEABLE {
+                let Some(kept) = QUEUE.block(taken, &why) else { return };
+                taken = kept;
             }
             sleep(pause);
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
         self.tell_interruption(start);
-        true
+        QUEUE.finish(taken);
     }
 
     /// Something was written, and it may have taken long.

@@ -46,7 +46,7 @@ pub struct Taken {
 impl Taken {
     /// Whether it is worth waiting for when nothing can be written: messages that the broker still owes us, and the few
     /// records of our own.
-    pub fn is_kept(&self) -> bool {
+    fn is_kept(&self) -> bool {
         self.bytes.is_none() || is_owed(self.done.as_ref())
     }
 }
@@ -191,7 +191,7 @@ impl Queue {
     }
 
     /// An entry is not written, and nobody would deliver it again.
-    pub fn lose(&self, taken: Taken) {
+    fn lose(&self, taken: Taken) {
         match taken.entry {
             Entry::Received(..) => {
                 metrics::journal_dropped();
@@ -202,8 +202,20 @@ impl Queue {
         self.finish(taken);
     }
 
-    /// Nothing can be written: what is not kept is lost, and so is what comes until [`Self::unblock`].
-    pub fn block(&self, why: &str) {
+    /// The entry cannot be written, nor can any other: what is not kept is lost, in order, and so is what comes until
+    /// [`Self::unblock`]. Returns the entry if it is kept.
+    pub fn block(&self, taken: Taken, why: &str) -> Option<Taken> {
+        let kept = if taken.is_kept() {
+            Some(taken)
+        } else {
+            self.lose(taken);
+            None
+        };
+        self.lose_waiting(why);
+        kept
+    }
+
+    fn lose_waiting(&self, why: &str) {
         loop {
             let mut state = self.lock();
             let (kept, lost): (VecDeque<_>, VecDeque<_>) =
@@ -253,6 +265,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::iter::once;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -339,11 +352,12 @@ mod tests {
         let push = |done| queue.push_received(message(1), Priority::default(), done).is_ok();
         assert!(push(done(true)) && push(done(false)) && push(None));
         queue.push_own(Entry::Own(Own::warning("ours".to_owned())));
-        queue.block("why");
+        let taken = queue.next();
+        let taken = queue.block(taken, "why").unwrap();
         assert_eq!(queue.fault().as_deref(), Some("why"));
         assert_eq!(calls.load(Ordering::SeqCst), 1, "what is lost is acknowledged, or it would take up a place");
         assert!(push(done(true)) && !push(done(false)) && !push(None));
-        let taken: Vec<Taken> = (0..4).map(|_| queue.next()).collect();
+        let taken: Vec<Taken> = once(taken).chain((0..3).map(|_| queue.next())).collect();
         assert!(taken.iter().all(Taken::is_kept), "with the record of what was lost");
         for taken in taken {
             queue.finish(taken);
@@ -352,5 +366,18 @@ mod tests {
         queue.unblock();
         assert_eq!(queue.fault(), None);
         assert!(push(done(false)) && push(None));
+    }
+    #[test]
+    fn what_is_lost_is_acknowledged_in_order() {
+        let queue = Queue::new();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for number in 0..3 {
+            let order = order.clone();
+            let done = Done::new(false, move || order.lock().unwrap().push(number));
+            assert!(queue.push_received(message(1), Priority::default(), Some(done)).is_ok());
+        }
+        let taken = queue.next();
+        assert!(queue.block(taken, "why").is_none());
+        assert_eq!(*order.lock().unwrap(), [0, 1, 2]);
     }
 }
