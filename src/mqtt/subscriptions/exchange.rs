@@ -97,6 +97,9 @@ impl<R> Subscriptions<R> {
         let is_kept = self.is_kept;
         for key in self.all() {
             self.tell(key, |entry| entry.disconnected(is_kept));
+            // readers whose moment passed while there was a connection are looked at again
+            let waiters = self.entries.get(&key).into_iter().flat_map(|entry| &entry.waiters);
+            self.deadlines.extend(waiters.filter_map(|waiting| waiting.begins).map(|begins| (begins, key)));
         }
         self.dirty = self.overlaps.all().clone();
     }

@@ -291,6 +291,19 @@ fn a_reader_whose_question_was_lost_waits_for_another_answer_while_there_is_time
 }
 
 #[test]
+fn a_reader_that_was_not_asked_for_in_time_begins_when_the_connection_is_lost() {
+    let mut bench = Bench::new(&[], false);
+    bench.connect(false, true);
+    bench.table.want(&filter("a"), READ, (bench.now, bench.now + 60 * SECOND), 1);
+    bench.pass(BEGINS_AFTER);
+    assert_eq!(bench.told(), []);
+    bench.disconnect();
+    assert!(bench.table.next_deadline().is_some_and(|deadline| deadline <= bench.now));
+    bench.pass(Duration::ZERO);
+    assert_eq!(bench.told(), [(1, Ok(0))]);
+}
+
+#[test]
 fn an_answer_of_the_wrong_kind_is_none() {
     let mut bench = Bench::new(&[of_file("a", Qos::AtLeastOnce)], false);
     bench.connect(false, true);
