@@ -12,6 +12,7 @@ use super::properties;
 use super::reply::Reply;
 use super::values::{self, Scalar};
 use crate::message::{Message, Qos};
+use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED};
 use crate::mqtt::{Failure, Outcome, Published};
 use crate::run;
 
@@ -24,9 +25,7 @@ const FIELDS: &str =
     "`topic`, `payload`, `payload_encoding` (or `encoding`), `qos`, `retain`, `properties` and `clientid`";
 
 /// Reason codes of MQTT 5 (2.4); for which refusal is EMQX's to say.
-const NO_MATCHING_SUBSCRIBERS: u8 = 16;
 const IMPLEMENTATION_SPECIFIC: u8 = 131;
-const NOT_AUTHORIZED: u8 = 135;
 const TOPIC_NAME_INVALID: u8 = 144;
 const QUOTA_EXCEEDED: u8 = 151;
 const RETAIN_NOT_SUPPORTED: u8 = 154;

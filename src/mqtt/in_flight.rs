@@ -18,7 +18,8 @@ pub use acknowledgement::{Acknowledgement, Violation};
 pub use session::{Aftermath, Blame, Owed};
 
 use self::session::Losses;
-use super::outcome::{Failure, NO_MATCHING_SUBSCRIBERS, Outcome, Published};
+use super::outcome::{Failure, Outcome, Published};
+use super::reason::NO_MATCHING_SUBSCRIBERS;
 use crate::message::{Message, Qos};
 
 /// How long after its deadline a message may still leave because it was already handed over.

@@ -32,7 +32,7 @@ mod v5;
 mod version;
 
 mod backoff;
-mod reason;
+pub mod reason;
 
 mod heartbeat;
 mod status;

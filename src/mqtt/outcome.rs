@@ -2,13 +2,8 @@
 
 use thiserror::Error;
 
+use super::reason::{PACKET_TOO_LARGE, Reason};
 use crate::metrics::PublishResult;
-
-/// The broker's reason code where nobody subscribes (MQTT 5, 3.4.2.1).
-pub const NO_MATCHING_SUBSCRIBERS: u8 = 16;
-
-/// The broker's reason code for a packet that it does not take for its size (MQTT 5, 2.4).
-pub const PACKET_TOO_LARGE: u8 = 149;
 
 /// What the caller of a publish is told, once.
 pub type Outcome = Result<Published, Failure>;
@@ -61,12 +56,12 @@ pub enum Failure {
     #[error("not sent: `properties` need MQTT 5, and `protocol` is \"3.1.1\"")]
     PropertiesNotSupported,
     /// The broker refused it, with this reason code.
-    #[error("refused by the broker: {}", super::reason::Reason(*.0))]
+    #[error("refused by the broker: {}", Reason(*.0))]
     Refused(u8),
     /// The broker refused one that was no larger, and each refusal costs the connection.
     #[error(
         "refused: this broker takes no MQTT packet of {size} bytes, as it refused one of {refused}: {}",
-        super::reason::Reason(PACKET_TOO_LARGE)
+        Reason(PACKET_TOO_LARGE)
     )]
     TooLargeForBroker {
         /// Of the whole PUBLISH packet, in bytes.
@@ -95,7 +90,7 @@ pub enum Refusal {
     #[error("asked, outcome unknown: no answer from the broker in time")]
     Unknown,
     /// The broker refused it, with this reason code.
-    #[error("refused by the broker: {}", super::reason::Reason(*.0))]
+    #[error("refused by the broker: {}", Reason(*.0))]
     Refused(u8),
     /// Connections ended over it: the broker is not asked for a while.
     #[error("not done: the topic filter is left out for a while, as the connection to the broker ended over it")]

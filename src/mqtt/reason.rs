@@ -2,6 +2,15 @@
 
 use std::fmt;
 
+/// Nobody subscribes to the topic name of a publish (MQTT 5, 3.4.2.1).
+pub const NO_MATCHING_SUBSCRIBERS: u8 = 16;
+
+/// The broker's access control denies a publish or a subscription (MQTT 5, 2.4).
+pub const NOT_AUTHORIZED: u8 = 135;
+
+/// The broker does not take a packet for its size (MQTT 5, 2.4).
+pub const PACKET_TOO_LARGE: u8 = 149;
+
 /// A code from CONNACK, SUBACK or DISCONNECT, shown as `words (reason code N)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason(pub u8);

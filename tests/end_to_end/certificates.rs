@@ -10,7 +10,7 @@ use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
-use crate::support::tls_broker::{TlsBroker, assert_acknowledged};
+use crate::support::tls_broker::{TlsBroker, asks_for_certificates, assert_acknowledged};
 
 /// Each lines of `[mqtt.tls]`, from its third on, with the line and the words of their fault; FOLDER is where all is.
 const FAULTS: [(&str, u32, &str); 19] = [
@@ -179,15 +179,7 @@ fn renewed_certificates_are_used_from_the_next_connection_on_and_bad_ones_are_no
         fs::copy(&issued.key, &key).unwrap();
     };
     install(&old, &old.issue("first"));
-    let lines = |authority: &Authority| {
-        let ca = authority.certificate();
-        format!(
-            "{}\ncafile {}\nrequire_certificate true\nuse_identity_as_username true",
-            authority.issue("broker").served(),
-            ca.display()
-        )
-    };
-    let mut broker = TlsBroker::with(&lines(&old));
+    let mut broker = TlsBroker::with(&asks_for_certificates(&old));
     let tls = format!("ca-file = \"{}\"\n{}", trusted.display(), shown(&certificate, &key));
     let daemon = Daemon::with(&broker.known_as("localhost", &tls));
     daemon.wait_for("connected to");
@@ -223,8 +215,10 @@ fn renewed_certificates_are_used_from_the_next_connection_on_and_bad_ones_are_no
     drop(broker.mosquitto);
     let issued = new.issue("third");
     let port = broker.port;
-    let broker =
-        Mosquitto::on_port(free_port(), &format!("allow_anonymous true\nlistener {port} 127.0.0.1\n{}", lines(&new)));
+    let broker = Mosquitto::on_port(
+        free_port(),
+        &format!("allow_anonymous true\nlistener {port} 127.0.0.1\n{}", asks_for_certificates(&new)),
+    );
     daemon.wait_for("the broker's certificate is of no authority in");
     install(&new, &issued);
     daemon.wait_for_nth(5, "connected to");

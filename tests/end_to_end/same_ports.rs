@@ -44,6 +44,16 @@ impl Everywhere {
         let second = self.connect(Some(first.socket().local_addr().unwrap()), "127.0.0.2");
         [first, second]
     }
+
+    /// Both, behind an answer to each: what the daemon knows of a connection that it has served before.
+    fn connect_two_that_were_answered(&self) -> [Connection; 2] {
+        let mut both = self.connect_two();
+        for connection in &mut both {
+            connection.send(publish().as_bytes());
+            assert_eq!(connection.reply().status, 503);
+        }
+        both
+    }
 }
 
 fn publish() -> String {
@@ -97,11 +107,7 @@ fn each_request_of_either_gets_its_own_answer() {
 fn the_refusal_of_a_body_goes_to_whoever_sends_it_and_both_end() {
     let daemon = Everywhere::start();
     for which in [0, 1] {
-        let mut both = daemon.connect_two();
-        for connection in &mut both {
-            connection.send(publish().as_bytes());
-            assert_eq!(connection.reply().status, 503);
-        }
+        let mut both = daemon.connect_two_that_were_answered();
         let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n";
         both[which].send(head.as_bytes());
         let mut reply = both[which].reply_to_head();
@@ -117,11 +123,7 @@ fn the_refusal_of_a_body_goes_to_whoever_sends_it_and_both_end() {
 fn chunks_on_either_are_read_to_their_end() {
     let daemon = Everywhere::start();
     for which in [0, 1] {
-        let mut both = daemon.connect_two();
-        for connection in &mut both {
-            connection.send(publish().as_bytes());
-            assert_eq!(connection.reply().status, 503);
-        }
+        let mut both = daemon.connect_two_that_were_answered();
         let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
         both[which].send(format!("{head}{:x}\r\n{BODY}\r\n0\r\n\r\n", BODY.len()).as_bytes());
         assert_eq!(both[which].reply().status, 503);

@@ -9,7 +9,7 @@ use crate::support::certificates::{Authority, Certificate, Contents, shown};
 use crate::support::daemon::{Daemon, program};
 use crate::support::free_port;
 use crate::support::process::Process;
-use crate::support::tls_broker::{TlsBroker, assert_acknowledged, impatient, with_protocol};
+use crate::support::tls_broker::{TlsBroker, asks_for_certificates, assert_acknowledged, impatient, with_protocol};
 
 #[test]
 fn a_broker_behind_tls_is_published_to_by_its_name_and_by_its_address() {
@@ -180,11 +180,7 @@ fn our_certificate_of_version_1_is_for_the_broker_to_judge() {
     let text = authority.openssl_output("x509 -in client.crt -noout -text");
     assert!(text.contains("Version: 1 (0x0)"), "{text}");
     let other = authority.issue_with("other", &Contents { extensions: "", ..Contents::default() });
-    let lines = format!(
-        "{}\ncafile {}\nrequire_certificate true\nuse_identity_as_username true",
-        authority.issue("broker").served(),
-        authority.certificate().display()
-    );
+    let lines = asks_for_certificates(&authority);
     for version in ["TLSv1.2", "TLSv1.3"] {
         let broker = TlsBroker::up_to(version, &lines);
         for (protocol, name, files) in [
@@ -212,11 +208,7 @@ fn a_broker_that_asks_for_our_certificate_is_shown_it_and_its_refusals_are_told(
     let expired = authority.issue_with("expired", &Contents { until: "20200303120000Z", ..Contents::default() });
     let other = Authority::named("other");
     let strange = other.issue("strange");
-    let lines = format!(
-        "{}\ncafile {}\nrequire_certificate true\nuse_identity_as_username true",
-        authority.issue("broker").served(),
-        authority.certificate().display()
-    );
+    let lines = asks_for_certificates(&authority);
     for version in ["TLSv1.2", "TLSv1.3"] {
         let broker = TlsBroker::up_to(version, &lines);
         let daemon = |protocol: &str, files: &str| {

@@ -1,6 +1,7 @@
 //! What became of a message, of a topic filter or of a request, as an answer.
 
 use super::{Code, Reply};
+use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED, PACKET_TOO_LARGE};
 use crate::mqtt::{Failure, NoAnswer, Outcome, Published, Refusal};
 
 impl From<Outcome> for Reply {
@@ -24,13 +25,6 @@ impl From<Published> for Reply {
         }
     }
 }
-
-/// The broker's reason code where nobody subscribes (MQTT 5, 3.4.2.1).
-const NO_MATCHING_SUBSCRIBERS: u8 = 16;
-/// The broker's reason code for a packet that is too large for it (MQTT 5, 2.4).
-const PACKET_TOO_LARGE: u8 = 149;
-/// The broker's reason code for a publish that its access control denies (MQTT 5, 3.4.2.1).
-const NOT_AUTHORIZED: u8 = 135;
 
 impl From<Failure> for Reply {
     fn from(failure: Failure) -> Self {

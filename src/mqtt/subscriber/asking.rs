@@ -10,7 +10,8 @@ use bytes::Bytes;
 use super::{Stage, Subscriber, Want};
 use crate::message::{Message, Received, TopicFilter, TopicName};
 use crate::metrics;
-use crate::mqtt::outcome::{Failure, NO_MATCHING_SUBSCRIBERS, NoAnswer, Outcome, Published};
+use crate::mqtt::outcome::{Failure, NoAnswer, Outcome, Published};
+use crate::mqtt::reason::NO_MATCHING_SUBSCRIBERS;
 use crate::mqtt::requests::{Number, Token};
 
 /// Is told, once, what came of a request. Must not wait.

@@ -8,6 +8,7 @@ use super::report::SHOWN;
 use super::{Entry, Key, Report, Subscriptions};
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::pipe::Limits;
+use crate::mqtt::reason::PACKET_TOO_LARGE;
 use crate::printable::Printable;
 
 /// The most filters in one SUBSCRIBE.
@@ -16,8 +17,6 @@ const MAX_TOGETHER: usize = 100;
 const MAX_TOGETHER_SIZE: usize = 16 * 1024;
 /// Bytes of a SUBSCRIBE beside the filter: fixed header, packet identifier, subscription identifier, length and options.
 const SUBSCRIBE_OVERHEAD: usize = 1 + 4 + 2 + 6 + 2 + 1;
-/// The reason code for a packet that the broker would not take (MQTT 5, 2.4).
-const PACKET_TOO_LARGE: u8 = 149;
 
 /// Something that is to be asked of the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]

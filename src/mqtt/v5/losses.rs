@@ -1,4 +1,4 @@
-//! Why a connection ended or did not come about, from the library's errors into words.
+//! Why a connection ended or did not come about, from rumqttc's errors into words.
 
 use std::error::Error;
 
@@ -8,16 +8,15 @@ use rumqttc::v5::{ConnectionError, StateError};
 use super::codes::connack_code;
 use crate::config::Mqtt;
 use crate::mqtt::pipe::{Cause, Lost};
-use crate::mqtt::reason::Reason;
+use crate::mqtt::reason::{PACKET_TOO_LARGE, Reason};
 use crate::mqtt::transport;
 use crate::printable::Printable;
 
 /// How much of a broker's own words a record shows, in bytes.
 const SHOWN: usize = 256;
 
-/// Reason codes of a DISCONNECT (MQTT 5, 3.14.2.1).
+/// The reason code of a DISCONNECT (MQTT 5, 3.14.2.1).
 const SESSION_TAKEN_OVER: u8 = 142;
-const PACKET_TOO_LARGE: u8 = 149;
 
 /// Why connecting failed, or an established connection ended.
 pub fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {

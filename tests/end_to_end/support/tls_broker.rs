@@ -1,6 +1,6 @@
 //! A broker behind TLS, and daemons that are to connect to it.
 
-use super::certificates::Certificate;
+use super::certificates::{Authority, Certificate};
 use super::daemon::Daemon;
 use super::free_port;
 use super::mosquitto::Mosquitto;
@@ -37,6 +37,15 @@ impl TlsBroker {
     pub fn await_tries(&self, count: usize) {
         self.mosquitto.wait_for_nth(count, &format!(" on port {}.", self.port));
     }
+}
+
+/// Lines for a broker that asks for certificates of this authority, and takes the user name from them.
+pub fn asks_for_certificates(authority: &Authority) -> String {
+    format!(
+        "{}\ncafile {}\nrequire_certificate true\nuse_identity_as_username true",
+        authority.issue("broker").served(),
+        authority.certificate().display()
+    )
 }
 
 /// A broker that is tried at full speed.
