@@ -207,21 +207,12 @@ fn a_null_device_that_somebody_asked_for_takes_everything() {
     bridge.await_metric("mqtt_bridge_journal_dropped_total 0");
 }
 
-/// Starts it as supervisors do, with a /dev/null opened for reading and writing, and anew for each of these groups.
-fn with_null(broker: &Mosquitto, session: &str, groups: &str) -> Bridge {
-    let python = format!(
-        "import os, sys; open = lambda: os.open(os.devnull, os.O_RDWR); \
-         [os.dup2(null, at) for group in ({groups}) for null in (open(),) for at in group]; \
-         os.execv(sys.argv[1], sys.argv[1:])"
-    );
-    Bridge::by_shell(broker, session, 1, &format!("exec python3 -c '{python}' \"$0\" --config \"$1\""))
-}
-
 #[test]
 fn null_devices_that_a_supervisor_opened_one_by_one_take_everything() {
-    for groups in ["(1,), (2,)", "(0,), (1,), (2,)", "(0,), (1, 2)"] {
+    let (both, all) = ("1<>/dev/null 2<>/dev/null", "0<>/dev/null 1<>/dev/null 2<>/dev/null");
+    for redirections in [both, all, "0<>/dev/null 1<>/dev/null 2>&1"] {
         let broker = Mosquitto::start();
-        let bridge = with_null(&broker, KEPT, groups);
+        let bridge = Bridge::start(&broker, KEPT, 1, redirections);
         publish(&broker, "1", 0..3);
         broker.wait_for_nth(3, "Received PUBACK from me");
         bridge.await_metric("mqtt_bridge_journal_dropped_total 0");
@@ -232,12 +223,9 @@ fn null_devices_that_a_supervisor_opened_one_by_one_take_everything() {
 #[test]
 fn a_standard_error_that_may_be_closed_is_told_to_those_who_ask() {
     for session in [KEPT, ""] {
-        for groups in [None, Some("(2,),"), Some("(0, 1, 2),")] {
+        for redirections in ["2>&-", "2<>/dev/null", "0<>/dev/null 1>&0 2>&0"] {
             let broker = Mosquitto::start();
-            let bridge = match groups {
-                Some(groups) => with_null(&broker, session, groups),
-                None => Bridge::start(&broker, session, 1, "2>&-"),
-            };
+            let bridge = Bridge::start(&broker, session, 1, redirections);
             let words = "received messages are not recorded: standard error takes nothing: it is closed, or a /dev/null \
                          that is open for reading too";
             bridge.await_unready(words);
