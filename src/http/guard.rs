@@ -342,14 +342,15 @@ impl Guard {
         heaviest
     }
 
-    /// Wakes a thread of the library's for each connection that waits for one: a connection that comes while none is
-    /// idle gets a new one, which looks for further ones when it is done.
+    /// Wakes a thread of `tiny_http` for each connection that may wait for one: a connection that comes while none is idle
+    /// gets a new one, which takes the next of the queue when it is done. There one that is silent may be in front.
     fn help(&self, helpless: usize) {
         // nobody would accept it
-        if helpless > 0 && !self.door.is_accepting() {
+        if helpless == 0 || !self.door.is_accepting() {
             return;
         }
-        for _ in 0..helpless.min(MAX_KNOCKS) {
+        let count = self.watched.values().filter(|watched| watched.may_lack_thread()).count();
+        for _ in 0..count.min(MAX_KNOCKS) {
             if let Err(error) = self.door.listener().knock() {
                 log::debug!("cannot connect to ourselves: {error}");
             }

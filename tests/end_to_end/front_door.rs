@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, clean, program};
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::onlooker::Onlooker;
@@ -116,6 +117,33 @@ fn idle_connections_are_ended_without_words() {
         assert_eq!(connection.rest(), b"");
     }
     assert_harmless(&daemon, onlooker, before, 0);
+}
+
+/// The number of one that we may use.
+fn a_processor() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let (_, list) = status.split_once("Cpus_allowed_list:").unwrap();
+    list.trim_start().split(|c: char| !c.is_ascii_digit()).next().unwrap().to_owned()
+}
+
+#[test]
+fn silent_connections_in_front_of_a_request_keep_no_thread_from_it() {
+    // on one processor, and where waking preempts nobody, tiny_http accepts a burst before a thread of its pool takes of it
+    let daemon = Daemon::run(&format!("[mqtt]\nport = {}", free_port()), |config| {
+        let mut command = clean(Command::new("chrt"));
+        command.args(["--batch", "0", "taskset", "--cpu-list", &a_processor()]).arg(program().get_program());
+        command.arg("--config").arg(config);
+        command
+    });
+    for round in 0..5 {
+        daemon.signal("STOP");
+        let silent = open(&daemon, 100, b"");
+        let mut last = daemon.connect();
+        last.send(GET);
+        daemon.signal("CONT");
+        assert_eq!(last.reply().status, 404, "{round}");
+        drop(silent);
+    }
 }
 
 #[test]

@@ -115,6 +115,11 @@ impl Watched {
         self.was_read || self.client.is_none() || is_newest()
     }
 
+    /// Whether it may be in the queue of `tiny_http`: nothing of it was read, or that cannot be told.
+    pub fn may_lack_thread(&self) -> bool {
+        self.ended.is_none() && !(self.was_read && self.client.is_some())
+    }
+
     /// What is to be done about a connection on a Unix socket, of whose requests nothing can be told.
     pub fn judge_unix(&mut self, is_crowded: bool, now: Instant) -> Verdict {
         if descriptors::is_hung_up(self.place.number) {
