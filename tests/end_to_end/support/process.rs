@@ -1,11 +1,14 @@
 //! A child process whose output is collected, awaited line by line, and shown when the test fails.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, ioctl_fionbio, read};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::PATIENCE;
@@ -16,16 +19,19 @@ pub struct Process {
     output: Arc<Output>,
 }
 
-#[derive(Default)]
 struct Output {
     state: Mutex<State>,
     changed: Condvar,
+    /// Our end of standard error, which does not block.
+    stderr: OwnedFd,
 }
 
 #[derive(Default)]
 struct State {
     /// Standard error, line by line.
     lines: Vec<String>,
+    /// The beginning of its next line.
+    rest: Vec<u8>,
     /// Standard output as it is.
     bytes: Vec<u8>,
     /// Both streams end with the process.
@@ -38,11 +44,12 @@ impl Process {
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} is needed for this test: {error}"));
-        let output = Arc::new(Output::default());
-        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (stdout, stderr) = (child.stdout.take().unwrap(), OwnedFd::from(child.stderr.take().unwrap()));
+        ioctl_fionbio(&stderr, true).unwrap();
+        let output = Arc::new(Output { state: Mutex::default(), changed: Condvar::new(), stderr });
         let (of_stdout, of_stderr) = (output.clone(), output.clone());
         thread::spawn(move || of_stdout.collect_bytes(stdout));
-        thread::spawn(move || of_stderr.collect_lines(stderr));
+        thread::spawn(move || of_stderr.collect_lines());
         Self { name, child, output }
     }
 
@@ -84,9 +91,11 @@ impl Process {
         self.child.wait().unwrap()
     }
 
-    /// The lines of standard error so far.
+    /// The lines of standard error so far: all that were written before this is called.
     pub fn lines(&self) -> Vec<String> {
-        self.output.state.lock().unwrap().lines.clone()
+        let mut state = self.output.state.lock().unwrap();
+        self.output.take_lines(&mut state);
+        state.lines.clone()
     }
 
     /// The lines of standard error so far that contain `text`.
@@ -155,12 +164,36 @@ impl Drop for Process {
 }
 
 impl Output {
-    fn collect_lines(&self, stream: impl Read) {
-        for line in BufReader::new(stream).split(b'\n') {
-            let Ok(line) = line else { break };
-            self.change(|state| state.lines.push(String::from_utf8_lossy(&line).into_owned()));
+    fn collect_lines(&self) {
+        let mut has_ended = false;
+        while !has_ended {
+            // a failure shows at the next reading
+            let _ = poll(&mut [PollFd::new(&self.stderr, PollFlags::IN)], None);
+            self.change(|state| has_ended = self.take_lines(state));
         }
         self.change(|state| state.ended_streams += 1);
+    }
+
+    /// Takes the lines that are there; returns whether it was the last of them.
+    fn take_lines(&self, state: &mut State) -> bool {
+        let mut buffer = [0; 4096];
+        let has_ended = loop {
+            match read(&self.stderr, &mut buffer) {
+                Ok(count @ 1..) => state.rest.extend_from_slice(&buffer[..count]),
+                Err(Errno::INTR) => {}
+                other => break other != Err(Errno::AGAIN),
+            }
+        };
+        if has_ended && !state.rest.is_empty() {
+            state.rest.push(b'\n');
+        }
+        if let Some(end) = state.rest.iter().rposition(|byte| *byte == b'\n') {
+            let rest = state.rest.split_off(end + 1);
+            let lines = state.rest[..end].split(|byte| *byte == b'\n');
+            state.lines.extend(lines.map(|line| String::from_utf8_lossy(line).into_owned()));
+            state.rest = rest;
+        }
+        has_ended
     }
 
     fn collect_bytes(&self, mut stream: impl Read) {
