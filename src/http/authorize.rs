@@ -234,6 +234,16 @@ fn credentials(authorization: &str) -> Option<(Option<String>, String)> {
     pair.split_once(':').map(|(name, secret)| (Some(name.to_owned()), secret.to_owned()))
 }
 
+/// The URL under which this request reached us, without a path: `http://HOST:PORT`, or `https` where a proxy says that it
+/// was asked so. `None` where the request names no host.
+pub fn base_url(request: &Request) -> Option<String> {
+    let hosts = Hosts::of(request).ok()?;
+    let authority = hosts.target.or(hosts.host).filter(|authority| !authority.is_empty())?;
+    let is_secure =
+        header(request, "X-Forwarded-Proto").ok()?.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    Some(format!("{}://{}", if is_secure { "https" } else { "http" }, authority.as_str()))
+}
+
 /// By what names a request calls us.
 #[derive(Debug, Clone, Copy)]
 struct Hosts<'a> {

@@ -3,6 +3,7 @@
 use tiny_http::Request;
 
 use super::Endpoints;
+use super::authorize::base_url;
 use super::call::Wanted;
 use super::reply::Reply;
 use super::request::{READ, Target, require_method};
@@ -11,22 +12,22 @@ use super::request::{READ, Target, require_method};
 const DOCUMENT: &str = include_str!("openapi.json");
 const VERSION: &str = "\"version\": \"0.0.0\"";
 const MAX_TIMEOUT: &str = "\"maximum\": 60.0";
+const SERVER: &str = "\"url\": \"/\"";
 
 /// The description.
 pub fn openapi(endpoints: &Endpoints, request: &Request, target: &Target) -> Result<Wanted, Reply> {
     require_method(request, READ)?;
     target.require_no_parameters()?;
-    let document = render(endpoints.max_timeout.as_secs_f64());
+    let document = render(endpoints.max_timeout.as_secs_f64(), base_url(request).as_deref().unwrap_or("/"));
     Ok(Wanted::Reply(Reply::document("application/json", document.into_bytes())))
 }
 
-/// The description of this version, with the longest timeout that the configuration allows, in seconds.
-fn render(max_timeout: f64) -> String {
-    DOCUMENT.replacen(VERSION, &format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION")), 1).replacen(
-        MAX_TIMEOUT,
-        &format!("\"maximum\": {max_timeout}"),
-        1,
-    )
+/// The description of this version, with the longest timeout that the configuration allows, in seconds, and the URL of
+/// this daemon: programs that make clients take no relative one.
+fn render(max_timeout: f64, server: &str) -> String {
+    let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    let (timeout, server) = (format!("\"maximum\": {max_timeout}"), format!("\"url\": \"{server}\""));
+    DOCUMENT.replacen(VERSION, &version, 1).replacen(MAX_TIMEOUT, &timeout, 1).replacen(SERVER, &server, 1)
 }
 
 #[cfg(test)]
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     fn document() -> Value {
-        serde_json::from_str(&render(60.0)).unwrap()
+        serde_json::from_str(&render(60.0, "/")).unwrap()
     }
 
     /// The values of the examples that an operation has for its body.
@@ -64,8 +65,9 @@ mod tests {
 
     #[test]
     fn what_differs_between_daemons_stands_there_once() {
-        assert_eq!((DOCUMENT.matches(VERSION).count(), DOCUMENT.matches(MAX_TIMEOUT).count()), (1, 1));
-        let document: Value = serde_json::from_str(&render(0.5)).unwrap();
+        assert_eq!([VERSION, MAX_TIMEOUT, SERVER].map(|text| DOCUMENT.matches(text).count()), [1, 1, 1]);
+        let document: Value = serde_json::from_str(&render(0.5, "http://a:1")).unwrap();
+        assert_eq!(document["servers"][0]["url"], "http://a:1");
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(document["components"]["schemas"]["Timeout"]["maximum"], 0.5);
     }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::clients::{python, python_program};
+use crate::requests::House;
+use crate::support::clients::{node, python, python_program};
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
 use crate::support::free_port;
@@ -38,6 +39,59 @@ fn the_document_needs_no_token_and_says_what_this_daemon_allows() {
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(document["components"]["schemas"]["Timeout"]["maximum"], 2.5);
+}
+
+/// Those who make clients from the document, and those who send what it has, want an address of ours.
+#[test]
+fn the_document_names_the_server_as_the_request_does() {
+    let daemon = Daemon::start(free_port());
+    let server = |headers: &[(&str, &str)]| {
+        let head: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let mut connection = daemon.connect();
+        connection.send(format!("GET /openapi.json HTTP/1.1\r\n{head}\r\n").as_bytes());
+        connection.reply().json()["servers"][0]["url"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(server(&[("Host", "localhost:1")]), "http://localhost:1");
+    assert_eq!(server(&[("Host", "[::1]")]), "http://[::1]");
+    let mut connection = daemon.connect();
+    connection.send(b"GET /openapi.json HTTP/1.0\r\n\r\n");
+    assert_eq!(connection.reply().json()["servers"][0]["url"], "/");
+}
+
+#[test]
+fn behind_a_proxy_the_document_has_the_scheme_that_it_was_asked_for_by() {
+    let token = Token::new("all", r##"["#"]"##);
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
+    for (proto, scheme) in [("https", "https"), ("HTTPS", "https"), ("http", "http"), ("ftp", "http")] {
+        let reply = daemon.connect().request("GET", "/openapi.json", &[("X-Forwarded-Proto", proto)], b"");
+        let url = reply.json()["servers"][0]["url"].as_str().unwrap().to_owned();
+        assert!(url.starts_with(&format!("{scheme}://")), "{proto}: {url}");
+    }
+}
+
+#[test]
+fn a_client_made_by_openapi_python_client_publishes_asks_and_reads() {
+    let token = Token::new("all", r##"["#"]"##).reading(r##"["#"]"##);
+    let house = House::with(&token.table);
+    let (url, folder) = (format!("http://{}", house.daemon.address()), Folder::new());
+    let arguments = [&url, &token.secret, folder.path().to_str().unwrap()];
+    let mut made = Process::start(python("generated.py", &arguments).current_dir(folder.path()));
+    assert!(made.wait_for_end().success(), "see standard error");
+    assert_eq!(made.stdout(), b"published, asked and read\n");
+}
+
+#[test]
+fn a_collection_made_by_openapi_to_postman_can_be_sent() {
+    let token = Token::new("all", r##"["#"]"##);
+    let broker = Mosquitto::start();
+    // EMQX's answer to what nobody subscribes to has another status
+    let mut subscriber = broker.subscribe("#", 7, "%t %p");
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
+    let url = format!("http://{}", daemon.address());
+    let mut sent = Process::start(&mut node("postman.mjs", &[&url, &token.secret]));
+    assert!(sent.wait_for_end().success(), "see standard error");
+    assert_eq!(String::from_utf8(sent.stdout()).unwrap().lines().count(), 7);
+    assert!(subscriber.wait_for_end().success());
 }
 
 #[test]
