@@ -53,10 +53,30 @@ fn a_head_that_the_library_refuses_ends_the_connection() {
         witness.assert_refused_by_library(bytes, 400);
     }
     witness.assert_refused_by_library(post(&format!("Expect: something\r\n{LENGTH}"), MESSAGE), 417);
-    // without an answer
-    for bytes in [post(&format!("X: ä\r\n{LENGTH}"), MESSAGE), request("POST /ä", LENGTH, MESSAGE)] {
-        let mut connection = witness.send(bytes + SMUGGLED);
-        connection.assert_ended();
+    witness.assert_nothing_smuggled();
+}
+
+/// Known limit: `tiny_http` closes it before anybody else sees what came (docs/several.md has what that means to nginx).
+/// Of all that is no request nothing else stays without an answer, as the other tests here show.
+#[test]
+fn a_byte_outside_ascii_in_the_head_ends_the_connection_without_an_answer() {
+    let witness = Witness::start();
+    for byte in ["ü".as_bytes(), b"\xfc", b"\x80", b"\xff"] {
+        let with =
+            |before: &str, after: &str| [before.as_bytes(), byte, after.as_bytes(), SMUGGLED.as_bytes()].concat();
+        let rest = format!("\r\n{LENGTH}\r\n{MESSAGE}");
+        for bytes in [
+            with("POST /publish HTTP/1.1\r\nHost: localhost\r\nX: ", &rest),
+            with("POST /publish HTTP/1.1\r\nHost: localhost\r\nX", &format!(": a{rest}")),
+            with("POST /publish HTTP/1.1\r\nHost: localhost", &rest),
+            with("POST /", &format!(" HTTP/1.1\r\nHost: localhost{rest}")),
+            with("P", &format!("ST /publish HTTP/1.1\r\nHost: localhost{rest}")),
+            with("POST /publish HTTP/1.1", &format!("\r\nHost: localhost{rest}")),
+            with("\x16\x03\x01", "\r\n"),
+        ] {
+            let mut connection = witness.send(bytes);
+            assert_eq!(connection.rest(), b"");
+        }
         witness.assert_serving();
     }
     witness.assert_nothing_smuggled();

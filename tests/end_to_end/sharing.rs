@@ -220,9 +220,14 @@ fn bridge(broker: &Mosquitto, number: usize, token: &Token) -> Daemon {
 
 /// nginx as the page has it, without TLS, in front of these bridges; returns its address too.
 fn nginx(folder: &Folder, daemons: &[Daemon; 2]) -> (Process, String) {
+    nginx_without(&[], folder, daemons)
+}
+
+/// The same without the lines that have one of these words.
+fn nginx_without(left_out: &[&str], folder: &Folder, daemons: &[Daemon; 2]) -> (Process, String) {
     let address = format!("127.0.0.1:{}", free_port());
     let mut lines = example("upstream bridges {");
-    lines.retain(|line| !line.contains("ssl_"));
+    lines.retain(|line| !line.contains("ssl_") && !left_out.iter().any(|word| line.contains(word)));
     let servers = lines.join("\n");
     let servers = servers
         .replace("listen 443 ssl", &format!("listen {address}"))
@@ -290,4 +295,61 @@ fn two_bridges_behind_nginx_as_the_page_has_them() {
     assert_divided(&await_all(&[&daemons[0], &daemons[1]], 4 * EACH), 4 * EACH);
     assert!(presence.wait_for_end().success());
     assert_eq!(String::from_utf8(presence.stdout()).unwrap(), "online offline ");
+}
+
+/// A request for `/healthz` by this target, with these lines.
+fn head(target: &[u8], lines: &[u8]) -> Vec<u8> {
+    [b"GET ", target, b" HTTP/1.1\r\nHost: bridge.example.com\r\n", lines, b"\r\n"].concat()
+}
+
+/// A city in ISO 8859-1 and in UTF-8.
+const CITIES: [&[u8]; 2] = [b"Z\xfcrich", "Zürich".as_bytes()];
+
+/// Two bridges that serve everybody behind nginx.
+fn open_bridges(broker: &Mosquitto) -> [Daemon; 2] {
+    let http = "[http]\nallow-anonymous = true\nallowed-hosts = [\"bridge.example.com\"]";
+    [1, 2].map(|_| Daemon::connected_with(&format!("[mqtt]\nport = {}\n{http}", broker.port())))
+}
+
+#[test]
+fn a_byte_outside_ascii_reaches_no_bridge_through_nginx_as_the_page_has_it() {
+    let (broker, folder) = (Mosquitto::start(), Folder::new());
+    let daemons = open_bridges(&broker);
+    let (_nginx, address) = nginx(&folder, &daemons);
+    let get = |target: &[u8], lines: &[u8]| {
+        let mut connection = Connection::open(&address);
+        connection.send(&head(target, lines));
+        connection.reply().status
+    };
+    for city in CITIES {
+        let line = |name: &str| [name.as_bytes(), b": ", city, b"\r\n"].concat();
+        for name in ["X-City", "Cookie", "User-Agent", "X-Forwarded-For"] {
+            assert_eq!(get(b"/healthz", &line(name)), 200, "{name}");
+        }
+        for name in ["Authorization", "Origin", "Last-Event-ID", "Content-Type", "Content-Encoding", "Sec-Fetch-Site"] {
+            assert_eq!(get(b"/healthz", &line(name)), 400, "{name}");
+        }
+        assert_eq!(get(&[b"/topics/", city].concat(), b""), 400);
+        assert_eq!(get(b"/healthz", b""), 200, "an honest one right behind");
+    }
+}
+
+#[test]
+fn no_client_can_have_nginx_take_the_bridges_for_dead() {
+    let (broker, folder) = (Mosquitto::start(), Folder::new());
+    let daemons = open_bridges(&broker);
+    // the byte gets through
+    let left_out = ["proxy_pass_request_headers"];
+    let (_nginx, address) = nginx_without(&left_out, &folder, &daemons);
+    for city in CITIES {
+        let line = [b"X-City: ", city, b"\r\n"].concat();
+        let mut connection = Connection::open(&address);
+        connection.send(&head(b"/healthz", &line));
+        assert_eq!(connection.reply().status, 502, "no bridge has an answer");
+        for _ in 0..10 {
+            let mut honest = Connection::open(&address);
+            honest.send(&head(b"/healthz", b""));
+            assert_eq!(honest.reply().status, 200);
+        }
+    }
 }
