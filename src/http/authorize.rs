@@ -105,16 +105,19 @@ impl Gate {
             return Ok(());
         }
         let is_ours = |origin: &str| hosts.host.is_some_and(|host| host.is_of_origin(origin));
-        let is_foreign = origin.is_some_and(|origin| !is_ours(origin));
-        if is_foreign || site.is_some_and(|site| site.eq_ignore_ascii_case("cross-site")) {
+        let is_site = |name: &str| site.is_some_and(|site| site.eq_ignore_ascii_case(name));
+        // another port or name of the same site is another origin; where it is ours, `Origin` says so
+        let is_foreign = origin.map_or_else(|| is_site("same-site"), |origin| !is_ours(origin));
+        if is_foreign || is_site("cross-site") {
             return Err(Reply::foreign_page(origin));
         }
         Ok(())
     }
 
-    /// A page may have its own name point to loopback, and is then no foreign one to its browser; its name still is.
+    /// A page may have its own name point here, and is then no foreign one to its browser; its name still is. Beyond
+    /// loopback nobody but the configuration knows our names.
     fn check_hosts(&self, hosts: Hosts) -> Result<(), Reply> {
-        if self.reach != Reach::Loopback {
+        if self.reach != Reach::Loopback && self.allowed_hosts.is_empty() {
             return Ok(());
         }
         let is_foreign = |host: &Authority| !host.is_loopback() && !host.is_one_of(&self.allowed_hosts);

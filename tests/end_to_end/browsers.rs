@@ -50,6 +50,11 @@ fn a_page_of_another_origin_is_refused_and_publishes_nothing() {
         12,
         "a page of another site may not call this: its origin is not in `allowed-origins`",
     );
+    publish(&daemon, &[("Sec-Fetch-Site", "same-site")]).assert_refused(
+        403,
+        12,
+        "a page of another site may not call this: its origin is not in `allowed-origins`",
+    );
     publish(&daemon, &[ALLOWED, ("Origin", "https://evil.example")]).assert_refused(
         400,
         3,

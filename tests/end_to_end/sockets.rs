@@ -47,6 +47,54 @@ fn curl(socket: &Path, body: &str) -> String {
 }
 
 #[test]
+fn allowed_hosts_hold_wherever_it_listens() {
+    let folder = Folder::new();
+    let foreign = "the host must be an address of loopback or one of `allowed-hosts`, not `evil.example`";
+    let (path, port) = (folder.path().join("socket"), free_port());
+    let http = "allow-anonymous = true\nallowed-hosts = [\"bridge.example\", \"192.0.2.1\"]";
+    for listen in [format!("0.0.0.0:{port}"), format!("unix:{}", path.display())] {
+        let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"{listen}\"\n{http}", free_port());
+        let _daemon = start(&folder, &config, "");
+        let is_unix = listen.starts_with("unix:");
+        let ask = |path_and_host: &str| {
+            let request = format!("{path_and_host}\r\nConnection: close\r\n\r\n");
+            let mut answer = String::new();
+            if is_unix {
+                let mut stream = UnixStream::connect(&path).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.write_all(request.as_bytes()).unwrap();
+                // behind the answer: the other side knows no end on this socket but the client's
+                stream.shutdown(std::net::Shutdown::Write).unwrap();
+                stream.read_to_string(&mut answer).unwrap();
+            } else {
+                let mut connection = Connection::open(&format!("127.0.0.1:{port}"));
+                connection.send(request.as_bytes());
+                connection.read_to_string(&mut answer).unwrap();
+            }
+            answer
+        };
+        for path in ["/", "/healthz", "/readyz", "/metrics", "/messages?topic=a", "/publish", "/openapi.json", "/x"] {
+            for request in [
+                format!("GET {path} HTTP/1.1\r\nHost: evil.example"),
+                format!("GET http://evil.example{path} HTTP/1.1\r\nHost: localhost"),
+                format!("GET {path} HTTP/1.0\r\nHost: evil.example"),
+            ] {
+                let answer = ask(&request);
+                assert!(
+                    answer.starts_with("HTTP/1.1 403 ") && answer.contains(foreign),
+                    "{listen} {request}: {answer}"
+                );
+            }
+        }
+        for host in ["localhost", "127.0.0.1:80", "Bridge.Example:443", "192.0.2.1:8000"] {
+            let answer = ask(&format!("GET /healthz HTTP/1.1\r\nHost: {host}"));
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{listen} {host}: {answer}");
+        }
+        assert!(ask("GET /healthz HTTP/1.0").starts_with("HTTP/1.1 200 "), "{listen}");
+    }
+}
+
+#[test]
 fn the_socket_has_its_options_before_the_first_connection_is_accepted() {
     let folder = Folder::new();
     let trace = folder.path().join("trace");

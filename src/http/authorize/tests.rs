@@ -85,6 +85,8 @@ fn pages_of_other_origins_are_refused() {
         &[HERE, ("Origin", "http://good.example")],
         &[HERE, ("Origin", "https://good.example, https://evil.example")],
         &[HERE, ("Sec-Fetch-Site", "cross-site")],
+        &[HERE, ("Sec-Fetch-Site", "same-site")],
+        &[HERE, ("Sec-Fetch-Site", "Same-Site")],
         &[HERE, ("Sec-Fetch-Site", "Cross-Site"), ("Origin", "http://localhost:8000")],
     ] {
         let (status, error) = answer(&gate, &post(headers));
@@ -99,20 +101,28 @@ fn pages_of_other_origins_are_refused() {
 
 #[test]
 fn on_loopback_a_foreign_host_is_refused_wherever_it_stands() {
-    let gate = gate("[http]\nallowed-hosts = [\"bridge.example\"]", Reach::Loopback);
+    // and anywhere, where the configuration has names
+    for reach in [Reach::Loopback, Reach::Network, Reach::Unix] {
+        assert_foreign_hosts_are_refused(&gate("[http]\nallowed-hosts = [\"bridge.example\"]", reach));
+    }
+}
+
+fn assert_foreign_hosts_are_refused(gate: &Gate) {
     for host in ["evil.example", "evil.example:8000", "", "0.0.0.0:8000", "localhost."] {
-        let (status, error) = answer(&gate, &post(&[("Host", host)]));
+        let (status, error) = answer(gate, &post(&[("Host", host)]));
         let words = format!("the host must be an address of loopback or one of `allowed-hosts`, not `{host}`");
         assert_eq!((status, error), (403, words));
     }
     for host in ["Localhost:80", "127.1.2.3", "[::1]:8000", "Bridge.example:443"] {
-        assert_eq!(answer(&gate, &post(&[("Host", host)])).0, 200, "{host}");
+        assert_eq!(answer(gate, &post(&[("Host", host)])).0, 200, "{host}");
     }
-    let absolute = |target, host| answer(&gate, &request(Method::Post, target, &[("Host", host)])).0;
+    let absolute = |target, host| answer(gate, &request(Method::Post, target, &[("Host", host)])).0;
     assert_eq!(absolute("http://evil.example/publish", "localhost"), 403);
     assert_eq!(absolute("http://localhost/publish", "evil.example"), 403);
     assert_eq!(absolute("http://u@localhost/publish", "localhost"), 400);
     assert_eq!(absolute("http://localhost:8000/publish", "localhost:8000"), 200);
+    let old: Request = TestRequest::new().with_http_version((1, 0).into()).into();
+    assert_eq!(answer(gate, &old).0, 200, "no browser sends none");
 }
 
 #[test]
