@@ -2,6 +2,7 @@
 
 mod authority;
 mod rate;
+mod strangers;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -11,6 +12,7 @@ use tiny_http::{Method, Request};
 
 use self::authority::Authority;
 use self::rate::Bucket;
+use self::strangers::Strangers;
 use super::reply::{Reply, SHOWN};
 use super::request::header;
 use super::values::base64;
@@ -38,6 +40,7 @@ pub struct Gate {
     allowed_origins: Vec<Arc<str>>,
     /// If there is none, everybody may do everything.
     bearers: Vec<Bearer>,
+    strangers: Strangers,
 }
 
 /// Whoever has the secret of a token.
@@ -73,6 +76,7 @@ impl Gate {
             allowed_hosts: config.http.allowed_hosts.clone(),
             allowed_origins: config.http.allowed_origins.iter().map(|origin| origin.as_str().into()).collect(),
             bearers: config.tokens.iter().map(bearer).collect(),
+            strangers: Strangers::default(),
         }
     }
 
@@ -145,11 +149,18 @@ impl Gate {
         if self.bearers.is_empty() {
             return Ok(Admitted { bearer: None });
         }
-        let authorization = header(request, "Authorization")?;
-        let (name, secret) = authorization.and_then(credentials).ok_or_else(Reply::token_missing)?;
-        let is_it = |bearer: &&Bearer| name.is_none_or(|name| name == bearer.token.name);
-        let bearer = self.bearer(&secret).filter(is_it).ok_or_else(Reply::token_unknown)?;
-        Ok(Admitted { bearer: Some(bearer) })
+        let bearer = match header(request, "Authorization")?.and_then(credentials) {
+            None => Err(Reply::token_missing()),
+            Some((name, secret)) => {
+                let is_it = |bearer: &&Bearer| name.is_none_or(|name| name == bearer.token.name);
+                self.bearer(&secret).filter(is_it).ok_or_else(Reply::token_unknown)
+            }
+        };
+        if bearer.is_err() {
+            let has_token = request.headers().iter().any(|header| header.field.equiv("Authorization"));
+            self.strangers.tell(request.remote_addr(), has_token);
+        }
+        Ok(Admitted { bearer: Some(bearer?) })
     }
 
     /// Compares with every byte of every token, so that the time it takes tells nothing.

@@ -1,9 +1,13 @@
 //! With tokens, each request needs one, and each message must be within what its token may do.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread;
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, program};
+use crate::support::folder::Folder;
 use crate::support::http::Reply;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
@@ -155,4 +159,74 @@ fn curl_publishes_with_a_token_as_in_the_readme_and_no_record_shows_the_secret()
     assert_eq!(curl.stdout(), br#"{"code":0}"#);
     publish(&daemon, &format!("{}0", token.bearer()), "t").assert_refused(401, 11, "this token is not known");
     assert!(daemon.lines_with(&token.secret).is_empty(), "{:?}", daemon.lines());
+}
+
+#[test]
+fn a_refusal_for_want_of_a_token_is_a_record_once_for_each_address() {
+    let (broker, folder) = (Mosquitto::start(), Folder::new());
+    let token = Token::new("all", r##"["#"]"##);
+    let daemon = daemon(&broker, &[&token], "");
+    let ask = |authorization: &str| {
+        let headers = [("Authorization", authorization), ("X-Forwarded-For", "198.51.100.7")];
+        daemon.connect().request("GET", "/status", &headers, b"").status
+    };
+    for authorization in [UNKNOWN, &token.secret, UNKNOWN, ""] {
+        assert_eq!(ask(authorization), 401);
+    }
+    assert_eq!(ask(&token.bearer()), 200);
+    daemon.wait_for("warning: unauthorized: 127.0.0.1 sent a token that is not known");
+    let lines = daemon.lines();
+    let told = lines.iter().filter(|line| line.contains("unauthorized")).count();
+    assert_eq!(told, 1, "{lines:?}");
+    let secrets = [token.secret.as_str(), UNKNOWN.split_once(' ').unwrap().1];
+    assert!(!lines.iter().any(|line| secrets.iter().any(|secret| line.contains(secret))), "{lines:?}");
+    for (listen, client) in [("[::1]:0".to_owned(), "::1"), (folder.path().join("s").display().to_string(), "")] {
+        let is_unix = client.is_empty();
+        let listen = if is_unix { format!("unix:{listen}") } else { listen };
+        let http = format!("[http]\nlisten = \"{listen}\"");
+        let config = folder.write("other.toml", &format!("[mqtt]\nport = {}\n{}{http}", broker.port(), token.table));
+        let other = Process::start(program().arg("--config").arg(config));
+        let line = other.wait_for("listening on ");
+        let request = b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        if is_unix {
+            UnixStream::connect(folder.path().join("s")).unwrap().write_all(request).unwrap();
+        } else {
+            TcpStream::connect(line.split("http://").nth(1).unwrap()).unwrap().write_all(request).unwrap();
+        }
+        let who = if is_unix { "a Unix socket" } else { client };
+        other.wait_for(&format!("warning: unauthorized: {who} sent no token"));
+    }
+}
+
+/// What fail2ban makes of a filter: `<ADDR>` is an address, and its words for times are not there any more.
+const FILTER: &str = r"
+import re, sys
+regex = re.compile(sys.argv[1].replace('<ADDR>', r'(?P<ip>(?:\d+\.){3}\d+|[0-9a-f:]*:[0-9a-f:.]*)'))
+for line in sys.argv[2:]:
+    found = regex.search(line)
+    print(found['ip'] if found else '-')
+";
+
+#[test]
+fn fail2ban_finds_the_address_by_the_filter_of_the_readme() {
+    let readme = include_str!("../../README.md");
+    let regex = readme.lines().find_map(|line| line.strip_prefix("    failregex = ")).unwrap();
+    let known = "unauthorized: 192.0.2.1 sent no token";
+    let lines = [
+        // without and with the words in front that fail2ban makes of a record in the journal, or leaves of a line
+        ("warning: unauthorized: 192.0.2.1 sent a token that is not known", "192.0.2.1"),
+        (" warning: unauthorized: 2001:db8::1 sent no token", "2001:db8::1"),
+        ("host mqtt-bridge[123]: unauthorized: 192.0.2.1 sent no token", "192.0.2.1"),
+        // nobody bans others
+        (&format!("Received message on topic: {known}"), "-"),
+        (&format!("host mqtt-bridge[123]: Received message on topic: a with payload: {known}"), "-"),
+        (&format!("host mqtt-bridge[123]: token a may not read x mqtt-bridge[1]: {known}"), "-"),
+        ("warning: unauthorized: a Unix socket sent no token", "-"),
+        (&format!("{known} x"), "-"),
+    ];
+    let output =
+        Command::new("python3").args(["-c", FILTER, regex]).args(lines.map(|(line, _)| line)).output().unwrap();
+    let found = String::from_utf8(output.stdout).unwrap();
+    let expected = lines.map(|(_, address)| address);
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected, "{}", String::from_utf8_lossy(&output.stderr));
 }
