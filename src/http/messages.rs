@@ -30,7 +30,10 @@ const PIECE: usize = 64 * 1024;
 /// What clients call the last identifier where they cannot send a header.
 const LAST_IDS: [&str; 2] = ["lastEventId", "last-event-id"];
 /// What a stream begins with, so that clients see at once that it is there.
-const BEGINNING: &[u8] = b": mqtt-bridge\n\n";
+const BEGINNING: &[u8] = b": mqtt-bridge\n";
+/// How long a client waits before it comes back, in milliseconds: each another time, so that not all come at once.
+const MIN_RETRY: f64 = 1000.0;
+const MAX_RETRY: f64 = 4000.0;
 const COMMENT: &[u8] = b":\n\n";
 /// What an event ends with.
 const END: &[u8] = b"\n\n";
@@ -104,6 +107,8 @@ fn write(mut stream: Stream, mut listener: Listener, run: u64) {
 
 fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::Result<()> {
     let mut bytes = BEGINNING.to_vec();
+    let retry = MIN_RETRY + run::random() * (MAX_RETRY - MIN_RETRY);
+    write!(bytes, "retry: {retry:.0}\n\n")?;
     let (mut written, mut suspicions) = (Instant::now(), 0);
     loop {
         if !bytes.is_empty() {

@@ -149,7 +149,7 @@ impl Endpoints {
 
     fn read_at(&self, target: &Target, exchange: &mut Exchange) -> Result<Wanted, Reply> {
         let request = exchange.request().ok_or_else(Reply::busy)?;
-        if let Some(endpoint) = open_endpoint(&target.path) {
+        if let Some(endpoint) = open_endpoint(target.endpoint()) {
             self.gate.admit_anybody(request)?;
             return endpoint(self, request, target);
         }
@@ -178,7 +178,7 @@ fn open_endpoint(path: &str) -> Option<OpenEndpoint> {
 
 /// What needs a token, where there are some.
 fn answer(call: Call) -> Result<Wanted, Reply> {
-    match call.target.path.as_str() {
+    match call.target.endpoint() {
         "/publish" => publish::publish(call),
         "/publish/bulk" => bulk::publish(call),
         emqx::PUBLISH => emqx::publish(call),

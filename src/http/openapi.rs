@@ -15,9 +15,8 @@ const MAX_TIMEOUT: &str = "\"maximum\": 60.0";
 const SERVER: &str = "\"url\": \"/\"";
 
 /// The description.
-pub fn openapi(endpoints: &Endpoints, request: &Request, target: &Target) -> Result<Wanted, Reply> {
+pub fn openapi(endpoints: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
     require_method(request, READ)?;
-    target.require_no_parameters()?;
     let document = render(endpoints.max_timeout.as_secs_f64(), base_url(request).as_deref().unwrap_or("/"));
     Ok(Wanted::Reply(Reply::document("application/json", document.into_bytes())))
 }

@@ -1,4 +1,5 @@
-//! `GET /healthz`, `/readyz`, `/status` and `/metrics`: how the bridge is, for those who operate it.
+//! `GET /healthz`, `/readyz`, `/status` and `/metrics`: how the bridge is, for those who operate it. A query changes
+//! nothing there: who watches may well send one.
 
 use std::time::SystemTime;
 
@@ -14,21 +15,20 @@ use crate::metrics;
 use crate::mqtt::{Standing, Status};
 
 /// 200 while requests are answered at all.
-pub fn healthz(_: &Endpoints, request: &Request, target: &Target) -> Result<Wanted, Reply> {
+pub fn healthz(_: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
     require_method(request, READ)?;
-    target.require_no_parameters()?;
     Ok(Wanted::Reply(Reply::success()))
 }
 
 /// 200 while the bridge does all that it is configured for.
 pub fn readyz(mut call: Call) -> Result<Wanted, Reply> {
-    call.require(READ)?;
+    require_method(call.request()?, READ)?;
     Ok(Wanted::Reply(call.status().missing().map_or_else(Reply::success, Reply::not_ready)))
 }
 
 /// Everything that is known, but for secrets.
 pub fn status(mut call: Call) -> Result<Wanted, Reply> {
-    call.require(READ)?;
+    require_method(call.request()?, READ)?;
     // numbers and strings always have a JSON form
     let report = serde_json::to_vec(&Report::of(&call.status())).unwrap_or_default();
     Ok(Wanted::Reply(Reply::document("application/json", report)))
@@ -36,7 +36,7 @@ pub fn status(mut call: Call) -> Result<Wanted, Reply> {
 
 /// The text format of Prometheus.
 pub fn metrics(mut call: Call) -> Result<Wanted, Reply> {
-    call.require(READ)?;
+    require_method(call.request()?, READ)?;
     Ok(Wanted::Reply(Reply::document(metrics::CONTENT_TYPE, metrics::render(&call.status().metrics()))))
 }
 

@@ -25,9 +25,8 @@ static POLICY: LazyLock<Arc<str>> = LazyLock::new(|| {
 });
 
 /// The page.
-pub fn page(_: &Endpoints, request: &Request, target: &Target) -> Result<Wanted, Reply> {
+pub fn page(_: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
     require_method(request, READ)?;
-    target.require_no_parameters()?;
     Ok(Wanted::Reply(Reply::page(PAGE, POLICY.clone())))
 }
 

@@ -169,6 +169,16 @@ impl Target {
         Self { path: format!("{start}{path}"), query }
     }
 
+    /// The path by which its endpoint is found. Those who watch us may add a slash; no other path has two forms, since a
+    /// proxy may close one by its exact name.
+    pub fn endpoint(&self) -> &str {
+        match self.path.as_str() {
+            "/healthz/" => "/healthz",
+            "/readyz/" => "/readyz",
+            path => path,
+        }
+    }
+
     /// Refuses parameters: they would be ignored in silence.
     pub fn require_no_parameters(&self) -> Result<(), Reply> {
         match self.query.as_deref() {

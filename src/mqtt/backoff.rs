@@ -1,7 +1,8 @@
 //! How long to wait before the next try: doubling, with jitter, up to a limit.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use crate::run::random;
 
 const FIRST: Duration = Duration::from_millis(100);
 /// So often the next connection follows at once, where it is known over what the last one ended: whoever can end it by a
@@ -44,12 +45,6 @@ impl Backoff {
         self.at_once = 0;
         self.next = FIRST.min(self.longest);
     }
-}
-
-/// A number from 0 to 1. The keys of a hash map are random enough for jitter, and need no crate.
-fn random() -> f64 {
-    let bits = RandomState::new().hash_one(0);
-    f64::from((bits >> 32) as u32) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

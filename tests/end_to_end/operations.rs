@@ -152,7 +152,7 @@ fn in_mqtt_3_1_1_the_window_is_ours_and_no_receive_maximum_is_told() {
 }
 
 #[test]
-fn only_get_and_head_are_taken_and_no_parameters() {
+fn only_get_and_head_are_taken_and_a_query_changes_nothing() {
     let daemon = Daemon::start(free_port());
     for path in PATHS {
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
@@ -160,14 +160,33 @@ fn only_get_and_head_are_taken_and_no_parameters() {
             reply.assert_refused(405, 3, "the method must be GET or HEAD");
             assert_eq!(reply.header("allow"), Some("GET, HEAD"));
         }
-        get(&daemon, &format!("{path}?x=1")).assert_refused(400, 3, "this path takes no parameters, not `?x=1`");
+        let expected = if path == "/readyz" { 503 } else { 200 };
+        for query in ["?", "?x=1", "?t=1790000000&a[]=%zz"] {
+            assert_eq!(get(&daemon, &format!("{path}{query}")).status, expected, "{path}{query}");
+        }
         let mut connection = daemon.connect();
         connection.send(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         let head = connection.reply_to_head();
-        assert_eq!(head.status, if path == "/readyz" { 503 } else { 200 }, "{path}");
+        assert_eq!(head.status, expected, "{path}");
         assert_ne!(head.header("content-length"), Some("0"), "the length that GET has");
         // nothing came behind the head
         assert_eq!(connection.request("GET", "/healthz", &[], b"").body, br#"{"code":0}"#);
+    }
+}
+
+#[test]
+fn those_who_watch_may_send_a_slash_more() {
+    let token = Token::new("watcher", "[]");
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
+    for (path, without, with) in [("/healthz/", 200, 200), ("/readyz/", 401, 503), ("/healthz/?x", 200, 200)] {
+        assert_eq!(get(&daemon, path).status, without, "{path}");
+        let reply = daemon.connect().request("GET", path, &[("Authorization", &token.bearer())], b"");
+        assert_eq!(reply.status, with, "{path}");
+    }
+    // what a proxy may close by its name has no other, and a topic has an empty last level
+    for (path, status) in [("/healthz//", 404), ("/metrics/", 404), ("/publish/", 404), ("/topics/a/", 405)] {
+        let reply = daemon.connect().request("PATCH", path, &[("Authorization", &token.bearer())], b"");
+        assert_eq!(reply.status, status, "{path}");
     }
 }
 

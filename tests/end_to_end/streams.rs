@@ -1,5 +1,6 @@
 //! The life of a stream: it goes on whatever becomes of the broker, ends with the daemon, and harms nobody.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -48,6 +49,14 @@ fn a_comment_comes_every_15_s_and_no_time_limit_of_requests_ends_a_stream() {
     }
     broker.publish(&["-t", "a", "-m", "2"]);
     assert_eq!(listener.message()["payload"], "2");
+}
+
+#[test]
+fn each_stream_says_another_time_to_come_back() {
+    let broker = Mosquitto::start();
+    let daemon = Daemon::connected(broker.port());
+    let times: BTreeSet<u32> = (0..8).map(|_| Listener::open(&daemon, "a").retry()).collect();
+    assert!(times.len() > 1 && times.iter().all(|time| (1000..=4000).contains(time)), "{times:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub struct Listener {
     event: Event,
     items: VecDeque<Item>,
     last_id: String,
+    retry: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,12 +77,25 @@ impl Listener {
         }
         let chunked = head.header("transfer-encoding") == Some("chunked");
         let body = Body { chunked, ..Body::default() };
-        Ok(Self { head, connection, body, event: Event::default(), items: VecDeque::new(), last_id: String::new() })
+        let (event, items) = (Event::default(), VecDeque::new());
+        Ok(Self { head, connection, body, event, items, last_id: String::new(), retry: None })
     }
 
     /// The identifier of the last event that was read and had one.
     pub fn last_id(&self) -> &str {
         &self.last_id
+    }
+
+    /// How soon a browser comes back, in milliseconds; every stream begins with it.
+    #[track_caller]
+    pub fn retry(&mut self) -> u32 {
+        let deadline = Instant::now() + PATIENCE;
+        while self.retry.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no `retry`");
+            self.read(left);
+        }
+        self.retry.unwrap()
     }
 
     /// The next of all, if it comes in time.
@@ -206,8 +220,7 @@ impl Listener {
             "event" => value.clone_into(&mut self.event.name),
             "id" => self.event.id = Some(value.to_owned()),
             "data" => self.event.data = serde_json::from_str(value).unwrap_or_else(|error| panic!("{error}: {line}")),
-            // how soon a browser comes back
-            "retry" => assert!(value.parse::<u32>().is_ok(), "{line}"),
+            "retry" => self.retry = Some(value.parse().unwrap_or_else(|error| panic!("{error}: {line}"))),
             _ if line.starts_with(':') => self.items.push_back(Item::Comment),
             _ => panic!("unknown line {line:?}"),
         }
