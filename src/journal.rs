@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use log::kv::{self, Key, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
 
-use self::entry::{Entry, Own};
+use self::entry::{Entry, Own, REQUEST_ID};
 use self::native::Journald;
 use self::queue::{Queue, Taken};
 use crate::message::{Priority, Received};
 use crate::metrics;
+use crate::request_id::RequestId;
 use crate::standard::Stream;
 use crate::thread::{Watch, panic_words};
 
@@ -235,6 +236,7 @@ impl Log for Journal {
             let mut fields = Fields(Vec::new());
             // visiting into a list cannot fail
             let _ = record.key_values().visit(&mut fields);
+            fields.0.extend(RequestId::current().map(|id| (REQUEST_ID.to_owned(), id.to_string())));
             let own = Own { level: record.level(), message: record.args().to_string(), fields: fields.0 };
             QUEUE.push_own(Entry::Own(own));
         }

@@ -10,6 +10,7 @@ pub mod mqtt;
 pub mod journal;
 pub mod metrics;
 pub mod printable;
+pub mod request_id;
 pub mod run;
 mod socket;
 pub mod standard;

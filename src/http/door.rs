@@ -297,7 +297,8 @@ impl State {
 /// Has a request answered; a panic costs its own answer only.
 fn serve(endpoints: &Endpoints, exchange: Exchange) {
     // what panicked is in the log already, and leaves nothing behind that others use
-    let _ = catch_unwind(AssertUnwindSafe(|| endpoints.answer(exchange)));
+    let id = exchange.id().clone();
+    let _ = catch_unwind(AssertUnwindSafe(|| id.during(|| endpoints.answer(exchange))));
 }
 
 /// Where requests go, as a URL.

@@ -10,10 +10,12 @@ use tiny_http::{HTTPVersion, Method, Request, Response};
 
 use super::connections::{Client, Cut, Turn};
 use super::generation::Generation;
-use super::reply::Reply;
-use super::request::{has_connection_option, has_whole_body, is_last_for_library};
+use super::reply::{Reply, SHOWN};
+use super::request::{Target, has_connection_option, has_whole_body, is_last_for_library};
 use super::wire::Form;
 use crate::metrics;
+use crate::printable::Printable;
+use crate::request_id::RequestId;
 
 use self::stream::Patient;
 pub use self::stream::Stream;
@@ -30,6 +32,7 @@ const PROCESSING: u16 = 102;
 /// A request with its way back to the client.
 pub struct Exchange {
     request: Option<Request>,
+    id: RequestId,
     client: Option<Client>,
     generation: Arc<Generation>,
     /// Bytes of its body may still be to come.
@@ -44,12 +47,19 @@ impl Exchange {
     /// Takes a request whose turn it is.
     pub fn new(Turn { request, client }: Turn, generation: Arc<Generation>) -> Self {
         let unread = !has_whole_body(&request);
-        Self { request: Some(request), client, generation, unread, last: false, is_refused: false }
+        let mut given = request.headers().iter().filter(|header| header.field.equiv("X-Request-ID"));
+        let id = RequestId::of(given.next().filter(|_| given.next().is_none()).map(|header| header.value.as_str()));
+        Self { request: Some(request), id, client, generation, unread, last: false, is_refused: false }
     }
 
     /// The request; `None` only after its answer.
     pub fn request(&mut self) -> Option<&mut Request> {
         self.request.as_mut()
+    }
+
+    /// What the request is called.
+    pub fn id(&self) -> &RequestId {
+        &self.id
     }
 
     /// Whether reading the body may have to wait for the client.
@@ -124,13 +134,13 @@ impl Exchange {
     /// Writes the answer.
     pub fn answer(mut self, reply: &Reply) {
         let Some(request) = self.request.take() else { return };
-        metrics::replied(reply.status(), reply.code());
+        self.tell(&request, reply);
         self.last |= self.unread || self.generation.connections().is_last(self.client);
         self.last |= !self.last && !wants_end(&request) && self.has_line_end_behind(&request);
         let closes = self.last || wants_end(&request);
         // the library ends it by itself where it has read that it should
         self.last |= closes && !is_last_for_library(&request);
-        let words = form(&request, closes).write(reply);
+        let words = form(&request, self.id.clone(), closes).write(reply);
         match self.client {
             Some(client) if self.unread && self.generation.connections().is_one_of_two(client) => {
                 self.refuse_one_of_two(client, request, &words);
@@ -142,6 +152,17 @@ impl Exchange {
             Some(client) if words.len() > LARGE => self.write_large(client, request, words),
             Some(client) => self.write(Some(client), request, &words),
             None => self.write_elsewhere(request, words),
+        }
+    }
+
+    /// Counts the answer; one record for each is for those who look for a fault.
+    fn tell(&self, request: &Request, reply: &Reply) {
+        metrics::replied(reply.status(), reply.code());
+        if log::log_enabled!(log::Level::Debug) {
+            let target = Target::of(request);
+            let (method, path) = (request.method().as_str(), Printable::new(&target.path, SHOWN));
+            let (method, status) = (Printable::new(method, SHOWN), reply.status());
+            self.id.during(|| log::debug!("{method} {path} is answered with {status}"));
         }
     }
 
@@ -266,14 +287,14 @@ fn wants_end(request: &Request) -> bool {
 }
 
 /// How the answer to a request is to be written.
-fn form(request: &Request, closes: bool) -> Form {
+fn form(request: &Request, id: RequestId, closes: bool) -> Form {
     let is_old = *request.http_version() < HTTPVersion(1, 1);
     let connection = match (closes, is_old) {
         (true, _) => Some("close"),
         (false, true) => Some("keep-alive"),
         (false, false) => None,
     };
-    Form { connection, without_body: *request.method() == Method::Head }
+    Form { id, connection, without_body: *request.method() == Method::Head }
 }
 
 /// Lets go of a request that gets no answer, on a connection that has ended.

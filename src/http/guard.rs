@@ -309,7 +309,7 @@ impl Guard {
         for (place, words) in doomed {
             let words = words.map(|reply| {
                 metrics::replied(reply.status(), reply.code());
-                Form::LAST.write(&reply)
+                Form::last().write(&reply)
             });
             let words = words.unwrap_or_default();
             connections.sockets().shut(place, &words);

@@ -77,7 +77,7 @@ const BASIC_CHALLENGE: &str = "Basic realm=\"mqtt-bridge\", charset=\"UTF-8\"";
 const CHALLENGE_AGAIN: &str = "Bearer realm=\"mqtt-bridge\", error=\"invalid_token\"";
 
 /// The headers that pages of allowed origins may send.
-const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Last-Event-ID, x-amz-mqtt5-user-properties, \
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Last-Event-ID, X-Request-ID, x-amz-mqtt5-user-properties, \
                                x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
 
 impl Reply {
@@ -300,7 +300,7 @@ impl Reply {
     pub fn readable_by(self, origin: Option<Arc<str>>) -> Self {
         let Some(origin) = origin else { return self };
         self.with("Access-Control-Allow-Origin", Value::Made(origin))
-            .with("Access-Control-Expose-Headers", Value::Fixed("Retry-After"))
+            .with("Access-Control-Expose-Headers", Value::Fixed("Retry-After, X-Request-ID"))
             .with("Vary", Value::Fixed("Origin"))
     }
 

@@ -9,10 +9,13 @@ use httpdate::HttpDate;
 use tiny_http::StatusCode;
 
 use super::reply::Reply;
+use crate::request_id::RequestId;
 
 /// What the request and the state of its connection make of an answer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone)]
 pub struct Form {
+    /// What the request is called.
+    pub id: RequestId,
     /// The value of `Connection`, if it needs one.
     pub connection: Option<&'static str>,
     /// The length of the body is told, and the body is not sent (RFC 9110, 9.3.2).
@@ -21,10 +24,12 @@ pub struct Form {
 
 impl Form {
     /// What is said on a connection that ends before there is a request.
-    pub const LAST: Self = Self { connection: Some("close"), without_body: false };
+    pub fn last() -> Self {
+        Self { id: RequestId::made(), connection: Some("close"), without_body: false }
+    }
 
     /// The head, and the body if there is to be one.
-    pub fn write(self, reply: &Reply) -> Vec<u8> {
+    pub fn write(&self, reply: &Reply) -> Vec<u8> {
         let body = reply.body();
         let mut bytes = self.begin(reply, 256 + body.len());
         // no content, no length (RFC 9110, 8.6)
@@ -40,7 +45,7 @@ impl Form {
     }
 
     /// The head of an answer of any length, in chunks (RFC 9112, 7.1) or up to the end of the connection.
-    pub fn write_head(self, reply: &Reply, in_chunks: bool) -> Vec<u8> {
+    pub fn write_head(&self, reply: &Reply, in_chunks: bool) -> Vec<u8> {
         let mut bytes = self.begin(reply, 256);
         let end: &[u8] = if in_chunks { b"Transfer-Encoding: chunked\r\n\r\n" } else { b"\r\n" };
         bytes.extend_from_slice(end);
@@ -48,12 +53,13 @@ impl Form {
     }
 
     /// The head but for what tells the length.
-    fn begin(self, reply: &Reply, capacity: usize) -> Vec<u8> {
+    fn begin(&self, reply: &Reply, capacity: usize) -> Vec<u8> {
         let status = StatusCode(reply.status());
         let mut bytes = Vec::with_capacity(capacity);
         let date = HttpDate::from(SystemTime::now());
         // writing to memory cannot fail
-        let _ = write!(bytes, "HTTP/1.1 {} {}\r\nDate: {date}\r\n", status.0, status.default_reason_phrase());
+        let (reason, id) = (status.default_reason_phrase(), &self.id);
+        let _ = write!(bytes, "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nX-Request-ID: {id}\r\n", status.0);
         for (name, value) in reply.headers().chain(self.connection.map(|value| ("Connection", value))) {
             let _ = write!(bytes, "{name}: {value}\r\n");
         }

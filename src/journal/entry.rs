@@ -14,6 +14,8 @@ const SHOWN: usize = 1024;
 const MAX_USER_PROPERTIES: usize = 100;
 /// By this all records of received messages can be found (`journalctl --catalog`, systemd.journal-fields(7)).
 const RECEIVED_ID: &str = "b8c7813ec2d84ca8b6d55f818f26cc3b";
+/// The field of a record that belongs to a request.
+pub const REQUEST_ID: &str = "REQUEST_ID";
 /// Who speaks, also where there is no unit to tell it by.
 const IDENTIFIER: &str = "mqtt-bridge";
 
@@ -55,6 +57,17 @@ fn text(message: &Received) -> String {
 impl Own {
     pub fn warning(message: String) -> Self {
         Self { level: Level::Warn, message, fields: Vec::new() }
+    }
+
+    fn line(&self) -> String {
+        let level = match self.level {
+            Level::Error => "error: ",
+            Level::Warn => "warning: ",
+            Level::Info | Level::Debug | Level::Trace => "",
+        };
+        let id = self.fields.iter().find(|(name, _)| name == REQUEST_ID);
+        let id = id.map_or_else(String::new, |(_, id)| format!(" (request {id})"));
+        format!("{level}{}{id}\n", one_line(&self.message))
     }
 
     /// So many messages were lost.
@@ -105,11 +118,7 @@ impl Entry {
     pub fn write_line(&self, bytes: &mut Vec<u8>) {
         let line = match self {
             // bytes from outside are escaped where they come in; this holds for what slips through
-            Self::Own(own) => match own.level {
-                Level::Error => format!("error: {}\n", one_line(&own.message)),
-                Level::Warn => format!("warning: {}\n", one_line(&own.message)),
-                Level::Info | Level::Debug | Level::Trace => one_line(&own.message) + "\n",
-            },
+            Self::Own(own) => own.line(),
             // as programs say it to the person who started them, with their name
             Self::LastWords(words) => format!("{IDENTIFIER}: {}\n", one_line(words)),
             Self::Received(message, _) => one_line(&text(message)) + "\n",

@@ -30,7 +30,7 @@ fn cors(reply: &Reply) -> [Option<&str>; 3] {
     ["access-control-allow-origin", "vary", "access-control-expose-headers"].map(|name| reply.header(name))
 }
 
-const READABLE: [Option<&str>; 3] = [Some("https://panel.example"), Some("Origin"), Some("Retry-After")];
+const READABLE: [Option<&str>; 3] = [Some("https://panel.example"), Some("Origin"), Some("Retry-After, X-Request-ID")];
 
 #[test]
 fn a_page_of_another_origin_is_refused_and_publishes_nothing() {
@@ -109,7 +109,7 @@ fn a_preflight_of_an_allowed_origin_is_answered_without_a_token() {
     assert_eq!(cors(&reply), READABLE);
     assert_eq!(reply.header("access-control-allow-methods"), Some("GET, POST, PUT, DELETE"));
     let headers = reply.header("access-control-allow-headers").unwrap();
-    let last = "Last-Event-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
+    let last = "Last-Event-ID, X-Request-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
     assert_eq!(headers, format!("Authorization, Content-Type, {last}"));
     assert_eq!(reply.header("access-control-max-age"), Some("600"));
     assert_eq!(reply.header("content-type"), None);

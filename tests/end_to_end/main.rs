@@ -40,6 +40,7 @@ mod presence;
 mod publishing;
 mod receiving;
 mod refusals;
+mod request_ids;
 mod requests;
 mod resuming;
 mod retained;

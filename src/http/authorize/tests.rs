@@ -262,11 +262,11 @@ fn a_preflight_of_an_allowed_origin_needs_no_token() {
         ("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE"),
         (
             "Access-Control-Allow-Headers",
-            "Authorization, Content-Type, Last-Event-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator",
+            "Authorization, Content-Type, Last-Event-ID, X-Request-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator",
         ),
         ("Access-Control-Max-Age", "600"),
         ("Access-Control-Allow-Origin", "https://good.example"),
-        ("Access-Control-Expose-Headers", "Retry-After"),
+        ("Access-Control-Expose-Headers", "Retry-After, X-Request-ID"),
         ("Vary", "Origin"),
     ];
     assert_eq!(headers, expected);

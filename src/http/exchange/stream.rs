@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::Exchange;
 use crate::http::reply::Reply;
-use crate::metrics;
 
 /// The pauses between tries to write to a client that takes nothing: each try waits a little by itself.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
@@ -32,9 +31,9 @@ impl Exchange {
             return None;
         }
         let request = self.request.take()?;
-        metrics::replied(reply.status(), reply.code());
+        self.tell(&request, reply);
         let in_chunks = *request.http_version() >= (1, 1);
-        let head = super::form(&request, true).write_head(reply, in_chunks);
+        let head = super::form(&request, self.id.clone(), true).write_head(reply, in_chunks);
         self.generation.connections().streams_changed(1);
         let mut stream = Stream { writer: request.into_writer(), in_chunks, exchange: self, is_gone: false };
         stream.writer.write_all(&head).ok()?;
