@@ -44,8 +44,34 @@ pub struct Config {
     pub http: Http,
     /// `[[token]]`: who may do what; if there is none, everybody may do everything.
     pub tokens: Vec<Token>,
-    /// `[log]`: from which level on our own records are written.
-    pub log_level: LevelFilter,
+    /// `[log]`: what is recorded, and how.
+    pub log: Log,
+}
+
+/// `[log]`: our own records, and the form of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// From which level on our own are written.
+    pub level: LevelFilter,
+    /// Of the lines on standard error.
+    pub format: LogFormat,
+    /// Whether these lines have the time.
+    pub time: bool,
+}
+
+/// What a line on standard error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A sentence.
+    Text,
+    /// An object of JSON.
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LevelFilter::Info, format: LogFormat::Text, time: true }
+    }
 }
 
 /// One `[[subscribe]]`.

@@ -2,6 +2,7 @@
 //! thread writes.
 
 mod entry;
+mod line;
 mod native;
 mod queue;
 
@@ -9,14 +10,16 @@ use std::io;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::kv::{self, Key, VisitSource};
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Log, Metadata, Record};
 
 use self::entry::{Entry, Own, REQUEST_ID};
+use self::line::Style;
 use self::native::Journald;
 use self::queue::{Queue, Taken};
+use crate::config;
 use crate::message::{Priority, Received};
 use crate::metrics;
 use crate::request_id::RequestId;
@@ -42,21 +45,22 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// What is wrong with a standard error that cannot be told from a closed one.
 const CLOSED: &str = "it is closed, or a /dev/null that is open for reading too";
 
-/// Makes this the place where records go: our own by the `log` crate from this level on, panics, and received messages.
+/// Makes this the place where records go: our own by the `log` crate from a level on, panics, and received messages.
 /// They go to journald with fields if standard error is connected to it, and else as lines to standard error.
 ///
 /// # Errors
 /// If the system has no thread or no socket to give.
-pub fn start(level: LevelFilter, watch: &Watch) -> io::Result<()> {
+pub fn start(settings: &config::Log, watch: &Watch) -> io::Result<()> {
     let sink = if native::is_stderr_journald() {
         Sink::Journald(Journald::open()?)
     } else {
-        Sink::Lines { is_closed: Stream::Error.may_have_been_closed(), is_torn: false }
+        let style = Style { format: settings.format, has_time: settings.time };
+        Sink::Lines { style, is_closed: Stream::Error.may_have_been_closed(), is_torn: false }
     };
     let mut writer = Writer { sink, failing: None };
     watch.spawn(THREAD, move || writer.run())?;
     if log::set_logger(&Journal).is_ok() {
-        log::set_max_level(level);
+        log::set_max_level(settings.level);
         std::panic::set_hook(Box::new(record_panic));
     }
     Ok(())
@@ -115,6 +119,7 @@ enum Sink {
     Journald(Journald),
     /// One line each on standard error.
     Lines {
+        style: Style,
         is_closed: bool,
         /// The last line was not written to its end.
         is_torn: bool,
@@ -130,10 +135,11 @@ impl Sink {
     }
 
     /// The record as it is written here.
-    fn form(&self, entry: &Entry, bytes: &mut Vec<u8>) {
+    fn form(&self, entry: &Entry, time: SystemTime, bytes: &mut Vec<u8>) {
         match self {
+            // it has its own time
             Self::Journald(_) => entry.encode(bytes),
-            Self::Lines { .. } => entry.write_line(bytes),
+            Self::Lines { style, .. } => style.write(entry, time, bytes),
         }
     }
 
@@ -175,7 +181,7 @@ impl Writer {
                 QUEUE.finish(taken);
                 continue;
             }
-            self.sink.form(&taken.entry, &mut bytes);
+            self.sink.form(&taken.entry, taken.time, &mut bytes);
             self.write(taken, &bytes);
             // a rare long one does not hold its memory for ever
             bytes.shrink_to(64 * 1024);

@@ -94,7 +94,7 @@ fn arguments() -> Result<Command, lexopt::Error> {
 
 fn run(source: &Source, config: &Config) -> u8 {
     let (watch, events) = thread::watch();
-    if let Err(error) = journal::start(config.log_level, &watch) {
+    if let Err(error) = journal::start(&config.log, &watch) {
         return fail(FAILED, &format!("cannot write records: {error}"));
     }
     let (status, words) = serve(source, config, &watch, events);

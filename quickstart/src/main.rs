@@ -7,8 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use log::LevelFilter;
-use mqtt_bridge::config::{Config, Environment, Source};
+use mqtt_bridge::config::{Config, Environment, Log, Source};
 use mqtt_bridge::thread::{Event, Events, Watch, watch};
 use mqtt_bridge::{Bridge, journal};
 use rumqttd::Broker;
@@ -22,7 +21,7 @@ const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let (watch, events) = watch();
-    if let Err(error) = journal::start(LevelFilter::Info, &watch) {
+    if let Err(error) = journal::start(&Log { time: false, ..Log::default() }, &watch) {
         eprintln!("cannot write records: {error}");
         return ExitCode::FAILURE;
     }

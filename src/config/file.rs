@@ -8,15 +8,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use log::LevelFilter;
 use serde::{Deserialize, Deserializer};
 use toml::{Spanned, Value};
 
 use super::password::{self, Password};
 use super::table::{self, Table};
 use super::{
-    Config, Environment, Fault, Http, Listen, Login, Mqtt, Protocol, Publish, Session, Source, Subscription, Token,
-    derived_client_id, value, will,
+    Config, Environment, Fault, Http, Listen, Log, Login, Mqtt, Protocol, Publish, Session, Source, Subscription,
+    Token, derived_client_id, value, will,
 };
 use crate::message::Qos;
 use crate::printable::Printable;
@@ -127,6 +126,8 @@ struct TokenTable {
 #[serde(default, deny_unknown_fields)]
 struct LogTable {
     level: Key,
+    format: Key,
+    time: Key,
 }
 
 /// Turns the text of a file and the environment into a configuration, or into the first fault.
@@ -140,7 +141,16 @@ pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Co
         publish: read_publish(&file, &tables.publish)?,
         http: read_http(&file, &tables.http)?,
         tokens: read_tokens(&file, &tables.token)?,
-        log_level: file.read("level", &tables.log.level, value::log_level)?.unwrap_or(LevelFilter::Info),
+        log: read_log(&file, &tables.log)?,
+    })
+}
+
+fn read_log(file: &File, table: &LogTable) -> Result<Log, Fault> {
+    let default = Log::default();
+    Ok(Log {
+        level: file.read("level", &table.level, value::log_level)?.unwrap_or(default.level),
+        format: file.read("format", &table.format, value::log_format)?.unwrap_or(default.format),
+        time: file.read("time", &table.time, value::truth)?.unwrap_or(default.time),
     })
 }
 

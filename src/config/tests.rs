@@ -116,6 +116,8 @@ fn every_key_is_read() {
         rate = 1000000
         [log]
         level = "debug"
+        format = "json"
+        time = false
         "#,
     )
     .unwrap();
@@ -162,7 +164,7 @@ fn every_key_is_read() {
             },
             Token { name: "all".to_owned(), sha256: [0; 32], publish: vec![], subscribe: vec![], rate: Some(1e6) },
         ],
-        log_level: LevelFilter::Debug,
+        log: Log { level: LevelFilter::Debug, format: LogFormat::Json, time: false },
     };
     assert_eq!(config, expected);
     assert_eq!(config.mqtt.address(), "[::1]:1884");
@@ -269,6 +271,14 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("[token]\nname = \"a\"", "bridge.toml:1: invalid type: map, expected tables in double brackets, [[token]]"),
     ];
     assert_faults(&cases);
+}
+
+#[test]
+fn the_form_of_records_is_one_of_few() {
+    assert_faults(&[
+        ("[log]\nformat = \"xml\"", "bridge.toml:2: `format` must be \"text\" or \"json\", not \"xml\""),
+        ("[log]\ntime = \"utc\"", "bridge.toml:2: `time` must be true or false, not \"utc\""),
+    ]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use toml::Value;
 
-use super::{Listen, Protocol, token};
+use super::{Listen, LogFormat, Protocol, token};
 use crate::message::{MqttString, Priority, Qos, TopicFilter, TopicName};
 use crate::printable::Printable;
 
@@ -128,6 +128,14 @@ pub fn log_level(value: &Value) -> Result<LevelFilter, String> {
         Some("info") => Ok(LevelFilter::Info),
         Some("debug") => Ok(LevelFilter::Debug),
         _ => Err(format!("must be \"error\", \"warn\", \"info\" or \"debug\", not {}", shown(value))),
+    }
+}
+
+pub fn log_format(value: &Value) -> Result<LogFormat, String> {
+    match value.as_str() {
+        Some("text") => Ok(LogFormat::Text),
+        Some("json") => Ok(LogFormat::Json),
+        _ => Err(format!("must be \"text\" or \"json\", not {}", shown(value))),
     }
 }
 

@@ -1,6 +1,5 @@
-//! What is recorded, as the fields of journald's native protocol and as a line of text.
+//! What is recorded, as the fields of journald's native protocol.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use log::Level;
@@ -11,13 +10,13 @@ use crate::printable::{Printable, one_line};
 /// How much of a received topic name or payload a record shows, in bytes; its fields have all of it.
 const SHOWN: usize = 1024;
 /// User properties of a message that become fields; journald takes 1024 fields of a record.
-const MAX_USER_PROPERTIES: usize = 100;
+pub const MAX_USER_PROPERTIES: usize = 100;
 /// By this all records of received messages can be found (`journalctl --catalog`, systemd.journal-fields(7)).
 const RECEIVED_ID: &str = "b8c7813ec2d84ca8b6d55f818f26cc3b";
 /// The field of a record that belongs to a request.
 pub const REQUEST_ID: &str = "REQUEST_ID";
 /// Who speaks, also where there is no unit to tell it by.
-const IDENTIFIER: &str = "mqtt-bridge";
+pub const IDENTIFIER: &str = "mqtt-bridge";
 
 /// A record of our own.
 pub struct Own {
@@ -49,7 +48,7 @@ fn priority(level: Level) -> Priority {
 }
 
 /// A received message in the words of the tutorial.
-fn text(message: &Received) -> String {
+pub fn text(message: &Received) -> String {
     let (topic, payload) = (Printable::new(&message.topic, SHOWN), Printable::new(&message.payload, SHOWN));
     format!("Received message on topic: {topic} with payload: {payload}")
 }
@@ -57,17 +56,6 @@ fn text(message: &Received) -> String {
 impl Own {
     pub fn warning(message: String) -> Self {
         Self { level: Level::Warn, message, fields: Vec::new() }
-    }
-
-    fn line(&self) -> String {
-        let level = match self.level {
-            Level::Error => "error: ",
-            Level::Warn => "warning: ",
-            Level::Info | Level::Debug | Level::Trace => "",
-        };
-        let id = self.fields.iter().find(|(name, _)| name == REQUEST_ID);
-        let id = id.map_or_else(String::new, |(_, id)| format!(" (request {id})"));
-        format!("{level}{}{id}\n", one_line(&self.message))
     }
 
     /// So many messages were lost.
@@ -112,20 +100,6 @@ impl Entry {
             }
             Self::Mark => {}
         }
-    }
-
-    /// Appends the record as one line of text.
-    pub fn write_line(&self, bytes: &mut Vec<u8>) {
-        let line = match self {
-            // bytes from outside are escaped where they come in; this holds for what slips through
-            Self::Own(own) => own.line(),
-            // as programs say it to the person who started them, with their name
-            Self::LastWords(words) => format!("{IDENTIFIER}: {}\n", one_line(words)),
-            Self::Received(message, _) => one_line(&text(message)) + "\n",
-            Self::Mark => String::new(),
-        };
-        // writing to memory cannot fail
-        let _ = bytes.write_all(line.as_bytes());
     }
 }
 
@@ -184,12 +158,8 @@ mod tests {
     fn a_record_of_our_own_has_its_fields_and_one_line() {
         let fields = vec![("CLIENT_ID".to_owned(), "a\nPRIORITY=0".to_owned())];
         let own = Own { level: Level::Warn, message: "lost\nPRIORITY=0".to_owned(), fields };
-        let mut line = Vec::new();
-        let entry = Entry::Own(own);
-        entry.write_line(&mut line);
-        assert_eq!(line, b"warning: lost\\nPRIORITY=0\n");
         assert_eq!(
-            encoded(&entry),
+            encoded(&Entry::Own(own)),
             b"SYSLOG_IDENTIFIER=mqtt-bridge\nMESSAGE=lost\\nPRIORITY=0\nPRIORITY=4\nCLIENT_ID\n\x0c\0\0\0\0\0\0\0a\nPRIORITY=0\n"
         );
     }

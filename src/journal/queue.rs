@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{Entry, Own};
 use crate::message::{Priority, Received};
@@ -38,6 +38,8 @@ pub struct Full;
 /// An entry whose turn it is to be written.
 pub struct Taken {
     pub entry: Entry,
+    /// When it was made.
+    pub time: SystemTime,
     done: Option<Done>,
     /// What it counts for until it is written; `None` for records of our own.
     bytes: Option<usize>,
@@ -116,7 +118,7 @@ impl Queue {
         state.messages += 1;
         state.bytes += bytes;
         state.unsettled += usize::from(done.is_some());
-        self.push(state, Taken { entry, done, bytes: Some(bytes) });
+        self.push(state, Taken { entry, time: SystemTime::now(), done, bytes: Some(bytes) });
         Ok(())
     }
 
@@ -133,7 +135,7 @@ impl Queue {
     pub fn push_last(&self, record: Entry) {
         let mut state = self.lock();
         state.own += 1;
-        self.push(state, Taken { entry: record, done: None, bytes: None });
+        self.push(state, Taken { entry: record, time: SystemTime::now(), done: None, bytes: None });
     }
 
     pub fn count_dropped(&self) {
@@ -159,7 +161,8 @@ impl Queue {
             let is_empty = state.entries.is_empty();
             if let Some((count, _)) = state.dropped.take_if(|(_, since)| is_empty || since.elapsed() >= SAID_AFTER) {
                 state.own += 1;
-                return Taken { entry: Entry::Own(Own::dropped(count)), done: None, bytes: None };
+                let entry = Entry::Own(Own::dropped(count));
+                return Taken { entry, time: SystemTime::now(), done: None, bytes: None };
             }
             if let Some(taken) = state.entries.pop_front() {
                 return taken;
@@ -324,16 +327,15 @@ mod tests {
         queue.count_dropped();
         assert!(!queue.flush(Instant::now()));
         let line = |taken: &Taken| {
-            let mut line = Vec::new();
-            taken.entry.write_line(&mut line);
-            String::from_utf8(line).unwrap()
+            let Entry::Own(own) = &taken.entry else { panic!("it is our own") };
+            own.message.clone()
         };
         let taken = queue.next();
-        assert_eq!(line(&taken), "warning: first\n");
+        assert_eq!(line(&taken), "first");
         queue.finish(taken);
         assert!(!queue.flush(Instant::now()));
         let taken = queue.next();
-        assert!(line(&taken).starts_with("warning: 2 received messages were not recorded"), "{}", line(&taken));
+        assert!(line(&taken).starts_with("2 received messages were not recorded"), "{}", line(&taken));
         queue.finish(taken);
         assert!(queue.flush(Instant::now()));
     }

@@ -39,6 +39,7 @@ mod page;
 mod presence;
 mod publishing;
 mod receiving;
+mod records;
 mod refusals;
 mod request_ids;
 mod requests;

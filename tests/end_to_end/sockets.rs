@@ -12,7 +12,7 @@ use crate::support::daemon::program;
 use crate::support::folder::Folder;
 use crate::support::http::Connection;
 use crate::support::mosquitto::Mosquitto;
-use crate::support::process::{Process, signal};
+use crate::support::process::{Process, signal, without_time};
 use crate::support::token::Token;
 use crate::support::vitals::Vitals;
 use crate::support::{PATIENCE, free_port};
@@ -33,7 +33,8 @@ fn refused(config: &str) -> String {
     let path = folder.write("bridge.toml", config);
     let output = program().arg("--config").arg(path).output().unwrap();
     assert_eq!(output.status.code(), Some(78));
-    String::from_utf8(output.stderr).unwrap()
+    let text = String::from_utf8(output.stderr).unwrap();
+    text.lines().map(|line| without_time(line).to_owned() + "\n").collect()
 }
 
 /// `curl` over a Unix socket.

@@ -136,6 +136,15 @@ impl Process {
     }
 }
 
+/// A line of the daemon's without the time in front, which `records.rs` looks at.
+pub fn without_time(line: &str) -> &str {
+    let is_time = |word: &str| {
+        let form = word.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
+        form.eq("0000-00-00T00:00:00.000Z".bytes())
+    };
+    line.split_once(' ').filter(|(word, _)| is_time(word)).map_or(line, |(_, rest)| rest)
+}
+
 /// Sends a signal by name to a process.
 pub fn signal(process: u32, name: &str) {
     let signal = match name {
@@ -190,7 +199,7 @@ impl Output {
         if let Some(end) = state.rest.iter().rposition(|byte| *byte == b'\n') {
             let rest = state.rest.split_off(end + 1);
             let lines = state.rest[..end].split(|byte| *byte == b'\n');
-            state.lines.extend(lines.map(|line| String::from_utf8_lossy(line).into_owned()));
+            state.lines.extend(lines.map(|line| without_time(&String::from_utf8_lossy(line)).to_owned()));
             state.rest = rest;
         }
         has_ended

@@ -1,0 +1,266 @@
+//! A record as one line on standard error: text for people, or JSON for programs (RFC 8259).
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serializer;
+use serde::ser::SerializeMap;
+
+use super::entry::{Entry, IDENTIFIER, MAX_USER_PROPERTIES, Own, REQUEST_ID, text};
+use crate::config::LogFormat;
+use crate::message::{Priority, Received};
+use crate::printable::one_line;
+
+/// What a line looks like.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    pub format: LogFormat,
+    /// It begins with the time.
+    pub has_time: bool,
+}
+
+impl Style {
+    /// Appends a record that was made at this time.
+    pub fn write(self, entry: &Entry, time: SystemTime, bytes: &mut Vec<u8>) {
+        let time = self.has_time.then_some(Timestamp(time));
+        let start = bytes.len();
+        match self.format {
+            LogFormat::Text => write_text(entry, time, bytes),
+            // numbers and strings always have a JSON form
+            LogFormat::Json => drop(write_json(entry, time, bytes)),
+        }
+        if bytes.len() > start {
+            bytes.push(b'\n');
+        }
+    }
+}
+
+fn write_text(entry: &Entry, time: Option<Timestamp>, bytes: &mut Vec<u8>) {
+    let line = match entry {
+        // bytes from outside are escaped where they come in; this holds for what slips through
+        Entry::Own(own) => own_text(own),
+        // as programs say it to the person who started them, with their name
+        Entry::LastWords(words) => format!("{IDENTIFIER}: {}", one_line(words)),
+        Entry::Received(message, _) => one_line(&text(message)),
+        Entry::Mark => return,
+    };
+    let time = time.map_or_else(String::new, |time| format!("{time} "));
+    bytes.extend_from_slice(time.as_bytes());
+    bytes.extend_from_slice(line.as_bytes());
+}
+
+fn own_text(own: &Own) -> String {
+    let level = match own.level {
+        log::Level::Error => "error: ",
+        log::Level::Warn => "warning: ",
+        log::Level::Info | log::Level::Debug | log::Level::Trace => "",
+    };
+    let id = own.fields.iter().find(|(name, _)| name == REQUEST_ID);
+    let id = id.map_or_else(String::new, |(_, id)| format!(" (request {id})"));
+    format!("{level}{}{id}", one_line(&own.message))
+}
+
+fn write_json(entry: &Entry, time: Option<Timestamp>, bytes: &mut Vec<u8>) -> serde_json::Result<()> {
+    let level = match entry {
+        Entry::Own(own) => own_level(own.level),
+        Entry::LastWords(_) => "error",
+        Entry::Received(_, priority) => received_level(*priority),
+        Entry::Mark => return Ok(()),
+    };
+    let mut serializer = serde_json::Serializer::new(bytes);
+    let mut line = serializer.serialize_map(None)?;
+    if let Some(time) = time {
+        line.serialize_entry("time", &time.to_string())?;
+    }
+    line.serialize_entry("level", level)?;
+    match entry {
+        Entry::Own(own) => {
+            line.serialize_entry("message", &own.message)?;
+            for (name, value) in &own.fields {
+                line.serialize_entry(&name.to_ascii_lowercase(), value)?;
+            }
+        }
+        Entry::LastWords(words) => line.serialize_entry("message", words)?,
+        Entry::Received(message, _) => put_received(&mut line, message)?,
+        Entry::Mark => {}
+    }
+    line.end()
+}
+
+/// The same as the fields in the journal.
+fn put_received<M: SerializeMap>(line: &mut M, message: &Received) -> Result<(), M::Error> {
+    line.serialize_entry("message", &text(message))?;
+    line.serialize_entry("topic", &String::from_utf8_lossy(&message.topic))?;
+    line.serialize_entry("qos", &message.qos)?;
+    line.serialize_entry("retain", &message.retain)?;
+    line.serialize_entry("dup", &message.dup)?;
+    match std::str::from_utf8(&message.payload) {
+        Ok(payload) => line.serialize_entry("payload", payload)?,
+        Err(_) => line.serialize_entry("payload_base64", &STANDARD.encode(&message.payload))?,
+    }
+    let properties = &message.properties;
+    if let Some(content_type) = &properties.content_type {
+        line.serialize_entry("content_type", content_type)?;
+    }
+    let pairs = &properties.user_properties;
+    if !pairs.is_empty() {
+        line.serialize_entry("user_properties", &pairs[..pairs.len().min(MAX_USER_PROPERTIES)])?;
+    }
+    Ok(())
+}
+
+fn own_level(level: log::Level) -> &'static str {
+    match level {
+        log::Level::Error => "error",
+        log::Level::Warn => "warn",
+        log::Level::Info => "info",
+        log::Level::Debug | log::Level::Trace => "debug",
+    }
+}
+
+/// In the words of `[log] level`.
+fn received_level(priority: Priority) -> &'static str {
+    match priority.to_string().as_str() {
+        "0" | "1" | "2" | "3" => "error",
+        "4" => "warn",
+        "7" => "debug",
+        _ => "info",
+    }
+}
+
+/// A time as RFC 3339 has it, in UTC and with milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Timestamp(SystemTime);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // a clock that is before 1970 is wrong anyway
+        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seconds, milliseconds) = (since.as_secs(), since.subsec_millis());
+        let (year, month, day) = date(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
+    }
+}
+
+/// Year, month and day of so many days after the first of 1970, in the Gregorian calendar.
+fn date(days: u64) -> (u64, u64, u64) {
+    const FOUR_CENTURIES: u64 = 146_097;
+    // counted from the first of March of the year 0, so that a leap day is the last of its year
+    let days = days + 719_468;
+    let (era, day) = (days / FOUR_CENTURIES, days % FOUR_CENTURIES);
+    let year = (day - day / 1460 + day / 36_524 - day / (FOUR_CENTURIES - 1)) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // from March on five months always have 153 days
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (carry, month) = if month < 10 { (0, month + 3) } else { (1, month - 9) };
+    (era * 400 + year + carry, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::message::ReceivedProperties;
+
+    const TEXT: Style = Style { format: LogFormat::Text, has_time: true };
+    const JSON: Style = Style { format: LogFormat::Json, has_time: true };
+
+    fn line(style: Style, entry: &Entry) -> String {
+        let mut bytes = Vec::new();
+        style.write(entry, UNIX_EPOCH + Duration::from_millis(1_790_000_000_123), &mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn own() -> Entry {
+        let fields = [("CLIENT_ID", "a\n"), (REQUEST_ID, "7")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Entry::Own(Own { level: log::Level::Warn, message: "lost\n\"x\"".to_owned(), fields: fields.into() })
+    }
+
+    #[test]
+    fn a_line_of_text_begins_with_the_time_where_it_is_to() {
+        let expected = "warning: lost\\n\"x\" (request 7)\n";
+        assert_eq!(line(TEXT, &own()), format!("2026-09-21T14:13:20.123Z {expected}"));
+        assert_eq!(line(Style { has_time: false, ..TEXT }, &own()), expected);
+        let words = Entry::LastWords("why".to_owned());
+        assert_eq!(line(TEXT, &words), "2026-09-21T14:13:20.123Z mqtt-bridge: why\n");
+        assert_eq!(line(TEXT, &Entry::Mark), "");
+    }
+
+    #[test]
+    fn a_line_of_json_is_an_object_with_all_that_is_known() {
+        let parsed = |style, entry: &Entry| {
+            let line = line(style, entry);
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            serde_json::from_str::<Value>(&line).unwrap()
+        };
+        let mut expected = json!({
+            "time": "2026-09-21T14:13:20.123Z", "level": "warn", "message": "lost\n\"x\"", "client_id": "a\n",
+            "request_id": "7",
+        });
+        assert_eq!(parsed(JSON, &own()), expected);
+        expected.as_object_mut().unwrap().remove("time");
+        assert_eq!(parsed(Style { has_time: false, ..JSON }, &own()), expected);
+        let words = Entry::LastWords("why".to_owned());
+        let expected = json!({"time": "2026-09-21T14:13:20.123Z", "level": "error", "message": "why"});
+        assert_eq!(parsed(JSON, &words), expected);
+        assert_eq!(line(JSON, &Entry::Mark), "");
+        let mut message = Received {
+            topic: b"a/b".to_vec(),
+            payload: "\n\u{2028}ü".into(),
+            qos: 1,
+            retain: true,
+            properties: ReceivedProperties {
+                content_type: Some("text/plain".to_owned()),
+                user_properties: vec![("k".to_owned(), "v\n".to_owned()); 101],
+                ..ReceivedProperties::default()
+            },
+            ..Received::default()
+        };
+        let expected = json!({
+            "time": "2026-09-21T14:13:20.123Z", "level": "error",
+            "message": "Received message on topic: a/b with payload: \\n\\u{2028}ü",
+            "topic": "a/b", "qos": 1, "retain": true, "dup": false, "payload": "\n\u{2028}ü",
+            "content_type": "text/plain", "user_properties": vec![json!(["k", "v\n"]); 100],
+        });
+        assert_eq!(parsed(JSON, &Entry::Received(message.clone().into(), Priority::ERROR)), expected);
+        message.payload = b"\xff\0".to_vec();
+        let parsed = parsed(JSON, &Entry::Received(message.into(), Priority::WARNING));
+        assert_eq!((&parsed["payload_base64"], &parsed["payload"]), (&json!("/wA="), &Value::Null));
+        assert_eq!(parsed["level"], "warn");
+    }
+
+    #[test]
+    fn a_time_has_its_date() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000Z"),
+            (1_798_761_599, "2026-12-31T23:59:59.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp(UNIX_EPOCH + Duration::from_secs(seconds)).to_string(), expected);
+        }
+        assert_eq!(Timestamp(UNIX_EPOCH - Duration::from_secs(1)).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    proptest! {
+        #[test]
+        fn dates_are_those_of_http(seconds in 0..253_402_300_800_u64) {
+            let time = UNIX_EPOCH + Duration::from_secs(seconds);
+            let (year, month, day) = date(seconds / 86_400);
+            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+            let month = months[usize::try_from(month).unwrap() - 1];
+            let expected = httpdate::fmt_http_date(time);
+            prop_assert!(expected.contains(&format!(" {day:02} {month} {year:04} ")), "{}", expected);
+        }
+    }
+}
