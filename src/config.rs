@@ -24,6 +24,7 @@ use thiserror::Error;
 
 pub use self::mqtt::{Login, Mqtt, Place, Protocol, Server, Session, Will};
 pub use self::token::{NewTokenError, hash, new_token};
+pub use self::value::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::message::{Priority, Qos, TopicFilter};
 
 /// Where the configuration is looked for when no path is given, first match first.
@@ -150,8 +151,27 @@ pub struct Token {
     pub publish: Vec<TopicFilter>,
     /// What it may read; none of them is shared.
     pub subscribe: Vec<TopicFilter>,
+    /// Where answers to its messages may be published, beside `publish`; none of them is shared.
+    pub response_topics: Vec<TopicFilter>,
     /// Messages per second, above 0; `None` is no limit.
     pub rate: Option<f64>,
+    /// Topic filters that it may have at run time.
+    pub max_subscriptions: usize,
+    /// Streams of received messages that it may have open at a time.
+    pub max_listeners: usize,
+    /// Its publishes and requests that may be unanswered at a time.
+    pub max_waiting: usize,
+    /// What it is told of others.
+    pub sees: Sees,
+}
+
+/// What the bearer of a token is told of the filters and the listeners of others, and of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// Everything.
+    All,
+    /// Nothing but what it has itself.
+    Own,
 }
 
 /// Text that is never shown.

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::http::{BindError, Door};
+use crate::http::{Bearers, BindError, Door};
 use crate::mqtt::{Presence, Publisher, Subscriber};
 use crate::systemd::{Service, Vitals};
 use crate::thread::{Events, Watch};
@@ -64,9 +64,10 @@ impl Bridge {
     pub fn start(config: &Config, watch: &Watch) -> Result<Self, StartError> {
         let listeners = http::listen(&config.http, !config.tokens.is_empty())?;
         let (publisher, subscriber, presence) = mqtt::start(config, watch)?;
+        let bearers = Bearers::new(config);
         let open = |listener| {
             let words = format!("listening on {listener}");
-            let door = Door::open(listener, config, &publisher, &subscriber, watch)?;
+            let door = Door::open(listener, config, &bearers, &publisher, &subscriber, watch)?;
             log::info!("{words}");
             Ok(door)
         };

@@ -2,6 +2,7 @@
 
 mod broker;
 mod tls;
+mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -15,7 +16,7 @@ use super::password::{self, Password};
 use super::table::{self, Table};
 use super::{
     Config, Environment, Fault, Http, Listen, Log, Login, Mqtt, Protocol, Publish, Session, Source, Subscription,
-    Token, derived_client_id, value, will,
+    derived_client_id, value, will,
 };
 use crate::message::Qos;
 use crate::printable::Printable;
@@ -32,7 +33,7 @@ struct Tables {
     #[serde(deserialize_with = "table::single")]
     http: HttpTable,
     #[serde(deserialize_with = "token_tables")]
-    token: Vec<Table<TokenTable>>,
+    token: Vec<Table<tokens::TokenTable>>,
     #[serde(deserialize_with = "table::single")]
     log: LogTable,
 }
@@ -41,7 +42,7 @@ fn subscribe_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ta
     table::array(deserializer, "[[subscribe]]")
 }
 
-fn token_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table<TokenTable>>, D::Error> {
+fn token_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table<tokens::TokenTable>>, D::Error> {
     table::array(deserializer, "[[token]]")
 }
 
@@ -114,16 +115,6 @@ struct HttpTable {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct TokenTable {
-    name: Key,
-    sha256: Key,
-    publish: Key,
-    subscribe: Key,
-    rate: Key,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 struct LogTable {
     level: Key,
     format: Key,
@@ -135,12 +126,13 @@ pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Co
     let file = File { name: source.to_string(), text };
     let tables: Tables = toml::from_str(text).map_err(|error| file.fault(error.span(), &one_line(error.message())))?;
     let mqtt = read_mqtt(&file, &tables.mqtt, source, environment)?;
+    let (publish, http) = (read_publish(&file, &tables.publish)?, read_http(&file, &tables.http)?);
     Ok(Config {
         subscribe: read_subscriptions(&file, &tables.subscribe, mqtt.session)?,
         mqtt,
-        publish: read_publish(&file, &tables.publish)?,
-        http: read_http(&file, &tables.http)?,
-        tokens: read_tokens(&file, &tables.token)?,
+        tokens: tokens::read(&file, &tables.token, &publish, &http)?,
+        publish,
+        http,
         log: read_log(&file, &tables.log)?,
     })
 }
@@ -289,33 +281,6 @@ fn read_http(file: &File, table: &HttpTable) -> Result<Http, Fault> {
         allow_anonymous: allow_anonymous.unwrap_or(false),
         allowed_hosts: allowed_hosts.unwrap_or_default(),
         allowed_origins: allowed_origins.unwrap_or_default(),
-    })
-}
-
-fn read_tokens(file: &File, tables: &[Table<TokenTable>]) -> Result<Vec<Token>, Fault> {
-    let mut tokens: Vec<Token> = Vec::with_capacity(tables.len());
-    for table in tables {
-        let token = read_token(file, table)?;
-        let fault = |key: &Key, what| Err(file.fault(key.as_ref().map(Spanned::span), what));
-        if tokens.iter().any(|other| other.name == token.name) {
-            return fault(&table.keys.name, "this `name` is there twice: each [[token]] needs one of its own");
-        }
-        if tokens.iter().any(|other| other.sha256 == token.sha256) {
-            return fault(&table.keys.sha256, "this `sha256` is there twice: each [[token]] needs a secret of its own");
-        }
-        tokens.push(token);
-    }
-    Ok(tokens)
-}
-
-fn read_token(file: &File, Table { span, keys }: &Table<TokenTable>) -> Result<Token, Fault> {
-    let missing = |name| file.fault(Some(span.clone()), &format!("`{name}` is missing in this [[token]]"));
-    Ok(Token {
-        name: file.read("name", &keys.name, value::token_name)?.ok_or_else(|| missing("name"))?,
-        sha256: file.read("sha256", &keys.sha256, value::token_hash)?.ok_or_else(|| missing("sha256"))?,
-        publish: file.read("publish", &keys.publish, value::token_filters)?.unwrap_or_default(),
-        subscribe: file.read("subscribe", &keys.subscribe, value::token_filters)?.unwrap_or_default(),
-        rate: file.read("rate", &keys.rate, value::rate)?,
     })
 }
 

@@ -66,6 +66,35 @@ fn defaults_are_those_of_the_tutorial() {
     assert!(config.tokens.is_empty() && !config.http.allow_anonymous);
 }
 
+fn expected_tokens() -> Vec<Token> {
+    vec![
+        Token {
+            name: "kitchen".to_owned(),
+            sha256: hash("abc"),
+            publish: vec![filter("kitchen/#"), filter("b")],
+            subscribe: vec![filter("+")],
+            response_topics: vec![filter("answers/+")],
+            rate: Some(0.5),
+            max_subscriptions: 0,
+            max_listeners: 0,
+            max_waiting: 7,
+            sees: Sees::Own,
+        },
+        Token {
+            name: "all".to_owned(),
+            sha256: [0; 32],
+            publish: vec![],
+            subscribe: vec![],
+            response_topics: vec![],
+            rate: Some(1e6),
+            max_subscriptions: 500,
+            max_listeners: 0,
+            max_waiting: 3,
+            sees: Sees::All,
+        },
+    ]
+}
+
 #[test]
 fn every_key_is_read() {
     let config = parse(
@@ -109,7 +138,12 @@ fn every_key_is_read() {
         sha256 = "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         publish = ["kitchen/#", "b"]
         subscribe = ["+"]
+        response-topics = ["answers/+"]
         rate = 0.5
+        max-subscriptions = 0
+        max-listeners = 0
+        max-waiting = 7
+        sees = "own"
         [[token]]
         name = "all"
         sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
@@ -154,16 +188,7 @@ fn every_key_is_read() {
                 .map(str::to_owned)
                 .into(),
         },
-        tokens: vec![
-            Token {
-                name: "kitchen".to_owned(),
-                sha256: hash("abc"),
-                publish: vec![filter("kitchen/#"), filter("b")],
-                subscribe: vec![filter("+")],
-                rate: Some(0.5),
-            },
-            Token { name: "all".to_owned(), sha256: [0; 32], publish: vec![], subscribe: vec![], rate: Some(1e6) },
-        ],
+        tokens: expected_tokens(),
         log: Log { level: LevelFilter::Debug, format: LogFormat::Json, time: false },
     };
     assert_eq!(config, expected);
@@ -355,6 +380,17 @@ fn each_fault_of_a_token_is_one_line_too() {
         ("rate = nan", "bridge.toml:4: `rate` must be"),
         ("rate = -0.5", "bridge.toml:4: `rate` must be"),
         ("rate = \"fast\"", "bridge.toml:4: `rate` must be"),
+        ("response-topics = [\"a/+\", \"+a\"]", "bridge.toml:4: `response-topics` `+` must be"),
+        (
+            "max-subscriptions = 1001",
+            "bridge.toml:4: `max-subscriptions` must be a whole number from 0 to 1000, not 1001",
+        ),
+        (
+            "max-listeners = 201",
+            "bridge.toml:4: `max-listeners` must be a whole number from 0 to 200, not 201: 200 is the `max-listeners` of all",
+        ),
+        ("max-waiting = 0", "bridge.toml:4: `max-waiting` must be a whole number from 1 to 1000, not 0"),
+        ("sees = \"mine\"", "bridge.toml:4: `sees` must be \"all\" or \"own\", not \"mine\""),
         ("secret = 1", "bridge.toml:4: unknown field `secret`, expected one of `name`, `sha256`, `publish`"),
     ] {
         let fault = fault(&format!("{token}\n{line}"));

@@ -8,12 +8,16 @@ use std::time::Duration;
 use log::LevelFilter;
 use toml::Value;
 
-use super::{Listen, LogFormat, Protocol, token};
+use super::{Listen, LogFormat, Protocol, Sees, token};
 use crate::message::{MqttString, Priority, Qos, TopicFilter, TopicName};
 use crate::printable::Printable;
 
 /// The most publishes that are unacknowledged at a time.
 pub const MAX_INFLIGHT: u16 = 1000;
+/// Topic filters that may be wanted at run time for the journal, and as many for readers and askers.
+pub const MAX_FILTERS: usize = 1000;
+/// Bytes of either of these together: what is kept of a filter grows with its length.
+pub const MAX_FILTER_BYTES: usize = 128 * 1024;
 /// The largest MQTT packet: a remaining length of 268,435,455 bytes and its fixed header (MQTT 5, 1.5.5).
 const LARGEST_PACKET: i64 = 268_435_460;
 /// Below this not even a CONNECT with its properties fits.
@@ -265,6 +269,29 @@ pub fn token_filters(value: &Value) -> Result<Vec<TopicFilter>, String> {
         }
         Ok(filter)
     })
+}
+
+/// 0 allows none.
+pub fn max_subscriptions(value: &Value) -> Result<usize, String> {
+    up_to(value, 0, MAX_FILTERS)
+}
+
+/// What one of many may take of a total.
+pub fn share(value: &Value, least: usize, total: usize, of: &str) -> Result<usize, String> {
+    up_to(value, least, total).map_err(|error| format!("{error}: {total} is the `{of}` of all"))
+}
+
+fn up_to(value: &Value, least: usize, most: usize) -> Result<usize, String> {
+    let [least, most] = [least, most].map(|bound| i64::try_from(bound).unwrap_or(i64::MAX));
+    whole_number(value, least..=most)
+}
+
+pub fn sees(value: &Value) -> Result<Sees, String> {
+    match value.as_str() {
+        Some("all") => Ok(Sees::All),
+        Some("own") => Ok(Sees::Own),
+        _ => Err(format!("must be \"all\" or \"own\", not {}", shown(value))),
+    }
 }
 
 pub fn rate(value: &Value) -> Result<f64, String> {

@@ -33,16 +33,20 @@ pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
             "field `response_topic` is missing: MQTT 3.1.1 has no way to tell a device where to answer".to_owned(),
         ));
     }
-    if let Some(topic) = &response_topic {
-        // a topic name is a filter that matches itself alone
-        let filter =
-            TopicFilter::try_from(topic.as_str().to_owned()).map_err(|error| Reply::invalid(error.to_string()))?;
-        call.admitted.may_read(&filter)?;
+    // a topic name is a filter that matches itself alone
+    let filter = response_topic.as_ref().map(|topic| TopicFilter::try_from(topic.as_str().to_owned())).transpose();
+    let filter = filter.map_err(|error| Reply::invalid(error.to_string()))?;
+    if let (Some(topic), Some(filter)) = (&response_topic, &filter) {
+        call.admitted.may_read(filter)?;
+        call.admitted.may_be_answered_on(topic)?;
     }
-    call.admitted.may_publish(&message.topic)?;
+    call.admitted.may_publish(&message)?;
+    let place = call.admitted.place(&message)?;
+    let reading = filter.map(|filter| call.admitted.ask(&filter)).transpose()?;
     let (subscriber, timeout) = (endpoints.subscriber.clone(), timeout.unwrap_or(endpoints.timeout));
     Ok(Wanted::Later(Box::new(move |asker| {
         let answered = move |answer: Result<Arc<Received>, NoAnswer>| {
+            drop((place, reading));
             asker.tell(answer.map_or_else(Reply::from, |received| Reply::json(&Answer::of(&received))));
         };
         subscriber.request(message, response_topic, timeout, Box::new(answered));

@@ -1,23 +1,27 @@
 //! Who may do what: which pages and hosts requests may come from, and what the bearer of a token may do.
 
 mod authority;
+mod bearers;
+mod holdings;
 mod rate;
 mod strangers;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
-use subtle::ConstantTimeEq;
 use tiny_http::{Method, Request};
 
+pub use self::bearers::{Bearers, Place};
+pub use self::holdings::{Claim, Held, Leave, Reading};
+
 use self::authority::Authority;
-use self::rate::Bucket;
+use self::bearers::Bearer;
 use self::strangers::Strangers;
 use super::reply::{Reply, SHOWN};
 use super::request::header;
 use super::values::base64;
-use crate::config::{Config, Token, hash};
-use crate::message::{Message, TopicFilter, TopicName};
+use crate::config::{Config, Sees};
+use crate::message::{Message, Qos, TopicFilter, TopicName};
+use crate::mqtt::Failure;
 use crate::printable::Printable;
 
 /// From where a listener can be reached.
@@ -38,24 +42,15 @@ pub struct Gate {
     allow_anonymous: bool,
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<Arc<str>>,
-    /// If there is none, everybody may do everything.
-    bearers: Vec<Bearer>,
+    bearers: Bearers,
     strangers: Strangers,
-}
-
-/// Whoever has the secret of a token.
-#[derive(Debug)]
-struct Bearer {
-    token: Token,
-    /// `None` where there is no limit.
-    bucket: Option<Mutex<Bucket>>,
 }
 
 /// What a request that was let in may do.
 #[derive(Debug)]
 pub struct Admitted<'a> {
     /// `None` may do everything.
-    bearer: Option<&'a Bearer>,
+    bearer: Option<&'a Arc<Bearer>>,
 }
 
 /// What a proxy that says so tells of itself (RFC 7239, RFC 9110, 7.6.3).
@@ -64,18 +59,13 @@ const SIGNS_OF_A_PROXY: [&str; 6] =
 
 impl Gate {
     /// The rules of a configuration for a listener.
-    pub fn new(config: &Config, reach: Reach) -> Self {
-        let now = Instant::now();
-        let bearer = |token: &Token| Bearer {
-            token: token.clone(),
-            bucket: token.rate.map(|rate| Mutex::new(Bucket::new(rate, now))),
-        };
+    pub fn new(config: &Config, bearers: Bearers, reach: Reach) -> Self {
         Self {
             reach,
             allow_anonymous: config.http.allow_anonymous,
             allowed_hosts: config.http.allowed_hosts.clone(),
             allowed_origins: config.http.allowed_origins.iter().map(|origin| origin.as_str().into()).collect(),
-            bearers: config.tokens.iter().map(bearer).collect(),
+            bearers,
             strangers: Strangers::default(),
         }
     }
@@ -93,6 +83,14 @@ impl Gate {
         self.check_hosts(hosts)?;
         self.check_proxy(request)?;
         self.check_preflight(request)
+    }
+
+    /// Whether a request that needs no token comes with one whose bearer sees everything; without tokens each does.
+    pub fn may_see_all(&self, request: &Request) -> Result<bool, Reply> {
+        if !self.bearers.is_empty() && header(request, "Authorization")?.is_none() {
+            return Ok(false);
+        }
+        Ok(self.check_token(request)?.own().is_none())
     }
 
     /// The origin of the page that a request comes from, if that may read the answer.
@@ -152,8 +150,8 @@ impl Gate {
         let bearer = match header(request, "Authorization")?.and_then(credentials) {
             None => Err(Reply::token_missing()),
             Some((name, secret)) => {
-                let is_it = |bearer: &&Bearer| name.is_none_or(|name| name == bearer.token.name);
-                self.bearer(&secret).filter(is_it).ok_or_else(Reply::token_unknown)
+                let is_it = |bearer: &&Arc<Bearer>| name.is_none_or(|name| name == bearer.token.name);
+                self.bearers.find(&secret).filter(is_it).ok_or_else(Reply::token_unknown)
             }
         };
         if bearer.is_err() {
@@ -162,30 +160,26 @@ impl Gate {
         }
         Ok(Admitted { bearer: Some(bearer?) })
     }
-
-    /// Compares with every byte of every token, so that the time it takes tells nothing.
-    fn bearer(&self, secret: &str) -> Option<&Bearer> {
-        let hash = hash(secret);
-        self.bearers.iter().fold(None, |found, bearer| {
-            let is_same = bearer.token.sha256.ct_eq(&hash);
-            if bool::from(is_same) { Some(bearer) } else { found }
-        })
-    }
 }
 
 impl Admitted<'_> {
-    /// Whether a message may be published to this topic now; it counts for the token's rate.
-    pub fn may_publish(&self, topic: &TopicName) -> Result<(), Reply> {
+    /// Whether a message may be published now; it counts for the token's rate.
+    pub fn may_publish(&self, message: &Message) -> Result<(), Reply> {
         let Some(bearer) = self.bearer else { return Ok(()) };
-        bearer.require_topic(topic)?;
+        bearer.require_topics(message)?;
         bearer.require_rate(1)?;
-        bearer.tell_of(topic);
+        bearer.tell_of(&message.topic);
         Ok(())
+    }
+
+    /// Whether answers may be asked for on this topic.
+    pub fn may_be_answered_on(&self, topic: &TopicName) -> Result<(), Reply> {
+        self.bearer.map_or(Ok(()), |bearer| bearer.require_response_topic(topic))
     }
 
     /// Whether everything that a filter can match may be read.
     pub fn may_read(&self, filter: &TopicFilter) -> Result<(), Reply> {
-        let Some(Bearer { token, .. }) = self.bearer else { return Ok(()) };
+        let Some(token) = self.bearer.map(|bearer| &bearer.token) else { return Ok(()) };
         if token.subscribe.iter().any(|allowed| allowed.covers(filter)) {
             return Ok(());
         }
@@ -198,7 +192,7 @@ impl Admitted<'_> {
     pub fn may_publish_all(&self, messages: &[Message]) -> Result<(), Reply> {
         let Some(bearer) = self.bearer else { return Ok(()) };
         for (number, message) in messages.iter().enumerate() {
-            bearer.require_topic(&message.topic).map_err(|refusal| refusal.of_item(number))?;
+            bearer.require_topics(message).map_err(|refusal| refusal.of_item(number))?;
         }
         bearer.require_rate(messages.len())?;
         for message in messages {
@@ -208,31 +202,52 @@ impl Admitted<'_> {
     }
 }
 
-/// One record for each message is for those who look for a fault.
-impl Bearer {
-    fn require_topic(&self, topic: &TopicName) -> Result<(), Reply> {
-        let Self { token, .. } = self;
-        if token.publish.iter().any(|filter| filter.matches(topic)) {
-            return Ok(());
-        }
-        let shown = Printable::new(topic.as_str(), SHOWN);
-        log::debug!(TOKEN = token.name; "token {} may not publish to {shown}", token.name);
-        Err(Reply::topic_denied(&token.name, topic))
+/// Without tokens everybody shares everything, and nobody has a share: each of these is `None` then.
+impl Admitted<'_> {
+    /// A place for a publish or a request that is not answered yet.
+    pub fn place(&self, message: &Message) -> Result<Option<Place>, Failure> {
+        self.bearer.map(|bearer| Place::take(bearer, message)).transpose()
     }
 
-    fn require_rate(&self, messages: usize) -> Result<(), Reply> {
-        let Self { token, bucket: Some(bucket) } = self else { return Ok(()) };
-        let count = u32::try_from(messages).unwrap_or(u32::MAX);
-        let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(count, Instant::now());
-        taken.map_err(|wait| {
-            log::debug!(TOKEN = token.name; "token {} is over its rate", token.name);
-            Reply::too_fast(&token.name, wait)
-        })
+    /// A place for a filter that is to be subscribed to; one of the configuration needs none.
+    pub fn claim(&self, filter: &TopicFilter, qos: Qos) -> Result<Option<Claim>, Reply> {
+        self.bearer.map_or(Ok(None), |bearer| bearer.claim(filter, qos))
     }
 
-    fn tell_of(&self, topic: &TopicName) {
-        let shown = Printable::new(topic.as_str(), SHOWN);
-        log::debug!(TOKEN = self.token.name; "token {} publishes to {shown}", self.token.name);
+    /// Lets go of a filter, as far as that is for the sender to say.
+    pub fn leave(&self, filter: &TopicFilter) -> Result<Leave, Reply> {
+        self.bearer.map_or(Ok(Leave::Nobody), |bearer| bearer.leave(filter))
+    }
+
+    /// A place for a stream.
+    pub fn listen(&self, filter: &TopicFilter) -> Result<Option<Reading>, Reply> {
+        self.bearer.map(|bearer| bearer.listen(filter)).transpose()
+    }
+
+    /// A place for a response topic.
+    pub fn ask(&self, filter: &TopicFilter) -> Result<Option<Reading>, Reply> {
+        self.bearer.map(|bearer| bearer.ask(filter)).transpose()
+    }
+
+    /// What is the sender's own, if it is to see nothing else.
+    pub fn own(&self) -> Option<Own<'_>> {
+        self.bearer.filter(|bearer| bearer.token.sees == Sees::Own).map(|bearer| Own(bearer))
+    }
+}
+
+/// What a bearer has itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a>(&'a Bearer);
+
+impl Own<'_> {
+    /// How it has a filter, if it has it.
+    pub fn held(self, filter: &TopicFilter) -> Option<Held> {
+        self.0.holdings.of(self.0, filter)
+    }
+
+    /// Publishes and requests of its that are not answered.
+    pub fn waiting(self) -> usize {
+        self.0.waiting()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tiny_http::Request;
 
 use super::Endpoints;
-use super::authorize::Admitted;
+use super::authorize::{Admitted, Place};
 use super::body::body;
 use super::errands::Errands;
 use super::exchange::{Exchange, Stream};
@@ -16,7 +16,7 @@ use super::replies::Replies;
 use super::reply::Reply;
 use super::request::{Target, require_json, require_method};
 use crate::message::Message;
-use crate::mqtt::{Outcome, Status};
+use crate::mqtt::{Caller, Outcome, Status};
 
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -79,7 +79,17 @@ impl Call<'_> {
     /// Has a message published, which may take so long, or as long as the configuration says; its outcome makes the answer.
     pub fn publish(&self, message: Message, timeout: Option<Duration>, answer: fn(Outcome) -> Reply) -> Wanted {
         let (publisher, timeout) = (self.endpoints.publisher.clone(), timeout.unwrap_or(self.endpoints.timeout));
-        let tell = move |asker: Asker| Box::new(move |outcome| asker.tell(answer(outcome)));
+        let place = match self.admitted.place(&message) {
+            Ok(place) => place,
+            Err(failure) => return Wanted::Reply(answer(Err(failure))),
+        };
+        let tell = move |asker: Asker| {
+            Box::new(move |outcome| {
+                // whoever is answered has its place again
+                drop(place);
+                asker.tell(answer(outcome));
+            })
+        };
         Wanted::Later(Box::new(move |asker| publisher.publish(message, timeout, tell(asker))))
     }
 
@@ -91,11 +101,32 @@ impl Call<'_> {
         answer: fn(Vec<Outcome>) -> Reply,
     ) -> Wanted {
         let (publisher, timeout) = (self.endpoints.publisher.clone(), timeout.unwrap_or(self.endpoints.timeout));
+        let place = |message| {
+            let place = self.admitted.place(&message);
+            (message, place)
+        };
+        let messages: Vec<_> = messages.into_iter().map(place).collect();
         Wanted::Later(Box::new(move |asker| {
             let callers = outcomes::callers(messages.len(), move |all| asker.tell(answer(all)));
-            publisher.publish_all(messages.into_iter().zip(callers).collect(), timeout);
+            let mut taken = Vec::with_capacity(messages.len());
+            for ((message, place), caller) in messages.into_iter().zip(callers) {
+                match place {
+                    Ok(place) => taken.push((message, with_place(place, caller))),
+                    Err(failure) => caller(Err(failure)),
+                }
+            }
+            publisher.publish_all(taken, timeout);
         }))
     }
+}
+
+/// The same caller, whose place is free again when it is told.
+fn with_place(place: Option<Place>, caller: Caller) -> Caller {
+    let Some(place) = place else { return caller };
+    Box::new(move |outcome| {
+        drop(place);
+        caller(outcome);
+    })
 }
 
 /// Whoever waits for an answer.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use std::{fmt, io};
 
+use super::authorize::Bearers;
 use super::connections::Connections;
 use super::errands::Errands;
 use super::exchange::Exchange;
@@ -73,6 +74,7 @@ impl Door {
     pub fn open(
         listener: Listener,
         config: &Config,
+        bearers: &Bearers,
         publisher: &Publisher,
         subscriber: &Subscriber,
         watch: &Watch,
@@ -85,8 +87,9 @@ impl Door {
         let connections = Arc::new(Connections::new(sockets, writers, http.request_timeout, max_held));
         let replies = Replies::default();
         let streams = Errands::new(STREAMS, watch.clone(), http.max_listeners, 0);
+        let callers = (bearers.clone(), listener.reach());
         let endpoints =
-            Endpoints::new(config, publisher.clone(), subscriber.clone(), (replies.clone(), streams), listener.reach());
+            Endpoints::new(config, publisher.clone(), subscriber.clone(), (replies.clone(), streams), callers);
         let bodies = Errands::new(BODIES, watch.clone(), 2 * http.max_connections, 0);
         let (watch, workers, state, ended) = (watch.clone(), http.workers, Mutex::default(), Condvar::new());
         let door = Self(Arc::new(Shared { listener, connections, endpoints, bodies, watch, workers, state, ended }));

@@ -36,7 +36,7 @@ pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
     call.require("POST")?;
     let body = call.json()?;
     let message = Fields::parse(&body).map_err(Invalid::from).and_then(message)?;
-    call.admitted.may_publish(&message.topic)?;
+    call.admitted.may_publish(&message)?;
     Ok(call.publish(message, None, answer))
 }
 

@@ -51,6 +51,7 @@ pub fn listen(mut call: Call) -> Result<Wanted, Reply> {
     if is_head {
         return Ok(Wanted::Reply(Reply::events()));
     }
+    let seat = call.admitted.listen(&filter)?;
     let run = run::number();
     // a client that sends the header has seen more since its URL was made
     let id = header(call.request()?, "Last-Event-ID")?.or(last_id.as_deref());
@@ -58,7 +59,10 @@ pub fn listen(mut call: Call) -> Result<Wanted, Reply> {
     let (subscriber, timeout) = (call.endpoints.subscriber.clone(), call.endpoints.timeout);
     Ok(Wanted::Later(Box::new(move |asker| {
         let opened = move |opened| match opened {
-            Ok(listener) => asker.stream(Reply::events(), move |stream| write(stream, listener, run)),
+            Ok(listener) => asker.stream(Reply::events(), move |stream| {
+                write(stream, listener, run);
+                drop(seat);
+            }),
             Err(refusal) => asker.tell(Reply::from(refusal)),
         };
         subscriber.listen(&filter, qos, start, timeout, Box::new(opened));

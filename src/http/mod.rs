@@ -56,7 +56,7 @@ use std::time::Duration;
 
 use tiny_http::Request;
 
-pub use authorize::Reach;
+pub use authorize::{Bearers, Reach};
 pub use door::Door;
 pub use listener::{BindError, Listener, listen};
 // the bytes of a request, for `fuzz/` alone
@@ -100,10 +100,10 @@ impl Endpoints {
         publisher: Publisher,
         subscriber: Subscriber,
         (replies, streams): (Replies, Errands),
-        reach: Reach,
+        (bearers, reach): (Bearers, Reach),
     ) -> Self {
         Self {
-            gate: Arc::new(Gate::new(config, reach)),
+            gate: Arc::new(Gate::new(config, bearers, reach)),
             publisher,
             subscriber,
             replies,
@@ -171,6 +171,7 @@ fn open_endpoint(path: &str) -> Option<OpenEndpoint> {
     match path {
         "/" => Some(page::page),
         "/healthz" => Some(operations::healthz),
+        "/readyz" => Some(operations::readyz),
         "/openapi.json" => Some(openapi::openapi),
         _ => None,
     }
@@ -189,7 +190,6 @@ fn answer(call: Call) -> Result<Wanted, Reply> {
         "/unsubscribe" => subscriptions::unsubscribe(call),
         "/messages" => messages::listen(call),
         "/request" => ask::ask(call),
-        "/readyz" => operations::readyz(call),
         "/status" => operations::status(call),
         "/metrics" => operations::metrics(call),
         path => Err(Reply::not_found(path)),

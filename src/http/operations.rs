@@ -7,12 +7,16 @@ use serde::Serialize;
 use tiny_http::Request;
 
 use super::Endpoints;
+use super::authorize::Own;
 use super::call::{Call, Wanted};
 use super::reply::Reply;
 use super::request::{READ, Target, require_method};
 use crate::config::Protocol;
 use crate::metrics;
 use crate::mqtt::{Standing, Status};
+
+/// All that strangers are told, where there are tokens.
+const NOT_READY: &str = "the bridge is not ready";
 
 /// 200 while requests are answered at all.
 pub fn healthz(_: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
@@ -21,16 +25,23 @@ pub fn healthz(_: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, R
 }
 
 /// 200 while the bridge does all that it is configured for.
-pub fn readyz(mut call: Call) -> Result<Wanted, Reply> {
-    require_method(call.request()?, READ)?;
-    Ok(Wanted::Reply(call.status().missing().map_or_else(Reply::success, Reply::not_ready)))
+///
+/// Whoever watches over us need not have a token; who has one is told what is missing, too.
+pub fn readyz(endpoints: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
+    let sees_all = endpoints.gate.may_see_all(request)?;
+    require_method(request, READ)?;
+    let missing = endpoints.subscriber.status().missing();
+    let missing = missing.map(|missing| if sees_all { missing } else { NOT_READY.to_owned() });
+    Ok(Wanted::Reply(missing.map_or_else(Reply::success, Reply::not_ready)))
 }
 
 /// Everything that is known, but for secrets.
 pub fn status(mut call: Call) -> Result<Wanted, Reply> {
     require_method(call.request()?, READ)?;
     // numbers and strings always have a JSON form
-    let report = serde_json::to_vec(&Report::of(&call.status())).unwrap_or_default();
+    let (status, own) = (call.status(), call.admitted.own());
+    let report = own.map_or_else(|| Report::of(&status), |own| Report::of_own(&status, own));
+    let report = serde_json::to_vec(&report).unwrap_or_default();
     Ok(Wanted::Reply(Reply::document("application/json", report)))
 }
 
@@ -54,9 +65,11 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct Connection<'a> {
     state: &'static str,
-    broker: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<&'a str>,
     protocol: &'static str,
-    client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keepalive_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,8 +101,10 @@ pub struct Subscription<'a> {
 #[derive(Serialize)]
 struct Publishes {
     waiting: usize,
-    oldest_waiting_seconds: f64,
-    unacknowledged: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_waiting_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unacknowledged: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     receive_maximum: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,12 +133,12 @@ impl<'a> Report<'a> {
             uptime_seconds: settings.started.elapsed().as_secs(),
             connection: Connection {
                 state: if history.connected_since.is_some() { "connected" } else { "not connected" },
-                broker: &settings.broker,
+                broker: Some(&settings.broker),
                 protocol: match settings.protocol {
                     Protocol::V311 => "3.1.1",
                     Protocol::V5 => "5",
                 },
-                client_id: history.assigned_client_id.as_deref().unwrap_or(&settings.client_id),
+                client_id: Some(history.assigned_client_id.as_deref().unwrap_or(&settings.client_id)),
                 keepalive_seconds: history.keepalive.map(|keepalive| keepalive.as_secs()),
                 connected_since: history.connected_since.map(unix_seconds),
                 reconnects: history.reconnects,
@@ -135,11 +150,24 @@ impl<'a> Report<'a> {
             subscriptions: subscriptions.collect(),
             publishes: Publishes {
                 waiting: status.waiting,
-                oldest_waiting_seconds: status.oldest_waiting.as_secs_f64(),
-                unacknowledged: status.unacknowledged,
+                oldest_waiting_seconds: Some(status.oldest_waiting.as_secs_f64()),
+                unacknowledged: Some(status.unacknowledged),
                 receive_maximum: status.receive_maximum,
                 window: status.window,
             },
+        }
+    }
+
+    /// The same for who sees nothing of others, nor of where the broker is.
+    fn of_own(status: &'a Status, own: Own) -> Self {
+        let Self { connection, .. } = Self::of(status);
+        let (oldest_waiting_seconds, unacknowledged, receive_maximum, window) = (None, None, None, None);
+        let waiting = own.waiting();
+        Self {
+            connection: Connection { broker: None, client_id: None, last_error: None, ..connection },
+            subscriptions: Vec::new(),
+            publishes: Publishes { waiting, oldest_waiting_seconds, unacknowledged, receive_maximum, window },
+            ..Self::of(status)
         }
     }
 }

@@ -15,7 +15,7 @@ const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, 
 pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
     call.require("POST")?;
     let (message, timeout) = parse(&call.json()?, call.endpoints.max_timeout).map_err(Reply::invalid)?;
-    call.admitted.may_publish(&message.topic)?;
+    call.admitted.may_publish(&message)?;
     Ok(call.publish(message, timeout, Reply::from))
 }
 

@@ -187,6 +187,21 @@ impl Reply {
         Self::forbidden(format!("token `{token}` may not read all of `{filter}`"))
     }
 
+    /// 403: whoever answers would publish where the token may not.
+    pub fn response_topic_denied(token: &str, topic: &TopicName) -> Self {
+        let topic = Printable::new(topic.as_str(), SHOWN);
+        Self::forbidden(format!(
+            "not sent: token `{token}` may not ask for answers on `{topic}`, which is neither in its `publish` nor in its \
+             `response-topics`"
+        ))
+    }
+
+    /// 403: others want the filter, and this token does not.
+    pub fn filter_of_others(token: &str, filter: &TopicFilter) -> Self {
+        let filter = Printable::new(filter.as_str(), SHOWN);
+        Self::forbidden(format!("`{filter}` was subscribed to by another token: `{token}` cannot end that"))
+    }
+
     /// 404: there is no such path.
     pub fn not_found(path: &str) -> Self {
         Self::refusal(
@@ -276,6 +291,21 @@ impl Reply {
             .with("Retry-After", Value::Made(seconds.max(1).to_string().into()))
     }
 
+    /// 429: the token has as much as this key of its own allows.
+    pub fn share_taken(token: &str, key: &str, what: &str) -> Self {
+        Self::refusal(429, Code::QueueSize, format!("token `{token}` has as many {what} as its `{key}` allows"))
+            .with_pause()
+    }
+
+    /// 429: the token has as many filters of listeners and requests as one may have.
+    pub fn readers_share_taken(token: &str, filters: usize, bytes: usize) -> Self {
+        let error = format!(
+            "token `{token}` has as many topic filters of listeners and requests as one token may have: {filters}, or \
+             {bytes} bytes of them"
+        );
+        Self::refusal(429, Code::QueueSize, error).with_pause()
+    }
+
     /// 204: what a browser may send us for a page of an allowed origin (Fetch, 3.3.3).
     pub fn preflight() -> Self {
         Self::plain(204, Code::Success)
@@ -314,7 +344,7 @@ impl Reply {
 
     /// Says when to try again, where that makes sense.
     fn with_pause(self) -> Self {
-        if self.status == 503 { self.with("Retry-After", Value::Fixed(RETRY_AFTER)) } else { self }
+        if matches!(self.status, 429 | 503) { self.with("Retry-After", Value::Fixed(RETRY_AFTER)) } else { self }
     }
 
     fn plain(status: u16, code: Code) -> Self {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::authorize::{Leave, Own};
 use super::call::{Call, Wanted};
 use super::fields::Fields;
 use super::operations::Subscription;
@@ -12,15 +13,16 @@ use super::reply::Reply;
 use super::request::READ;
 use super::values;
 use crate::message::{Qos, TopicFilter};
-use crate::mqtt::{Answer, Source, Standing};
+use crate::mqtt::{Answer, Refusal, Source, Standing};
 
 /// Every filter, with what the broker made of it.
 pub fn list(mut call: Call) -> Result<Wanted, Reply> {
     call.require(READ)?;
-    let status = call.status();
+    let (status, own) = (call.status(), call.admitted.own());
+    let entry = |standing| own.map_or_else(|| Some(Entry::of(standing)), |own| Entry::of_own(standing, own));
     Ok(Wanted::Reply(Reply::json(&List {
         code: 0,
-        subscriptions: status.subscriptions.iter().map(Entry::of).collect(),
+        subscriptions: status.subscriptions.iter().filter_map(entry).collect(),
     })))
 }
 
@@ -51,6 +53,17 @@ impl<'a> Entry<'a> {
             listeners: standing.readers,
         }
     }
+
+    /// The same as one sees it who sees nothing of others.
+    fn of_own(standing: &'a Standing, own: Own) -> Option<Self> {
+        let held = own.held(&standing.filter)?;
+        let source = match held {
+            held if held.is_recorded() => "api",
+            held if held.listeners > 0 => "listener",
+            _ => "request",
+        };
+        Some(Self { source, listeners: held.listeners, ..Self::of(standing) })
+    }
 }
 
 /// Subscribes, and answers when the broker has.
@@ -59,11 +72,16 @@ pub fn subscribe(mut call: Call) -> Result<Wanted, Reply> {
     let (body, longest) = (call.json()?, call.endpoints.max_timeout);
     let (filter, qos, timeout) = parse_subscribe(&body, longest).map_err(Reply::invalid)?;
     call.admitted.may_read(&filter)?;
+    let claim = call.admitted.claim(&filter, qos)?;
     let (subscriber, timeout) = (call.endpoints.subscriber.clone(), timeout.unwrap_or(call.endpoints.timeout));
     Ok(Wanted::Later(Box::new(move |asker| {
-        let topic = filter.clone();
-        let told =
-            move |answer: Answer| asker.tell(answer.map_or_else(Reply::from, |granted| done(&topic, Some(granted))));
+        let (topic, qos) = (filter.clone(), claim.as_ref().map_or(qos, |claim| claim.qos));
+        let told = move |answer: Answer| {
+            if let Some(claim) = claim {
+                claim.settle(answer.is_ok());
+            }
+            asker.tell(answer.map_or_else(Reply::from, |granted| done(&topic, Some(granted))));
+        };
         subscriber.subscribe(&filter, qos, timeout, Box::new(told));
     })))
 }
@@ -74,10 +92,22 @@ pub fn unsubscribe(mut call: Call) -> Result<Wanted, Reply> {
     let (body, longest) = (call.json()?, call.endpoints.max_timeout);
     let (filter, timeout) = parse_unsubscribe(&body, longest).map_err(Reply::invalid)?;
     call.admitted.may_read(&filter)?;
+    let leaving = match call.admitted.leave(&filter)? {
+        Leave::Shared => return Ok(Wanted::Reply(done(&filter, None))),
+        Leave::Last(leaving) => Some(leaving),
+        Leave::Nobody => None,
+    };
     let (subscriber, timeout) = (call.endpoints.subscriber.clone(), timeout.unwrap_or(call.endpoints.timeout));
     Ok(Wanted::Later(Box::new(move |asker| {
-        let topic = filter.clone();
-        let told = move |answer: Answer| asker.tell(answer.map_or_else(Reply::from, |_| done(&topic, None)));
+        let (topic, again) = (filter.clone(), subscriber.clone());
+        let told = move |answer: Answer| {
+            // where the broker does not answer, it is taken to have done it
+            let has_left = matches!(answer, Ok(_) | Err(Refusal::Unknown));
+            if let Some(qos) = leaving.and_then(|leaving| leaving.settle(has_left)) {
+                again.subscribe(&topic, qos, timeout, Box::new(|_| ()));
+            }
+            asker.tell(answer.map_or_else(Reply::from, |_| done(&topic, None)));
+        };
         subscriber.unsubscribe(&filter, timeout, Box::new(told));
     })))
 }

@@ -53,7 +53,7 @@ pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
         return Err(Reply::clearing_not_said());
     }
     let message = Message { topic, payload, qos, retain, properties };
-    call.admitted.may_publish(&message.topic)?;
+    call.admitted.may_publish(&message)?;
     Ok(call.publish(message, timeout, Reply::from))
 }
 
@@ -65,7 +65,7 @@ fn clear(mut call: Call, topic: TopicName, parameters: Parameters) -> Result<Wan
     }
     let (payload, properties) = (Bytes::new(), Properties::default());
     let message = Message { topic, payload, qos, retain: true, properties };
-    call.admitted.may_publish(&message.topic)?;
+    call.admitted.may_publish(&message)?;
     Ok(call.publish(message, timeout, Reply::from))
 }
 

@@ -38,6 +38,11 @@ pub enum Failure {
     /// Certainly not sent: `max-waiting` is reached.
     #[error("not sent: too many messages wait for the broker")]
     TooManyWaiting,
+    /// Certainly not sent: the `max-waiting` of the token is reached.
+    #[error(
+        "not sent: as many publishes and requests of this token wait as its `max-waiting` allows, or half of the bytes of all"
+    )]
+    ShareTaken,
     /// Not sent: the packet is larger than we or the broker allow.
     #[error("not sent: an MQTT packet of {size} bytes is over the limit of {limit}")]
     PacketTooLarge {
@@ -150,7 +155,7 @@ pub fn result(outcome: &Outcome) -> PublishResult {
         Err(Failure::NotConnected) => PublishResult::NotConnected,
         Err(Failure::Busy) => PublishResult::Busy,
         Err(Failure::Stopping) => PublishResult::Stopping,
-        Err(Failure::TooManyWaiting) => PublishResult::TooManyWaiting,
+        Err(Failure::TooManyWaiting | Failure::ShareTaken) => PublishResult::TooManyWaiting,
         Err(
             Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } | Failure::Refused(PACKET_TOO_LARGE),
         ) => PublishResult::TooLarge,

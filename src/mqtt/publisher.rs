@@ -28,6 +28,12 @@ use crate::metrics;
 /// Bytes that all messages together may take while they wait; more, where `max-packet-size` is that large.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
+/// Bytes that all messages together may take while they wait.
+#[must_use]
+pub fn max_waiting_bytes(config: &Config) -> usize {
+    MAX_BYTES.max(2 * config.mqtt.max_packet_size as usize)
+}
+
 /// Is told, once, what became of a message. Must not wait.
 pub type Caller = Box<dyn FnOnce(Outcome) + Send>;
 
@@ -88,8 +94,7 @@ impl Publisher {
     /// A publisher without a connection.
     pub(super) fn new(config: &Config) -> Self {
         let max_packet_size = config.mqtt.max_packet_size;
-        let max_bytes = MAX_BYTES.max(2 * max_packet_size as usize);
-        let table = InFlight::new(config.publish.max_waiting, max_bytes);
+        let table = InFlight::new(config.publish.max_waiting, max_waiting_bytes(config));
         let state = State {
             table,
             history: History::default(),

@@ -60,7 +60,8 @@ fn in_mqtt_3_1_1_one_request_at_a_time_waits_on_a_topic() {
 
 #[test]
 fn a_token_asks_where_it_may_publish_and_hears_where_it_may_read() {
-    let token = Token::new("asker", r#"["dev/#"]"#).reading(r#"["answers/+"]"#);
+    let token =
+        Token::new("asker", r#"["dev/#"]"#).reading(r#"["answers/+"]"#).with("response-topics = [\"answers/#\"]");
     let house = House::with(&token.table);
     let ask = |body: Value| {
         let mut connection = house.daemon.connect();

@@ -46,6 +46,7 @@ mod requests;
 mod resuming;
 mod retained;
 mod same_ports;
+mod shares;
 mod sharing;
 mod slow_clients;
 mod slow_link;

@@ -46,7 +46,7 @@ fn the_document_needs_no_token_and_says_what_this_daemon_allows() {
 fn the_document_names_the_server_as_the_request_does() {
     let daemon = Daemon::start(free_port());
     let server = |headers: &[(&str, &str)]| {
-        let head: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = headers.iter().fold(String::new(), |head, (name, value)| format!("{head}{name}: {value}\r\n"));
         let mut connection = daemon.connect();
         connection.send(format!("GET /openapi.json HTTP/1.1\r\n{head}\r\n").as_bytes());
         connection.reply().json()["servers"][0]["url"].as_str().unwrap().to_owned()

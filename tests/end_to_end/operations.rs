@@ -14,7 +14,7 @@ use crate::support::token::Token;
 use crate::support::{PATIENCE, free_port};
 
 const PATHS: [&str; 6] = ["/healthz", "/readyz", "/status", "/metrics", "/openapi.json", "/"];
-/// Those that need no token.
+/// Those that need no token; `/readyz` tells less without one.
 const OPEN: [&str; 3] = ["/healthz", "/openapi.json", "/"];
 
 fn get(daemon: &Daemon, path: &str) -> Reply {
@@ -178,7 +178,7 @@ fn only_get_and_head_are_taken_and_a_query_changes_nothing() {
 fn those_who_watch_may_send_a_slash_more() {
     let token = Token::new("watcher", "[]");
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
-    for (path, without, with) in [("/healthz/", 200, 200), ("/readyz/", 401, 503), ("/healthz/?x", 200, 200)] {
+    for (path, without, with) in [("/healthz/", 200, 200), ("/readyz/", 503, 503), ("/healthz/?x", 200, 200)] {
         assert_eq!(get(&daemon, path).status, without, "{path}");
         let reply = daemon.connect().request("GET", path, &[("Authorization", &token.bearer())], b"");
         assert_eq!(reply.status, with, "{path}");
@@ -191,7 +191,7 @@ fn those_who_watch_may_send_a_slash_more() {
 }
 
 #[test]
-fn with_tokens_all_but_three_need_one_and_any_will_do() {
+fn with_tokens_all_but_four_need_one_and_any_will_do() {
     let token = Token::new("watcher", "[]");
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
     for path in PATHS {
@@ -199,7 +199,10 @@ fn with_tokens_all_but_three_need_one_and_any_will_do() {
         let with = daemon.connect().request("GET", path, &[("Authorization", &token.bearer())], b"");
         let expected = if path == "/readyz" { 503 } else { 200 };
         assert_eq!(with.status, expected, "{path}");
-        if OPEN.contains(&path) {
+        if path == "/readyz" {
+            without.assert_refused(503, 4, "the bridge is not ready");
+            assert!(with.error().contains("127.0.0.1:"), "{}", with.error());
+        } else if OPEN.contains(&path) {
             assert_eq!(without.status, 200, "{path}");
         } else {
             without.assert_refused(

@@ -3,7 +3,7 @@
 use tiny_http::{Header, TestRequest};
 
 use super::*;
-use crate::config::{Environment, Source};
+use crate::config::{Environment, Source, hash};
 
 const HERE: (&str, &str) = ("Host", "localhost:8000");
 const PREFLIGHT: (&str, &str) = ("Access-Control-Request-Method", "POST");
@@ -11,7 +11,7 @@ const PREFLIGHT: (&str, &str) = ("Access-Control-Request-Method", "POST");
 /// The gate of a configuration, whose `[[token]]`s come before its `[http]`.
 fn gate(configuration: &str, reach: Reach) -> Gate {
     let config = Config::parse(configuration, &Source::BuiltIn, &Environment::from([])).expect(configuration);
-    Gate::new(&config, reach)
+    Gate::new(&config, Bearers::new(&config), reach)
 }
 
 /// One whose tokens `a` and `b` have the secrets `secret-a` and `secret-b`.
@@ -54,8 +54,10 @@ fn header_of<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     reply.headers().find(|(other, _)| *other == name).map(|(_, value)| value)
 }
 
-fn topic(name: &str) -> TopicName {
-    TopicName::try_from(name.to_owned()).unwrap()
+fn message(topic: &str) -> Message {
+    let topic = TopicName::try_from(topic.to_owned()).unwrap();
+    let (payload, properties) = (bytes::Bytes::new(), crate::message::Properties::default());
+    Message { topic, payload, qos: Qos::AtMostOnce, retain: false, properties }
 }
 
 #[test]
@@ -232,20 +234,20 @@ fn a_token_may_publish_where_its_filters_say_and_nowhere_else() {
     let (a, b) = (request("secret-a"), request("secret-b"));
     let (a, b) = (gate.admit(&a).unwrap(), gate.admit(&b).unwrap());
     for name in ["b", "c", "c/d/e", "aa"] {
-        let refusal = a.may_publish(&topic(name)).unwrap_err();
+        let refusal = a.may_publish(&message(name)).unwrap_err();
         let words = format!("not sent: token `a` may not publish to `{name}`");
         assert_eq!((refusal.status(), error(&refusal)), (403, words));
     }
-    assert_eq!(a.may_publish(&topic("a")), Ok(()), "refusals take nothing off the rate");
-    assert_eq!(b.may_publish(&topic("a")).unwrap_err().status(), 403, "without filters it may publish nowhere");
+    assert_eq!(a.may_publish(&message("a")), Ok(()), "refusals take nothing off the rate");
+    assert_eq!(b.may_publish(&message("a")).unwrap_err().status(), 403, "without filters it may publish nowhere");
 }
 
 #[test]
 fn the_rate_of_a_token_is_one_for_all_its_requests() {
     let gate = gate_with_tokens("");
     let request = post(&[HERE, ("Authorization", "Bearer secret-a")]);
-    assert_eq!(gate.admit(&request).unwrap().may_publish(&topic("a")), Ok(()));
-    let refusal = gate.admit(&request).unwrap().may_publish(&topic("c/d")).unwrap_err();
+    assert_eq!(gate.admit(&request).unwrap().may_publish(&message("a")), Ok(()));
+    let refusal = gate.admit(&request).unwrap().may_publish(&message("c/d")).unwrap_err();
     assert_eq!((refusal.status(), error(&refusal).as_str()), (429, "not sent: token `a` is over its rate"));
     assert_eq!(header_of(&refusal, "Retry-After"), Some("4"));
 }

@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use super::{Subscriptions, Want};
+pub use crate::config::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::outcome::Refusal;
-
-/// Filters that may be wanted at run time for the journal, and as many for readers and askers.
-pub const MAX_FILTERS: usize = 1000;
-/// Bytes of either of these together: what is kept of a filter grows with its length.
-pub const MAX_FILTER_BYTES: usize = 128 * 1024;
 
 /// How long a filter is kept when its last reader has gone: most come again, and want to know what they missed.
 pub const LINGER: Duration = Duration::from_secs(30);
@@ -42,7 +38,7 @@ impl<R> Subscriptions<R> {
     pub(super) fn linger(&self, filter: &TopicFilter) -> Duration {
         let is_crowded = || {
             let (count, bytes) = self.taken(false);
-            count > MAX_FILTERS / 2 || bytes > MAX_FILTER_BYTES / 2
+            count > MAX_FILTERS / 4 || bytes > MAX_FILTER_BYTES / 4
         };
         if self.reserved.as_ref() != Some(filter) && is_crowded() { Duration::ZERO } else { LINGER }
     }

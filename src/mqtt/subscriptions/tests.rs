@@ -402,7 +402,7 @@ fn readers_that_come_and_go_with_ever_another_filter_leave_room_for_others() {
         bench.pass(Duration::ZERO);
     }
     bench.settle();
-    assert_eq!(bench.table.standings().len(), MAX_FILTERS / 2, "others are kept for a while");
+    assert_eq!(bench.table.standings().len(), MAX_FILTERS / 4, "others are kept for a while");
 }
 
 #[test]
