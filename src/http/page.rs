@@ -59,6 +59,15 @@ mod tests {
     }
 
     #[test]
+    fn the_page_listens_as_readme_has_it() {
+        let readme = include_str!("../../README.md");
+        let (_, rest) = readme.split_once("```js\n").unwrap();
+        let (function, _) = rest.split_once("```\n").unwrap();
+        assert!(function.starts_with("async function listen(") && function.lines().count() <= 25, "{function}");
+        assert!(element("script").contains(function));
+    }
+
+    #[test]
     fn the_policy_names_the_script_and_the_style_by_their_hashes() {
         // of the empty text, by `openssl dgst -sha256 -binary | base64`
         assert_eq!(hash(""), "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");

@@ -19,6 +19,7 @@ mod connecting;
 mod emqx;
 mod exactly_once;
 mod faults;
+mod fetching;
 mod framing;
 mod front_door;
 mod healing;
