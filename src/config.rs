@@ -47,6 +47,8 @@ pub struct Config {
     pub tokens: Vec<Token>,
     /// `[log]`: what is recorded, and how.
     pub log: Log,
+    /// What is no fault and is to be told all the same.
+    pub warnings: Vec<String>,
 }
 
 /// `[log]`: our own records, and the form of all.
@@ -277,6 +279,10 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
+    fn of(variables: &[(&str, &str)]) -> Self {
+        Self(variables.iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
     /// `None` if it is not set, or empty, as a variable is that a compose file passes on from where it was not set; a
     /// value that is not UTF-8 is a fault.
     fn text(&self, name: &str) -> Result<Option<String>, Fault> {
@@ -288,6 +294,14 @@ impl Environment {
         Ok(Some(text))
     }
 
+    /// The names that begin so and are set, in order.
+    fn names(&self, prefix: &str) -> Vec<String> {
+        let names = self.0.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.to_str());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
     /// `None` if it is not set, or empty.
     fn path(&self, name: &str) -> Option<PathBuf> {
         self.0.get(OsString::from(name).as_os_str()).filter(|path| !path.is_empty()).map(PathBuf::from)
@@ -296,7 +310,7 @@ impl Environment {
 
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
-        Self(variables.iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self::of(&variables)
     }
 }
 

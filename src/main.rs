@@ -120,6 +120,7 @@ fn serve(source: &Source, config: &Config, watch: &Watch, events: Events) -> (u8
             );
         }
     }
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let signalled = watch.clone();
     if let Err(error) = ctrlc::set_handler(move || signalled.request_stop()) {
         return (FAILED, Some(format!("cannot wait for signals: {error}")));

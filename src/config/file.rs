@@ -3,6 +3,7 @@
 mod broker;
 mod tls;
 mod tokens;
+mod variables;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use toml::{Spanned, Value};
 
 use super::password::{self, Password};
-use super::table::{self, Table};
+use super::table::{self, Key, Table, table};
 use super::{
     Config, Environment, Fault, Http, Listen, Log, Login, Mqtt, Protocol, Publish, Session, Source, Subscription,
     derived_client_id, value, will,
@@ -46,85 +47,84 @@ fn token_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table<
     table::array(deserializer, "[[token]]")
 }
 
-/// A value and its place in the file; checked by the functions of [`value`].
-pub(super) type Key = Option<Spanned<Value>>;
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct MqttTable {
-    server: Key,
-    port: Key,
-    keepalive: Key,
-    user: Key,
-    password: Key,
-    password_file: Key,
-    protocol: Key,
-    client_id: Key,
-    clean_session: Key,
-    session_expiry: Key,
-    max_packet_size: Key,
-    max_inflight: Key,
-    reconnect_max: Key,
-    transport: Key,
-    #[serde(deserialize_with = "table::single")]
-    tls: TlsTable,
-    #[serde(deserialize_with = "table::optional")]
-    will: Option<Table<will::WillTable>>,
+table! {
+    struct MqttTable {
+        server,
+        port,
+        keepalive,
+        user,
+        password,
+        password_file,
+        protocol,
+        client_id,
+        clean_session,
+        session_expiry,
+        max_packet_size,
+        max_inflight,
+        reconnect_max,
+        transport;
+        #[serde(deserialize_with = "table::single")]
+        tls: TlsTable,
+        #[serde(deserialize_with = "table::optional")]
+        will: Option<Table<will::WillTable>>,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct TlsTable {
-    enabled: Key,
-    ca_file: Key,
-    cert_file: Key,
-    key_file: Key,
-    alpn: Key,
+table! {
+    struct TlsTable {
+        enabled,
+        ca_file,
+        cert_file,
+        key_file,
+        alpn,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct SubscribeTable {
-    topic: Key,
-    qos: Key,
-    priority: Key,
+table! {
+    struct SubscribeTable {
+        topic,
+        qos,
+        priority,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct PublishTable {
-    timeout: Key,
-    max_timeout: Key,
-    max_waiting: Key,
+table! {
+    struct PublishTable {
+        timeout,
+        max_timeout,
+        max_waiting,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct HttpTable {
-    listen: Key,
-    workers: Key,
-    max_body: Key,
-    max_connections: Key,
-    max_listeners: Key,
-    idle_timeout: Key,
-    request_timeout: Key,
-    allow_anonymous: Key,
-    allowed_hosts: Key,
-    allowed_origins: Key,
+table! {
+    struct HttpTable {
+        listen,
+        workers,
+        max_body,
+        max_connections,
+        max_listeners,
+        idle_timeout,
+        request_timeout,
+        allow_anonymous,
+        allowed_hosts,
+        allowed_origins,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct LogTable {
-    level: Key,
-    format: Key,
-    time: Key,
+table! {
+    struct LogTable {
+        level,
+        format,
+        time,
+    }
 }
 
 /// Turns the text of a file and the environment into a configuration, or into the first fault.
 pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Config, Fault> {
-    let file = File { name: source.to_string(), text };
-    let tables: Tables = toml::from_str(text).map_err(|error| file.fault(error.span(), &one_line(error.message())))?;
+    let mut file = File { name: source.to_string(), text, variables: Vec::new() };
+    let parsed = toml::from_str(text);
+    let mut tables: Tables = parsed.map_err(|error| file.fault(error.span(), &one_line(error.message())))?;
+    let warnings = variables::overlay(&mut tables, &mut file, environment)?;
     let mqtt = read_mqtt(&file, &tables.mqtt, source, environment)?;
     let (publish, http) = (read_publish(&file, &tables.publish)?, read_http(&file, &tables.http)?);
     Ok(Config {
@@ -134,6 +134,7 @@ pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Co
         publish,
         http,
         log: read_log(&file, &tables.log)?,
+        warnings,
     })
 }
 
@@ -204,7 +205,11 @@ fn read_login(overridden: &Overridden, table: &MqttTable, source: &Source) -> Re
         let span = table.password_file.as_ref().map(Spanned::span);
         return Err(file.fault(span, "`password` and `password-file` must not both be there"));
     }
-    let password = match (password::from_outside(environment)?, secret, path) {
+    let outside = match file.variable_of(&table.password).or_else(|| file.variable_of(&table.password_file)) {
+        Some(_) => None,
+        None => password::from_outside(environment)?,
+    };
+    let password = match (outside, secret, path) {
         (Some(outside), ..) => Some(outside),
         (None, Some(secret), _) => Some(Password { secret, place: place_of(&table.password) }),
         (None, None, Some(path)) => Some(password::from_file(&beside(source, &path), place_of(&table.password_file))?),
@@ -287,10 +292,12 @@ fn read_http(file: &File, table: &HttpTable) -> Result<Http, Fault> {
 /// How much of the parser's words a fault repeats, in bytes: all of them where no key is of unusual length.
 const MAX_WORDS: usize = 500;
 
-/// The text of a configuration file, for the lines of its faults.
+/// The text of a configuration file, for the lines of its faults, and the variables that say more.
 pub(super) struct File<'a> {
     name: String,
     text: &'a str,
+    /// Their places are counted from behind the text.
+    variables: Vec<String>,
 }
 
 impl File<'_> {
@@ -302,7 +309,11 @@ impl File<'_> {
         check: impl Fn(&Value) -> Result<T, String>,
     ) -> Result<Option<T>, Fault> {
         let Some(key) = key else { return Ok(None) };
-        let value = check(key.get_ref()).map_err(|what| self.fault(Some(key.span()), &format!("`{name}` {what}")))?;
+        let checked = match key.get_ref() {
+            Value::String(text) if self.variable(&key.span()).is_some() => variables::check(text, &check),
+            value => check(value),
+        };
+        let value = checked.map_err(|what| self.fault(Some(key.span()), &format!("`{name}` {what}")))?;
         Ok(Some(value))
     }
 
@@ -310,15 +321,31 @@ impl File<'_> {
         Fault { place: self.place(span), what: what.to_owned() }
     }
 
-    /// `NAME:LINE`.
+    /// `NAME:LINE`, or the name of a variable.
     fn place(&self, span: Option<Range<usize>>) -> String {
+        if let Some(variable) = span.as_ref().and_then(|span| self.variable(span)) {
+            return variable.to_owned();
+        }
         let start = span.map_or(0, |span| span.start.min(self.text.len()));
         let line = self.text.as_bytes()[..start].split(|&byte| byte == b'\n').count();
         format!("{}:{line}", self.name)
     }
 }
 
-/// The keys that an environment variable overrides.
+impl File<'_> {
+    /// The variable at this place, if it is one's.
+    fn variable(&self, span: &Range<usize>) -> Option<&str> {
+        let number = span.start.checked_sub(self.text.len() + 1)?;
+        self.variables.get(number).map(String::as_str)
+    }
+
+    /// The same for the value of a key.
+    fn variable_of(&self, key: &Key) -> Option<&str> {
+        self.variable(&key.as_ref()?.span())
+    }
+}
+
+/// The keys that an environment variable with the tutorial's name overrides.
 struct Overridden<'a> {
     file: &'a File<'a>,
     environment: &'a Environment,
@@ -334,13 +361,21 @@ impl Overridden<'_> {
         check: impl Fn(&Value) -> Result<T, String>,
     ) -> Result<Option<T>, Fault> {
         let in_file = self.file.read(name, key, &check)?;
-        let Some(text) = self.environment.text(variable)? else {
+        let Some(text) = self.tutorials(key, variable)? else {
             return Ok(in_file);
         };
-        // a variable has no type: what is a number for the one key is a name for the other
-        let as_number = text.parse().ok().and_then(|number| check(&Value::Integer(number)).ok());
-        let checked = as_number.map_or_else(|| check(&Value::String(text)), Ok);
-        checked.map(Some).map_err(|what| Fault { place: variable.to_owned(), what })
+        variables::check(&text, check).map(Some).map_err(|what| Fault { place: variable.to_owned(), what })
+    }
+
+    /// The text of a variable with the tutorial's name, which a variable with the key's own name wins over.
+    fn tutorials(&self, key: &Key, variable: &str) -> Result<Option<String>, Fault> {
+        if self.file.variable_of(key).is_some() { Ok(None) } else { self.environment.text(variable) }
+    }
+
+    /// The variable that has the value of a key, if there is one.
+    fn variable<'b>(&'b self, key: &Key, variable: &'b str) -> Option<&'b str> {
+        let is_set = || matches!(self.environment.text(variable), Ok(Some(_)));
+        self.file.variable_of(key).or_else(|| is_set().then_some(variable))
     }
 }
 

@@ -6,7 +6,37 @@ use std::ops::Range;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
-use toml::Spanned;
+use toml::{Spanned, Value};
+
+/// A value and its place in the file; checked by the functions of [`super::value`].
+pub type Key = Option<Spanned<Value>>;
+
+/// A table whose keys can be told by their names, so that none is forgotten where others than the file may set them.
+pub trait Keys: Default {
+    /// Each with its name, in snake case.
+    fn keys(&mut self) -> Vec<(&'static str, &mut Key)>;
+}
+
+/// Declares a table with its keys, and after a semicolon the tables in it.
+macro_rules! table {
+    ($visibility:vis struct $name:ident {
+        $($key:ident),+ $(,)? $(; $($(#[$attribute:meta])* $inner:ident: $type:ty),+ $(,)?)?
+    }) => {
+        #[derive(Default, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        $visibility struct $name {
+            $($key: $crate::config::table::Key,)+
+            $($($(#[$attribute])* $inner: $type,)+)?
+        }
+
+        impl $crate::config::table::Keys for $name {
+            fn keys(&mut self) -> Vec<(&'static str, &mut $crate::config::table::Key)> {
+                vec![$((stringify!($key), &mut self.$key)),+]
+            }
+        }
+    };
+}
+pub(super) use table;
 
 /// One of several tables, and its place in the file.
 pub struct Table<T> {

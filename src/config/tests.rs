@@ -190,6 +190,7 @@ fn every_key_is_read() {
         },
         tokens: expected_tokens(),
         log: Log { level: LevelFilter::Debug, format: LogFormat::Json, time: false },
+        warnings: vec![],
     };
     assert_eq!(config, expected);
     assert_eq!(config.mqtt.address(), "[::1]:1884");

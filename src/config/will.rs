@@ -1,11 +1,10 @@
 //! `[mqtt.will]`: the last will, and what is said while we are there.
 
 use bytes::Bytes;
-use serde::Deserialize;
 use toml::Spanned;
 
-use super::file::{File, Key};
-use super::table::Table;
+use super::file::File;
+use super::table::{Key, Table, table};
 use super::{Fault, Will, value};
 use crate::message::{Message, Properties, Qos};
 
@@ -13,15 +12,8 @@ use crate::message::{Message, Properties, Qos};
 /// identifier and the length of no properties (MQTT 5, 3.3).
 const PUBLISH_OVERHEAD: usize = 1 + 4 + 2 + 2 + 1;
 
-/// The keys.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WillTable {
-    topic: Key,
-    payload: Key,
-    qos: Key,
-    retain: Key,
-    online: Key,
+table! {
+    pub struct WillTable { topic, payload, qos, retain, online }
 }
 
 /// A will that may be published as it is, and so what is said in its place while we are there.

@@ -17,6 +17,7 @@ mod clearing;
 mod command_line;
 mod connecting;
 mod emqx;
+mod environment;
 mod exactly_once;
 mod faults;
 mod fetching;

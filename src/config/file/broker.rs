@@ -40,14 +40,15 @@ pub fn read(overridden: &Overridden, table: &MqttTable, source: &Source) -> Resu
 }
 
 fn port(overridden: &Overridden, table: &MqttTable) -> Result<Option<u16>, Fault> {
-    let variable = "MQTT_PORT";
-    let read = overridden.read("port", &table.port, variable, value::port);
+    let read = overridden.read("port", &table.port, "MQTT_PORT", value::port);
+    let own = overridden.file.variable_of(&table.port);
+    let (variable, service) = own.map_or(("MQTT_PORT", "mqtt"), |own| (own, "mqtt-bridge-mqtt"));
     let text = overridden.environment.text(variable)?.unwrap_or_default();
     match text.split_once("://") {
         Some(("tcp" | "udp" | "sctp", _)) => Err(Fault {
             place: variable.to_owned(),
             what: format!(
-                "{} is what Kubernetes sets for a service named \"mqtt\": name that differently, set \
+                "{} is what Kubernetes sets for a service named \"{service}\": name that differently, set \
                  `enableServiceLinks: false` in the pod, or set {variable} to the broker's port in its container",
                 value::shown(&text.into())
             ),
@@ -115,7 +116,7 @@ impl Said<'_> {
     /// Where the port comes from elsewhere than the URL, the environment wins over the file.
     fn port_of(&self, url: &Url) -> Result<u16, Fault> {
         match self.port {
-            Some(port) if port != url.place.port => match (self.is_set("MQTT_SERVER")?, self.is_set("MQTT_PORT")?) {
+            Some(port) if port != url.place.port => match (self.is_set("MQTT_SERVER"), self.is_set("MQTT_PORT")) {
                 (true, false) => Ok(url.place.port),
                 (false, true) => Ok(port),
                 _ => Err(self.contradiction(&format!("`port = {port}`"))),
@@ -127,7 +128,7 @@ impl Said<'_> {
     fn without_port(&self) -> Result<(), Fault> {
         match self.port {
             // or else the file says it of another server
-            Some(port) if self.is_set("MQTT_PORT")? || !self.is_set("MQTT_SERVER")? => {
+            Some(port) if self.is_set("MQTT_PORT") || !self.is_set("MQTT_SERVER") => {
                 Err(self.contradiction(&format!("`port = {port}`")))
             }
             _ => Ok(()),
@@ -153,8 +154,10 @@ impl Said<'_> {
         }
     }
 
-    fn is_set(&self, variable: &str) -> Result<bool, Fault> {
-        Ok(self.overridden.environment.text(variable)?.is_some())
+    /// Whether it comes from the environment, be it by the key's own name.
+    fn is_set(&self, variable: &str) -> bool {
+        let key = if variable == "MQTT_PORT" { &self.table.port } else { &self.table.server };
+        self.overridden.variable(key, variable).is_some()
     }
 
     fn contradiction(&self, other: &str) -> Fault {
@@ -164,9 +167,9 @@ impl Said<'_> {
 
     /// Of `server`, wherever it is said; where it is not, of what would need it.
     fn fault(&self, what: &str) -> Fault {
-        let place = match self.overridden.environment.text("MQTT_SERVER") {
-            Ok(Some(_)) => return Fault { place: "MQTT_SERVER".to_owned(), what: what.to_owned() },
-            _ => self.overridden.file.place(span(&self.table.server).or(span(&self.table.transport))),
+        let place = match self.overridden.variable(&self.table.server, "MQTT_SERVER") {
+            Some(variable) => return Fault { place: variable.to_owned(), what: what.to_owned() },
+            None => self.overridden.file.place(span(&self.table.server).or(span(&self.table.transport))),
         };
         Fault { place, what: format!("`server` {what}") }
     }

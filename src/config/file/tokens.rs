@@ -1,26 +1,24 @@
 //! `[[token]]`: who may do what, and how much of what all share.
 
-use serde::Deserialize;
 use toml::Spanned;
 
-use super::super::table::Table;
+use super::super::table::{Table, table};
 use super::super::{Fault, Http, MAX_FILTERS, Publish, Sees, Token, value};
 use super::{File, Key};
 
-/// The keys.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TokenTable {
-    name: Key,
-    sha256: Key,
-    publish: Key,
-    subscribe: Key,
-    response_topics: Key,
-    rate: Key,
-    max_subscriptions: Key,
-    max_listeners: Key,
-    max_waiting: Key,
-    sees: Key,
+table! {
+    pub struct TokenTable {
+        name,
+        sha256,
+        publish,
+        subscribe,
+        response_topics,
+        rate,
+        max_subscriptions,
+        max_listeners,
+        max_waiting,
+        sees,
+    }
 }
 
 /// The tokens, whose bounds lie within those of all.

@@ -25,6 +25,9 @@ pub fn clean(mut command: Command) -> Command {
     for name in ["SERVER", "PORT", "KEEPALIVE", "USER", "PASSWORD"] {
         command.env_remove(format!("MQTT_{name}"));
     }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MQTT_BRIDGE_")) {
+        command.env_remove(name);
+    }
     for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
         command.env_remove(name);
     }
