@@ -127,7 +127,7 @@ fn a_body_that_is_not_wanted_is_no_request() {
 
 #[test]
 fn what_is_wrong_with_chunks_ends_the_connection() {
-    let witness = Witness::start();
+    let witness = Witness::impatient();
     for (body, status, code, error) in [
         (format!("zz\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
         (format!("-17\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
@@ -206,7 +206,7 @@ fn trailers_that_are_announced_are_dropped_and_the_request_is_served() {
 
 #[test]
 fn what_is_announced_as_trailers_makes_no_broken_chunks_whole() {
-    let witness = Witness::start();
+    let witness = Witness::impatient();
     let announced = format!("Trailer: X\r\n{CHUNKED}");
     for body in [
         // data that the size does not cover
@@ -229,7 +229,7 @@ fn what_is_announced_as_trailers_makes_no_broken_chunks_whole() {
 
 #[test]
 fn a_body_that_stops_coming_is_not_published_be_it_valid_so_far() {
-    let witness = Witness::start();
+    let witness = Witness::impatient();
     for (lines, body) in [
         (CHUNKED, format!("40\r\n{MESSAGE}")),
         (CHUNKED, format!("17\r\n{MESSAGE}\r\n")),

@@ -238,7 +238,7 @@ fn what_floods_in_behind_chunks_is_not_kept() {
 fn a_client_that_took_over_the_port_of_another_gets_its_own_answer() {
     let broker = Mosquitto::start();
     // longer than the newcomer waits
-    let limits = "[publish]\nmax-timeout = 60\n[http]\nrequest-timeout = 2";
+    let limits = "[publish]\nmax-timeout = 60\n[http]\nrequest-timeout = 20";
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{limits}", broker.port()));
     let from: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
     let connect = || {

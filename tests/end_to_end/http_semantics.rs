@@ -96,7 +96,7 @@ fn what_the_library_does_not_show_is_taken() {
 
 #[test]
 fn a_head_that_never_ends_is_refused_in_time() {
-    let witness = Witness::start();
+    let witness = Witness::impatient();
     // the library waits for a line to end in CRLF, and of HTTP/2 for an answer that it does not write: the second
     // costs a thread for as long as the daemon runs
     for bytes in [post(LENGTH, MESSAGE).replace("\r\n", "\n"), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()] {
@@ -298,7 +298,7 @@ fn chunks_with_an_offered_upgrade_are_served_and_the_connection_ends_with_the_an
 
 #[test]
 fn what_is_wrong_with_chunks_and_an_offered_upgrade_is_refused() {
-    let witness = Witness::start();
+    let witness = Witness::impatient();
     let unreadable = |what: &str| format!("the body could not be read: {what}");
     for (body, status, code, error) in [
         (

@@ -193,7 +193,7 @@ impl Output {
                 other => break other != Err(Errno::AGAIN),
             }
         };
-        if has_ended && !state.rest.is_empty() {
+        if has_ended && state.rest.last().is_some_and(|byte| *byte != b'\n') {
             state.rest.push(b'\n');
         }
         if let Some(end) = state.rest.iter().rposition(|byte| *byte == b'\n') {

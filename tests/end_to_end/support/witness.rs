@@ -22,9 +22,19 @@ pub struct Witness {
 }
 
 impl Witness {
+    /// One that waits for a request for longer than a busy machine stands still.
     pub fn start() -> Self {
+        Self::waiting(20)
+    }
+
+    /// One that waits for no more than a second.
+    pub fn impatient() -> Self {
+        Self::waiting(1)
+    }
+
+    fn waiting(seconds: u32) -> Self {
         let broker = Mosquitto::start();
-        let limits = format!("request-timeout = 1\nmax-body = {MAX_BODY}");
+        let limits = format!("request-timeout = {seconds}\nmax-body = {MAX_BODY}");
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\n{limits}", broker.port()));
         Self { broker, daemon }
     }
