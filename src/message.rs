@@ -15,6 +15,8 @@ pub const MAX_TOPIC_BYTES: usize = 65_535;
 ///
 /// No specification limits them, but brokers do, and end the connection over it: EMQX at 128, mosquitto at 200.
 pub const MAX_TOPIC_LEVELS: usize = 128;
+/// The most user properties of a message: each takes far more memory than bytes on the wire.
+pub const MAX_USER_PROPERTIES: usize = 100;
 /// What a shared subscription starts with (MQTT 5, 4.8.2).
 const SHARED: &str = "$share/";
 

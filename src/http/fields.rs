@@ -2,15 +2,31 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::items::Items;
 use super::reply::SHOWN;
 use super::values::Scalar;
 use crate::printable::Printable;
 
 /// The most fields that an object may have: each is compared with all others.
-const MAX_FIELDS: usize = 32;
+const FIELDS: Most = Most { before: "", count: 32, what: "fields" };
+
+/// How many values there may be, and the words for more of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Most {
+    pub before: &'static str,
+    pub count: usize,
+    pub what: &'static str,
+}
+
+impl fmt::Display for Most {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { before, count, what } = self;
+        write!(f, "{before}more than {count} {what}")
+    }
+}
 
 /// The fields of an object that are not yet taken, in their order; no name stands in it twice.
 #[derive(Debug)]
@@ -99,15 +115,32 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether it is an object.
+    pub fn is_object(self) -> bool {
+        self.first() == b'{'
+    }
+
     /// Whether it is an array.
     pub fn is_array(self) -> bool {
         self.first() == b'['
     }
 
-    /// The values of an array.
-    pub fn array(self) -> Result<Vec<Value<'a>>, String> {
-        let values: Result<Vec<&RawValue>, _> = serde_json::from_str(self.0.get());
-        Ok(values.map_err(|_| self.wrong("an array"))?.into_iter().map(Value).collect())
+    /// The values of an array, which has no more than so many: each takes more memory than bytes in the body.
+    pub fn array(self, most: Most) -> Result<Vec<Value<'a>>, String> {
+        if !self.is_array() {
+            return Err(self.wrong("an array"));
+        }
+        let values = Items(most).deserialize(&mut serde_json::Deserializer::from_str(self.0.get()));
+        values.map_err(|error| words(&error))
+    }
+
+    /// Names and values of an object, which has no more than so many.
+    pub fn pairs(self, most: Most) -> Result<Vec<(String, Value<'a>)>, String> {
+        if !self.is_object() {
+            return Err(self.wrong("an object"));
+        }
+        let fields = serde_json::Deserializer::from_str(self.0.get()).deserialize_map(ObjectVisitor(most));
+        Ok(fields.map_err(|error| words(&error))?.into_iter().map(|(name, value)| (name, Value(value))).collect())
     }
 
     /// What is published for this value: a string as it is, a number or a boolean as its text, null as nothing,
@@ -142,6 +175,13 @@ impl<'a> Value<'a> {
     }
 }
 
+/// What is wrong, without the place: that is of no use where it counts from the start of a value.
+fn words(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let place = words.rfind(" at line ").filter(|_| error.is_data());
+    place.map_or_else(|| words.clone(), |place| words[..place].to_owned())
+}
+
 /// A number without its fraction, if that is nothing: JSON has one kind of numbers, and some clients write 1 as `1.0`.
 fn whole_part(number: &str) -> &str {
     match number.split_once('.') {
@@ -163,26 +203,20 @@ fn compact(json: &str) -> Vec<u8> {
         }
         keep
     };
-    json.bytes().filter(|byte| keep(byte)).collect()
-}
-
-impl<'a> IntoIterator for Fields<'a> {
-    type Item = (String, Value<'a>);
-    type IntoIter =
-        std::iter::Map<std::vec::IntoIter<(String, &'a RawValue)>, fn((String, &'a RawValue)) -> Self::Item>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter().map(|(name, value)| (name, Value(value)))
-    }
+    // no longer than what it is made of: it may wait for the broker
+    let mut compact = Vec::with_capacity(json.len());
+    compact.extend(json.bytes().filter(|byte| keep(byte)));
+    compact.shrink_to_fit();
+    compact
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor).map(Self)
+        deserializer.deserialize_map(ObjectVisitor(FIELDS)).map(Self)
     }
 }
 
-struct ObjectVisitor;
+struct ObjectVisitor(Most);
 
 impl<'de> Visitor<'de> for ObjectVisitor {
     type Value = Vec<(String, &'de RawValue)>;
@@ -197,8 +231,8 @@ impl<'de> Visitor<'de> for ObjectVisitor {
             if fields.iter().any(|(other, _)| *other == name) {
                 return Err(Error::custom(format_args!("field `{}` is there twice", Printable::new(&name, SHOWN))));
             }
-            if fields.len() == MAX_FIELDS {
-                return Err(Error::custom(format_args!("more than {MAX_FIELDS} fields")));
+            if fields.len() == self.0.count {
+                return Err(Error::custom(self.0));
             }
             fields.push((name, value));
         }
@@ -239,7 +273,7 @@ mod tests {
             assert_eq!(Fields::parse(body.as_bytes()).unwrap_err(), words, "{body}");
         }
         assert!(Fields::parse(b"{\"a\":\"\xff\"}").unwrap_err().starts_with("the body is not valid JSON: "));
-        let many: Vec<String> = (0..=MAX_FIELDS).map(|n| format!("\"{n}\":0")).collect();
+        let many: Vec<String> = (0..=FIELDS.count).map(|n| format!("\"{n}\":0")).collect();
         assert!(
             Fields::parse(format!("{{{}}}", many.join(",")).as_bytes()).unwrap_err().starts_with("more than 32 fields")
         );

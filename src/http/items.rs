@@ -5,10 +5,11 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fields::Value;
+use super::fields::{Most, Value};
 
 /// The most items that an array may have.
 pub const MAX_ITEMS: usize = 1000;
+const ITEMS: Most = Most { before: "", count: MAX_ITEMS, what: "items" };
 
 /// Parses a whole JSON text, which must be an array of one item at least. The error says what is wrong, and where.
 pub fn parse(body: &[u8]) -> Result<Vec<Value<'_>>, String> {
@@ -22,7 +23,7 @@ pub fn parse(body: &[u8]) -> Result<Vec<Value<'_>>, String> {
         }
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let items = Items.deserialize(&mut deserializer).and_then(|items| deserializer.end().map(|()| items));
+    let items = Items(ITEMS).deserialize(&mut deserializer).and_then(|items| deserializer.end().map(|()| items));
     let items = items.map_err(|error| if error.is_data() { error.to_string() } else { invalid(error) })?;
     if items.is_empty() { Err("the array is empty: it must have an item".to_owned()) } else { Ok(items) }
 }
@@ -32,7 +33,8 @@ pub fn numbered(number: usize, what: &str) -> String {
     format!("item {number}: {what}")
 }
 
-struct Items;
+/// The values of an array, of which there may be so many.
+pub struct Items(pub Most);
 
 impl<'de> DeserializeSeed<'de> for Items {
     type Value = Vec<Value<'de>>;
@@ -52,8 +54,8 @@ impl<'de> Visitor<'de> for Items {
     fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Self::Value, S::Error> {
         let mut items = Vec::new();
         while let Some(item) = sequence.next_element::<&'de RawValue>()? {
-            if items.len() == MAX_ITEMS {
-                return Err(Error::custom(format_args!("more than {MAX_ITEMS} items")));
+            if items.len() == self.0.count {
+                return Err(Error::custom(self.0));
             }
             items.push(Value::from(item));
         }

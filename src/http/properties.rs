@@ -2,9 +2,13 @@
 
 use bytes::Bytes;
 
-use super::fields::{Value, named};
+use super::fields::{Most, Value, named};
 use super::values::{Scalar, expiry, string, topic};
-use crate::message::{MqttString, Properties};
+use crate::message::{MAX_USER_PROPERTIES, MqttString, Properties};
+
+/// User properties of a message.
+pub const PAIRS: Most = Most { before: "must not have ", count: MAX_USER_PROPERTIES, what: "pairs" };
+const STRINGS: Most = Most { before: "must not have ", count: 2, what: "strings in each pair" };
 
 const FIELDS: &str = "`payload_format_indicator`, `message_expiry_interval`, `response_topic`, `correlation_data`, \
                       `content_type` and `user_properties`";
@@ -45,15 +49,17 @@ fn correlation_data(value: Value) -> Result<Bytes, String> {
 /// An object, or an ordered list of `[name, value]` or `{"key": …, "value": …}`: in a list a name may stand twice.
 fn user_properties(value: Value) -> Result<Vec<(MqttString, MqttString)>, String> {
     if value.is_array() {
-        return value.array()?.into_iter().map(pair).collect();
+        return value.array(PAIRS)?.into_iter().map(pair).collect();
     }
-    let fields = value.object().map_err(|_| "must be an object, or an array of [name, value]".to_owned())?;
-    fields.into_iter().map(|(name, value)| checked_pair(name, value)).collect()
+    if !value.is_object() {
+        return Err("must be an object, or an array of [name, value]".to_owned());
+    }
+    value.pairs(PAIRS)?.into_iter().map(|(name, value)| checked_pair(name, value)).collect()
 }
 
 fn pair(value: Value) -> Result<(MqttString, MqttString), String> {
     if value.is_array() {
-        return match value.array()?.as_slice() {
+        return match value.array(STRINGS)?.as_slice() {
             [name, value] => checked_pair(name.text()?, *value),
             other => Err(format!("must have 2 strings in each pair, not {}", other.len())),
         };
@@ -116,11 +122,17 @@ mod tests {
         assert_eq!(pairs(r#"[["z","1"],["a","2"],["z","3"]]"#), [two("z", "1"), two("a", "2"), two("z", "3")]);
         assert_eq!(pairs(r#"[{"key":"z","value":"1"},{"value":"2","key":"z"}]"#), [two("z", "1"), two("z", "2")]);
         assert_eq!(pairs("[]"), []);
+        let most: Vec<String> = (0..MAX_USER_PROPERTIES).map(|n| format!("\"{n}\":\"\"")).collect();
+        assert_eq!(pairs(&format!("{{{}}}", most.join(","))).len(), MAX_USER_PROPERTIES);
     }
 
     #[test]
     fn each_refusal_names_the_property_and_the_rule() {
         let long = "x".repeat(65_536);
+        // so many that reading all of them would take several times as much as the body
+        let many = format!("{{\"user_properties\":[{}[]]}}", "[],".repeat(100_000));
+        let fields: Vec<String> = (0..=MAX_USER_PROPERTIES).map(|n| format!("\"{n}\":\"\"")).collect();
+        let many_fields = format!("{{\"user_properties\":{{{}}}}}", fields.join(","));
         for (json, words) in [
             ("[]", "must be an object, not an array"),
             (
@@ -138,6 +150,12 @@ mod tests {
             ),
             (r#"{"content_type":"a\nb"}"#, "`content_type` must not contain the character U+000A"),
             (r#"{"user_properties":1}"#, "`user_properties` must be an object, or an array of [name, value]"),
+            (&many, "`user_properties` must not have more than 100 pairs"),
+            (&many_fields, "`user_properties` must not have more than 100 pairs"),
+            (
+                r#"{"user_properties":[["a","b","c"]]}"#,
+                "`user_properties` must not have more than 2 strings in each pair",
+            ),
             (r#"{"user_properties":{"a":1}}"#, "`user_properties` `a` must be a string, not 1"),
             (r#"{"user_properties":[["a"]]}"#, "`user_properties` must have 2 strings in each pair, not 1"),
             (r#"{"user_properties":[{"key":"a"}]}"#, "`user_properties` must have `key` and `value` in each pair"),

@@ -9,7 +9,7 @@ use tiny_http::{Method, Request};
 use super::call::{Call, Wanted};
 use super::fields::{Value, named};
 use super::parameters::{Parameters, decode};
-use super::properties;
+use super::properties::{PAIRS, checked_pair};
 use super::reply::Reply;
 use super::request::{header, require_no_coding};
 use super::values::{self, Scalar};
@@ -138,11 +138,14 @@ fn indicator(value: &str) -> Result<bool, String> {
 /// An array of objects: their order counts, and a name may stand in several.
 fn user_properties(value: &str) -> Result<Vec<(MqttString, MqttString)>, String> {
     let json = values::base64(value)?;
-    let objects = Value::parse(&json).ok_or("must be base64 of JSON")?.array()?;
+    let objects = Value::parse(&json).ok_or("must be base64 of JSON")?.array(PAIRS)?;
     let mut pairs = Vec::new();
     for object in objects {
-        for (name, value) in object.object()? {
-            pairs.push(properties::checked_pair(name, value)?);
+        for (name, value) in object.pairs(PAIRS)? {
+            if pairs.len() == PAIRS.count {
+                return Err(PAIRS.to_string());
+            }
+            pairs.push(checked_pair(name, value)?);
         }
     }
     Ok(pairs)
