@@ -26,7 +26,7 @@ use crate::request_id::RequestId;
 use crate::standard::Stream;
 use crate::thread::{Watch, panic_words};
 
-pub use self::queue::{Done, Full, MAX_MESSAGES};
+pub use self::queue::{Done, Full, MAX_BYTES, MAX_MESSAGES};
 
 /// The name of the thread that writes.
 pub const THREAD: &str = "journal";

@@ -8,6 +8,7 @@ pub mod http;
 pub mod mqtt;
 
 pub mod journal;
+pub mod memory;
 pub mod metrics;
 pub mod printable;
 pub mod request_id;

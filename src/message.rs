@@ -7,7 +7,7 @@ use std::fmt;
 use bytes::Bytes;
 use thiserror::Error;
 
-pub use self::received::{Received, ReceivedProperties};
+pub use self::received::{MAX_OVERHEAD, Received, ReceivedProperties};
 
 /// The longest topic name or topic filter, in bytes of UTF-8 (MQTT 5, 4.7.3-3).
 pub const MAX_TOPIC_BYTES: usize = 65_535;

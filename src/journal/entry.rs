@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use log::Level;
 
-use crate::message::{Priority, Received};
+use crate::message::{MAX_USER_PROPERTIES, Priority, Received};
 use crate::printable::{Printable, one_line};
 
 /// How much of a received topic name or payload a record shows, in bytes; its fields have all of it.
 const SHOWN: usize = 1024;
-/// User properties of a message that become fields; journald takes 1024 fields of a record.
-pub const MAX_USER_PROPERTIES: usize = 100;
 /// By this all records of received messages can be found (`journalctl --catalog`, systemd.journal-fields(7)).
 const RECEIVED_ID: &str = "b8c7813ec2d84ca8b6d55f818f26cc3b";
 /// The field of a record that belongs to a request.
@@ -93,6 +91,7 @@ impl Entry {
                 if let Some(content_type) = &message.properties.content_type {
                     put(bytes, "MQTT_CONTENT_TYPE", content_type);
                 }
+                // journald takes 1024 fields of a record
                 for (name, value) in message.properties.user_properties.iter().take(MAX_USER_PROPERTIES) {
                     put(bytes, "MQTT_USER_PROPERTY", format!("{name}={value}"));
                 }

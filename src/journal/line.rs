@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serializer;
 use serde::ser::SerializeMap;
 
-use super::entry::{Entry, IDENTIFIER, MAX_USER_PROPERTIES, Own, REQUEST_ID, text};
+use super::entry::{Entry, IDENTIFIER, Own, REQUEST_ID, text};
 use crate::config::LogFormat;
-use crate::message::{Priority, Received};
+use crate::message::{MAX_USER_PROPERTIES, Priority, Received};
 use crate::printable::one_line;
 
 /// What a line looks like.
