@@ -24,6 +24,12 @@ pub struct Share {
     bytes: usize,
 }
 
+/// How many bytes there are for requests and packets of this size.
+#[must_use]
+pub fn limit(largest: usize) -> usize {
+    MAX_BYTES.max(largest.saturating_mul(4))
+}
+
 impl Memory {
     /// So many bytes.
     #[must_use]
@@ -34,7 +40,7 @@ impl Memory {
     /// Enough for requests and packets of this size.
     #[must_use]
     pub fn for_requests(largest: usize) -> Self {
-        Self::new(MAX_BYTES.max(largest.saturating_mul(4)))
+        Self::new(limit(largest))
     }
 
     /// A part of so many bytes, if there is room for it.

@@ -7,6 +7,8 @@ use std::fmt;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::memory::allocated;
+
 pub use self::received::{MAX_OVERHEAD, Received, ReceivedProperties};
 
 /// The longest topic name or topic filter, in bytes of UTF-8 (MQTT 5, 4.7.3-3).
@@ -17,6 +19,8 @@ pub const MAX_TOPIC_BYTES: usize = 65_535;
 pub const MAX_TOPIC_LEVELS: usize = 128;
 /// The most user properties of a message: each takes far more memory than bytes on the wire.
 pub const MAX_USER_PROPERTIES: usize = 100;
+/// What a message takes while it waits, beside its parts, in bytes: its places in tables, and who waits for it.
+const ALONE: usize = 1024;
 /// What a shared subscription starts with (MQTT 5, 4.8.2).
 const SHARED: &str = "$share/";
 
@@ -74,15 +78,11 @@ pub struct Message {
 }
 
 impl Message {
-    /// How much memory it takes, near enough.
+    /// What it takes in memory while it waits, in bytes. Of all but the payload rumqttc has a copy, from when it is sent to
+    /// its acknowledgement.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let properties = &self.properties;
-        let texts = properties.user_properties.iter().map(|(name, value)| name.0.len() + value.0.len());
-        self.topic.0.len()
-            + self.payload.len()
-            + properties.correlation_data.as_ref().map_or(0, Bytes::len)
-            + texts.sum::<usize>()
+        ALONE + allocated(self.payload.len()) + 2 * (allocated(self.topic.0.capacity()) + self.properties.bytes())
     }
 }
 
@@ -108,6 +108,17 @@ impl Properties {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What is allocated for them, in bytes.
+    fn bytes(&self) -> usize {
+        let pair =
+            |(name, value): &(MqttString, MqttString)| allocated(name.0.capacity()) + allocated(value.0.capacity());
+        allocated(self.response_topic.as_ref().map_or(0, |topic| topic.0.capacity()))
+            + allocated(self.correlation_data.as_ref().map_or(0, Bytes::len))
+            + allocated(self.content_type.as_ref().map_or(0, |text| text.0.capacity()))
+            + allocated(self.user_properties.capacity() * size_of::<(MqttString, MqttString)>())
+            + self.user_properties.iter().map(pair).sum::<usize>()
     }
 }
 

@@ -28,6 +28,11 @@ pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
     call.require("POST")?;
     let (body, endpoints) = (call.json()?, call.endpoints);
     let Question { message, response_topic, timeout } = parse(&body, endpoints.max_timeout).map_err(Reply::invalid)?;
+    drop(body);
+    // it may wait long for its response topic
+    if !call.exchange.make_room(message.bytes()) {
+        return Err(Reply::no_room());
+    }
     if response_topic.is_none() && !endpoints.has_properties {
         return Err(Reply::invalid(
             "field `response_topic` is missing: MQTT 3.1.1 has no way to tell a device where to answer".to_owned(),
@@ -47,7 +52,8 @@ pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
     Ok(Wanted::Later(Box::new(move |asker| {
         let answered = move |answer: Result<Arc<Received>, NoAnswer>| {
             drop((place, reading));
-            asker.tell(answer.map_or_else(Reply::from, |received| Reply::json(&Answer::of(&received))));
+            let reply = answer.map_or_else(Reply::from, |received| Reply::json(&Answer::of(&received)));
+            asker.tell_or(reply, Reply::answer_without_room);
         };
         subscriber.request(message, response_topic, timeout, Box::new(answered));
     })))

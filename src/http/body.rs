@@ -30,8 +30,12 @@ pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
     let limit = announced.unwrap_or(if is_chunked { max + 1 } else { 0 });
     let mut body = Vec::new();
     let read = read(exchange, &mut framing, limit, &mut body);
+    let finds_room = !matches!(&read, Err(error) if error.kind() == ErrorKind::OutOfMemory);
     // it may wait for the broker
     body.shrink_to_fit();
+    if exchange.may_wait() {
+        exchange.make_room(body.capacity());
+    }
     let cut = exchange.release(body.len());
     if let Err(error) = &read {
         exchange.set_failed(error);
@@ -48,6 +52,7 @@ pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
     }
     match (read, announced) {
         _ if is_whole => Ok(body),
+        _ if !finds_room => Err(Reply::no_room()),
         _ if cut == Some(Cut::Evicted) => Err(Reply::busy()),
         _ if cut == Some(Cut::Late) => Err(Reply::request_timeout()),
         (Err(error), _) if error.kind() == ErrorKind::UnexpectedEof => Err(Reply::chunks_cut_off()),
@@ -67,6 +72,10 @@ fn read(exchange: &mut Exchange, framing: &mut Framing, limit: usize, body: &mut
         }
         // into a place as large as its buffer tiny_http reads without that, and not a byte beyond the body
         body.reserve(piece);
+        // of one that came with the head there are no more than workers
+        if exchange.may_wait() && !exchange.make_room(body.capacity()) {
+            return Err(ErrorKind::OutOfMemory.into());
+        }
         let Some(request) = exchange.request() else { break };
         let source = Source { framing, reader: request.as_reader() };
         if source.take(piece as u64).read_to_end(body)? < piece {

@@ -15,7 +15,9 @@ const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, 
 /// Publishes the messages of a body.
 pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
     let timeout = timeout(&mut call)?;
-    let messages = parse(&call.json()?).map_err(Reply::invalid)?;
+    let body = call.json()?;
+    let messages = call.gather(body.len(), parse(&body)?)?;
+    drop(body);
     call.admitted.may_publish_all(&messages)?;
     Ok(call.publish_all(messages, timeout, Reply::results))
 }
@@ -29,10 +31,20 @@ fn timeout(call: &mut Call) -> Result<Option<Duration>, Reply> {
     Ok(timeout)
 }
 
-/// The messages in a body.
-fn parse(body: &[u8]) -> Result<Vec<Message>, String> {
-    let items = items::parse(body)?.into_iter().enumerate();
-    items.map(|(number, value)| item(value).map_err(|what| numbered(number, &what))).collect()
+/// The messages in a body, one after the other.
+fn parse(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Invalid>>, Invalid> {
+    let items = items::parse(body).map_err(Invalid)?.into_iter().enumerate();
+    Ok(items.map(|(number, value)| item(value).map_err(|what| Invalid(numbered(number, &what)))))
+}
+
+/// What is wrong with a body.
+#[derive(Debug, PartialEq, Eq)]
+struct Invalid(String);
+
+impl From<Invalid> for Reply {
+    fn from(Invalid(what): Invalid) -> Self {
+        Self::invalid(what)
+    }
 }
 
 fn item(value: Value) -> Result<Message, String> {
@@ -49,14 +61,17 @@ fn item(value: Value) -> Result<Message, String> {
 mod tests {
     use super::*;
 
+    fn messages(body: &[u8]) -> Result<Vec<Message>, Invalid> {
+        parse(body)?.collect()
+    }
+
     #[test]
     fn each_item_is_read_like_the_body_of_a_single_publish() {
         let body = br#"[{"topic":"a","msg":1},{"topic":"b","payload":"YQ==","payload_encoding":"base64","qos":2,"retain":true}]"#;
-        let messages = parse(body).unwrap();
         let single = |body: &[u8]| super::super::publish::parse(body, Duration::from_secs(1)).unwrap().0;
         let expected =
             [single(br#"{"topic":"a","msg":1}"#), single(br#"{"topic":"b","payload":"a","qos":2,"retain":true}"#)];
-        assert_eq!(messages, expected);
+        assert_eq!(messages(body).unwrap(), expected);
     }
 
     #[test]
@@ -87,7 +102,7 @@ mod tests {
             (r#"{"topic":"a","topic":"b","msg":1}"#, "field `topic` is there twice at line 1 column 24"),
         ] {
             let body = format!("[{{\"topic\":\"a\",\"msg\":1}},{item}]");
-            assert_eq!(parse(body.as_bytes()).unwrap_err(), format!("item 1: {words}"));
+            assert_eq!(messages(body.as_bytes()), Err(Invalid(format!("item 1: {words}"))));
         }
     }
 }

@@ -14,7 +14,7 @@ use super::outcomes;
 use super::parameters::Parameters;
 use super::replies::Replies;
 use super::reply::Reply;
-use super::request::{Target, require_json, require_method};
+use super::request::{SMALL_BODY, Target, require_json, require_method};
 use crate::message::Message;
 use crate::mqtt::{Caller, Outcome, Status};
 
@@ -68,7 +68,36 @@ impl Call<'_> {
         if body.starts_with(BYTE_ORDER_MARK) {
             body.drain(..BYTE_ORDER_MARK.len());
         }
+        // what is made of it takes as much again
+        if body.len() as u64 > SMALL_BODY && !self.exchange.make_room(2 * body.len()) {
+            return Err(Reply::no_room());
+        }
         Ok(body)
+    }
+
+    /// The messages that are made of a body, as far as there is room for them beside it.
+    pub fn gather<E>(
+        &mut self,
+        body: usize,
+        messages: impl Iterator<Item = Result<Message, E>>,
+    ) -> Result<Vec<Message>, Reply>
+    where
+        Reply: From<E>,
+    {
+        let (mut gathered, mut bytes, mut taken) = (Vec::new(), body, 2 * body);
+        for message in messages {
+            let message = message?;
+            bytes += message.bytes();
+            if bytes > taken {
+                // not for each of them alone
+                taken = bytes + body;
+                if !self.exchange.make_room(taken) {
+                    return Err(Reply::no_room());
+                }
+            }
+            gathered.push(message);
+        }
+        Ok(gathered)
     }
 
     /// What is known of the bridge.
@@ -90,7 +119,10 @@ impl Call<'_> {
                 asker.tell(answer(outcome));
             })
         };
-        Wanted::Later(Box::new(move |asker| publisher.publish(message, timeout, tell(asker))))
+        Wanted::Later(Box::new(move |mut asker| {
+            asker.exchange.free_room();
+            publisher.publish(message, timeout, tell(asker));
+        }))
     }
 
     /// The same for many, all of which may take so long together.
@@ -106,7 +138,8 @@ impl Call<'_> {
             (message, place)
         };
         let messages: Vec<_> = messages.into_iter().map(place).collect();
-        Wanted::Later(Box::new(move |asker| {
+        Wanted::Later(Box::new(move |mut asker| {
+            asker.exchange.free_room();
             let callers = outcomes::callers(messages.len(), move |all| asker.tell(answer(all)));
             let mut taken = Vec::with_capacity(messages.len());
             for ((message, place), caller) in messages.into_iter().zip(callers) {
@@ -145,7 +178,12 @@ impl Asker {
 
     /// Has the answer written. Never waits.
     pub fn tell(self, reply: Reply) {
-        let reply = reply.readable_by(self.origin);
+        self.tell_or(reply, Reply::no_room);
+    }
+
+    /// The same, or another one where there is no memory for so long an answer.
+    pub fn tell_or(mut self, reply: Reply, instead: fn() -> Reply) {
+        let reply = self.exchange.fit(reply, instead).readable_by(self.origin);
         // waking the thread that writes takes as long as writing
         if reply.is_short() && self.exchange.may_be_answered_here() {
             self.exchange.answer(&reply);

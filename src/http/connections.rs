@@ -29,6 +29,7 @@ use super::errands::Errands;
 use super::exchange::let_go;
 use super::request::{has_whole_body, head_size};
 use super::sockets::{Place, Sockets};
+use crate::memory::Memory;
 
 /// Requests that may be pipelined behind one that is not yet answered.
 pub const MAX_FOLLOWERS: usize = 16;
@@ -45,6 +46,8 @@ pub struct Connections {
     max_unanswered: usize,
     /// Bytes that unfinished bodies may take together.
     max_held: usize,
+    /// What all requests share, those of other listeners too.
+    memory: Memory,
     state: Mutex<State>,
     /// Notified when there is something new to see for those who stop us, or wait for room.
     changed: Condvar,
@@ -97,17 +100,23 @@ impl State {
 impl Connections {
     /// `request_timeout`: from the first byte of a request to its last; `max_held`: bytes that unfinished bodies may
     /// take together.
-    pub fn new(sockets: Sockets, writers: Errands, request_timeout: Duration, max_held: usize) -> Self {
+    pub fn new(sockets: Sockets, writers: Errands, request_timeout: Duration, max_held: usize, memory: Memory) -> Self {
         Self {
             sockets,
             request_timeout,
             max_unanswered: writers.max_threads(),
             writers,
             max_held,
+            memory,
             state: Mutex::default(),
             changed: Condvar::new(),
             closing: AtomicBool::new(false),
         }
+    }
+
+    /// The memory that all requests share.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Waits, on a Unix socket, until one more request may come; false if there was no room for a while.

@@ -80,11 +80,11 @@ impl Door {
         watch: &Watch,
     ) -> io::Result<Self> {
         let http = &config.http;
-        let max_held = MAX_HELD.max(2 * http.max_body);
+        let (max_held, memory) = (MAX_HELD.max(2 * http.max_body), publisher.memory().clone());
         let sockets = Sockets::new(listener.cookie(), listener.address().clone())?;
         let max_writers = http.max_connections + http.max_listeners;
         let writers = Errands::new(WRITERS, watch.clone(), max_writers, MAX_UNWRITTEN);
-        let connections = Arc::new(Connections::new(sockets, writers, http.request_timeout, max_held));
+        let connections = Arc::new(Connections::new(sockets, writers, http.request_timeout, max_held, memory));
         let replies = Replies::default();
         let streams = Errands::new(STREAMS, watch.clone(), http.max_listeners, 0);
         let callers = (bearers.clone(), listener.reach());

@@ -43,7 +43,9 @@ pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
 /// Publishes the messages of a body.
 pub fn publish_all(mut call: Call) -> Result<Wanted, Reply> {
     call.require("POST")?;
-    let messages = messages(&call.json()?)?;
+    let body = call.json()?;
+    let messages = call.gather(body.len(), messages(&body)?)?;
+    drop(body);
     call.admitted.may_publish_all(&messages)?;
     Ok(call.publish_all(messages, None, answer_all))
 }
@@ -156,12 +158,12 @@ impl From<Invalid> for Reply {
     }
 }
 
-fn messages(body: &[u8]) -> Result<Vec<Message>, Invalid> {
+fn messages(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Invalid>>, Invalid> {
     let item = |(number, item): (usize, Value)| {
         let message = item.object().map_err(Invalid::from).and_then(message);
         message.map_err(|invalid| Invalid { what: numbered(number, &invalid.what), ..invalid })
     };
-    items::parse(body)?.into_iter().enumerate().map(item).collect()
+    Ok(items::parse(body)?.into_iter().enumerate().map(item))
 }
 
 fn message(mut fields: Fields) -> Result<Message, Invalid> {
@@ -245,7 +247,8 @@ mod tests {
         ] {
             assert_eq!(parse(body), Err(Invalid { reason_code, what: what.to_owned() }), "{body}");
         }
-        let second = messages(br#"[{"topic":"a","payload":"x"},{"topic":"+","payload":"x"}]"#).unwrap_err();
+        let mut items = messages(br#"[{"topic":"a","payload":"x"},{"topic":"+","payload":"x"}]"#).unwrap();
+        let second = items.find_map(Result::err).unwrap();
         assert_eq!(second.reason_code, 144);
         assert!(second.what.starts_with("item 1: `topic` must not contain"), "{}", second.what);
     }
@@ -261,7 +264,7 @@ mod tests {
     #[test]
     fn outcomes_have_the_status_and_the_words_of_emqx() {
         let acknowledged = |reason_code| Ok(Published::Acknowledged { packet_identifier: 1, reason_code });
-        let text = |reply: &Reply| String::from_utf8(reply.body()).unwrap();
+        let text = |reply: &Reply| String::from_utf8(reply.body().into_owned()).unwrap();
         let nobody = r#"{"reason_code":16,"message":"no_matching_subscribers"}"#;
         for good in [Ok(Published::Written), acknowledged(Some(0)), acknowledged(None)] {
             let reply = answer(good);
@@ -272,6 +275,7 @@ mod tests {
         for (failure, status, reason_code) in [
             (Failure::NotConnected, 503, 131),
             (Failure::TooManyWaiting, 503, 151),
+            (Failure::NoRoom, 503, 151),
             (Failure::PacketTooLarge { size: 2, limit: 1 }, 413, 151),
             (Failure::RetainNotSupported, 501, 154),
             (Failure::QosNotSupported(1), 501, 155),

@@ -13,6 +13,7 @@ use super::generation::Generation;
 use super::reply::{Reply, SHOWN};
 use super::request::{Target, has_connection_option, has_whole_body, is_last_for_library};
 use super::wire::Form;
+use crate::memory::Share;
 use crate::metrics;
 use crate::printable::Printable;
 use crate::request_id::RequestId;
@@ -35,6 +36,8 @@ pub struct Exchange {
     id: RequestId,
     client: Option<Client>,
     generation: Arc<Generation>,
+    /// What it takes of the memory that all requests share: its body, what is made of that, and a long answer.
+    share: Option<Share>,
     /// Bytes of its body may still be to come.
     unread: bool,
     /// The connection ends with the answer.
@@ -49,7 +52,8 @@ impl Exchange {
         let unread = !has_whole_body(&request);
         let mut given = request.headers().iter().filter(|header| header.field.equiv("X-Request-ID"));
         let id = RequestId::of(given.next().filter(|_| given.next().is_none()).map(|header| header.value.as_str()));
-        Self { request: Some(request), id, client, generation, unread, last: false, is_refused: false }
+        let (request, share) = (Some(request), None);
+        Self { request, id, client, generation, share, unread, last: false, is_refused: false }
     }
 
     /// The request; `None` only after its answer.
@@ -95,6 +99,24 @@ impl Exchange {
         if let Some(client) = self.client {
             self.generation.connections().hold(client, bytes);
         }
+    }
+
+    /// Has it take so many bytes of the memory that all requests share, no matter what it took before. Returns false, and
+    /// leaves it at that, if there is no room.
+    pub fn make_room(&mut self, bytes: usize) -> bool {
+        let memory = self.generation.connections().memory();
+        self.share.get_or_insert_with(|| memory.nothing()).resize(bytes)
+    }
+
+    /// What it takes of the memory is free for what it asks for.
+    pub fn free_room(&mut self) {
+        self.share = None;
+    }
+
+    /// An answer that there is memory for: this one, or a short one in its place.
+    pub fn fit(&mut self, reply: Reply, instead: impl FnOnce() -> Reply) -> Reply {
+        // once as it is, and once as it is written
+        if reply.is_short() || self.make_room(2 * reply.size()) { reply } else { instead() }
     }
 
     /// So many bytes of the body were read, and no more will be. Tells whether it was cut short by us.

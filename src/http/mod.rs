@@ -132,7 +132,8 @@ impl Endpoints {
     }
 
     /// Writes what is known at once, unless the client has yet to take what it was written before.
-    fn reply(&self, exchange: Exchange, reply: Reply) {
+    fn reply(&self, mut exchange: Exchange, reply: Reply) {
+        let reply = exchange.fit(reply, Reply::no_room);
         // what is still to be read has a thread of its own, which may wait
         if exchange.may_wait() || exchange.has_room() {
             exchange.answer(&reply);

@@ -3,6 +3,7 @@
 mod code;
 mod outcome;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use self::code::Code;
 use super::items::numbered;
 use super::request::{MAX_HEAD, MAX_HEADERS, MAX_TARGET};
 use crate::message::{TopicFilter, TopicName};
-use crate::mqtt::Outcome;
+use crate::mqtt::{Failure, Outcome};
 use crate::printable::Printable;
 
 /// How much of a client's words an error text repeats, in bytes.
@@ -20,6 +21,8 @@ pub const SHOWN: usize = 80;
 
 /// Bytes of a document up to which it is short.
 const SHORT: usize = 4096;
+/// Bytes that the result of one message of many takes in an answer, and while that is made.
+const RESULT: usize = 512;
 
 /// One answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -269,6 +272,18 @@ impl Reply {
         Self::refusal(503, Code::QueueSize, error).with("Retry-After", Value::Fixed(RETRY_AFTER))
     }
 
+    /// 503: all requests together hold as much memory as they may.
+    pub fn no_room() -> Self {
+        Self::from(Failure::NoRoom)
+    }
+
+    /// 504: a device answered, and there is no memory for what it said. To ask again might have it act again.
+    pub fn answer_without_room() -> Self {
+        let error = "sent and answered, but all requests together hold as much memory as they may, so that the answer \
+                     is dropped";
+        Self::refusal(504, Code::ConnectionLost, error.to_owned())
+    }
+
     /// 503: something of what was asked for failed.
     pub fn unavailable() -> Self {
         Self::plain(503, Code::Unknown)
@@ -396,24 +411,33 @@ impl Reply {
         matches!(&self.form, Form::Usual) || matches!(&self.form, Form::Document { bytes, .. } if bytes.len() <= SHORT)
     }
 
+    /// How long its body is, in bytes, near enough.
+    pub fn size(&self) -> usize {
+        match &self.form {
+            Form::Usual => 0,
+            Form::Results(outcomes) => RESULT * outcomes.len(),
+            Form::Document { bytes, .. } => bytes.capacity(),
+        }
+    }
+
     /// The tutorial's `code`.
     pub fn code(&self) -> u8 {
         self.code as u8
     }
 
     /// The body: JSON, a document, or nothing.
-    pub fn body(&self) -> Vec<u8> {
+    pub fn body(&self) -> Cow<'_, [u8]> {
         // numbers and strings always have a JSON form
-        let json = |body: &Body| serde_json::to_vec(body).unwrap_or_default();
+        let json = |body: &Body| Cow::Owned(serde_json::to_vec(body).unwrap_or_default());
         match &self.form {
-            _ if !self.has_body() => Vec::new(),
+            _ if !self.has_body() => Cow::default(),
             Form::Usual => json(&self.usual_body()),
             Form::Results(outcomes) => {
                 let replies: Vec<Self> = outcomes.iter().map(|outcome| Self::from(*outcome)).collect();
                 let results = replies.iter().map(Self::usual_body).collect();
                 json(&Body { results: Some(results), ..self.usual_body() })
             }
-            Form::Document { bytes, .. } => bytes.clone(),
+            Form::Document { bytes, .. } => Cow::Borrowed(bytes),
         }
     }
 

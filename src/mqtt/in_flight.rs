@@ -20,6 +20,7 @@ pub use session::{Aftermath, Blame, Owed};
 use self::session::Losses;
 use super::outcome::{Failure, Outcome, Published};
 use super::reason::NO_MATCHING_SUBSCRIBERS;
+use crate::memory::{Memory, Share};
 use crate::message::{Message, Qos};
 
 /// How long after its deadline a message may still leave because it was already handed over.
@@ -40,9 +41,7 @@ pub struct InFlight<R> {
     window: Option<Window>,
     paused: bool,
     max_waiting: usize,
-    max_bytes: usize,
-    /// Of the topic names and payloads of all entries.
-    bytes: usize,
+    memory: Memory,
     next_sequence: Sequence,
     next_turn: u64,
 }
@@ -62,6 +61,8 @@ pub struct Window {
 
 struct Entry<R> {
     message: Message,
+    /// What it takes of the memory; messages of our own take none.
+    _share: Option<Share>,
     /// `None` once the caller was told.
     caller: Option<R>,
     deadline: Instant,
@@ -94,9 +95,8 @@ enum State {
 }
 
 impl<R> InFlight<R> {
-    /// An empty table for at most `max_waiting` unsettled messages, and `max_bytes` of all messages together; a single
-    /// one may be larger.
-    pub fn new(max_waiting: usize, max_bytes: usize) -> Self {
+    /// An empty table for at most `max_waiting` unsettled messages, each of which takes its part of the memory.
+    pub fn new(max_waiting: usize, memory: Memory) -> Self {
         Self {
             entries: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -109,8 +109,7 @@ impl<R> InFlight<R> {
             window: None,
             paused: false,
             max_waiting,
-            max_bytes,
-            bytes: 0,
+            memory,
             next_sequence: 0,
             next_turn: 0,
         }
@@ -123,24 +122,28 @@ impl<R> InFlight<R> {
 
     /// Takes a message, whose caller is told of its outcome at the deadline at the latest.
     pub fn accept(&mut self, message: Message, deadline: Instant, caller: R) {
-        let bytes = message.bytes();
-        let full = self.bytes.saturating_add(bytes) > self.max_bytes && !self.entries.is_empty();
-        if full || self.unsettled() >= self.max_waiting {
+        if self.unsettled() >= self.max_waiting {
             return self.reject(caller, Failure::TooManyWaiting);
         }
-        self.admit(message, deadline, caller);
+        match self.memory.take(message.bytes()) {
+            Some(share) => self.insert(message, Some(share), deadline, caller),
+            None => self.reject(caller, Failure::NoRoom),
+        }
     }
 
     /// The same, however much waits already.
     pub fn admit(&mut self, message: Message, deadline: Instant, caller: R) {
-        let bytes = message.bytes();
+        self.insert(message, None, deadline, caller);
+    }
+
+    fn insert(&mut self, message: Message, share: Option<Share>, deadline: Instant, caller: R) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.bytes += bytes;
         let state = State::Waiting;
         let caller = Some(caller);
         let entry = Entry {
             message,
+            _share: share,
             caller,
             deadline,
             state,
@@ -356,12 +359,6 @@ impl<R> InFlight<R> {
         self.sent.len() == 1 && self.sent.values().any(|sequence| self.entries[sequence].losses.is_suspicious())
     }
 
-    fn remove(&mut self, sequence: Sequence) -> Option<Entry<R>> {
-        let entry = self.entries.remove(&sequence)?;
-        self.bytes -= entry.message.bytes();
-        Some(entry)
-    }
-
     fn change(&mut self, sequence: Sequence, change: impl FnOnce(&mut Entry<R>)) {
         if let Some(entry) = self.entries.get_mut(&sequence) {
             change(entry);
@@ -378,7 +375,7 @@ impl<R> InFlight<R> {
     /// Tells the caller and forgets the message.
     fn settle(&mut self, sequence: Sequence, outcome: Outcome) {
         self.tell(sequence, outcome);
-        let Some(entry) = self.remove(sequence) else { return };
+        let Some(entry) = self.entries.remove(&sequence) else { return };
         if let Some(turn) = entry.turn {
             self.turns.remove(&turn);
         }

@@ -42,7 +42,7 @@ use std::io;
 pub use channel::{Batch, Event, Missed, Start};
 pub use outcome::{Failure, NoAnswer, Outcome, Published, Refusal};
 pub use presence::Presence;
-pub use publisher::{Caller, Publisher, max_waiting_bytes};
+pub use publisher::{Caller, Publisher};
 pub use status::{History, Settings, Status};
 pub use subscriber::{Listener, Subscriber};
 pub use subscriptions::{Answer, Source, Standing};

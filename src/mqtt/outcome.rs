@@ -43,6 +43,9 @@ pub enum Failure {
         "not sent: as many publishes and requests of this token wait as its `max-waiting` allows, or half of the bytes of all"
     )]
     ShareTaken,
+    /// Certainly not sent: requests hold as much memory as they may.
+    #[error("not sent: all requests together hold as much memory as they may")]
+    NoRoom,
     /// Not sent: the packet is larger than we or the broker allow.
     #[error("not sent: an MQTT packet of {size} bytes is over the limit of {limit}")]
     PacketTooLarge {
@@ -155,7 +158,7 @@ pub fn result(outcome: &Outcome) -> PublishResult {
         Err(Failure::NotConnected) => PublishResult::NotConnected,
         Err(Failure::Busy) => PublishResult::Busy,
         Err(Failure::Stopping) => PublishResult::Stopping,
-        Err(Failure::TooManyWaiting | Failure::ShareTaken) => PublishResult::TooManyWaiting,
+        Err(Failure::TooManyWaiting | Failure::ShareTaken | Failure::NoRoom) => PublishResult::TooManyWaiting,
         Err(
             Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } | Failure::Refused(PACKET_TOO_LARGE),
         ) => PublishResult::TooLarge,

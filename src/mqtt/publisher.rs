@@ -22,17 +22,9 @@ use super::status::{History, Settings, Status};
 use super::subscriptions::Standing;
 use super::version::Version;
 use crate::config::{Config, Protocol};
+use crate::memory::Memory;
 use crate::message::{Message, Qos};
 use crate::metrics;
-
-/// Bytes that all messages together may take while they wait; more, where `max-packet-size` is that large.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
-
-/// Bytes that all messages together may take while they wait.
-#[must_use]
-pub fn max_waiting_bytes(config: &Config) -> usize {
-    MAX_BYTES.max(2 * config.mqtt.max_packet_size as usize)
-}
 
 /// Is told, once, what became of a message. Must not wait.
 pub type Caller = Box<dyn FnOnce(Outcome) + Send>;
@@ -50,6 +42,8 @@ struct Shared {
     /// Notified when a deadline comes sooner than the clock knows, when a stop begins, and when nothing waits any more.
     changed: Condvar,
     version: Version,
+    /// What requests hold, the messages of the table among it.
+    memory: Memory,
     /// Ours, in bytes; the broker's own comes with each connection.
     max_packet_size: u32,
     settings: Arc<Settings>,
@@ -94,7 +88,8 @@ impl Publisher {
     /// A publisher without a connection.
     pub(super) fn new(config: &Config) -> Self {
         let max_packet_size = config.mqtt.max_packet_size;
-        let table = InFlight::new(config.publish.max_waiting, max_waiting_bytes(config));
+        let memory = Memory::for_requests(config.http.max_body.max(max_packet_size as usize));
+        let table = InFlight::new(config.publish.max_waiting, memory.clone());
         let state = State {
             table,
             history: History::default(),
@@ -110,6 +105,7 @@ impl Publisher {
             state: Mutex::new(state),
             changed: Condvar::new(),
             version: Version::of(&config.mqtt),
+            memory,
             max_packet_size,
             settings: Arc::new(Settings::new(config)),
             heartbeat: Heartbeat::new(Instant::now()),
@@ -158,6 +154,12 @@ impl Publisher {
             }
             self.0.feed(state, now);
         });
+    }
+
+    /// What all requests share, waiting messages among them.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.0.memory
     }
 
     /// What is known of the connection now, and of the topic filters.

@@ -10,8 +10,9 @@ use super::holdings::Holdings;
 use super::rate::Bucket;
 use crate::config::{Config, Token, hash};
 use crate::http::reply::{Reply, SHOWN};
+use crate::memory;
 use crate::message::{Message, TopicName};
-use crate::mqtt::{Failure, max_waiting_bytes};
+use crate::mqtt::Failure;
 use crate::printable::Printable;
 
 /// All bearers; if there is none, everybody may do everything.
@@ -48,7 +49,7 @@ impl Bearers {
     pub fn new(config: &Config) -> Self {
         let now = Instant::now();
         let holdings = Arc::new(Holdings::new(config));
-        let max_bytes = max_waiting_bytes(config) / 2;
+        let max_bytes = memory::limit(config.http.max_body.max(config.mqtt.max_packet_size as usize)) / 2;
         let bearer = |(number, token): (usize, &Token)| {
             let bucket = token.rate.map(|rate| Mutex::new(Bucket::new(rate, now)));
             let (token, holdings) = (token.clone(), holdings.clone());

@@ -27,7 +27,7 @@ impl Fixture {
         let socket = socket2::SockRef::from(&listener);
         let sockets = Sockets::new(socket.cookie().unwrap(), socket.local_addr().unwrap()).unwrap();
         let writers = Errands::new("write", watch().0, 1, 1);
-        let connections = Connections::new(sockets, writers, Duration::from_secs(10), 1);
+        let connections = Connections::new(sockets, writers, Duration::from_secs(10), 1, Memory::new(usize::MAX));
         Self { connections, listener, client, server }
     }
 

@@ -30,7 +30,7 @@ impl From<Failure> for Reply {
     fn from(failure: Failure) -> Self {
         let (status, code) = match failure {
             Failure::NotConnected | Failure::Busy | Failure::Stopping => (503, Code::NoConnection),
-            Failure::TooManyWaiting => (503, Code::QueueSize),
+            Failure::TooManyWaiting | Failure::NoRoom => (503, Code::QueueSize),
             Failure::ShareTaken => (429, Code::QueueSize),
             Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } | Failure::Refused(PACKET_TOO_LARGE) => {
                 (413, Code::PayloadSize)

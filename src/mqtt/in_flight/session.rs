@@ -220,7 +220,7 @@ impl<R> InFlight<R> {
         let entry = &self.entries[&sequence];
         let is_promised = matches!(entry.state, State::HandedOver { is_promised: true, .. });
         if entry.caller.is_none() && !is_promised {
-            self.remove(sequence);
+            self.entries.remove(&sequence);
             return;
         }
         // again, where that was told before

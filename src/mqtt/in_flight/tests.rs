@@ -35,7 +35,7 @@ fn start() -> Time {
 }
 
 fn table(max_waiting: usize) -> Table {
-    let mut table = InFlight::new(max_waiting, usize::MAX);
+    let mut table = InFlight::new(max_waiting, Memory::new(usize::MAX));
     table.connected(false);
     table.ready(WINDOW);
     table
@@ -238,20 +238,21 @@ fn one_too_many_is_refused_at_once() {
 }
 
 #[test]
-fn messages_are_bounded_in_bytes_too_but_a_single_one_always_fits() {
-    let time = start();
-    let mut table: Table = InFlight::new(10, 3);
-    accept(&mut table, &time, &[1, 1]);
-    assert_eq!(table.take_settled(), [(1, Err(Failure::TooManyWaiting))], "two bytes each");
-    let mut table: Table = InFlight::new(10, 0);
-    accept(&mut table, &time, &[1]);
-    assert_eq!(table.take_settled(), []);
+fn messages_are_bounded_by_what_they_take_until_they_are_settled() {
+    let (time, memory) = (start(), Memory::new(2 * message(1).bytes()));
+    let mut table: Table = InFlight::new(10, memory.clone());
+    accept(&mut table, &time, &[1, 1, 1]);
+    assert_eq!(table.take_settled(), [(2, Err(Failure::NoRoom))]);
+    table.expire(time.at(1000));
+    assert_eq!((table.take_settled().len(), memory.taken()), (2, 0));
+    table.admit(message(1), time.at(2000), 3);
+    assert_eq!(memory.taken(), 0, "our own are in nobody's way");
 }
 
 #[test]
 fn a_deadline_says_what_is_known() {
     let time = start();
-    let mut table: Table = InFlight::new(10, usize::MAX);
+    let mut table: Table = InFlight::new(10, Memory::new(usize::MAX));
     table.accept(message(1), time.at(5), 0);
     table.expire(time.at(4));
     assert_eq!(table.take_settled(), []);
@@ -527,7 +528,7 @@ mod random {
     impl World {
         fn new() -> Self {
             Self {
-                table: InFlight::new(8, usize::MAX),
+                table: InFlight::new(8, Memory::new(usize::MAX)),
                 start: super::start(),
                 now: 0,
                 connected: false,
