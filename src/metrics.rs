@@ -37,7 +37,7 @@ pub enum PublishResult {
     Busy,
     /// Not sent: the daemon ends.
     Stopping,
-    /// Not sent: `max-waiting`.
+    /// Not sent: `max-waiting`, or the memory for requests.
     TooManyWaiting,
     /// Not sent: over our limit or the broker's.
     TooLarge,
@@ -111,6 +111,11 @@ pub fn journal_dropped() {
 /// A reader of received messages was too slow for so many of them.
 pub fn lagged(missed: u64) {
     METRICS.lagged.inc_by(missed);
+}
+
+/// So many user properties of a received message were not kept.
+pub fn user_properties_dropped(count: u64) {
+    METRICS.user_properties_dropped.inc_by(count);
 }
 
 /// A message came on a response topic where nobody awaits it any more.
@@ -205,6 +210,7 @@ struct Metrics {
     reconnects: IntCounter,
     journal_dropped: IntCounter,
     lagged: IntCounter,
+    user_properties_dropped: IntCounter,
     late_answers: IntCounter,
     http_connections: IntGauge,
     replies: IntCounterVec,
@@ -246,6 +252,10 @@ impl Metrics {
             lagged: count(
                 "mqtt_bridge_lagged_messages_total",
                 "Messages that listeners missed because they read too slowly.",
+            ),
+            user_properties_dropped: count(
+                "mqtt_bridge_user_properties_dropped_total",
+                "User properties of received messages beyond the first 100 of each.",
             ),
             late_answers: count(
                 "mqtt_bridge_late_answers_total",

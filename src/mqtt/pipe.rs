@@ -9,7 +9,8 @@ use thiserror::Error;
 use super::in_flight::{Acknowledgement, Blame, Owed};
 use super::subscriptions::Breach;
 use super::traffic::Passed;
-use crate::message::{Message, Qos, Received, TopicFilter};
+use crate::journal;
+use crate::message::{MAX_OVERHEAD, Message, Qos, Received, TopicFilter};
 
 /// How long connecting may take, the CONNACK included, where the address is known.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,11 +19,15 @@ pub const PACKET_IDENTIFIERS: u16 = 1024;
 /// Requests that may lie in the library's queue: one publish, a SUBSCRIBE, a DISCONNECT, and acknowledgements, which wait
 /// with us where there is no room.
 pub const QUEUE: usize = 256;
-/// The library takes packets so many times larger than `max-packet-size` before it ends the connection: one message
-/// that is too large must be told of by its topic, not by a broken connection.
-pub const INBOUND_FACTOR: u32 = 16;
-/// The largest remaining length of a packet (MQTT 5, 1.5.5).
-const LARGEST: u32 = 268_435_455;
+/// The largest packet that the library may accept, in bytes, where `max-packet-size` is very small, and however large it is:
+/// rumqttc makes 16 times as much of one that consists of short user properties, and holds nine at a time.
+const LEAST_INBOUND: u32 = 64 * 1024;
+const MOST_INBOUND: u32 = 32 * 1024 * 1024;
+/// In MQTT 3.1.1 there is no way to tell the broker, and a packet over the limit ends the connection, but a packet takes
+/// no more than its bytes: so many times `max-packet-size` are accepted.
+pub const UNANNOUNCED_FACTOR: u32 = 4;
+// whatever is accepted finds room in an empty journal
+const _: () = assert!(MOST_INBOUND as usize + MAX_OVERHEAD <= journal::MAX_BYTES);
 
 /// The sending end of one connection. Never waits.
 pub trait Sender: Send {
@@ -253,7 +258,7 @@ pub fn all_packet_identifiers() -> RangeInclusive<u16> {
 
 /// The largest packet that the library may accept, in bytes.
 pub fn inbound_limit(max_packet_size: u32) -> u32 {
-    max_packet_size.saturating_mul(INBOUND_FACTOR).min(LARGEST)
+    max_packet_size.clamp(LEAST_INBOUND, MOST_INBOUND)
 }
 
 /// The size of a packet with this remaining length, in bytes (MQTT 5, 2.1.4).
@@ -268,5 +273,17 @@ pub fn length_bytes(value: usize) -> usize {
         128..16_384 => 2,
         16_384..2_097_152 => 3,
         _ => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_in_may_be_as_large_as_what_goes_out_within_bounds() {
+        for (max_packet_size, limit) in [(1024, LEAST_INBOUND), (1_048_576, 1_048_576), (u32::MAX, MOST_INBOUND)] {
+            assert_eq!(inbound_limit(max_packet_size), limit);
+        }
     }
 }

@@ -11,7 +11,8 @@ use rumqttc::{
 
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
-    Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, inbound_limit,
+    Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, UNANNOUNCED_FACTOR,
+    inbound_limit,
 };
 use super::reason::Reason;
 use super::traffic::{Passed, Traffic};
@@ -58,15 +59,15 @@ fn network_options(timeout: Duration) -> NetworkOptions {
 fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
     let (host, port) = transport::place(mqtt);
     let mut options = MqttOptions::new(&mqtt.client_id, host, port);
-    // what goes out is checked before it is handed over
-    let (inbound, outbound) = (inbound_limit(mqtt.max_packet_size) as usize, usize::MAX);
+    let inbound = inbound_limit(mqtt.max_packet_size.saturating_mul(UNANNOUNCED_FACTOR)) as usize;
     options
         .set_keep_alive(mqtt.keepalive)
         .set_clean_session(session == Session::Clean)
         .set_inflight(PACKET_IDENTIFIERS)
         // when they are in the journal
         .set_manual_acks(true)
-        .set_max_packet_size(inbound, outbound);
+        // what goes out is checked before it is handed over
+        .set_max_packet_size(inbound, usize::MAX);
     if let Some(login) = &mqtt.login {
         options.set_credentials(&login.user, login.password.reveal());
     }

@@ -3,6 +3,7 @@
 mod codes;
 mod losses;
 
+use std::sync::Once;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +24,12 @@ use super::traffic::{Passed, Traffic};
 use super::transport;
 use crate::config::{Mqtt, Session, Will};
 use crate::journal;
-use crate::message::{Message, Properties, Qos, Received, ReceivedProperties, TopicFilter};
+use crate::message::{MAX_USER_PROPERTIES, Message, Properties, Qos, Received, ReceivedProperties, TopicFilter};
+use crate::metrics;
+use crate::printable::Printable;
+
+/// How much of a topic name a record shows, in bytes.
+const SHOWN: usize = 1024;
 
 struct Sender5(Client);
 
@@ -318,7 +324,8 @@ impl Pipe5 {
 }
 
 fn received(message: Publish) -> Received {
-    let properties = message.properties.unwrap_or_default();
+    let mut properties = message.properties.unwrap_or_default();
+    bound_user_properties(&mut properties.user_properties, &message.topic);
     let identifiers = properties.subscription_identifiers.into_iter();
     Received {
         // copies: what was read with them would stay as long as they do
@@ -336,6 +343,24 @@ fn received(message: Publish) -> Received {
             user_properties: properties.user_properties,
             subscription_identifiers: identifiers.filter_map(|id| u32::try_from(id).ok()).collect(),
         },
+    }
+}
+
+/// Drops what is over the bound, before anything else holds it. It is counted each time, and told once.
+fn bound_user_properties(pairs: &mut Vec<(String, String)>, topic: &[u8]) {
+    static TOLD: Once = Once::new();
+    let dropped = pairs.len().saturating_sub(MAX_USER_PROPERTIES);
+    pairs.truncate(MAX_USER_PROPERTIES);
+    pairs.shrink_to_fit();
+    if dropped > 0 {
+        metrics::user_properties_dropped(dropped as u64);
+        TOLD.call_once(|| {
+            log::warn!(
+                "a message on topic {} has {} user properties: the first {MAX_USER_PROPERTIES} are kept of each message; \
+                 further ones are counted in /metrics and not told again",
+                Printable::new(topic, SHOWN), dropped + MAX_USER_PROPERTIES
+            );
+        });
     }
 }
 
