@@ -13,7 +13,7 @@ use super::reply::Reply;
 use super::request::{READ, header};
 use super::values;
 use crate::message::{Qos, TopicFilter};
-use crate::mqtt::{Event, Listener, Missed, Refusal, Start};
+use crate::mqtt::{Event, Held, Listener, Missed, Refusal, Start};
 use crate::run;
 
 /// How often something is written where there is nothing to say, so that both ends notice when the other one is gone.
@@ -126,9 +126,9 @@ fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::R
         }
         for (position, event) in batch.events {
             write_head(&mut bytes, (run, listener.channel(), position))?;
-            // it is shared by all listeners, and never copied whole
-            for piece in data(&event).chunks(PIECE) {
-                bytes.extend_from_slice(piece);
+            let mut rest = Some(0);
+            while let Some(from) = rest {
+                rest = append(&event, from, &mut bytes)?;
                 if bytes.len() >= PIECE {
                     send(stream, &bytes, listener)?;
                     bytes.clear();
@@ -158,6 +158,19 @@ fn send(stream: &mut Stream, bytes: &[u8], listener: &Listener) -> io::Result<()
 
 fn write_head(bytes: &mut Vec<u8>, (run, channel, position): (u64, u64, u64)) -> io::Result<()> {
     write!(bytes, "event: message\nid: {run:x}-{channel:x}-{position:x}\ndata: ")
+}
+
+/// Appends the next piece of an event, which is shared by all listeners, and never copied whole. Returns where the one
+/// after it begins, or `None` at the end.
+///
+/// # Errors
+/// If the event is gone: the client has been too slow for it, and what it has of it is of no use.
+fn append(event: &Held, from: usize, bytes: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    let event = event.get().ok_or(io::ErrorKind::TimedOut)?;
+    let data = data(&event);
+    let to = data.len().min(from + PIECE);
+    bytes.extend_from_slice(&data[from..to]);
+    Ok((to < data.len()).then_some(to))
 }
 
 /// Numbers and strings always have a JSON form, in one line.

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use super::outcome::Refusal;
@@ -15,15 +15,16 @@ use crate::metrics;
 const MAX_EVENTS: usize = 16_384;
 /// Bytes that they may take.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// Bytes that all channels together may take, beyond the least of each.
-const MAX_ALL_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that all channels together may take, beyond the least of each; where that is not enough each has an equal part.
+const MAX_ALL_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes that a channel has in any case.
 const LEAST_BYTES: usize = 256 * 1024;
-/// What an event takes beside its message: its place, and the form that readers have made of it.
-const OVERHEAD: usize = 256;
-/// The most events that a reader takes at a time, and the most bytes: what it holds is in nobody's books.
+/// What an event takes beside its message: its places, and what its form has beside the parts of the message.
+const OVERHEAD: usize = 512;
+/// The most events that a reader takes at a time, and the most bytes: what it holds is in nobody's books. A single one
+/// that is longer stays the channel's.
 const MAX_AT_ONCE: usize = 512;
-const MAX_BYTES_AT_ONCE: usize = 256 * 1024;
+const MAX_BYTES_AT_ONCE: usize = 64 * 1024;
 
 /// A message, and the form that readers give it, which is made once for all of them.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub struct Event {
 impl Event {
     /// For a message that came just now.
     pub fn new(message: Arc<Received>) -> Self {
-        let size = message.size() + form_size(&message.payload) + OVERHEAD;
+        let size = message.size() + message_form_size(&message) + OVERHEAD;
         Self { message, time: SystemTime::now(), form: OnceLock::new(), size }
     }
 
@@ -50,7 +51,18 @@ impl Event {
     }
 }
 
-/// How long a payload is at most as JSON, where some bytes are written as `\u0001`, or as base64.
+/// How long a message is at most as JSON.
+fn message_form_size(message: &Received) -> usize {
+    let properties = &message.properties;
+    let texts = [&properties.response_topic, &properties.content_type].into_iter().flatten().map(String::as_bytes);
+    let pairs = properties.user_properties.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    let parts = [message.topic.as_slice(), message.payload.as_slice()].into_iter();
+    let parts = parts.chain(properties.correlation_data.as_deref()).chain(texts);
+    // with quotation marks, brackets and commas
+    parts.map(form_size).sum::<usize>() + pairs.map(|text| form_size(text) + 4).sum::<usize>()
+}
+
+/// How long a text is at most as JSON, where some bytes are written as `\u0001`, or as base64.
 fn form_size(payload: &[u8]) -> usize {
     let length = |byte: &u8| match byte {
         0..0x20 => 6,
@@ -73,10 +85,23 @@ pub struct Kept {
 pub struct Channel {
     /// No other channel of this process has it.
     number: u64,
-    /// Of all channels.
-    all_bytes: Arc<AtomicUsize>,
+    all: Arc<All>,
     ring: Mutex<Ring>,
     changed: Condvar,
+}
+
+/// What all channels have in common.
+#[derive(Default)]
+pub struct All {
+    bytes: AtomicUsize,
+    channels: AtomicUsize,
+}
+
+impl All {
+    /// What each may take where there is not enough for all.
+    fn part(&self) -> usize {
+        (MAX_ALL_BYTES / self.channels.load(Ordering::Relaxed).max(1)).max(LEAST_BYTES)
+    }
 }
 
 struct Ring {
@@ -94,10 +119,11 @@ struct Ring {
 
 impl Channel {
     /// An empty one.
-    pub fn new(number: u64, all_bytes: Arc<AtomicUsize>) -> Self {
+    pub fn new(number: u64, all: Arc<All>) -> Self {
+        all.channels.fetch_add(1, Ordering::Relaxed);
         let (events, refusal) = (VecDeque::new(), None);
         let ring = Ring { events, first: 0, bytes: 0, waiting: 0, refusals: 0, refusal, ended: false };
-        Self { number, all_bytes, ring: Mutex::new(ring), changed: Condvar::new() }
+        Self { number, all, ring: Mutex::new(ring), changed: Condvar::new() }
     }
 
     /// Adds a message. Never waits for a reader.
@@ -107,13 +133,13 @@ impl Channel {
         let mut ring = self.lock();
         ring.events.push_back((event, kept));
         ring.bytes += size;
-        self.all_bytes.fetch_add(size, Ordering::Relaxed);
-        while ring.is_over(self.all_bytes.load(Ordering::Relaxed)) {
+        self.all.bytes.fetch_add(size, Ordering::Relaxed);
+        while ring.is_over(&self.all) {
             let Some((event, _)) = ring.events.pop_front() else { break };
             let size = event.size;
             ring.first += 1;
             ring.bytes -= size;
-            self.all_bytes.fetch_sub(size, Ordering::Relaxed);
+            self.all.bytes.fetch_sub(size, Ordering::Relaxed);
             // freed without the lock
             dropped.push(event);
         }
@@ -145,9 +171,11 @@ impl Channel {
 }
 
 impl Ring {
-    fn is_over(&self, all_bytes: usize) -> bool {
-        let is_much = self.bytes > MAX_BYTES || (all_bytes > MAX_ALL_BYTES && self.bytes > LEAST_BYTES);
-        self.events.len() > MAX_EVENTS || (is_much && self.events.len() > 1)
+    /// A single event may take more than its channel's bytes, and no more than there is for all.
+    fn is_over(&self, all: &All) -> bool {
+        let is_much = self.bytes > MAX_BYTES && self.events.len() > 1;
+        let is_too_much = all.bytes.load(Ordering::Relaxed) > MAX_ALL_BYTES && self.bytes > all.part();
+        self.events.len() > MAX_EVENTS || is_much || is_too_much
     }
 
     fn end(&self) -> u64 {
@@ -157,7 +185,8 @@ impl Ring {
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.all_bytes.fetch_sub(self.lock().bytes, Ordering::Relaxed);
+        self.all.bytes.fetch_sub(self.lock().bytes, Ordering::Relaxed);
+        self.all.channels.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -195,13 +224,33 @@ pub struct Reader {
     refusals: u64,
 }
 
+/// An event that a reader is given.
+#[derive(Debug)]
+pub enum Held {
+    /// It is there for as long as the reader has it.
+    Whole(Arc<Event>),
+    /// It is too long for that, and may go while it is read.
+    Long(Weak<Event>),
+}
+
+impl Held {
+    /// The event, if it is still there. Whoever waits must not keep it.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<Event>> {
+        match self {
+            Self::Whole(event) => Some(event.clone()),
+            Self::Long(event) => event.upgrade(),
+        }
+    }
+}
+
 /// What a reader gets.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// What it missed before these.
     pub missed: Option<Missed>,
     /// Events with their positions.
-    pub events: Vec<(u64, Arc<Event>)>,
+    pub events: Vec<(u64, Held)>,
     /// Why nothing comes for now, where that is new.
     pub refused: Option<Refusal>,
     /// There is nothing to be expected any more.
@@ -271,7 +320,9 @@ impl Reader {
                 break;
             }
             if kept.is_none_or(|kept| self.is_meant(kept)) {
-                events.push((self.next, event.clone()));
+                let is_long = event.size > MAX_BYTES_AT_ONCE;
+                let held = if is_long { Held::Long(Arc::downgrade(event)) } else { Held::Whole(event.clone()) };
+                events.push((self.next, held));
             }
             self.next += 1;
         }
@@ -326,25 +377,54 @@ mod tests {
         }
         let (missed, positions) = positions(&mut reader);
         assert_eq!((missed, positions[0]), (Some(Missed::Known(5)), 5));
-        assert!(positions.len() <= MAX_AT_ONCE && positions.len() > 100, "{}", positions.len());
+        assert!(positions.len() <= MAX_AT_ONCE && positions.len() > 50, "{}", positions.len());
     }
 
     #[test]
     fn bytes_are_bounded_by_channel_and_in_all() {
-        let all_bytes = Arc::new(AtomicUsize::new(0));
-        let channels: Vec<_> = (0..6).map(|number| Channel::new(number, all_bytes.clone())).collect();
+        let all = Arc::new(All::default());
+        let channels: Vec<_> = (0..6).map(|number| Channel::new(number, all.clone())).collect();
         for channel in &channels {
             for _ in 0..100 {
                 channel.push(event(200_000), None);
             }
             assert!(channel.lock().bytes <= MAX_BYTES);
         }
-        assert!(all_bytes.load(Ordering::Relaxed) <= MAX_ALL_BYTES + channels.len() * 500_000);
-        // a single one is kept, however large
-        channels[0].push(event(2 * MAX_BYTES), None);
-        assert_eq!(channels[0].lock().events.len(), 1);
+        let bytes = || all.bytes.load(Ordering::Relaxed);
+        assert!(bytes() <= 2 * MAX_ALL_BYTES);
+        // those who had more than their part have it as soon as something comes for them
+        for channel in &channels {
+            channel.push(event(200_000), None);
+        }
+        assert!(bytes() <= MAX_ALL_BYTES && channels.iter().all(|channel| channel.lock().bytes > MAX_ALL_BYTES / 8));
         drop(channels);
-        assert_eq!(all_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!((bytes(), all.channels.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn an_event_that_takes_more_than_there_is_for_all_is_missed() {
+        let channel = channel();
+        let mut reader = Reader::new(channel.clone(), Start::Now, 1);
+        channel.push(event(MAX_ALL_BYTES / 8), None);
+        assert_eq!(positions(&mut reader), (None, vec![0]), "alone it may take more than others");
+        channel.push(event(2 * MAX_ALL_BYTES), None);
+        assert_eq!(positions(&mut reader), (Some(Missed::Known(1)), vec![]));
+        assert_eq!(channel.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_reader_does_not_keep_a_long_event_that_its_channel_lets_go() {
+        let channel = channel();
+        let mut reader = Reader::new(channel.clone(), Start::Now, 1);
+        channel.push(event(MAX_BYTES_AT_ONCE), None);
+        channel.push(event(1), None);
+        let (mut long, mut short) = (reader.read(Instant::now()), reader.read(Instant::now()));
+        let ((_, long), (_, short)) = (long.events.remove(0), short.events.remove(0));
+        assert!(long.get().is_some() && short.get().is_some());
+        for _ in 0..=MAX_EVENTS {
+            channel.push(event(1), None);
+        }
+        assert!(long.get().is_none() && short.get().is_some());
     }
 
     #[test]

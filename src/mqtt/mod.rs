@@ -39,7 +39,7 @@ mod status;
 
 use std::io;
 
-pub use channel::{Batch, Event, Missed, Start};
+pub use channel::{Batch, Event, Held, Missed, Start};
 pub use outcome::{Failure, NoAnswer, Outcome, Published, Refusal};
 pub use presence::Presence;
 pub use publisher::{Caller, Publisher};

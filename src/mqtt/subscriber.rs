@@ -14,7 +14,7 @@ pub use self::listening::Listener;
 
 use self::asking::Asker;
 use self::leaving::Leaving;
-use super::channel::Event;
+use super::channel::{All, Event};
 use super::outcome::Refusal;
 use super::pipe::Limits;
 use super::publisher::Publisher;
@@ -44,8 +44,7 @@ struct Shared {
     max_listeners: usize,
     max_requests: usize,
     listeners: AtomicUsize,
-    /// Bytes of all channels.
-    all_bytes: Arc<AtomicUsize>,
+    channels: Arc<All>,
     random: RandomState,
     count: AtomicU64,
     /// Something did not find room with the connection.
@@ -101,7 +100,7 @@ impl Subscriber {
             max_listeners: config.http.max_listeners,
             max_requests: config.publish.max_waiting,
             listeners: AtomicUsize::new(0),
-            all_bytes: Arc::default(),
+            channels: Arc::default(),
             random: RandomState::new(),
             count: AtomicU64::new(0),
             is_left: AtomicBool::new(false),

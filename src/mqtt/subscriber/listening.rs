@@ -38,7 +38,7 @@ impl Subscriber {
         });
         self.want_and(filter, want, timeout, caller, |state| {
             let number = self.0.count.fetch_add(1, Ordering::Relaxed);
-            let make = || Arc::new(Channel::new(number, self.0.all_bytes.clone()));
+            let make = || Arc::new(Channel::new(number, self.0.channels.clone()));
             let reader = state.table.open_channel(filter, make);
             let reader = reader.map(|(channel, generation)| Reader::new(channel, start, generation));
             *place.lock().unwrap_or_else(PoisonError::into_inner) = reader;
