@@ -1,6 +1,7 @@
 //! Every answer that there is: its status, its code, its words.
 
 mod code;
+mod length;
 mod outcome;
 
 use std::borrow::Cow;
@@ -13,16 +14,11 @@ use self::code::Code;
 use super::items::numbered;
 use super::request::{MAX_HEAD, MAX_HEADERS, MAX_TARGET};
 use crate::message::{TopicFilter, TopicName};
-use crate::mqtt::{Failure, Outcome};
+use crate::mqtt::Outcome;
 use crate::printable::Printable;
 
 /// How much of a client's words an error text repeats, in bytes.
 pub const SHOWN: usize = 80;
-
-/// Bytes of a document up to which it is short.
-const SHORT: usize = 4096;
-/// Bytes that the result of one message of many takes in an answer, and while that is made.
-const RESULT: usize = 512;
 
 /// One answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -272,18 +268,6 @@ impl Reply {
         Self::refusal(503, Code::QueueSize, error).with("Retry-After", Value::Fixed(RETRY_AFTER))
     }
 
-    /// 503: all requests together hold as much memory as they may.
-    pub fn no_room() -> Self {
-        Self::from(Failure::NoRoom)
-    }
-
-    /// 504: a device answered, and there is no memory for what it said. To ask again might have it act again.
-    pub fn answer_without_room() -> Self {
-        let error = "sent and answered, but all requests together hold as much memory as they may, so that the answer \
-                     is dropped";
-        Self::refusal(504, Code::ConnectionLost, error.to_owned())
-    }
-
     /// 503: something of what was asked for failed.
     pub fn unavailable() -> Self {
         Self::plain(503, Code::Unknown)
@@ -406,20 +390,6 @@ impl Reply {
         self.code == Code::NoConnection
     }
 
-    /// Whether making its body takes next to no time.
-    pub fn is_short(&self) -> bool {
-        matches!(&self.form, Form::Usual) || matches!(&self.form, Form::Document { bytes, .. } if bytes.len() <= SHORT)
-    }
-
-    /// How long its body is, in bytes, near enough.
-    pub fn size(&self) -> usize {
-        match &self.form {
-            Form::Usual => 0,
-            Form::Results(outcomes) => RESULT * outcomes.len(),
-            Form::Document { bytes, .. } => bytes.capacity(),
-        }
-    }
-
     /// The tutorial's `code`.
     pub fn code(&self) -> u8 {
         self.code as u8
@@ -449,18 +419,5 @@ impl Reply {
     /// 204 has none (RFC 9110, 15.3.5).
     fn has_body(&self) -> bool {
         self.status != 204
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_takes_long_to_write_is_not_short() {
-        assert!(Reply::success().is_short() && Reply::busy().is_short());
-        assert!(Reply::document(JSON, vec![b' '; SHORT]).is_short());
-        assert!(!Reply::document(JSON, vec![b' '; SHORT + 1]).is_short());
-        assert!(!Reply::results(Vec::new()).is_short(), "there may be a thousand of them");
     }
 }

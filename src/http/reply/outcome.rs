@@ -4,6 +4,20 @@ use super::{Code, Reply};
 use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED, PACKET_TOO_LARGE};
 use crate::mqtt::{Failure, NoAnswer, Outcome, Published, Refusal};
 
+impl Reply {
+    /// 503: all requests together hold as much memory as they may.
+    pub fn no_room() -> Self {
+        Self::from(Failure::NoRoom)
+    }
+
+    /// 504: a device answered, and there is no memory for what it said. To ask again might have it act again.
+    pub fn answer_without_room() -> Self {
+        let error = "sent and answered, but all requests together hold as much memory as they may, so that the answer \
+                     is dropped";
+        Self::refusal(504, Code::ConnectionLost, error.to_owned())
+    }
+}
+
 impl From<Outcome> for Reply {
     fn from(outcome: Outcome) -> Self {
         match outcome {
