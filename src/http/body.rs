@@ -67,15 +67,7 @@ pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
 fn read(exchange: &mut Exchange, framing: &mut Framing, limit: usize, body: &mut Vec<u8>) -> io::Result<()> {
     while body.len() < limit {
         let piece = PIECE.min(limit - body.len());
-        if exchange.may_wait() {
-            exchange.hold(piece);
-        }
-        // into a place as large as its buffer tiny_http reads without that, and not a byte beyond the body
-        body.reserve(piece);
-        // of one that came with the head there are no more than workers
-        if exchange.may_wait() && !exchange.make_room(body.capacity()) {
-            return Err(ErrorKind::OutOfMemory.into());
-        }
+        grow(exchange, body, piece, limit - body.len())?;
         let Some(request) = exchange.request() else { break };
         let source = Source { framing, reader: request.as_reader() };
         if source.take(piece as u64).read_to_end(body)? < piece {
@@ -83,6 +75,22 @@ fn read(exchange: &mut Exchange, framing: &mut Framing, limit: usize, body: &mut
         }
     }
     Ok(())
+}
+
+/// Makes place for the next piece, which is in the books as soon as it is there.
+fn grow(exchange: &mut Exchange, body: &mut Vec<u8>, piece: usize, left: usize) -> io::Result<()> {
+    let before = body.capacity();
+    if before - body.len() < piece {
+        // into a place as large as its buffer tiny_http reads without that, and not a byte beyond the body
+        body.reserve_exact(piece.max(body.len()).min(left));
+    }
+    let grown = body.capacity() - before;
+    // of one that came with the head there are no more than workers
+    if grown == 0 || !exchange.may_wait() {
+        return Ok(());
+    }
+    exchange.hold(grown);
+    if exchange.make_room(body.capacity()) { Ok(()) } else { Err(ErrorKind::OutOfMemory.into()) }
 }
 
 /// What tells where a body ends.
