@@ -347,12 +347,13 @@ fn one_more_than_max_waiting_is_refused_at_once() {
 fn messages_that_wait_are_bounded_in_bytes_too() {
     let daemon = Daemon::start(free_port());
     let large = json!({"topic": "t", "msg": "x".repeat(1_000_000), "qos": 1, "timeout": 15}).to_string();
-    let waiting: Vec<Connection> = (0..70).map(|_| begin(&daemon, &large)).collect();
+    let waiting: Vec<Connection> = (0..120).map(|_| begin(&daemon, &large)).collect();
     let mut statuses: Vec<u64> = waiting.into_iter().map(|mut connection| connection.reply().code()).collect();
     statuses.sort_unstable();
-    // 64 MiB of them, less their topic names
-    assert_eq!(statuses.iter().filter(|code| **code == 4).count(), 67, "{statuses:?}");
-    assert_eq!(statuses.iter().filter(|code| **code == 15).count(), 3, "{statuses:?}");
+    // 96 MiB of them, less what those that came last took while they were read
+    let waited = statuses.iter().filter(|code| **code == 4).count();
+    assert!((60..=100).contains(&waited), "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|code| **code == 15).count(), statuses.len() - waited, "{statuses:?}");
 }
 
 #[test]

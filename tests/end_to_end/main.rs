@@ -31,6 +31,7 @@ mod large;
 mod link;
 mod listeners;
 mod manual;
+mod memory;
 mod messages;
 mod notify;
 mod openapi;

@@ -9,6 +9,7 @@ pub mod events;
 pub mod folder;
 pub mod http;
 pub mod journald;
+pub mod limited;
 pub mod machine;
 pub mod mosquitto;
 pub mod mqtt_clients;

@@ -1,0 +1,387 @@
+//! What the heaviest loads take: less than half of what the unit allows, and nothing is killed.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::support::events::Listener;
+use crate::support::free_port;
+use crate::support::http::{Connection, Reply};
+use crate::support::limited::Limited;
+use crate::support::scripted_broker::{
+    CONNECT, PUBACK, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, acknowledgement, behave,
+};
+
+/// What the daemon may take, in KiB. `MemoryMax=` of the unit is twice as much.
+const MOST_KIB: usize = 256 * 1024;
+/// `max-body` and `max-packet-size` as they come.
+const LARGE: usize = 1_048_576;
+const NO_ROOM: &str = "not sent: all requests together hold as much memory as they may";
+const TOO_MANY: &str = "not sent: too many requests at a time";
+const RECORDED: &str = "Received message on topic: ";
+/// How long all answers together may take, on a machine that is busy.
+const LONGEST: Duration = Duration::from_secs(150);
+
+#[track_caller]
+fn assert_modest(daemon: &Limited) {
+    let peak = daemon.vitals().peak_kib;
+    eprintln!("peak: {} MiB", peak / 1024);
+    assert!(peak < MOST_KIB, "{} MiB", peak / 1024);
+}
+
+/// Sends all of these at once, each on a connection of its own, and returns the answers.
+fn post_all(daemon: &Limited, requests: &[(&str, Vec<u8>)]) -> Vec<Reply> {
+    thread::scope(|scope| {
+        let ask = |(path, body): &(&str, Vec<u8>)| {
+            let mut connection = daemon.connect();
+            connection.set_patience(LONGEST);
+            connection.post(path, body)
+        };
+        let asking: Vec<_> = requests.iter().map(|request| scope.spawn(move || ask(request))).collect();
+        asking.into_iter().map(|asking| asking.join().unwrap()).collect()
+    })
+}
+
+/// A daemon without a broker, on which nothing is settled before the last request is there.
+fn without_broker() -> Limited {
+    let port = free_port();
+    Limited::with(&format!("[mqtt]\nport = {port}\nreconnect-max = 1\n[http]\nrequest-timeout = 120"))
+}
+
+/// So many listeners, half of which read; what they get is thrown away. Returns the others.
+fn listen(daemon: &Limited, count: usize, filter: impl Fn(usize) -> String + Sync) -> Vec<Listener> {
+    let filter = &filter;
+    thread::scope(|scope| {
+        // without a broker each is opened after a second
+        let opening: Vec<_> = (0..count)
+            .map(|number| scope.spawn(move || Listener::with_small_buffer(daemon, &filter(number))))
+            .collect();
+        let listeners = opening.into_iter().map(|opening| opening.join().unwrap());
+        let (reading, silent): (Vec<_>, Vec<_>) = listeners.enumerate().partition(|(number, _)| number % 2 == 1);
+        for (_, listener) in reading {
+            read_on(listener);
+        }
+        silent.into_iter().map(|(_, listener)| listener).collect()
+    })
+}
+
+/// Reads until the stream ends, as it does with the daemon.
+fn read_on(listener: Listener) {
+    thread::spawn(move || {
+        let mut socket = listener.connection().socket();
+        socket.set_read_timeout(None).unwrap();
+        let mut buffer = vec![0; LARGE];
+        while socket.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    });
+}
+
+#[test]
+fn more_user_properties_than_a_message_may_have_are_refused_before_they_are_read() {
+    let daemon = without_broker();
+    let pairs = |pair: &str, count: usize| vec![pair; count].join(",");
+    let publish = |pairs: &str| {
+        format!(r#"{{"topic":"t","msg":"x","timeout":15,"properties":{{"user_properties":[{pairs}]}}}}"#).into_bytes()
+    };
+    let heavy = publish(&pairs(r#"["",""]"#, 130_000));
+    assert!(heavy.len() > 1_040_000 && heavy.len() < LARGE);
+    let words = "`properties` `user_properties` must not have more than 100 pairs";
+    let requests = vec![("/publish", heavy); 120];
+    let replies = post_all(&daemon, &requests);
+    assert_modest(&daemon);
+    // they come faster than they are read
+    let expected = |reply: &&Reply| [words, NO_ROOM, TOO_MANY].contains(&reply.error().as_str());
+    assert_eq!(replies.iter().filter(expected).count(), requests.len());
+    assert!(replies.iter().any(|reply| reply.status == 400));
+    let objects = publish(&pairs(r#"{"key":"","value":""}"#, 101));
+    let arrays = publish(&pairs("[]", 300_000));
+    let of_object: Vec<String> = (0..101).map(|n| format!(r#""{n}":"""#)).collect();
+    let object =
+        format!(r#"{{"topic":"t","payload":"x","properties":{{"user_properties":{{{}}}}}}}"#, of_object.join(","));
+    let header = STANDARD.encode(format!("[{}]", pairs(r#"{"a":"b"}"#, 101)));
+    let header = [("x-amz-mqtt5-user-properties", header.as_str())];
+    for (path, body, headers, error) in [
+        ("/publish", objects.clone(), [].as_slice(), words.to_owned()),
+        ("/publish", arrays, &[], words.to_owned()),
+        ("/request", objects.clone(), &[], words.to_owned()),
+        ("/publish/bulk", [b"[", objects.as_slice(), b"]"].concat(), &[], format!("item 0: {words}")),
+        (
+            "/topics/t",
+            b"x".to_vec(),
+            &header,
+            "`x-amz-mqtt5-user-properties` must not have more than 100 pairs".to_owned(),
+        ),
+    ] {
+        daemon.connect().request("POST", path, headers, &body).assert_refused(400, 3, &error);
+    }
+    for (path, body) in [("/api/v5/publish", object.clone()), ("/api/v5/publish/bulk", format!("[{object}]"))] {
+        let reply = daemon.connect().post(path, body.as_bytes());
+        assert!(reply.status == 400 && reply.json()["message"].as_str().unwrap().ends_with(words), "{reply:?}");
+    }
+}
+
+/// How many waited for the broker, some of them in part, and how many found no room.
+fn settled(replies: &[Reply]) -> (usize, usize) {
+    let is_refused = |reply: &&Reply| {
+        assert!(matches!(reply.status, 503 | 207), "{} {:?}", reply.status, reply.headers);
+        let words = String::from_utf8_lossy(&reply.body);
+        let is_refused = words.contains(NO_ROOM) || words.contains(TOO_MANY);
+        assert!(!is_refused || reply.status == 207 || reply.header("retry-after") == Some("1"), "{:?}", reply.headers);
+        is_refused && !words.contains("no connection")
+    };
+    let refused = replies.iter().filter(is_refused).count();
+    (replies.len() - refused, refused)
+}
+
+#[test]
+fn what_requests_hold_while_the_broker_is_away_is_bounded_in_sum() {
+    let daemon = without_broker();
+    let _listeners = listen(&daemon, 64, |number| format!("t/{number}"));
+    let pairs = |text: &str| vec![json!([text, text]); 100];
+    // each pair takes eleven times as much as it is long
+    let item = json!({"topic": "t", "payload": "", "qos": 1, "properties": {"user_properties": pairs("a")}});
+    let items = serde_json::to_vec(&vec![item; (LARGE - 1000) / 1100]).unwrap();
+    let paths = ["/publish/bulk?timeout=5", "/api/v5/publish/bulk"];
+    let bulk: Vec<_> = paths.iter().cycle().take(40).map(|path| (*path, items.clone())).collect();
+    let (waited, refused) = settled(&post_all(&daemon, &bulk));
+    assert_modest(&daemon);
+    assert!(waited > 0 && refused > 0, "{waited} {refused}");
+    let message = |text: &str, payload: usize| {
+        let properties = json!({"user_properties": pairs(text)});
+        let message =
+            json!({"topic": "t", "msg": "x".repeat(payload), "qos": 1, "timeout": 15, "properties": properties});
+        serde_json::to_vec(&message).unwrap()
+    };
+    let all = [
+        ("/publish", message("a", LARGE - 2000)),
+        ("/publish", message(&"b".repeat(5000), 10)),
+        ("/request", message("a", LARGE - 2000)),
+        ("/topics/t?qos=1&timeout=15", vec![b'x'; LARGE - 1000]),
+        ("/publish/bulk?timeout=15", items),
+    ];
+    assert!(all.iter().all(|(_, body)| body.len() > LARGE * 9 / 10 && body.len() <= LARGE));
+    let (waited, refused) = settled(&post_all(&daemon, &vec![all; 40].concat()));
+    assert_modest(&daemon);
+    assert!(waited > 30 && refused > 30, "{waited} {refused}");
+    // all of it is given back
+    let small = daemon.publish(r#"{"topic":"t","msg":"x","timeout":0.1}"#);
+    assert_eq!(small.code(), 4, "{small:?}");
+    let long = json!({"topic": "t", "msg": "x".repeat(LARGE - 1000), "timeout": 0.1}).to_string();
+    assert_eq!(daemon.publish(&long).code(), 4);
+}
+
+/// A broker that tells how large a packet the client announces to take.
+fn broker() -> (ScriptedBroker, Arc<AtomicUsize>) {
+    let announced = Arc::new(AtomicUsize::new(0));
+    let told = announced.clone();
+    let broker = ScriptedBroker::start(move |_, packet| {
+        if packet.kind == CONNECT {
+            told.store(maximum_packet_size(packet), Ordering::SeqCst);
+        }
+        Some(behave(packet, &[]))
+    });
+    (broker, announced)
+}
+
+/// Of a CONNECT of MQTT 5 (3.1.2.11.4), before which there may be a Receive Maximum.
+fn maximum_packet_size(connect: &Packet) -> usize {
+    let mut properties = &connect.body[11..];
+    if properties[0] == 0x21 {
+        properties = &properties[3..];
+    }
+    assert_eq!(properties[0], 0x27, "a Maximum Packet Size");
+    usize::try_from(u32::from_be_bytes(properties[1..5].try_into().unwrap())).unwrap()
+}
+
+/// A Variable Byte Integer (MQTT 5, 1.5.5).
+fn variable(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let byte = u8::try_from(value % 128).unwrap();
+        value /= 128;
+        bytes.push(if value == 0 { byte } else { byte | 0x80 });
+        if value == 0 {
+            return bytes;
+        }
+    }
+}
+
+/// A PUBLISH of MQTT 5 at QoS 0.
+fn published(topic: &str, properties: &[u8], payload: &[u8]) -> Vec<u8> {
+    let length = [0, u8::try_from(topic.len()).unwrap()];
+    let rest = [&length, topic.as_bytes(), &variable(properties.len()), properties, payload].concat();
+    [&[0x30], variable(rest.len()).as_slice(), &rest].concat()
+}
+
+/// One of so many bytes, near enough, that consists of this user property.
+fn full_of_pairs(topic: &str, size: usize, name: &str, value: &str) -> Vec<u8> {
+    let text = |text: &str| [&[0, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let pair = [vec![0x26], text(name), text(value)].concat();
+    published(topic, &pair.repeat((size - 100) / pair.len()), b"")
+}
+
+#[test]
+fn packets_as_large_as_is_announced_may_consist_of_user_properties() {
+    let (broker, announced) = broker();
+    let daemon =
+        Limited::with(&format!("[mqtt]\nport = {}\nkeepalive = 600\n[[subscribe]]\ntopic = \"t/#\"", broker.port()));
+    daemon.wait_for("subscribed to t/#");
+    let _listeners =
+        listen(&daemon, 64, |number| if number % 4 < 2 { "t/#".to_owned() } else { format!("t/{number}") });
+    let size = announced.load(Ordering::SeqCst);
+    let mut dropped = 0;
+    for (round, (name, value)) in [("", ""), ("a", "b"), ("a", "")].into_iter().enumerate() {
+        let packets: Vec<Vec<u8>> =
+            (0..12).map(|number| full_of_pairs(&format!("t/{number}"), size, name, value)).collect();
+        dropped += 12 * ((size - 100) / (5 + name.len() + value.len()) - 100);
+        broker.send(&packets.concat());
+        broker.send(&published("t/end", &[], b"x"));
+        daemon.wait_for_nth(round + 1, &format!("{RECORDED}t/end"));
+    }
+    assert_modest(&daemon);
+    assert_eq!(size, LARGE, "as large as what may be published");
+    assert_eq!(daemon.lines_with("user properties: the first 100 are kept").len(), 1, "told once");
+    assert_eq!(daemon.lines_with(RECORDED).len(), 3 * 13, "each is recorded");
+    let metrics = daemon.connect().request("GET", "/metrics", &[], b"").body;
+    let counted = format!("mqtt_bridge_user_properties_dropped_total {dropped}\n");
+    assert!(String::from_utf8(metrics).unwrap().contains(&counted), "{counted}");
+    assert!(daemon.lines_with("lost").is_empty(), "{:?}", daemon.lines());
+    // one that a broker sends all the same
+    broker.send(&full_of_pairs("t/0", 16_500_000, "", "")[..100]);
+    daemon.wait_for("lost: the broker sent a packet of 16");
+    daemon.wait_for_nth(2, "connected to");
+    assert_modest(&daemon);
+}
+
+#[test]
+fn packets_four_times_as_large_are_taken_where_nothing_can_be_announced() {
+    let broker = ScriptedBroker::start(move |_, packet| {
+        Some(match packet.kind {
+            CONNECT => vec![0x20, 2, 0, 0],
+            SUBSCRIBE => vec![0x90, 3, packet.body[0], packet.body[1], 0],
+            _ => behave(packet, &[]),
+        })
+    });
+    let daemon = Limited::with(&format!(
+        "[mqtt]\nport = {}\nkeepalive = 600\nprotocol = \"3.1.1\"\n[[subscribe]]\ntopic = \"t/#\"",
+        broker.port()
+    ));
+    daemon.wait_for("subscribed to t/#");
+    let _listeners = listen(&daemon, 64, |_| "t/#".to_owned());
+    let packet = |topic: &str, payload: &[u8]| {
+        let length = [0, u8::try_from(topic.len()).unwrap()];
+        let rest = [&length, topic.as_bytes(), payload].concat();
+        [&[0x30], variable(rest.len()).as_slice(), &rest].concat()
+    };
+    let large = packet("t/large", &vec![b'x'; 4 * LARGE - 100]);
+    broker.send(&large.repeat(24));
+    broker.send(&packet("t/end", b"x"));
+    daemon.wait_for(&format!("{RECORDED}t/end"));
+    assert_modest(&daemon);
+    assert!(daemon.lines_with("lost").is_empty(), "{:?}", daemon.lines());
+    broker.send(&packet("t/large", &vec![b'x'; 4 * LARGE])[..100]);
+    daemon.wait_for("lost: the broker sent a packet of 41943");
+    daemon.wait_for_nth(2, "connected to");
+    assert_modest(&daemon);
+}
+
+#[test]
+fn listeners_that_stand_still_each_in_another_long_event_do_not_keep_them() {
+    let (broker, announced) = broker();
+    let daemon =
+        Limited::with(&format!("[mqtt]\nport = {}\nkeepalive = 600\n[[subscribe]]\ntopic = \"t/#\"", broker.port()));
+    daemon.wait_for("subscribed to t/#");
+    // each of these bytes is six in JSON
+    let payload = vec![1; announced.load(Ordering::SeqCst).min(16_000_000) - 100];
+    let mut listeners = Vec::new();
+    for number in 0..64_usize {
+        let filter = if number.is_multiple_of(2) { "t/#".to_owned() } else { format!("t/{number}") };
+        listeners.push(Listener::with_small_buffer(&daemon, &filter));
+        broker.send(&published(&format!("t/{number}"), &[], &payload));
+        broker.send(&published("t/end", &[], b"x"));
+        daemon.wait_for_nth(number + 1, &format!("{RECORDED}t/end"));
+    }
+    assert_modest(&daemon);
+    // who comes now is served
+    let mut listener = Listener::open(&daemon, "t/next");
+    broker.send(&published("t/next", &[], b"x"));
+    assert_eq!(listener.message()["payload"], "x");
+}
+
+/// The response topic and the correlation data of a PUBLISH at QoS 1, as rumqttc writes them.
+fn way_back(publish: &Packet) -> (String, Vec<u8>) {
+    let mut rest = &publish.body[2 + publish.topic().len() + 2 + 1..];
+    let mut take = |identifier: u8| {
+        assert_eq!(rest[0], identifier);
+        let length = usize::from(u16::from_be_bytes([rest[1], rest[2]]));
+        let value = rest[3..3 + length].to_vec();
+        rest = &rest[3 + length..];
+        value
+    };
+    (String::from_utf8(take(8)).unwrap(), take(9))
+}
+
+#[test]
+fn answers_of_devices_that_nobody_takes_are_bounded_in_sum() {
+    let payload = vec![1; LARGE - 1000];
+    let broker = ScriptedBroker::start(move |_, packet| {
+        Some(match packet.kind {
+            PUBLISH if packet.topic() == "end" => published("end", &[], b"x"),
+            PUBLISH => {
+                let (topic, data) = way_back(packet);
+                let length = u16::try_from(data.len()).unwrap().to_be_bytes();
+                let answer = published(&topic, &[&[9], length.as_slice(), &data].concat(), &payload);
+                [acknowledgement(PUBACK, packet.identifier()), answer].concat()
+            }
+            _ => behave(packet, &[]),
+        })
+    });
+    let daemon =
+        Limited::with(&format!("[mqtt]\nport = {}\nkeepalive = 600\n[[subscribe]]\ntopic = \"end\"", broker.port()));
+    daemon.wait_for("subscribed to end");
+    let body = r#"{"topic":"device","msg":"?","timeout":60}"#;
+    let request = format!(
+        "POST /request HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut asking = Vec::new();
+    for _ in 0..48 {
+        let mut connection = Connection::with_receive_buffer(daemon.address(), 4096);
+        connection.send(request.as_bytes());
+        asking.push(connection);
+    }
+    for _ in 0..asking.len() {
+        broker.wait_for(PUBLISH);
+    }
+    // behind all answers
+    assert_eq!(daemon.publish(r#"{"topic":"end","msg":"x"}"#).status, 200);
+    daemon.wait_for(&format!("{RECORDED}end"));
+    assert_modest(&daemon);
+    let words =
+        "sent and answered, but all requests together hold as much memory as they may, so that the answer is dropped";
+    let mut statuses = Vec::new();
+    for mut connection in asking {
+        connection.set_patience(LONGEST);
+        let Some(reply) = whole_reply(&mut connection) else { continue };
+        if reply["code"] != 0 {
+            assert_eq!(reply["error"], words);
+        }
+        statuses.push(reply["code"].as_u64().unwrap());
+    }
+    assert!(statuses.contains(&7) && statuses.contains(&0), "{statuses:?}");
+    let reply = daemon.connect().post("/request", body.as_bytes());
+    assert_eq!(reply.status, 200, "what was held is given back");
+    assert_modest(&daemon);
+}
+
+/// The body of an answer, if it was not given up because nobody took it.
+fn whole_reply(connection: &mut Connection) -> Option<Value> {
+    let bytes = connection.rest();
+    let start = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    serde_json::from_slice(&bytes[start..]).ok()
+}
