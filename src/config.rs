@@ -26,6 +26,7 @@ pub use self::mqtt::{Login, Mqtt, Place, Protocol, Server, Session, Will};
 pub use self::token::{NewTokenError, hash, new_token};
 pub use self::value::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::message::{Priority, Qos, TopicFilter};
+use crate::passing::may_pass;
 
 /// Where the configuration is looked for when no path is given, first match first.
 pub const DEFAULT_PATHS: [&str; 2] = ["bridge.toml", "/etc/mqtt-bridge/bridge.toml"];
@@ -201,6 +202,24 @@ pub struct Fault {
     /// `PATH:LINE`, `PATH`, the name of an environment variable or of a credential.
     place: String,
     what: String,
+    may_pass: bool,
+}
+
+impl Fault {
+    fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { place: place.into(), what: what.into(), may_pass: false }
+    }
+
+    /// Of a file that the configuration names.
+    fn unreadable(place: impl Into<String>, what: impl Into<String>, error: &std::io::Error) -> Self {
+        Self { may_pass: may_pass(error), ..Self::new(place, what) }
+    }
+
+    /// Whether the same configuration may do later, as where a file is on a file system that is yet to be mounted.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
+    }
 }
 
 /// Where the configuration comes from.
@@ -289,8 +308,8 @@ impl Environment {
         let Some(value) = self.0.get(OsString::from(name).as_os_str()).filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
-        let what = "is not valid UTF-8".to_owned();
-        let text = value.clone().into_string().map_err(|_| Fault { place: name.to_owned(), what })?;
+        let what = "is not valid UTF-8";
+        let text = value.clone().into_string().map_err(|_| Fault::new(name, what))?;
         Ok(Some(text))
     }
 
@@ -324,11 +343,14 @@ impl Config {
             Source::BuiltIn => Self::parse("", source, environment),
             Source::File(path) | Source::Credential { copy: path, .. } => {
                 let place = source.to_string();
-                let bytes = read_limited(path, MAX_FILE)
-                    .map_err(|error| Fault { place: place.clone(), what: format!("cannot be read: {error}") })?;
+                let bytes = read_limited(path, MAX_FILE).map_err(|error| {
+                    let unreadable = Fault::unreadable(&place, format!("cannot be read: {error}"), &error);
+                    // whoever names it is there
+                    Fault { may_pass: unreadable.may_pass && error.kind() != ErrorKind::NotFound, ..unreadable }
+                })?;
                 let text = std::str::from_utf8(&bytes).map_err(|error| {
                     let line = bytes[..error.valid_up_to()].split(|&byte| byte == b'\n').count();
-                    Fault { place: format!("{place}:{line}"), what: "must be UTF-8 text".to_owned() }
+                    Fault::new(format!("{place}:{line}"), "must be UTF-8 text")
                 })?;
                 Self::parse(text, source, environment)
             }

@@ -10,6 +10,7 @@ pub mod mqtt;
 pub mod journal;
 pub mod memory;
 pub mod metrics;
+mod passing;
 pub mod printable;
 pub mod request_id;
 pub mod run;
@@ -23,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::config::Config;
-use crate::http::{Bearers, BindError, Door};
+use crate::config::{Config, Environment, Fault, Source};
+use crate::http::{Bearers, BindError, Door, Listener};
 use crate::mqtt::{Presence, Publisher, Subscriber};
 use crate::systemd::{Service, Vitals};
 use crate::thread::{Events, Watch};
@@ -45,25 +46,60 @@ pub struct Bridge {
     timeout: Duration,
 }
 
-/// Why the bridge could not start.
+/// Why the bridge cannot start as it is configured.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// A fault of the configuration.
+    /// What is written.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// Where it is to listen.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The system's.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] io::Error),
+}
+
+impl StartError {
+    /// Whether the same configuration may do later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Fault(fault) => fault.may_pass(),
+            Self::Bind(error) => error.may_pass(),
+        }
+    }
+}
+
+/// Reads the configuration and takes the sockets: what a start needs, whether there is a broker or not.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn prepare(source: &Source, environment: &Environment) -> Result<(Config, Vec<Listener>), StartError> {
+    let config = Config::load(source, environment)?;
+    let listeners = http::listen(&config.http, !config.tokens.is_empty())?;
+    Ok((config, listeners))
+}
+
+/// Whether [`prepare`] would succeed, without taking anything. Returns what may be over when it is tried.
+///
+/// # Errors
+/// What would keep the same configuration from being used at any time.
+pub fn check(source: &Source, environment: &Environment) -> Result<Option<BindError>, StartError> {
+    let config = Config::load(source, environment)?;
+    match http::check(&config.http, !config.tokens.is_empty()) {
+        // by a bridge that runs, as far as anybody knows
+        Err(error) if error.is_taken() => Ok(None),
+        Err(error) if error.may_pass() => Ok(Some(error)),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(None),
+    }
 }
 
 impl Bridge {
-    /// Listens for requests and connects to the broker; a broker that is not there does not keep it from starting.
+    /// Serves requests and connects to the broker; a broker that is not there does not keep it from starting.
     /// The end of each thread is told to `watch`.
     ///
     /// # Errors
-    /// If the address cannot be listened on, or there are no threads to be had.
-    pub fn start(config: &Config, watch: &Watch) -> Result<Self, StartError> {
-        let listeners = http::listen(&config.http, !config.tokens.is_empty())?;
+    /// If the system lacks something, in words that say what.
+    pub fn start(config: &Config, listeners: Vec<Listener>, watch: &Watch) -> io::Result<Self> {
         let (publisher, subscriber, presence) = mqtt::start(config, watch)?;
         let bearers = Bearers::new(config);
         let open = |listener| {

@@ -4,11 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
-use std::thread::Builder;
+use std::thread::{Builder, sleep};
 use std::time::{Duration, Instant};
 
 use lexopt::prelude::{Long, Short, ValueExt};
 use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, NewTokenError, Source, new_token};
+use mqtt_bridge::http::Listener;
 use mqtt_bridge::printable::one_line;
 use mqtt_bridge::standard::Stream;
 use mqtt_bridge::thread::{self, Event, Events, Watch};
@@ -24,7 +25,10 @@ const USAGE: u8 = 2;
 const STOP_SLACK: Duration = Duration::from_millis(500);
 /// How long the last records may take to be written.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
-/// Configured the wrong way (sysexits.h, `EX_CONFIG`).
+/// How long a start waits for what may come, such as an address or a file, and how often it looks.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+const START_PAUSE: Duration = Duration::from_millis(100);
+/// Configured in a way that does not get better by trying again (sysexits.h, `EX_CONFIG`).
 const CONFIGURATION: u8 = 78;
 
 const HELP: &str = "\
@@ -51,13 +55,18 @@ fn main() -> ExitCode {
             Err(error @ NewTokenError::Name) => fail(USAGE, &format!("{error}; try --help")),
             Err(error) => fail(FAILED, &error.to_string()),
         },
-        Ok(Command::Check(source)) => match Config::load(&source, &Environment::of_this_process()) {
-            Ok(_) => say(&format!("{source}: ok\n")),
-            Err(fault) => fail(CONFIGURATION, &fault.to_string()),
+        Ok(Command::Check(source)) => match mqtt_bridge::check(&source, &Environment::of_this_process()) {
+            Ok(None) => say(&format!("{source}: ok\n")),
+            Ok(Some(passing)) => {
+                tell(&format!("{passing}; a start would wait for that"));
+                say(&format!("{source}: ok\n"))
+            }
+            Err(refusal) => fail(CONFIGURATION, &refusal.to_string()),
         },
-        Ok(Command::Run(source)) => match Config::load(&source, &Environment::of_this_process()) {
-            Ok(config) => run(&source, &config),
-            Err(fault) => fail(CONFIGURATION, &fault.to_string()),
+        Ok(Command::Run(source)) => match prepare(&source) {
+            Ok((config, listeners)) => run(&source, &config, listeners),
+            Err(refusal) if refusal.may_pass() => fail(FAILED, &refusal.to_string()),
+            Err(refusal) => fail(CONFIGURATION, &refusal.to_string()),
         },
     })
 }
@@ -92,12 +101,29 @@ fn arguments() -> Result<Command, lexopt::Error> {
     })
 }
 
-fn run(source: &Source, config: &Config) -> u8 {
+/// Tries for a while what may succeed later, so that whoever starts us again need not do so many times a second.
+fn prepare(source: &Source) -> Result<(Config, Vec<Listener>), StartError> {
+    let deadline = Instant::now() + START_PATIENCE;
+    let mut is_told = false;
+    loop {
+        match mqtt_bridge::prepare(source, &Environment::of_this_process()) {
+            Err(refusal) if refusal.may_pass() && Instant::now() < deadline => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tell(&format!("{refusal}; trying again for {} s", START_PATIENCE.as_secs()));
+                }
+                sleep(START_PAUSE);
+            }
+            prepared => return prepared,
+        }
+    }
+}
+
+fn run(source: &Source, config: &Config, listeners: Vec<Listener>) -> u8 {
     let (watch, events) = thread::watch();
     if let Err(error) = journal::start(&config.log, &watch) {
         return fail(FAILED, &format!("cannot write records: {error}"));
     }
-    let (status, words) = serve(source, config, &watch, events);
+    let (status, words) = serve(source, (config, listeners), &watch, events);
     let deadline = Instant::now() + LAST_RECORDS;
     match words {
         Some(words) => journal::last_words(&words, deadline),
@@ -107,7 +133,12 @@ fn run(source: &Source, config: &Config) -> u8 {
 }
 
 /// Runs the bridge to its end; returns the exit status, and why it failed.
-fn serve(source: &Source, config: &Config, watch: &Watch, events: Events) -> (u8, Option<String>) {
+fn serve(
+    source: &Source,
+    (config, listeners): (&Config, Vec<Listener>),
+    watch: &Watch,
+    events: Events,
+) -> (u8, Option<String>) {
     match source {
         Source::File(_) | Source::Credential { .. } => {
             log::info!("mqtt-bridge {} with {source}", env!("CARGO_PKG_VERSION"));
@@ -125,10 +156,9 @@ fn serve(source: &Source, config: &Config, watch: &Watch, events: Events) -> (u8
     if let Err(error) = ctrlc::set_handler(move || signalled.request_stop()) {
         return (FAILED, Some(format!("cannot wait for signals: {error}")));
     }
-    let bridge = match Bridge::start(config, watch) {
+    let bridge = match Bridge::start(config, listeners, watch) {
         Ok(bridge) => bridge,
-        Err(error @ StartError::Bind(_)) => return (CONFIGURATION, Some(error.to_string())),
-        Err(error) => return (FAILED, Some(error.to_string())),
+        Err(error) => return (FAILED, Some(format!("cannot start: {error}"))),
     };
     match events.next() {
         Event::StopRequested => {
@@ -189,7 +219,11 @@ fn unprinted(error: &io::Error) -> u8 {
 
 /// Prints the one line that says why.
 fn fail(status: u8, error: &str) -> u8 {
-    // where that cannot be written either, the exit status says it
-    let _ = Stream::Error.write(format!("mqtt-bridge: {}\n", one_line(error)).as_bytes());
+    tell(error);
     status
+}
+
+fn tell(words: &str) {
+    // where that cannot be written, the exit status says enough
+    let _ = Stream::Error.write(format!("mqtt-bridge: {}\n", one_line(words)).as_bytes());
 }

@@ -52,12 +52,11 @@ impl Watch {
     /// If the system has no thread to give.
     pub fn spawn(&self, name: &str, body: impl FnOnce() -> Result<(), String> + Send + 'static) -> io::Result<()> {
         let (events, thread) = (self.0.clone(), name.to_owned());
-        Builder::new().name(thread.clone()).spawn(move || {
+        spawn(name, move || {
             let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err("it panicked".to_owned()));
             // nobody listens any more: the process is ending
             drop(events.send(Event::Ended(End { thread, result })));
-        })?;
-        Ok(())
+        })
     }
 
     /// Starts a thread whose return is not told, for those that come and go.
@@ -70,13 +69,12 @@ impl Watch {
         body: impl FnOnce() -> Result<(), String> + Send + 'static,
     ) -> io::Result<()> {
         let (events, thread) = (self.0.clone(), name.to_owned());
-        Builder::new().name(thread.clone()).spawn(move || {
+        spawn(name, move || {
             let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err("it panicked".to_owned()));
             if result.is_err() {
                 drop(events.send(Event::Ended(End { thread, result })));
             }
-        })?;
-        Ok(())
+        })
     }
 
     /// Asks main to stop and to fail, so that systemd starts the daemon again.
@@ -116,6 +114,11 @@ impl Events {
         }
         missing
     }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let spawned = Builder::new().name(name.to_owned()).spawn(body);
+    spawned.map(drop).map_err(|error| io::Error::new(error.kind(), format!("no thread {name}: {error}")))
 }
 
 /// What a panic says.

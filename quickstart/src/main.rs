@@ -9,7 +9,7 @@ use std::{io, thread};
 
 use mqtt_bridge::config::{Config, Environment, Log, Source};
 use mqtt_bridge::thread::{Event, Events, Watch, watch};
-use mqtt_bridge::{Bridge, journal};
+use mqtt_bridge::{Bridge, http, journal};
 use rumqttd::Broker;
 
 /// The bridge's own default, and what is taken if somebody else has it.
@@ -75,8 +75,10 @@ fn start_bridge(broker: u16, watch: &Watch) -> Result<Bridge, String> {
         );
         let environment = Environment::from([]);
         let config = Config::parse(&toml, &Source::BuiltIn, &environment).map_err(|fault| fault.to_string())?;
-        match Bridge::start(&config, watch) {
-            Ok(bridge) => return Ok(bridge),
+        match http::listen(&config.http, false) {
+            Ok(listeners) => {
+                return Bridge::start(&config, listeners, watch).map_err(|error| format!("cannot start: {error}"));
+            }
             Err(error) => refused = error.to_string(),
         }
     }

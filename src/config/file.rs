@@ -318,7 +318,7 @@ impl File<'_> {
     }
 
     pub(super) fn fault(&self, span: Option<Range<usize>>, what: &str) -> Fault {
-        Fault { place: self.place(span), what: what.to_owned() }
+        Fault::new(self.place(span), what)
     }
 
     /// `NAME:LINE`, or the name of a variable.
@@ -364,7 +364,7 @@ impl Overridden<'_> {
         let Some(text) = self.tutorials(key, variable)? else {
             return Ok(in_file);
         };
-        variables::check(&text, check).map(Some).map_err(|what| Fault { place: variable.to_owned(), what })
+        variables::check(&text, check).map(Some).map_err(|what| Fault::new(variable, what))
     }
 
     /// The text of a variable with the tutorial's name, which a variable with the key's own name wins over.

@@ -1,5 +1,6 @@
 //! The password: from the environment, the credential, the password file or `bridge.toml`, in this order.
 
+use std::fmt;
 use std::path::Path;
 
 use toml::Value;
@@ -35,10 +36,9 @@ pub fn from_outside(environment: &Environment) -> Result<Option<Password>, Fault
 
 /// The content of a file; one line end after it is not part of the password.
 pub fn from_file(path: &Path, place: String) -> Result<Password, Fault> {
-    let unreadable =
-        |error: String| Fault { place: place.clone(), what: format!("`{}` cannot be read: {error}", path.display()) };
-    let bytes = read_limited(path, MAX_FILE).map_err(|error| unreadable(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
+    let unreadable = |error: &dyn fmt::Display| format!("`{}` cannot be read: {error}", path.display());
+    let bytes = read_limited(path, MAX_FILE).map_err(|error| Fault::unreadable(&place, unreadable(&error), &error))?;
+    let text = String::from_utf8(bytes).map_err(|_| Fault::new(&place, unreadable(&"it is not UTF-8 text")))?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     checked(secret.strip_suffix('\r').unwrap_or(secret).to_owned(), place)
 }
@@ -46,7 +46,7 @@ pub fn from_file(path: &Path, place: String) -> Result<Password, Fault> {
 fn checked(secret: String, place: String) -> Result<Password, Fault> {
     match value::secret(&Value::String(secret)) {
         Ok(secret) => Ok(Password { secret, place }),
-        Err(what) => Err(Fault { place, what: format!("the password {what}") }),
+        Err(what) => Err(Fault::new(place, format!("the password {what}"))),
     }
 }
 
@@ -58,8 +58,6 @@ pub fn login(user: String, password: Option<Password>) -> Result<Option<Login>, 
     }
     match password.filter(|found| !found.secret.is_empty()) {
         None => Ok(None),
-        Some(found) => {
-            Err(Fault { place: found.place, what: "there is a password but no `user` to go with it".to_owned() })
-        }
+        Some(found) => Err(Fault::new(found.place, "there is a password but no `user` to go with it")),
     }
 }

@@ -39,10 +39,13 @@ impl Descriptors {
     /// # Errors
     /// If there is no `/proc`, or no descriptor left.
     pub fn new() -> io::Result<Self> {
-        let nothing = File::open("/dev/null")?;
+        let open = |path| {
+            File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{path} cannot be opened: {error}")))
+        };
+        let nothing = open("/dev/null")?;
         let hand = OwnedFd::from(nothing.try_clone()?);
         let ours = hand.as_raw_fd();
-        Ok(Self { status: File::open("/proc/self/status")?, nothing, hand: Mutex::new(hand), ours })
+        Ok(Self { status: open("/proc/self/status")?, nothing, hand: Mutex::new(hand), ours })
     }
 
     /// All numbers that may be in use by others: what our hand holds, somebody else has.

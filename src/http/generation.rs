@@ -46,7 +46,8 @@ impl Generation {
         require_threads()?;
         let (acceptor, socket) = listener.for_library()?;
         // it panics where it finds no thread: in one without a name, that is no record
-        let starting = thread::Builder::new().spawn(|| Server::from_listener(socket, None))?;
+        let starting =
+            thread::Builder::new().spawn(|| Server::from_listener(socket, None)).map_err(|error| no_thread(&error))?;
         let server = starting
             .join()
             .map_err(|_| io::Error::other("the HTTP library cannot start a thread"))?
@@ -156,6 +157,10 @@ fn require_threads() -> io::Result<()> {
     };
     let started: io::Result<Vec<_>> = (0..=FIRST_THREADS).map(wait).collect();
     drop(end);
-    started?.into_iter().for_each(|thread| drop(thread.join()));
+    started.map_err(|error| no_thread(&error))?.into_iter().for_each(|thread| drop(thread.join()));
     Ok(())
+}
+
+fn no_thread(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("no thread for the HTTP library: {error}"))
 }

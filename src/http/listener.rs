@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::{fmt, fs, io};
 
 use listenfd::ListenFd;
+use rustix::fs::{Access, access};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
@@ -17,6 +18,7 @@ use super::authorize::Reach;
 use super::descriptors::{self, Cookie, Descriptors};
 use super::probe::is_out_of_reach;
 use crate::config::{Http, Listen};
+use crate::passing::may_pass;
 
 /// Connections that wait to be accepted; the system's own limit may be lower (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -54,7 +56,7 @@ enum Kind {
 /// Why nothing is served.
 #[derive(Debug, Error)]
 pub enum BindError {
-    /// The address is taken or not ours.
+    /// The address is taken, or not ours, or cannot be had.
     #[error("cannot listen on {address}: {error}")]
     Address {
         /// The address or the path.
@@ -72,21 +74,71 @@ pub enum BindError {
     Anonymous(String),
 }
 
-/// All sockets to serve. Without tokens only this machine is served, unless the configuration allows everybody.
+impl BindError {
+    fn of(listen: &Listen, error: io::Error) -> Self {
+        Self::Address { address: listen.to_string(), error }
+    }
+
+    /// Whether the same configuration may do later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Address { error, .. } if may_pass(error))
+    }
+
+    /// Whether somebody has the address, who may be ourselves in another process.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Address { error, .. } if error.kind() == io::ErrorKind::AddrInUse)
+    }
+}
+
+/// All sockets to serve.
 ///
 /// # Errors
 /// If a socket cannot be served, or must not be.
 pub fn listen(http: &Http, has_tokens: bool) -> Result<Vec<Listener>, BindError> {
-    let mut listeners = passed()?;
-    if listeners.is_empty() {
-        listeners.push(Listener::bind(&http.listen)?);
+    let listener = match prospect(http, has_tokens)? {
+        Prospect::Passed(listeners) => return Ok(listeners),
+        Prospect::Tcp(socket) => socket.listen(BACKLOG).and_then(|()| Listener::new(Kind::Tcp(socket.into()), false)),
+        Prospect::Unix(path) => bind_unix(path).and_then(|socket| Listener::new(Kind::Unix(socket), false)),
+    };
+    Ok(vec![listener.map_err(|error| BindError::of(&http.listen, error))?])
+}
+
+/// Whether [`listen`] would succeed, as far as that can be told without listening.
+///
+/// # Errors
+/// The same as those of [`listen`].
+pub fn check(http: &Http, has_tokens: bool) -> Result<(), BindError> {
+    prospect(http, has_tokens).map(drop)
+}
+
+/// What is about to be listened on.
+enum Prospect<'a> {
+    Passed(Vec<Listener>),
+    /// It has its address.
+    Tcp(Socket),
+    Unix(&'a Path),
+}
+
+/// Without tokens only this machine is served, unless the configuration allows everybody.
+fn prospect(http: &Http, has_tokens: bool) -> Result<Prospect<'_>, BindError> {
+    let is_open = !has_tokens && !http.allow_anonymous;
+    let passed = passed()?;
+    if let Some(listener) = passed.iter().find(|listener| is_open && listener.reach() == Reach::Network) {
+        return Err(BindError::Anonymous(listener.to_string()));
     }
-    for listener in &listeners {
-        if listener.reach() == Reach::Network && !has_tokens && !http.allow_anonymous {
-            return Err(BindError::Anonymous(listener.to_string()));
+    if !passed.is_empty() {
+        return Ok(Prospect::Passed(passed));
+    }
+    let prospect = match &http.listen {
+        Listen::Tcp(address) if is_open && reach(*address) == Reach::Network => {
+            return Err(BindError::Anonymous(format!("http://{address}")));
         }
-    }
-    Ok(listeners)
+        Listen::Tcp(address) => bind_tcp(*address).map(Prospect::Tcp),
+        Listen::Unix(path) => require_room(path).map(|()| Prospect::Unix(path)),
+    };
+    prospect.map_err(|error| BindError::of(&http.listen, error))
 }
 
 /// The sockets that systemd passed (`sd_listen_fds(3)`).
@@ -109,18 +161,6 @@ fn passed() -> Result<Vec<Listener>, BindError> {
 }
 
 impl Listener {
-    fn bind(listen: &Listen) -> Result<Self, BindError> {
-        let bound = match listen {
-            Listen::Tcp(address) => bind_tcp(*address).map(Kind::Tcp),
-            Listen::Unix(path) => bind_unix(path).map(Kind::Unix),
-        };
-        let address = match listen {
-            Listen::Tcp(address) => address.to_string(),
-            Listen::Unix(path) => format!("unix:{}", path.display()),
-        };
-        bound.and_then(|kind| Self::new(kind, false)).map_err(|error| BindError::Address { address, error })
-    }
-
     fn new(socket: Kind, is_passed: bool) -> io::Result<Self> {
         let options = SockRef::from(&socket);
         // accepted sockets inherit all of them
@@ -138,11 +178,7 @@ impl Listener {
 
     /// From where it can be reached; asked of the socket itself.
     pub(super) fn reach(&self) -> Reach {
-        match self.address.as_socket().map(|address| address.ip()) {
-            None => Reach::Unix,
-            Some(ip) if ip.to_canonical().is_loopback() => Reach::Loopback,
-            Some(_) => Reach::Network,
-        }
+        self.address.as_socket().map_or(Reach::Unix, reach)
     }
 
     /// Our end of its connections, with the port that the system chose for 0.
@@ -245,14 +281,29 @@ impl AsFd for Kind {
     }
 }
 
-/// Binds with the whole backlog from the start.
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn reach(address: SocketAddr) -> Reach {
+    if address.ip().to_canonical().is_loopback() { Reach::Loopback } else { Reach::Network }
+}
+
+/// Takes an address; nobody can connect yet.
+fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // a restart must not wait until the system has forgotten the last connections
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
+}
+
+/// Whether a socket can be made at a path, in the place of another one if there is one.
+fn require_room(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket"));
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if !fs::metadata(folder)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Binds a path, from which a socket that nobody answers on any more is removed.

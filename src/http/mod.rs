@@ -58,7 +58,7 @@ use tiny_http::Request;
 
 pub use authorize::{Bearers, Reach};
 pub use door::Door;
-pub use listener::{BindError, Listener, listen};
+pub use listener::{BindError, Listener, check, listen};
 // the bytes of a request, for `fuzz/` alone
 #[doc(hidden)]
 pub use publish::parse as publish_body;

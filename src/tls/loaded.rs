@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use super::verifier::Verifier;
 use super::{Files, Key, Role};
+use crate::passing::may_pass;
 
 /// The longest file of certificates or of a key, in bytes: the bundles of all public authorities have a quarter of that.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -46,6 +47,8 @@ struct Current {
 pub struct Unusable {
     /// What it is about.
     pub role: Role,
+    /// The same file may do later.
+    pub may_pass: bool,
     what: String,
 }
 
@@ -116,7 +119,7 @@ impl Files {
         };
         // named here, so that nothing depends on what else is in the build (rustls would panic over two or none)
         let provider = Arc::new(ring::default_provider());
-        let unusable = |error: &dyn fmt::Display| Unusable { role: Role::System, what: error.to_string() };
+        let unusable = |error: &dyn fmt::Display| Unusable::of_the_system(error.to_string());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
             .build()
             .map_err(|error| unusable(&error))?;
@@ -146,7 +149,15 @@ impl Unusable {
             Role::Certificate => "cert-file",
             Role::Key => "key-file",
         };
-        Self { role, what: format!("`{key}` {} {what}", path.display()) }
+        Self { role, may_pass: false, what: format!("`{key}` {} {what}", path.display()) }
+    }
+
+    fn unreadable(role: Role, path: &Path, error: &io::Error) -> Self {
+        Self { may_pass: may_pass(error), ..Self::new(role, path, format_args!("cannot be read: {error}")) }
+    }
+
+    fn of_the_system(what: String) -> Self {
+        Self { role: Role::System, may_pass: false, what }
     }
 }
 
@@ -163,7 +174,7 @@ fn roots_of_the_system() -> Result<RootCertStore, Unusable> {
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         let what = "this system has no certificates of authorities: install ca-certificates, or set `ca-file`";
-        return Err(Unusable { role: Role::System, what: what.to_owned() });
+        return Err(Unusable::of_the_system(what.to_owned()));
     }
     Ok(roots)
 }
@@ -177,7 +188,7 @@ fn roots_in(path: &Path) -> Result<RootCertStore, Unusable> {
 }
 
 fn certificates_in(path: &Path, role: Role) -> Result<Vec<CertificateDer<'static>>, Unusable> {
-    let text = read(path).map_err(|error| Unusable::new(role, path, format_args!("cannot be read: {error}")))?;
+    let text = read(path).map_err(|error| Unusable::unreadable(role, path, &error))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match certificates {
         Ok(certificates) if certificates.is_empty() => {
@@ -194,7 +205,7 @@ fn unparsable(role: Role, path: &Path, position: usize) -> Unusable {
 
 fn key_in(key: &Key) -> Result<PrivateKeyDer<'static>, Unusable> {
     let unusable = |what: &dyn fmt::Display| Unusable::new(Role::Key, &key.original, what);
-    let text = read(&key.path).map_err(|error| unusable(&format_args!("cannot be read: {error}")))?;
+    let text = read(&key.path).map_err(|error| Unusable::unreadable(Role::Key, &key.original, &error))?;
     let is_encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
     PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
         if is_encrypted {

@@ -14,6 +14,8 @@ pub enum Tls {}
 pub struct Unusable {
     /// What it is about.
     pub role: Role,
+    /// The same file may do later.
+    pub may_pass: bool,
 }
 
 /// Whether a certificate can be for this name or address at all: that is not the question here.
@@ -28,7 +30,7 @@ impl Tls {
     /// # Errors
     /// In any case.
     pub fn load(_: Files, _: Vec<String>) -> Result<Self, Unusable> {
-        Err(Unusable { role: Role::System })
+        Err(Unusable { role: Role::System, may_pass: false })
     }
 
     /// Where certificates and keys are.

@@ -100,9 +100,13 @@ fn files_that_cannot_be_used_keep_the_daemon_from_starting() {
         fs::write(&config, format!("[mqtt.tls]\nenabled = true\n{lines}\n")).unwrap();
         for arguments in [&["--check"][..], &[]] {
             let mut daemon = Process::start(program().arg("--config").arg(&config).args(arguments));
-            assert_eq!(daemon.wait_for_end().code(), Some(78), "{lines}");
+            // a file may come later, which a start waits for
+            let may_pass = fault.contains("No such file") && arguments.is_empty();
+            assert_eq!(daemon.wait_for_end().code(), Some(if may_pass { 1 } else { 78 }), "{lines}");
             let fault = fault.replace("FOLDER", &folder);
-            assert_eq!(daemon.lines(), [format!("mqtt-bridge: {}:{line}: {fault}", config.display())]);
+            let said = daemon.lines();
+            assert_eq!(said.last(), Some(&format!("mqtt-bridge: {}:{line}: {fault}", config.display())));
+            assert_eq!(said.len(), if may_pass { 2 } else { 1 });
         }
     }
     fs::write(&config, format!("[mqtt.tls]\nenabled = true\n{}\n{}\n", authority.trusted(), own.shown())).unwrap();

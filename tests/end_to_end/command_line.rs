@@ -1,7 +1,5 @@
 //! Arguments, configuration and exit codes, as a person or a unit file meets them.
 
-use std::net::TcpListener;
-
 use crate::support::daemon::program;
 use crate::support::folder::Folder;
 use crate::support::free_port;
@@ -95,18 +93,6 @@ fn a_file_in_the_current_folder_is_found() {
     folder.write("bridge.toml", "");
     let (code, out, _) = run(&folder, &["--check"]);
     assert_eq!((code, out.as_str()), (Some(0), "bridge.toml: ok\n"));
-}
-
-#[test]
-fn a_taken_address_exits_78() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let folder = Folder::new();
-    folder.write("bridge.toml", &format!("[http]\nlisten = \"{address}\"\n"));
-    let (code, _, error) = run(&folder, &[]);
-    assert_eq!(code, Some(78));
-    let last = error.lines().last().unwrap();
-    assert_eq!(last, format!("mqtt-bridge: cannot listen on {address}: Address already in use (os error 98)"));
 }
 
 #[test]

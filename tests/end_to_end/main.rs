@@ -55,6 +55,7 @@ mod slow_clients;
 mod slow_link;
 mod soak;
 mod sockets;
+mod starting;
 mod stopping;
 mod streams;
 mod subscribing;

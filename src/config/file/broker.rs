@@ -45,14 +45,14 @@ fn port(overridden: &Overridden, table: &MqttTable) -> Result<Option<u16>, Fault
     let (variable, service) = own.map_or(("MQTT_PORT", "mqtt"), |own| (own, "mqtt-bridge-mqtt"));
     let text = overridden.environment.text(variable)?.unwrap_or_default();
     match text.split_once("://") {
-        Some(("tcp" | "udp" | "sctp", _)) => Err(Fault {
-            place: variable.to_owned(),
-            what: format!(
+        Some(("tcp" | "udp" | "sctp", _)) => {
+            let what = format!(
                 "{} is what Kubernetes sets for a service named \"{service}\": name that differently, set \
                  `enableServiceLinks: false` in the pod, or set {variable} to the broker's port in its container",
                 value::shown(&text.into())
-            ),
-        }),
+            );
+            Err(Fault::new(variable, what))
+        }
         _ => read,
     }
 }
@@ -162,15 +162,15 @@ impl Said<'_> {
 
     fn contradiction(&self, other: &str) -> Fault {
         let place = self.fault("").place;
-        Fault { place, what: format!("`server = {}` and {other} contradict each other", self.location) }
+        Fault::new(place, format!("`server = {}` and {other} contradict each other", self.location))
     }
 
     /// Of `server`, wherever it is said; where it is not, of what would need it.
     fn fault(&self, what: &str) -> Fault {
         let place = match self.overridden.variable(&self.table.server, "MQTT_SERVER") {
-            Some(variable) => return Fault { place: variable.to_owned(), what: what.to_owned() },
+            Some(variable) => return Fault::new(variable, what),
             None => self.overridden.file.place(span(&self.table.server).or(span(&self.table.transport))),
         };
-        Fault { place, what: format!("`server` {what}") }
+        Fault::new(place, format!("`server` {what}"))
     }
 }

@@ -50,7 +50,7 @@ pub fn read(overridden: &Overridden, table: &TlsTable, source: &Source, place: S
             return Err(file.fault(span(&table.cert_file), &what));
         }
         (None, Some(_)) => {
-            return Err(Fault { place: key_place, what: "there is a key but no `cert-file` to go with it".to_owned() });
+            return Err(Fault::new(key_place, "there is a key but no `cert-file` to go with it"));
         }
     };
     Tls::load(Files { authorities, client }, alpn).map_err(|unusable| {
@@ -60,7 +60,7 @@ pub fn read(overridden: &Overridden, table: &TlsTable, source: &Source, place: S
             Role::Certificate => file.place(span(&table.cert_file)),
             Role::Key => key_place,
         };
-        Fault { place, what: unusable.to_string() }
+        Fault { may_pass: unusable.may_pass, ..Fault::new(place, unusable.to_string()) }
     })
 }
 
