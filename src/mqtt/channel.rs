@@ -2,10 +2,14 @@
 //!
 //! A reader that falls behind loses the oldest and is told how many; nobody waits for it.
 
+mod gaps;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
+
+pub use self::gaps::Gaps;
 
 use super::outcome::Refusal;
 use crate::message::Received;
@@ -109,6 +113,7 @@ struct Ring {
     /// The position of the first of them: so many were there before.
     first: u64,
     bytes: usize,
+    gaps: Gaps,
     /// Readers that wait for the next event.
     waiting: usize,
     /// How often it was refused, and why last.
@@ -122,7 +127,8 @@ impl Channel {
     pub fn new(number: u64, all: Arc<All>) -> Self {
         all.channels.fetch_add(1, Ordering::Relaxed);
         let (events, refusal) = (VecDeque::new(), None);
-        let ring = Ring { events, first: 0, bytes: 0, waiting: 0, refusals: 0, refusal, ended: false };
+        let ring =
+            Ring { events, first: 0, bytes: 0, gaps: Gaps::default(), waiting: 0, refusals: 0, refusal, ended: false };
         Self { number, all, ring: Mutex::new(ring), changed: Condvar::new() }
     }
 
@@ -138,6 +144,8 @@ impl Channel {
             let Some((event, _)) = ring.events.pop_front() else { break };
             let size = event.size;
             ring.first += 1;
+            let first = ring.first;
+            ring.gaps.drop_before(first);
             ring.bytes -= size;
             self.all.bytes.fetch_sub(size, Ordering::Relaxed);
             // freed without the lock
@@ -157,6 +165,22 @@ impl Channel {
         ring.refusal = Some(refusal);
         drop(ring);
         self.changed.notify_all();
+    }
+
+    /// From now on something may be missing, for the readers that are there.
+    pub fn begin_gap(&self) {
+        self.lock().gaps.begin();
+    }
+
+    /// From now on nothing is missing any more.
+    pub fn end_gap(&self) {
+        let mut ring = self.lock();
+        let end = ring.end();
+        let is_told = ring.gaps.end(end);
+        drop(ring);
+        if is_told {
+            self.changed.notify_all();
+        }
     }
 
     /// Lets every reader end.
@@ -220,6 +244,8 @@ pub struct Reader {
     /// It wants what the broker kept and sends for those who joined then.
     is_new: bool,
     missed: Option<Missed>,
+    /// How many gaps it knows of, or came after.
+    gaps: u64,
     /// How many refusals it knows of.
     refusals: u64,
 }
@@ -267,9 +293,17 @@ impl Reader {
             Start::After(..) | Start::Unknown => (ring.end(), Some(Missed::Unknown)),
         };
         let refusals = ring.refusals;
-        drop(ring);
         let is_new = !matches!(start, Start::After(..));
-        Self { channel, next, generation, is_new, missed, refusals }
+        let gaps = if is_new { ring.gaps.count() } else { 0 };
+        drop(ring);
+        Self { channel, next, generation, is_new, missed, gaps, refusals }
+    }
+
+    /// Its client is told that it reads: what may have been missing before is nothing to one that is new.
+    pub fn begin(&mut self) {
+        if self.is_new {
+            self.gaps = self.channel.lock().gaps.count();
+        }
     }
 
     /// The number of its channel.
@@ -285,7 +319,7 @@ impl Reader {
             let mut batch = self.take(&ring);
             let refused = ring.refusal.filter(|_| std::mem::replace(&mut self.refusals, ring.refusals) < ring.refusals);
             // none of those was for this reader
-            while batch.events.is_empty() && batch.missed.is_none() && self.next < ring.end() {
+            while batch.events.is_empty() && batch.missed.is_none() && self.has_more(&ring) {
                 batch = self.take(&ring);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -304,17 +338,30 @@ impl Reader {
         self.channel.lock().ended
     }
 
+    fn has_more(&self, ring: &Ring) -> bool {
+        self.next < ring.end() || ring.gaps.next(self.next, self.gaps).is_some()
+    }
+
     fn take(&mut self, ring: &Ring) -> Batch {
         let mut missed = self.missed.take();
         if self.next < ring.first {
             let count = ring.first - self.next;
             metrics::lagged(count);
-            missed = missed.or(Some(Missed::Known(count)));
+            let is_known = missed.is_none() && !ring.gaps.are_between(self.next, ring.first, self.gaps);
+            missed = Some(if is_known { Missed::Known(count) } else { Missed::Unknown });
             self.next = ring.first;
         }
+        if let Some(gap) = ring.gaps.next(self.next, self.gaps).filter(|gap| gap.position == self.next) {
+            missed = Some(Missed::Unknown);
+            self.gaps = gap.number;
+        }
+        let gap = ring.gaps.next(self.next, self.gaps).map_or(u64::MAX, |gap| gap.position);
         let (mut events, mut bytes) = (Vec::new(), 0);
         let read = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX).min(ring.events.len());
         for (event, kept) in ring.events.range(read..).take(MAX_AT_ONCE) {
+            if self.next == gap {
+                break;
+            }
             bytes += event.size;
             if bytes > MAX_BYTES_AT_ONCE && bytes > event.size {
                 break;
@@ -488,6 +535,62 @@ mod tests {
         assert_eq!(refused(&mut late), None);
         channel.refuse(Refusal::Unknown);
         assert_eq!([refused(&mut reader), refused(&mut late)], [Some(Refusal::Unknown); 2]);
+    }
+
+    #[test]
+    fn a_gap_is_told_in_its_place_to_those_who_read_before_it() {
+        let channel = channel();
+        let join = |start| {
+            let mut reader = Reader::new(channel.clone(), start, 1);
+            reader.begin();
+            reader
+        };
+        channel.push(event(1), None);
+        let (mut early, mut away) = (join(Start::After(7, 0)), join(Start::Now));
+        channel.push(event(1), None);
+        channel.begin_gap();
+        let mut late = join(Start::Now);
+        channel.end_gap();
+        channel.push(event(1), None);
+        assert_eq!(positions(&mut early), (None, vec![1]));
+        assert_eq!(positions(&mut early), (Some(Missed::Unknown), vec![2]));
+        assert_eq!(positions(&mut early), (None, vec![]));
+        assert_eq!((positions(&mut away), positions(&mut away)), ((None, vec![1]), (Some(Missed::Unknown), vec![2])));
+        assert_eq!(positions(&mut late), (None, vec![2]));
+        // one that comes back has read before it, or behind it
+        assert_eq!(positions(&mut join(Start::After(7, 1))), (Some(Missed::Unknown), vec![2]));
+        assert_eq!(positions(&mut join(Start::After(7, 2))), (None, vec![]));
+        // where nothing came between them, two are one; and what was never begun is none
+        channel.begin_gap();
+        channel.begin_gap();
+        channel.end_gap();
+        channel.end_gap();
+        assert_eq!((positions(&mut late), positions(&mut late)), ((Some(Missed::Unknown), vec![]), (None, vec![])));
+    }
+
+    #[test]
+    fn a_gap_among_what_a_slow_reader_missed_makes_its_number_unknown() {
+        let channel = channel();
+        let mut reader = Reader::new(channel.clone(), Start::Now, 1);
+        channel.push(event(1), None);
+        channel.begin_gap();
+        channel.end_gap();
+        for _ in 0..MAX_EVENTS + 5 {
+            channel.push(event(1), None);
+        }
+        assert_eq!(positions(&mut reader).0, Some(Missed::Unknown));
+        assert_eq!(positions(&mut reader).0, None);
+        let gaps = |channel: &Channel| channel.lock().gaps.len();
+        for _ in 0..100 {
+            channel.begin_gap();
+            channel.end_gap();
+            channel.push(event(1), None);
+        }
+        assert_eq!(gaps(&channel), 101, "and the one of those that are gone");
+        for _ in 0..MAX_EVENTS {
+            channel.push(event(1), None);
+        }
+        assert_eq!(gaps(&channel), 1, "the last of those that are gone");
     }
 
     #[test]

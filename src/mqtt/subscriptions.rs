@@ -88,6 +88,7 @@ pub struct Subscriptions<R> {
     /// How often something was handed over.
     asks: u64,
     connection: Option<Link>,
+    was_connected: bool,
     /// The broker keeps the session when a connection ends.
     is_kept: bool,
     /// Always finds a place.
@@ -115,6 +116,7 @@ impl<R> Subscriptions<R> {
             unasked: Vec::new(),
             asks: 0,
             connection: None,
+            was_connected: false,
             is_kept,
             reserved: None,
         };

@@ -11,6 +11,9 @@ use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
+use crate::support::scripted_broker::{
+    CONNECT, SUBSCRIBE, ScriptedBroker, answer_filters, behave, connack_resuming, publish as broker_publish,
+};
 use crate::support::token::Token;
 
 /// A broker that sends small packets at once, and keeps nothing back.
@@ -194,6 +197,62 @@ fn an_event_source_goes_on_over_a_restart_of_the_broker_without_noticing() {
         assert_eq!(payloads(&client), numbers(0..20));
         assert_eq!((client.lines_with("open").len(), client.lines_with("error").len()), (1, 0));
     }
+}
+
+#[test]
+fn what_came_while_there_was_no_connection_is_told_to_be_missing() {
+    for protocol in ["5", "3.1.1"] {
+        let mut broker = swift();
+        let daemon = Daemon::connected_with(&format!(
+            "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.1",
+            broker.port()
+        ));
+        let mut stays = Listener::open(&daemon, "r/#");
+        // in 3.1.1 the other one brings its messages
+        let mut narrow = Listener::open(&daemon, "r/+");
+        publish(&daemon, "r/x", 0..1);
+        assert_eq!([stays.message()["payload"].clone(), narrow.message()["payload"].clone()], ["0", "0"]);
+        let (before, gone) = (stays.last_id().to_owned(), Listener::open(&daemon, "r/#"));
+        drop(gone);
+        broker.kill();
+        daemon.wait_for("lost: ");
+        broker.restart();
+        assert_eq!([stays.lagged(), narrow.lagged()], [None, None], "{protocol}");
+        // who comes after that has missed nothing
+        let mut late = Listener::open(&daemon, "r/#");
+        publish(&daemon, "r/x", 1..2);
+        for listener in [&mut stays, &mut narrow, &mut late] {
+            assert_eq!(listener.message()["payload"], "1", "{protocol}");
+        }
+        let after = stays.last_id().to_owned();
+        let mut back = Listener::resume(&daemon, "r/#", &before);
+        assert_eq!((back.lagged(), back.message()["payload"].clone()), (None, json!("1")), "{protocol}");
+        let mut again = Listener::resume(&daemon, "r/#", &after);
+        publish(&daemon, "r/x", 2..3);
+        for listener in [&mut stays, &mut again] {
+            assert_eq!(listener.message()["payload"], "2", "{protocol}");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_was_kept_has_no_gap_but_at_qos_0() {
+    let broker = ScriptedBroker::start(|connection, packet| match packet.kind {
+        CONNECT => Some(connack_resuming(connection > 0, &[])),
+        SUBSCRIBE => Some(answer_filters(packet, |_| None)),
+        _ => Some(behave(packet, &[])),
+    });
+    let daemon = Daemon::connected_with(&format!(
+        "[mqtt]\nport = {}\nclean-session = false\nreconnect-max = 0.1",
+        broker.port()
+    ));
+    let mut kept = Listener::ask(&daemon, "/messages?topic=kept&qos=1", &[]).unwrap();
+    let mut lost = Listener::open(&daemon, "lost");
+    broker.close();
+    assert_eq!(lost.lagged(), None);
+    broker.send(&broker_publish("kept", "1", &[]));
+    broker.send(&broker_publish("lost", "2", &[]));
+    assert_eq!([kept.message()["payload"].clone(), lost.message()["payload"].clone()], ["1", "2"]);
 }
 
 #[test]

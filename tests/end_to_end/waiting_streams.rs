@@ -48,9 +48,11 @@ fn a_stream_is_opened_without_a_broker_and_what_comes_then_comes_to_it() {
         broker.restart();
         broker.wait_for("\tb/# (QoS 0)");
         broker.publish(&["-t", "b/c", "-m", "2"]);
+        assert_eq!(third.lagged(), None, "who was there while the broker was away has missed what came");
         assert_eq!(third.message()["payload"], "2");
         broker.publish(&["-t", "a/c", "-m", "3"]);
         for listener in [&mut first, &mut second, &mut resumed] {
+            assert_eq!(listener.lagged(), None);
             assert_eq!(listener.payloads_until("3"), [""; 0]);
         }
     }

@@ -34,7 +34,10 @@ impl Subscriber {
         let (of_filter, taken) = (filter.clone(), place.clone());
         let caller: Caller = Box::new(move |answer: Answer| {
             let reader = taken.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(Refusal::Stopping);
-            opened(answer.and(reader).map(|reader| Listener { reader, filter: of_filter, want, seat }));
+            opened(answer.and(reader).map(|mut reader: Reader| {
+                reader.begin();
+                Listener { reader, filter: of_filter, want, seat }
+            }));
         });
         self.want_and(filter, want, timeout, caller, |state| {
             let number = self.0.count.fetch_add(1, Ordering::Relaxed);

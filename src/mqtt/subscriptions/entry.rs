@@ -1,5 +1,6 @@
 //! One topic filter: who wants it, and how it stands with the broker.
 
+mod gap;
 mod left_out;
 
 use std::sync::Arc;
@@ -249,6 +250,7 @@ impl<R> Entry<R> {
             Ok(granted) => {
                 self.state = AtBroker::Granted { asked: qos, granted };
                 self.last = Some((qos, granted));
+                self.end_gap();
                 self.resolve(|waiting| waiting.asked && waiting.want.qos().is_some(), Ok(granted))
             }
             Err(code) => {
@@ -298,6 +300,7 @@ impl<R> Entry<R> {
     /// Another subscription brings its messages.
     pub fn carried(&mut self, granted: u8) -> Vec<(R, Answer)> {
         self.last = self.wanted().map(|qos| (qos, granted));
+        self.end_gap();
         self.resolve(|waiting| waiting.want.qos().is_some(), Ok(granted))
     }
 

@@ -77,6 +77,13 @@ impl<R> Subscriptions<R> {
         let max_packet_size = usize::try_from(limits.max_packet_size).unwrap_or(usize::MAX);
         self.connection = Some(Link { has_identifiers: limits.subscription_identifiers, max_packet_size, probation });
         for key in self.all() {
+            let is_continued = session_present && self.is_continued(key);
+            if let Some(entry) = self.entries.get(&key).filter(|_| self.was_connected && !is_continued) {
+                entry.begin_gap();
+            }
+        }
+        self.was_connected = true;
+        for key in self.all() {
             self.change(key, |entry| entry.connected(session_present));
         }
         self.dirty = self.overlaps.all().clone();
@@ -84,6 +91,16 @@ impl<R> Subscriptions<R> {
         if let Some(length) = probation.filter(|_| session_present) {
             self.begin_probation_of_session(length, now);
         }
+    }
+
+    /// Whether the session that the broker kept has what came for a filter meanwhile, be it by a wider one.
+    fn is_continued(&self, key: Key) -> bool {
+        let Some(entry) = self.entries.get(&key) else { return false };
+        let by_wider = || {
+            let wider = self.overlaps.wider(&entry.filter);
+            wider.iter().filter_map(|key| self.entries.get(&key)).any(Entry::is_queued)
+        };
+        entry.is_queued() || (self.is_carrying() && by_wider())
     }
 
     /// The connection has ended.

@@ -1,0 +1,69 @@
+//! Where something may be missing among the messages of a channel, as nobody received them for us.
+
+use std::collections::VecDeque;
+
+/// A place where something may be missing.
+#[derive(Debug, Clone, Copy)]
+pub struct Gap {
+    /// The position of the event behind it.
+    pub position: u64,
+    /// So many had begun, this one included.
+    pub number: u64,
+}
+
+/// The gaps of one channel. There are no more than events, and one.
+#[derive(Default)]
+pub struct Gaps {
+    /// The first may lie before the oldest event: the last of those that do.
+    ended: VecDeque<Gap>,
+    begun: u64,
+    is_open: bool,
+}
+
+impl Gaps {
+    /// So many have begun.
+    pub fn count(&self) -> u64 {
+        self.begun
+    }
+
+    pub fn begin(&mut self) {
+        self.begun += 1;
+        self.is_open = true;
+    }
+
+    /// The next event will have this position. Returns whether there was a gap.
+    pub fn end(&mut self, position: u64) -> bool {
+        if !std::mem::take(&mut self.is_open) {
+            return false;
+        }
+        // where nothing came between them, they are one
+        if self.ended.back().is_some_and(|last| last.position == position) {
+            self.ended.pop_back();
+        }
+        self.ended.push_back(Gap { position, number: self.begun });
+        true
+    }
+
+    /// The first one at this position or behind it, for a reader that knows of so many.
+    pub fn next(&self, position: u64, known: u64) -> Option<Gap> {
+        let from = self.ended.partition_point(|gap| gap.position < position || gap.number <= known);
+        self.ended.get(from).copied()
+    }
+
+    /// Whether there is one from this position on and before the other.
+    pub fn are_between(&self, position: u64, end: u64, known: u64) -> bool {
+        self.next(position, known).is_some_and(|gap| gap.position < end)
+    }
+
+    /// The oldest event has this position now.
+    pub fn drop_before(&mut self, first: u64) {
+        while self.ended.get(1).is_some_and(|gap| gap.position < first) {
+            self.ended.pop_front();
+        }
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.ended.len()
+    }
+}
