@@ -3,6 +3,7 @@
 mod file;
 mod location;
 mod mqtt;
+mod parser;
 mod password;
 mod table;
 mod token;

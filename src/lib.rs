@@ -14,6 +14,7 @@ mod passing;
 pub mod printable;
 pub mod request_id;
 pub mod run;
+mod similar;
 mod socket;
 pub mod standard;
 pub mod systemd;

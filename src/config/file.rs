@@ -17,10 +17,9 @@ use super::password::{self, Password};
 use super::table::{self, Key, Table, table};
 use super::{
     Config, Environment, Fault, Http, Listen, Log, Login, Mqtt, Protocol, Publish, Session, Source, Subscription,
-    derived_client_id, value, will,
+    derived_client_id, parser, value, will,
 };
 use crate::message::Qos;
-use crate::printable::Printable;
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -123,7 +122,10 @@ table! {
 pub fn read(text: &str, source: &Source, environment: &Environment) -> Result<Config, Fault> {
     let mut file = File { name: source.to_string(), text, variables: Vec::new() };
     let parsed = toml::from_str(text);
-    let mut tables: Tables = parsed.map_err(|error| file.fault(error.span(), &one_line(error.message())))?;
+    let mut tables: Tables = parsed.map_err(|error: toml::de::Error| {
+        let words = parser::words(error.message(), error.span(), text);
+        file.fault(error.span(), &words)
+    })?;
     let warnings = variables::overlay(&mut tables, &mut file, environment)?;
     let mqtt = read_mqtt(&file, &tables.mqtt, source, environment)?;
     let (publish, http) = (read_publish(&file, &tables.publish)?, read_http(&file, &tables.http)?);
@@ -289,9 +291,6 @@ fn read_http(file: &File, table: &HttpTable) -> Result<Http, Fault> {
     })
 }
 
-/// How much of the parser's words a fault repeats, in bytes: all of them where no key is of unusual length.
-const MAX_WORDS: usize = 500;
-
 /// The text of a configuration file, for the lines of its faults, and the variables that say more.
 pub(super) struct File<'a> {
     name: String,
@@ -381,10 +380,4 @@ impl Overridden<'_> {
 
 fn span(key: &Key) -> Option<Range<usize>> {
     key.as_ref().map(Spanned::span)
-}
-
-/// The parser's words, which may take several lines, and repeat whatever the file has for a key.
-fn one_line(message: &str) -> String {
-    let line = message.lines().collect::<Vec<_>>().join(", ");
-    Printable::new(&line, MAX_WORDS).to_string()
 }

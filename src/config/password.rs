@@ -40,6 +40,10 @@ pub fn from_file(path: &Path, place: String) -> Result<Password, Fault> {
     let bytes = read_limited(path, MAX_FILE).map_err(|error| Fault::unreadable(&place, unreadable(&error), &error))?;
     let text = String::from_utf8(bytes).map_err(|_| Fault::new(&place, unreadable(&"it is not UTF-8 text")))?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);
+    if secret.contains('\n') {
+        let what = format!("`{}` must be the password alone, with one line end behind it at most", path.display());
+        return Err(Fault::new(place, what));
+    }
     checked(secret.strip_suffix('\r').unwrap_or(secret).to_owned(), place)
 }
 

@@ -255,7 +255,7 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
             "bridge.toml:1: invalid type: map, expected tables in double brackets, [[subscribe]]",
         ),
         ("subscribe = [[\"a\", 1]]", "bridge.toml:1: invalid type: sequence, expected a table, in single brackets"),
-        ("[mqtt]\nclient-id = \"a\\n\"", "bridge.toml:2: `client-id` must not contain control characters"),
+        ("[mqtt]\nclient-id = \"a\\n\"", "bridge.toml:2: `client-id` must not end with a line end"),
         (
             "[mqtt]\nclean-session = false\nclient-id = \"\"",
             "bridge.toml:3: `client-id` must not be empty where `clean-session` is false: what is kept needs a name",
@@ -533,14 +533,16 @@ fn a_fault_of_the_environment_names_the_variable() {
 fn a_control_character_in_what_connect_carries_is_a_fault_that_shows_no_password() {
     let rule = "must not contain control characters, such as a line end";
     for (name, value, expected) in [
-        ("MQTT_USER", "bridge\n", format!("MQTT_USER: {rule}")),
+        ("MQTT_USER", "bridge\n", "MQTT_USER: must not end with a line end, as `echo` writes one".to_owned()),
+        ("MQTT_USER", "bri\ndge", format!("MQTT_USER: {rule}")),
         ("MQTT_USER", "bri\u{85}dge", format!("MQTT_USER: {rule}")),
         ("MQTT_USER", "\u{ffff}", "MQTT_USER: must not contain the character U+FFFF".to_owned()),
-        ("MQTT_PASSWORD", "hush\r\n", format!("MQTT_PASSWORD: the password {rule}")),
+        ("MQTT_PASSWORD", "hush\r", format!("MQTT_PASSWORD: the password {rule}")),
     ] {
         let fault = parse_with("[mqtt]\nuser = \"u\"", &Environment::from([(name, value)])).unwrap_err();
         assert_eq!(fault.to_string(), expected);
     }
+    let alone = "must be the password alone, with one line end behind it at most";
     let directory = Folder::new("password-lines");
     directory.write("mqtt-password", "hush\n\n");
     directory.write("secret", "hush\nhush");
@@ -548,15 +550,19 @@ fn a_control_character_in_what_connect_carries_is_a_fault_that_shows_no_password
     let credentials = Environment::from([("CREDENTIALS_DIRECTORY", directory.path())]);
     assert_faults(&[
         ("[mqtt]\nuser = \"a\\tb\"", &format!("bridge.toml:2: `user` {rule}")),
-        ("[mqtt]\nuser = \"u\"\npassword = \"hush\\n\"", &format!("bridge.toml:3: `password` {rule}")),
-        (&in_file, &format!("bridge.toml:3: the password {rule}")),
+        (
+            "[mqtt]\nuser = \"u\"\npassword = \"hush\\n\"",
+            "bridge.toml:3: `password` must not end with a line end, as `echo` writes one",
+        ),
+        (&in_file, &format!("bridge.toml:3: `{}/secret` {alone}", directory.path())),
         (
             "[mqtt.will]\npayload = \"x\"\ntopic = \"a\\n\"",
             "bridge.toml:3: `topic` must not contain the character U+000A: \"a\\n\"",
         ),
     ]);
     let fault = parse_with("[mqtt]\nuser = \"u\"", &credentials).unwrap_err();
-    assert_eq!(fault.to_string(), format!("credential mqtt-password: the password {rule}"));
+    let expected = format!("credential mqtt-password: `{}/mqtt-password` {alone}", directory.path());
+    assert_eq!(fault.to_string(), expected);
 }
 
 #[test]

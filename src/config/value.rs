@@ -59,6 +59,10 @@ pub fn secret(value: &Value) -> Result<String, String> {
 fn without_controls(text: String) -> Result<String, String> {
     if text.len() > MAX_STRING {
         Err(format!("must be at most {MAX_STRING} bytes long"))
+    } else if text.starts_with('\u{feff}') {
+        Err("must not begin with a byte order mark (U+FEFF), which some editors write and nobody sees".to_owned())
+    } else if text.ends_with('\n') {
+        Err("must not end with a line end, as `echo` writes one".to_owned())
     } else if text.contains(char::is_control) {
         Err("must not contain control characters, such as a line end".to_owned())
     } else {

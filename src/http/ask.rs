@@ -62,7 +62,7 @@ pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
 fn parse(body: &[u8], longest: Duration) -> Result<Question, String> {
     let mut fields = Fields::parse(body)?;
     let message = Message {
-        topic: fields.read("topic", values::topic)?.ok_or("field `topic` is missing")?,
+        topic: fields.read("topic", values::topic)?.ok_or_else(|| fields.missing("topic"))?,
         payload: payload::read(&mut fields)?.into(),
         qos: fields.read("qos", values::qos)?.unwrap_or(Qos::AtLeastOnce),
         // what is kept would be answered again and again

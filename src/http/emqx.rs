@@ -73,9 +73,9 @@ enum Said {
 }
 
 fn answer(outcome: Outcome) -> Reply {
-    let reply = match outcome {
-        Err(failure) => Reply::from(failure),
-        Ok(published) if has_no_subscriber(published) => Reply::accepted(),
+    let reply = match &outcome {
+        Err(failure) => Reply::from(failure.clone()),
+        Ok(published) if has_no_subscriber(*published) => Reply::accepted(),
         Ok(_) => Reply::success(),
     };
     reply.with_json(&Said::from(outcome))
@@ -98,12 +98,13 @@ impl From<Outcome> for Said {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Err(failure) => {
+                let message = failure.to_string();
                 let reason_code = match failure {
                     Failure::RetainNotSupported => RETAIN_NOT_SUPPORTED,
                     Failure::QosNotSupported(_) => QOS_NOT_SUPPORTED,
                     failure => reason_code(&Reply::from(failure)),
                 };
-                Self::Refused { reason_code, message: failure.to_string() }
+                Self::Refused { reason_code, message }
             }
             Ok(published) if has_no_subscriber(published) => {
                 Self::Refused { reason_code: NO_MATCHING_SUBSCRIBERS, message: "no_matching_subscribers".to_owned() }
@@ -173,7 +174,7 @@ fn message(mut fields: Fields) -> Result<Message, Invalid> {
     // told by EMQX's own documentation to be of no use
     let _ = fields.take("clientid");
     let message = Message {
-        topic: topic.ok_or("field `topic` is missing")?,
+        topic: topic.ok_or_else(|| fields.missing("topic"))?,
         payload: payload(&mut fields, encoding)?.into(),
         qos: fields.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce),
         retain: fields.read("retain", Scalar::truth)?.unwrap_or(false),
@@ -194,7 +195,7 @@ fn encoding(fields: &mut Fields) -> Result<Encoding, String> {
 
 /// A string, and no other value.
 fn payload(fields: &mut Fields, encoding: Encoding) -> Result<Vec<u8>, String> {
-    let value = fields.take("payload").ok_or("field `payload` is missing")?;
+    let value = fields.take("payload").ok_or_else(|| fields.missing("payload"))?;
     named("payload", value.text().and_then(|_| encoding.decode(value)))
 }
 
@@ -284,7 +285,7 @@ mod tests {
             (Failure::Refused(151), 502, 151),
             (Failure::Unknown, 504, 131),
         ] {
-            let reply = answer(Err(failure));
+            let reply = answer(Err(failure.clone()));
             let words = format!(
                 "{{\"reason_code\":{reason_code},\"message\":\"{}\"}}",
                 failure.to_string().replace('"', "\\\"")

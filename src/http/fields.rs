@@ -5,10 +5,12 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::form;
 use super::items::Items;
 use super::reply::SHOWN;
 use super::values::Scalar;
 use crate::printable::Printable;
+use crate::similar::similar;
 
 /// The most fields that an object may have: each is compared with all others.
 const FIELDS: Most = Most { before: "", count: 32, what: "fields" };
@@ -35,7 +37,7 @@ pub struct Fields<'a>(Vec<(String, &'a RawValue)>);
 impl<'a> Fields<'a> {
     /// Parses a whole JSON text, which must be an object. The error says what is wrong, and where.
     pub fn parse(body: &'a [u8]) -> Result<Self, String> {
-        let invalid = |error| format!("the body is not valid JSON: {error}");
+        let invalid = |error| form::words(body).unwrap_or_else(|| format!("the body is not valid JSON: {error}"));
         match body.trim_ascii_start().first() {
             None => Err("the body is empty: it must be a JSON object".to_owned()),
             Some(b'{') => serde_json::from_slice(body)
@@ -63,9 +65,27 @@ impl<'a> Fields<'a> {
     pub fn finish(self, known: &str) -> Result<(), String> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) => Err(format!("unknown field `{}`: there are {known}", Printable::new(name, SHOWN))),
+            Some((name, _)) => {
+                let shown = Printable::new(name, SHOWN);
+                Err(format!("unknown field `{shown}`: there are {known}{}", meant(name, known)))
+            }
         }
     }
+
+    /// That a field is missing; one that may be meant for it is named.
+    pub fn missing(&self, name: &str) -> String {
+        let meant = self.0.iter().find(|(other, _)| similar(other, [name]).is_some());
+        let unknown = meant.map(|(other, _)| {
+            format!(", and field `{}` is unknown: did you mean `{name}`?", Printable::new(other, SHOWN))
+        });
+        format!("field `{name}` is missing{}", unknown.unwrap_or_default())
+    }
+}
+
+/// What a name may have been meant for, of those that these words have in backticks.
+pub fn meant(name: &str, known: &str) -> String {
+    let names = known.split('`').skip(1).step_by(2);
+    similar(name, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
 /// Puts a field's name before what is wrong with it.

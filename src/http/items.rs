@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fields::{Most, Value};
+use super::form;
 
 /// The most items that an array may have.
 pub const MAX_ITEMS: usize = 1000;
@@ -13,7 +14,8 @@ const ITEMS: Most = Most { before: "", count: MAX_ITEMS, what: "items" };
 
 /// Parses a whole JSON text, which must be an array of one item at least. The error says what is wrong, and where.
 pub fn parse(body: &[u8]) -> Result<Vec<Value<'_>>, String> {
-    let invalid = |error: serde_json::Error| format!("the body is not valid JSON: {error}");
+    let invalid =
+        |error: serde_json::Error| form::words(body).unwrap_or_else(|| format!("the body is not valid JSON: {error}"));
     match body.trim_ascii_start().first() {
         None => return Err("the body is empty: it must be a JSON array".to_owned()),
         Some(b'[') => {}

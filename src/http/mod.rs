@@ -24,6 +24,7 @@ mod body;
 mod call;
 mod chunks;
 mod fields;
+mod form;
 mod items;
 mod outcomes;
 mod parameters;

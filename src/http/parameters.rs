@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::fields::meant;
 use super::fields::named;
 use super::reply::SHOWN;
 use super::values::Scalar;
@@ -48,7 +49,10 @@ impl Parameters {
     pub fn finish(self, known: &str) -> Result<(), String> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) => Err(format!("unknown parameter `{}`: there are {known}", Printable::new(name, SHOWN))),
+            Some((name, _)) => {
+                let shown = Printable::new(name, SHOWN);
+                Err(format!("unknown parameter `{shown}`: there are {known}{}", meant(name, known)))
+            }
         }
     }
 }
@@ -157,7 +161,7 @@ mod tests {
             assert_eq!(Parameters::parse(query).unwrap_err(), words, "{query}");
         }
         let unknown = Parameters::parse("A%0A=1").unwrap();
-        assert_eq!(unknown.finish("`a`").unwrap_err(), "unknown parameter `A\\n`: there are `a`");
+        assert_eq!(unknown.finish("`a`").unwrap_err(), "unknown parameter `A\\n`: there are `a`; did you mean `a`?");
     }
 
     fn parameter(text: &str) -> Parameter {

@@ -21,7 +21,7 @@ pub fn read(fields: &mut Fields) -> Result<Vec<u8>, String> {
         }
         (Some(value), None) => named("msg", encoding.decode(value)),
         (None, Some(value)) => named("payload", encoding.decode(value)),
-        (None, None) => Err("field `msg` is missing".to_owned()),
+        (None, None) => Err(fields.missing("msg")),
     }
 }
 

@@ -34,7 +34,7 @@ pub fn parse(body: &[u8], max_timeout: Duration) -> Result<(Message, Option<Dura
 /// The message that the fields of an object tell of.
 pub fn message(fields: &mut Fields) -> Result<Message, String> {
     Ok(Message {
-        topic: fields.read("topic", values::topic)?.ok_or("field `topic` is missing")?,
+        topic: fields.read("topic", values::topic)?.ok_or_else(|| fields.missing("topic"))?,
         payload: payload::read(fields)?.into(),
         qos: fields.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce),
         retain: fields.read("retain", Scalar::truth)?.unwrap_or(false),
@@ -92,7 +92,7 @@ mod tests {
             ),
             (
                 r#"{"topic":"a","msg":1,"Retain":true}"#,
-                "unknown field `Retain`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`",
+                "unknown field `Retain`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`; did you mean `retain`?",
             ),
             (r#"{"topic":7,"msg":1}"#, "`topic` must be a string, not 7"),
             (r#"{"topic":null,"msg":1}"#, "`topic` must be a string, not null"),

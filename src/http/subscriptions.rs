@@ -171,7 +171,10 @@ mod tests {
             ),
             (r#"{"topic":""}"#, "`topic` must not be empty"),
             (r#"{"topic":"a","qos":3}"#, "`qos` must be 0, 1 or 2, not 3"),
-            (r#"{"topic":"a","Qos":1}"#, "unknown field `Qos`: there are `topic`, `qos` and `timeout`"),
+            (
+                r#"{"topic":"a","Qos":1}"#,
+                "unknown field `Qos`: there are `topic`, `qos` and `timeout`; did you mean `qos`?",
+            ),
             (r#"{"topic":"a","timeout":0}"#, "`timeout` must be a number of seconds above 0 and up to 60, not 0"),
         ] {
             assert_eq!(parse_subscribe(body.as_bytes(), LONGEST).unwrap_err(), words, "{body}");

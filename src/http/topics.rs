@@ -233,7 +233,7 @@ mod tests {
             ("timeout=inf", "`timeout` must be a number, not `inf`"),
             (
                 "Qos=1",
-                "unknown parameter `Qos`: there are `qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic` and `timeout`",
+                "unknown parameter `Qos`: there are `qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic` and `timeout`; did you mean `qos`?",
             ),
         ] {
             assert_eq!(said(query).unwrap_err(), words, "{query}");

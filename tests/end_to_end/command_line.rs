@@ -96,6 +96,66 @@ fn a_file_in_the_current_folder_is_found() {
 }
 
 #[test]
+fn a_fault_says_what_may_be_meant() {
+    let folder = Folder::new();
+    for (text, fault) in [
+        ("[http]\nlisten = 127.0.0.1:8000", "2: invalid float, expected nothing; QUOTES: listen = \"…\""),
+        ("[http]\nlisten = [::1]:8000", "2: unexpected key or value, expected newline, `#`; QUOTES: listen = \"…\""),
+        (
+            "[mqtt]\nserver = broker.local",
+            "2: string values must be quoted, expected literal string; QUOTES: server = \"…\"",
+        ),
+        (
+            "[mqtt]\npassword = hunter2 # ours",
+            "2: string values must be quoted, expected literal string; QUOTES: password = \"…\"",
+        ),
+        ("[mqtt]\nport = 1883\nport = 1884", "3: duplicate key: `port` is there before"),
+        ("[mqtt]\nport = 1883\n[mqtt]", "3: duplicate key: `mqtt` is there before"),
+        ("[mqt]\nport = 1883", "1: unknown field `mqt`, expected one of NAMES; did you mean `mqtt`?"),
+        ("[mqtt]\nprot = 1883", "2: unknown field `prot`, expected one of NAMES; did you mean `port`?"),
+        (
+            "[mqtt]\nclean_session = true",
+            "2: unknown field `clean_session`, expected one of NAMES; did you mean `clean-session`?",
+        ),
+        ("[mqtt]\ncolour = 1", "2: unknown field `colour`, expected one of NAMES"),
+    ] {
+        folder.write("bridge.toml", text);
+        let (code, _, error) = run(&folder, &["--check"]);
+        let fault = fault.replace("QUOTES", "a value that is text needs quotes");
+        let (begin, end) = fault.split_once("NAMES").unwrap_or((fault.as_str(), ""));
+        assert_eq!(code, Some(78));
+        let is_it = error.starts_with(&format!("mqtt-bridge: bridge.toml:{begin}")) && error.ends_with(end);
+        assert!(is_it && (!end.is_empty() || !error.contains("mean")), "{text}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn what_nobody_sees_at_the_ends_of_a_password_is_a_fault_in_words() {
+    let folder = Folder::new();
+    folder.write("bridge.toml", "[mqtt]\nuser = \"a\"\npassword-file = \"secret\"");
+    let mark = "the password must not begin with a byte order mark (U+FEFF), which some editors write and nobody sees";
+    let end = "the password must not end with a line end, as `echo` writes one";
+    let alone = "`secret` must be the password alone, with one line end behind it at most";
+    for (in_file, in_environment, fault) in [
+        ("hunter2\n", "", None),
+        ("hunter2\r\n", "", None),
+        ("hunter2\n\n", "", Some(("bridge.toml:3", alone))),
+        ("hunter2\nuser\n", "", Some(("bridge.toml:3", alone))),
+        ("\u{feff}hunter2\n", "", Some(("bridge.toml:3", mark))),
+        ("", "hunter2\n", Some(("MQTT_PASSWORD", end))),
+        ("", "\u{feff}hunter2", Some(("MQTT_PASSWORD", mark))),
+    ] {
+        folder.write("secret", in_file);
+        let mut process =
+            Process::start(program().arg("--check").current_dir(folder.path()).env("MQTT_PASSWORD", in_environment));
+        let code = process.wait_for_end().code();
+        let expected: Vec<_> = fault.iter().map(|(place, what)| format!("mqtt-bridge: {place}: {what}")).collect();
+        assert_eq!((code, process.lines()), (Some(if fault.is_some() { 78 } else { 0 }), expected), "{in_file:?}");
+    }
+}
+
+#[test]
 fn a_line_end_in_the_user_of_the_environment_exits_78_on_one_line() {
     let folder = Folder::new();
     for arguments in [&["--check"][..], &[]] {
@@ -103,7 +163,7 @@ fn a_line_end_in_the_user_of_the_environment_exits_78_on_one_line() {
         command.args(arguments).current_dir(folder.path()).env("MQTT_USER", "bridge\n");
         let mut process = Process::start(command);
         assert_eq!(process.wait_for_end().code(), Some(78));
-        let fault = "mqtt-bridge: MQTT_USER: must not contain control characters, such as a line end";
+        let fault = "mqtt-bridge: MQTT_USER: must not end with a line end, as `echo` writes one";
         assert_eq!(process.lines(), [fault]);
     }
 }

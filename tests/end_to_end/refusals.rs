@@ -26,6 +26,22 @@ fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
             r#"{"topic":"a","msg":1,"color":"red"}"#,
             "unknown field `color`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`",
         ),
+        (
+            r#"{"topic":"a","message":"x"}"#,
+            "field `msg` is missing, and field `message` is unknown: did you mean `msg`?",
+        ),
+        (
+            r#"{"topic":"a","msg":1,"retian":true}"#,
+            "unknown field `retian`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`; did you mean `retain`?",
+        ),
+        (
+            "topic=a%2Fb&msg=hello+you&qos=1",
+            "the body is a form (application/x-www-form-urlencoded), and must be JSON: {\"msg\":\"hello you\",\"qos\":1,\"topic\":\"a/b\"}",
+        ),
+        (
+            "--b\r\nContent-Disposition: form-data; name=\"topic\"\r\n\r\na\r\n--b--\r\n",
+            "the body is a form (multipart/form-data), and must be JSON",
+        ),
         (r#"{"topic":["a"],"msg":1}"#, "`topic` must be a string, not an array"),
         (r#"{"topic":"a","msg":1,"qos":"0"}"#, "`qos` must be a whole number, not a string"),
         (r#"{"topic":"a","msg":1,"qos":7}"#, "`qos` must be 0, 1 or 2, not 7"),

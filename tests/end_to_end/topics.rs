@@ -130,7 +130,7 @@ fn every_refused_address_and_header_says_the_rule_and_is_not_sent() {
         ("/topics/a?timeout=0", &format!("`timeout` {seconds}, not 0")),
         ("/topics/a?timeout=61", &format!("`timeout` {seconds}, not 61")),
         ("/topics/a?timeout=NaN", "`timeout` must be a number, not `NaN`"),
-        ("/topics/a?QoS=1", &format!("unknown parameter `QoS`: {known}")),
+        ("/topics/a?QoS=1", &format!("unknown parameter `QoS`: {known}; did you mean `qos`?")),
         ("/topics/a?%1b[31m", &format!("unknown parameter `\\x1b[31m`: {known}")),
         (&format!("/topics/a?{many}"), "more than 32 parameters"),
     ];
