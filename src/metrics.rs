@@ -123,6 +123,33 @@ pub fn late_answer() {
     METRICS.late_answers.inc();
 }
 
+/// What a broker should not send, and what is dropped of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stray {
+    /// A message on a topic that has a wildcard in it.
+    WildcardTopic,
+    /// A message on a topic that none of our filters matches.
+    UnaskedTopic,
+    /// A message for a subscription that we do not have.
+    UnknownSubscription,
+    /// An answer to a SUBSCRIBE or an UNSUBSCRIBE that nothing awaits.
+    UnknownPacket,
+}
+
+impl Stray {
+    /// In the order of the declaration, which is that of the counters.
+    const ALL: [&str; 4] =
+        ["wildcard_topic", "unasked_topic", "unknown_subscription_identifier", "unknown_packet_identifier"];
+}
+
+/// The broker sent something that was dropped. Returns whether it is the first of its kind.
+#[must_use]
+pub fn dropped_stray(stray: Stray) -> bool {
+    let counter = &METRICS.strays[stray as usize];
+    counter.inc();
+    counter.get() == 1
+}
+
 /// So many HTTP connections more are open than a moment ago, or fewer.
 pub fn http_connections_changed(by: i64) {
     METRICS.http_connections.add(by);
@@ -212,6 +239,8 @@ struct Metrics {
     lagged: IntCounter,
     user_properties_dropped: IntCounter,
     late_answers: IntCounter,
+    /// In the order of [`Stray::ALL`].
+    strays: [IntCounter; Stray::ALL.len()],
     http_connections: IntGauge,
     replies: IntCounterVec,
     /// Of the replies, what most of them are.
@@ -231,6 +260,8 @@ impl Metrics {
             "Answers to HTTP requests by status and code; from 400 refusals.",
         );
         let replies = register(&registry, IntCounterVec::new(replies, &["status", "code"]));
+        let strays = Opts::new("mqtt_bridge_stray_packets_total", "What the broker should not send, and was dropped.");
+        let strays = register(&registry, IntCounterVec::new(strays, &["kind"]));
         let acknowledgement = HistogramOpts::new(
             "mqtt_bridge_publish_acknowledgement_seconds",
             "From the acceptance of a publish at QoS 1 or 2 to its acknowledgement.",
@@ -240,6 +271,7 @@ impl Metrics {
         Self {
             publishes: ["0", "1", "2"]
                 .map(|qos| PublishResult::ALL.map(|(_, result)| publishes.with_label_values(&[qos, result]))),
+            strays: Stray::ALL.map(|kind| strays.with_label_values(&[kind])),
             success: replies.with_label_values(&["200", "0"]),
             replies,
             acknowledgement: register(&registry, acknowledgement),

@@ -51,7 +51,7 @@ mod tests {
         for position in [2, 0, 1] {
             assert!(receiver.try_recv().is_err(), "one is missing");
             let caller = std::mem::replace(&mut callers[position], Box::new(|_| {}));
-            caller(outcomes[position]);
+            caller(outcomes[position].clone());
         }
         assert_eq!(receiver.try_recv(), Ok(outcomes.to_vec()));
     }

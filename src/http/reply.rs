@@ -109,7 +109,7 @@ impl Reply {
 
     /// 200: all messages are published; 207 (RFC 4918, 13): see what became of each.
     pub fn results(outcomes: Vec<Outcome>) -> Self {
-        let failure = outcomes.iter().find_map(|outcome| outcome.err());
+        let failure = outcomes.iter().find_map(|outcome| outcome.clone().err());
         let (status, code) = failure.map_or((200, Code::Success), |failure| (207, Self::from(failure).code));
         Self { form: Form::Results(outcomes), ..Self::plain(status, code) }
     }
@@ -403,7 +403,7 @@ impl Reply {
             _ if !self.has_body() => Cow::default(),
             Form::Usual => json(&self.usual_body()),
             Form::Results(outcomes) => {
-                let replies: Vec<Self> = outcomes.iter().map(|outcome| Self::from(*outcome)).collect();
+                let replies: Vec<Self> = outcomes.iter().map(|outcome| Self::from(outcome.clone())).collect();
                 let results = replies.iter().map(Self::usual_body).collect();
                 json(&Body { results: Some(results), ..self.usual_body() })
             }

@@ -43,6 +43,8 @@ pub struct Driver {
     client_id: String,
     /// The failures to connect that were told since the last connection: each is told once.
     told: Vec<String>,
+    /// When the last connection ended.
+    lost_at: Option<Instant>,
     breaches: Breaches,
     /// Of the last connection, for one that resumes its session.
     unreleased: Unreleased,
@@ -91,6 +93,7 @@ impl Driver {
             rival: Rival::new(config.mqtt.reconnect_max),
             client_id: config.mqtt.client_id.clone(),
             told: Vec::new(),
+            lost_at: None,
             breaches: Breaches::default(),
             unreleased: Unreleased::default(),
             session_spoilt: false,
@@ -114,6 +117,7 @@ impl Driver {
             // what was given up must not come back from the broker's session by its packet identifier
             self.session_spoilt |= aftermath.given_up;
             let Some(lost) = ended else { return };
+            self.lost_at = Some(Instant::now());
             self.tell_lost(&lost);
             if let Culprit::Filter(finding) = &culprit {
                 Self::tell_left_out(finding, &lost);
@@ -174,7 +178,10 @@ impl Driver {
         let patience = 2 * transport::patience(&self.mqtt);
         match self.next(pipe, begun, patience) {
             Next::Event(Event::Connected { session_present, limits, terms }) => Ok((session_present, limits, terms)),
-            Next::Event(_) => Err(Lost::new("the broker answered our CONNECT with something else than a CONNACK")),
+            Next::Event(_) => Err(Lost::because(
+                Cause::NoConnack,
+                "the broker answered our CONNECT with something else than a CONNACK",
+            )),
             Next::Nothing => Err(Lost::because(Cause::NoConnack, transport::silence(&self.mqtt))),
             Next::Lost(lost) => Err(lost),
         }
@@ -250,6 +257,7 @@ impl Connection<'_> {
             self.spoilt = true;
             return Err(Lost::new("the broker no longer takes what the session owes: it is left"));
         }
+        self.driver.publisher.awaits("acknowledge what an earlier connection had sent");
         if release {
             self.release();
         }
@@ -306,10 +314,15 @@ impl Connection<'_> {
                 self.last_asked = Some(Instant::now());
                 publisher.written(packet_identifier, true)
             }
-            Event::Acknowledged(Acknowledgement::PubComp, packet_identifier, _) if self.released(packet_identifier) => {
+            Event::Acknowledged(Acknowledgement::PubComp, packet_identifier, ..)
+                if self.released(packet_identifier) =>
+            {
                 Ok(())
             }
-            Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
+            Event::Acknowledged(kind, packet_identifier, code, words) => {
+                telling::tell_acknowledgement(packet_identifier, code, words.as_deref());
+                publisher.acknowledged(kind, packet_identifier, code, words)
+            }
             Event::Asked(packet_identifier) => {
                 self.driver.subscriber.written(packet_identifier);
                 Ok(())
@@ -349,7 +362,9 @@ impl Connection<'_> {
         let publisher = &self.driver.publisher;
         let fits = match event {
             Event::Written(packet_identifier) => publisher.written(packet_identifier, false),
-            Event::Acknowledged(kind, packet_identifier, code) => publisher.acknowledged(kind, packet_identifier, code),
+            Event::Acknowledged(kind, packet_identifier, code, words) => {
+                publisher.acknowledged(kind, packet_identifier, code, words)
+            }
             Event::Received(message, packet_identifier) => {
                 self.intake.take(&message, packet_identifier);
                 Ok(())

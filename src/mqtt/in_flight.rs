@@ -12,6 +12,7 @@ mod session;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use acknowledgement::{Acknowledgement, Violation};
@@ -39,6 +40,8 @@ pub struct InFlight<R> {
     deadlines: BTreeSet<(Instant, Sequence)>,
     settled: Vec<(R, Outcome)>,
     window: Option<Window>,
+    /// What a connection without a window is yet to do.
+    awaited: Option<&'static str>,
     paused: bool,
     max_waiting: usize,
     memory: Memory,
@@ -107,6 +110,7 @@ impl<R> InFlight<R> {
             deadlines: BTreeSet::new(),
             settled: Vec::new(),
             window: None,
+            awaited: None,
             paused: false,
             max_waiting,
             memory,
@@ -234,12 +238,13 @@ impl<R> InFlight<R> {
         Ok(self.entries.get_mut(&sequence).and_then(|entry| entry.caller.as_mut()))
     }
 
-    /// An acknowledgement came, with its reason code in MQTT 5.
+    /// An acknowledgement came, with its reason code in MQTT 5, and perhaps with the broker's words.
     pub fn acknowledged(
         &mut self,
         kind: Acknowledgement,
         packet_identifier: u16,
         code: Option<u8>,
+        words: Option<Arc<str>>,
     ) -> Result<(), Violation> {
         let violation = Violation::Acknowledgement { kind, packet_identifier };
         let sequence = *self.sent.get(&packet_identifier).ok_or(violation)?;
@@ -251,10 +256,10 @@ impl<R> InFlight<R> {
             |code: Option<u8>| Ok(Published::Acknowledged { packet_identifier, reason_code: code.filter(is_known) });
         match (entry.message.qos, kind, entry.received) {
             (Qos::AtLeastOnce, Acknowledgement::PubAck, _) => {
-                self.settle(sequence, refused.map_or(success(code), |code| Err(Failure::Refused(code))));
+                self.settle(sequence, refused.map_or(success(code), |code| Err(Failure::refused(code, words))));
             }
             (Qos::ExactlyOnce, Acknowledgement::PubRec, false) => match refused {
-                Some(code) => self.settle(sequence, Err(Failure::Refused(code))),
+                Some(code) => self.settle(sequence, Err(Failure::refused(code, words))),
                 None => self.change(sequence, |entry| (entry.received, entry.reason_code) = (true, code)),
             },
             // in MQTT 3.1.1 RabbitMQ takes QoS 2 for QoS 1: not as the specification has it, but the message is with it
@@ -277,6 +282,11 @@ impl<R> InFlight<R> {
         self.window = Some(window);
     }
 
+    /// There is a connection, which takes no messages before the broker has done this.
+    pub fn awaits(&mut self, what: &'static str) {
+        self.awaited = Some(what);
+    }
+
     /// Holds back what could be handed over, or no longer.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
@@ -290,7 +300,7 @@ impl<R> InFlight<R> {
             let failure = match entry.ever_handed_over {
                 true => Failure::Unknown,
                 false if self.window.is_some() => Failure::Busy,
-                false => Failure::NotConnected,
+                false => self.awaited.map_or(Failure::NotConnected, Failure::NotReady),
             };
             if entry.state == State::Waiting {
                 self.settle(sequence, Err(failure));

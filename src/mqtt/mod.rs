@@ -22,6 +22,7 @@ mod subscriptions;
 mod channel;
 mod requests;
 
+mod other_protocol;
 mod pipe;
 #[cfg(feature = "tls")]
 mod tls;

@@ -1,5 +1,7 @@
 //! What became of a message, and no more than is known.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::reason::{PACKET_TOO_LARGE, Reason};
@@ -24,11 +26,14 @@ pub enum Published {
 }
 
 /// The broker does not have the message, or nobody can tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
     /// Certainly not sent: no connection came about in time.
     #[error("not sent: there was no connection to the broker within the timeout")]
     NotConnected,
+    /// Certainly not sent: there is a connection, and something comes first, which is said here.
+    #[error("not sent: there is a connection to the broker, which did not {0} within the timeout")]
+    NotReady(&'static str),
     /// Certainly not sent: the broker had not acknowledged enough of what came before.
     #[error("not sent: the broker was busy with earlier messages for the whole timeout")]
     Busy,
@@ -66,6 +71,14 @@ pub enum Failure {
     /// The broker refused it, with this reason code.
     #[error("refused by the broker: {}", Reason(*.0))]
     Refused(u8),
+    /// The same, in the broker's own words too (MQTT 5, 3.4.2.2.2), cut and printable.
+    #[error("refused by the broker: {}: {words}", Reason(*.code))]
+    RefusedSaying {
+        /// The reason code.
+        code: u8,
+        /// The reason string.
+        words: Arc<str>,
+    },
     /// The broker refused one that was no larger, and each refusal costs the connection.
     #[error(
         "refused: this broker takes no MQTT packet of {size} bytes, as it refused one of {refused}: {}",
@@ -85,12 +98,33 @@ pub enum Failure {
     Unknown,
 }
 
+impl Failure {
+    /// The broker refused a message, perhaps in words.
+    #[must_use]
+    pub fn refused(code: u8, words: Option<Arc<str>>) -> Self {
+        words.map_or(Self::Refused(code), |words| Self::RefusedSaying { code, words })
+    }
+
+    /// What the broker gave as the reason, for this message or one that was no larger.
+    #[must_use]
+    pub fn reason_code(&self) -> Option<u8> {
+        match self {
+            Self::Refused(code) | Self::RefusedSaying { code, .. } => Some(*code),
+            Self::TooLargeForBroker { .. } => Some(PACKET_TOO_LARGE),
+            _ => None,
+        }
+    }
+}
+
 /// A topic filter is not subscribed to, or nobody can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The broker was certainly not asked: no connection came about in time.
     #[error("not done: there was no connection to the broker within the timeout")]
     NotConnected,
+    /// The broker was certainly not asked, though there is a connection.
+    #[error("not done: the broker was busy with earlier questions for the whole timeout")]
+    Busy,
     /// The broker was not asked: the daemon is about to end.
     #[error("not done: the bridge is stopping")]
     Stopping,
@@ -122,7 +156,7 @@ pub enum Refusal {
 }
 
 /// A request has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoAnswer {
     /// The request itself was not published, or nobody can tell.
     #[error(transparent)]
@@ -155,17 +189,18 @@ pub fn result(outcome: &Outcome) -> PublishResult {
     match outcome {
         Ok(Published::Written) => PublishResult::Written,
         Ok(Published::Acknowledged { .. }) => PublishResult::Acknowledged,
-        Err(Failure::NotConnected) => PublishResult::NotConnected,
+        Err(Failure::NotConnected | Failure::NotReady(_)) => PublishResult::NotConnected,
         Err(Failure::Busy) => PublishResult::Busy,
         Err(Failure::Stopping) => PublishResult::Stopping,
         Err(Failure::TooManyWaiting | Failure::ShareTaken | Failure::NoRoom) => PublishResult::TooManyWaiting,
-        Err(
-            Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } | Failure::Refused(PACKET_TOO_LARGE),
-        ) => PublishResult::TooLarge,
+        Err(Failure::PacketTooLarge { .. }) => PublishResult::TooLarge,
+        Err(failure) if failure.reason_code() == Some(PACKET_TOO_LARGE) => PublishResult::TooLarge,
         Err(Failure::RetainNotSupported | Failure::QosNotSupported(_) | Failure::PropertiesNotSupported) => {
             PublishResult::NotSupported
         }
-        Err(Failure::Refused(_)) => PublishResult::Refused,
+        Err(Failure::Refused(_) | Failure::RefusedSaying { .. } | Failure::TooLargeForBroker { .. }) => {
+            PublishResult::Refused
+        }
         Err(Failure::GivenUp) => PublishResult::GivenUp,
         Err(Failure::Unknown) => PublishResult::Unknown,
     }

@@ -105,8 +105,8 @@ pub enum Event {
     Released(u16),
     /// A PUBLISH was written, with packet identifier 0 at QoS 0.
     Written(u16),
-    /// A PUBLISH was acknowledged, or half so, with a reason code in MQTT 5.
-    Acknowledged(Acknowledgement, u16, Option<u8>),
+    /// A PUBLISH was acknowledged, or half so, in MQTT 5 with a reason code and perhaps with words, which are printable.
+    Acknowledged(Acknowledgement, u16, Option<u8>, Option<Arc<str>>),
     /// A DISCONNECT is on its way, after everything that was handed over before it. The library may have sent it by
     /// itself, over something that the broker must not do.
     Disconnected,

@@ -69,7 +69,7 @@ impl Presence {
         match outcome.recv_timeout(left()).unwrap_or(Err(Failure::Unknown)) {
             Ok(_) => true,
             Err(failure) => {
-                warn(&shared.offline, failure);
+                warn(&shared.offline, &failure);
                 false
             }
         }
@@ -96,7 +96,7 @@ impl Shared {
             Err(Failure::Busy) => self.announce(),
             // the next connection tells
             Err(Failure::Unknown) if !self.publisher.is_connected() => {}
-            Err(failure) => warn(&self.online, failure),
+            Err(failure) => warn(&self.online, &failure),
         }
     }
 
@@ -106,7 +106,7 @@ impl Shared {
     }
 }
 
-fn warn(message: &Message, failure: Failure) {
+fn warn(message: &Message, failure: &Failure) {
     let (topic, payload) = (message.topic.as_str(), &message.payload);
     let (topic, payload) = (Printable::new(topic, SHOWN), Printable::new(payload, SHOWN));
     log::warn!("the topic of [mqtt.will], {topic}, may not say \"{payload}\": {failure}");

@@ -264,6 +264,11 @@ impl Publisher {
         self.lock().table.unacknowledged()
     }
 
+    /// The connection takes no messages before the broker has done this.
+    pub(super) fn awaits(&self, what: &'static str) {
+        self.lock().table.awaits(what);
+    }
+
     /// The connection takes messages from now on.
     pub(super) fn ready(&self, window: Window) {
         self.with_state(|state| {
@@ -301,9 +306,10 @@ impl Publisher {
         kind: Acknowledgement,
         packet_identifier: u16,
         code: Option<u8>,
+        words: Option<Arc<str>>,
     ) -> Result<(), Violation> {
         self.with_state(|state| {
-            state.table.acknowledged(kind, packet_identifier, code)?;
+            state.table.acknowledged(kind, packet_identifier, code, words)?;
             self.0.feed(state, Instant::now());
             Ok(())
         })

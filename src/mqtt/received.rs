@@ -7,6 +7,11 @@ use super::publisher::Publisher;
 use super::subscriber::Subscriber;
 use crate::journal::{self, Done, Full};
 use crate::message::{Priority, Received};
+use crate::metrics::{self, Stray};
+use crate::printable::Printable;
+
+/// How much of a topic name is shown, in bytes.
+const SHOWN: usize = 256;
 
 /// The packet identifiers of messages at QoS 2 that were taken, and that the broker may send again until their PUBREL
 /// (MQTT 5, 4.3.3).
@@ -48,6 +53,9 @@ impl Intake {
             return;
         }
         let route = self.subscriber.route(message);
+        if let Some(stray) = route.stray {
+            tell_stray(stray, &message.topic);
+        }
         let is_taken = match message.qos {
             0 => {
                 record(message, route.journal);
@@ -116,6 +124,19 @@ impl Intake {
     /// Whether messages were left that the broker delivers again on another connection.
     pub fn is_starved(&self) -> bool {
         self.starved
+    }
+}
+
+/// Told once of each kind, and counted.
+fn tell_stray(stray: Stray, topic: &[u8]) {
+    if metrics::dropped_stray(stray) {
+        let why = match stray {
+            Stray::WildcardTopic => "which is no topic name, as it has a wildcard in it",
+            Stray::UnaskedTopic => "which no topic filter of ours matches",
+            Stray::UnknownSubscription | Stray::UnknownPacket => "for a subscription that we do not have",
+        };
+        let topic = Printable::new(topic, SHOWN);
+        log::warn!("the broker sent a message on {topic}, {why}: it is dropped, and others like it are counted alone");
     }
 }
 

@@ -24,6 +24,7 @@ use super::subscriptions::{Answer, Breach, Culprit, Report, Route, Standing, Sub
 use super::version::Version;
 use crate::config::{Config, Session};
 use crate::message::{Qos, Received, TopicFilter};
+use crate::metrics::{self, Stray};
 use crate::run;
 
 /// Is told, once, what the broker granted. Must not wait.
@@ -233,7 +234,10 @@ impl Subscriber {
     /// A SUBACK came. Returns what there is to be said of it.
     pub(super) fn subscribed(&self, packet_identifier: u16, answers: &[Result<u8, u8>]) -> Vec<Report> {
         let answered = self.with_state(|state| state.table.subscribed(packet_identifier, answers, Instant::now()));
-        let Some((turn, reports)) = answered else { return Vec::new() };
+        let Some((turn, reports)) = answered else {
+            self.tell_stray(packet_identifier);
+            return Vec::new();
+        };
         self.0.publisher.answered(turn);
         reports
     }
@@ -245,6 +249,17 @@ impl Subscriber {
             self.0.publisher.answered(turn);
         } else {
             self.left_group();
+            self.tell_stray(packet_identifier);
+        }
+    }
+
+    /// The broker answered what nobody asked, unless that is of a stop, which counts its answers itself.
+    fn tell_stray(&self, packet_identifier: u16) {
+        if self.lock().stage == Stage::Running && metrics::dropped_stray(Stray::UnknownPacket) {
+            log::warn!(
+                "the broker answered a SUBSCRIBE or an UNSUBSCRIBE with packet identifier {packet_identifier}, which \
+                 waits for no such answer: others like it are counted alone"
+            );
         }
     }
 

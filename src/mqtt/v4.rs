@@ -222,9 +222,15 @@ fn translate(event: LibraryEvent) -> Event {
             Event::Received(received.into(), message.pkid)
         }
         LibraryEvent::Incoming(Packet::PubRel(release)) => Event::Released(release.pkid),
-        LibraryEvent::Incoming(Packet::PubAck(ack)) => Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, None),
-        LibraryEvent::Incoming(Packet::PubRec(ack)) => Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, None),
-        LibraryEvent::Incoming(Packet::PubComp(ack)) => Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, None),
+        LibraryEvent::Incoming(Packet::PubAck(ack)) => {
+            Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, None, None)
+        }
+        LibraryEvent::Incoming(Packet::PubRec(ack)) => {
+            Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, None, None)
+        }
+        LibraryEvent::Incoming(Packet::PubComp(ack)) => {
+            Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, None, None)
+        }
         LibraryEvent::Outgoing(Outgoing::Publish(packet_identifier)) => Event::Written(packet_identifier),
         LibraryEvent::Outgoing(Outgoing::Subscribe(identifier) | Outgoing::Unsubscribe(identifier)) => {
             Event::Asked(identifier)
@@ -259,7 +265,7 @@ fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
     let not_answered = if connected { Cause::Closed } else { Cause::NoConnack };
     match error {
         ConnectionError::Io(error) => Lost::new(transport::io_words(error)),
-        ConnectionError::NetworkTimeout => Lost::new(transport::silence(mqtt)),
+        ConnectionError::NetworkTimeout => Lost::because(not_answered, transport::silence(mqtt)),
         ConnectionError::FlushTimeout => {
             Lost::new(format!("the broker did not take a packet within {} s", FLUSH_TIMEOUT.as_secs()))
         }

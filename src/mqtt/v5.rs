@@ -3,7 +3,7 @@
 mod codes;
 mod losses;
 
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +30,8 @@ use crate::printable::Printable;
 
 /// How much of a topic name a record shows, in bytes.
 const SHOWN: usize = 1024;
+/// How much of a broker's own words of a message is shown, in bytes.
+const SHOWN_WORDS: usize = 256;
 
 struct Sender5(Client);
 
@@ -285,18 +287,21 @@ impl Pipe5 {
             }
             Packet::PubRel(release) => Event::Released(release.pkid),
             Packet::PubAck(ack) => {
-                Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, Some(puback_code(ack.reason)))
+                let words = ack.properties.and_then(|properties| properties.reason_string);
+                let code = puback_code(ack.reason);
+                Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, Some(code), said(words))
             }
             Packet::PubRec(ack) => {
                 let code = pubrec_code(ack.reason);
                 // the library does not count a refused QoS 2 publish as done (bytebeamio/rumqtt#1060)
                 self.leaked += u16::from(code >= 0x80);
-                Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, Some(code))
+                let words = ack.properties.and_then(|properties| properties.reason_string);
+                Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, Some(code), said(words))
             }
             Packet::PubComp(ack) => {
                 let found = ack.reason == PubCompReason::Success;
                 self.leaked += u16::from(!found);
-                Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, Some(if found { 0 } else { 146 }))
+                Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, Some(if found { 0 } else { 146 }), None)
             }
             _ => Event::Other,
         }
@@ -376,6 +381,12 @@ fn limits(connack: &ConnAck) -> Limits {
         retain_available: announced.retain_available != Some(0),
         subscription_identifiers: announced.subscription_identifiers_available != Some(0),
     }
+}
+
+/// A broker's own words of a message, if they say anything.
+fn said(words: Option<String>) -> Option<Arc<str>> {
+    let words = words.filter(|words| !words.trim().is_empty())?;
+    Some(Printable::new(&words, SHOWN_WORDS).to_string().into())
 }
 
 /// What a broker must not announce (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6).

@@ -57,6 +57,7 @@ mod soak;
 mod sockets;
 mod starting;
 mod stopping;
+mod strangers;
 mod streams;
 mod subscribing;
 mod subscriptions;

@@ -42,24 +42,21 @@ impl From<Published> for Reply {
 
 impl From<Failure> for Reply {
     fn from(failure: Failure) -> Self {
-        let (status, code) = match failure {
-            Failure::NotConnected | Failure::Busy | Failure::Stopping => (503, Code::NoConnection),
+        let reason_code = failure.reason_code();
+        let (status, code) = match &failure {
+            _ if reason_code == Some(PACKET_TOO_LARGE) => (413, Code::PayloadSize),
+            _ if reason_code == Some(NOT_AUTHORIZED) => (403, Code::AclDenied),
+            Failure::NotConnected | Failure::NotReady(_) | Failure::Busy | Failure::Stopping => {
+                (503, Code::NoConnection)
+            }
             Failure::TooManyWaiting | Failure::NoRoom => (503, Code::QueueSize),
             Failure::ShareTaken => (429, Code::QueueSize),
-            Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } | Failure::Refused(PACKET_TOO_LARGE) => {
-                (413, Code::PayloadSize)
-            }
+            Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } => (413, Code::PayloadSize),
             Failure::RetainNotSupported | Failure::QosNotSupported(_) | Failure::PropertiesNotSupported => {
                 (501, Code::NotSupported)
             }
-            Failure::Refused(NOT_AUTHORIZED) => (403, Code::AclDenied),
-            Failure::Refused(_) | Failure::GivenUp => (502, Code::Unknown),
+            Failure::Refused(_) | Failure::RefusedSaying { .. } | Failure::GivenUp => (502, Code::Unknown),
             Failure::Unknown => (504, Code::ConnectionLost),
-        };
-        let reason_code = match failure {
-            Failure::Refused(code) => Some(code),
-            Failure::TooLargeForBroker { .. } => Some(PACKET_TOO_LARGE),
-            _ => None,
         };
         Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }.with_pause()
     }
@@ -68,7 +65,7 @@ impl From<Failure> for Reply {
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         let (status, code) = match refusal {
-            Refusal::NotConnected | Refusal::Stopping => (503, Code::NoConnection),
+            Refusal::NotConnected | Refusal::Busy | Refusal::Stopping => (503, Code::NoConnection),
             Refusal::TooManyFilters | Refusal::TooManyListeners => (503, Code::QueueSize),
             Refusal::Unknown => (504, Code::ConnectionLost),
             Refusal::Refused(NOT_AUTHORIZED) => (403, Code::AclDenied),

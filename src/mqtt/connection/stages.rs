@@ -66,6 +66,7 @@ impl Connection<'_> {
                 let probation = self.driver.breaches.probation();
                 subscriber.connected(self.session_present, self.limits, probation);
                 self.stage = Stage::Subscribing;
+                publisher.awaits("answer our SUBSCRIBE");
                 // what comes for a filter may end the connection: publishing goes first
                 if probation.is_some() {
                     self.become_ready();

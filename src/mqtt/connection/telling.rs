@@ -1,10 +1,13 @@
 //! Why a connection was lost or did not come about, told once.
 
+use std::time::Instant;
+
 use super::Driver;
 use super::rival::MAX_CLOSES;
 use crate::config::Protocol;
 use crate::mqtt::pipe::{Cause, Lost, Terms};
-use crate::mqtt::transport;
+use crate::mqtt::reason::Reason;
+use crate::mqtt::{other_protocol, transport};
 use crate::printable::Printable;
 
 /// How much of the words of a broker is shown, in bytes.
@@ -15,15 +18,28 @@ const OTHER_SERVER: &str =
 /// So many different failures to connect are told before the next connection.
 const MAX_TOLD: usize = 16;
 
+/// Tells what a broker says of a message in its own words.
+pub fn tell_acknowledgement(packet_identifier: u16, code: Option<u8>, words: Option<&str>) {
+    if let Some(words) = words {
+        let code = code.unwrap_or_default();
+        log::debug!(
+            REASON_CODE = code;
+            "the broker says of packet identifier {packet_identifier}: {}: {words}", Reason(code)
+        );
+    }
+}
+
 impl Driver {
     pub(super) fn tell_connected(&mut self, terms: &Terms) {
         let address = self.mqtt.address();
+        let outage = self.lost_at.map(|at| format!(" after {:.1} s without a connection", at.elapsed().as_secs_f64()));
+        let outage = outage.unwrap_or_default();
         match &terms.client_id {
-            None => log::info!(CLIENT_ID = self.client_id; "connected to {address}"),
+            None => log::info!(CLIENT_ID = self.client_id; "connected to {address}{outage}"),
             Some(given) => {
                 self.client_id.clone_from(given);
                 let name = Printable::new(given, SHOWN);
-                log::info!(CLIENT_ID = self.client_id; "connected to {address}, which calls us {name}");
+                log::info!(CLIENT_ID = self.client_id; "connected to {address}{outage}, which calls us {name}");
             }
         }
     }
@@ -61,12 +77,23 @@ impl Driver {
     /// Tells of a failure to connect when it is another one than before, not at every try.
     pub(super) fn tell_failure(&mut self, lost: &Lost) {
         self.publisher.failed(&lost.to_string());
-        let (tls, hint) = (self.hint_of_tls(lost), self.hint(lost));
-        let words = format!("cannot connect to {}: {lost}{tls}{hint}; trying again", self.mqtt.address());
+        let words = format!("cannot connect to {}: {lost}", self.mqtt.address());
         if !self.told.contains(&words) && self.told.len() < MAX_TOLD {
-            log::warn!(CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code(); "{words}");
+            let hint = self
+                .other_protocol(lost)
+                .map_or_else(|| [self.hint_of_tls(lost), self.hint(lost)].concat(), |protocol| format!("; {protocol}"));
+            log::warn!(CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code(); "{words}{hint}; trying again");
             self.told.push(words);
         }
+    }
+
+    /// What answers there, if it does not speak MQTT; asked once for each failure that is told.
+    fn other_protocol(&self, lost: &Lost) -> Option<&'static str> {
+        if lost.cause != Cause::NoConnack || self.mqtt.tls.is_some() {
+            return None;
+        }
+        self.publisher.announce(Instant::now(), 2 * other_protocol::PATIENCE + transport::patience(&self.mqtt));
+        other_protocol::find(&self.mqtt.server)
     }
 
     fn hint_of_tls(&self, lost: &Lost) -> &'static str {

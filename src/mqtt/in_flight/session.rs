@@ -67,7 +67,7 @@ impl<R> InFlight<R> {
     /// The connection ended. A session that may be resumed keeps what it owes; otherwise what is unacknowledged and still
     /// waited for is to be sent anew, and what nobody waits for is forgotten.
     pub fn lost(&mut self, session_may_be_kept: bool, blame: Blame) -> Aftermath {
-        self.window = None;
+        (self.window, self.awaited) = (None, None);
         self.paused = false;
         self.turns.clear();
         self.reserved.clear();

@@ -70,10 +70,10 @@ fn each_quality_of_service_is_settled_by_its_own_last_packet() {
     assert_eq!(table.take_settled(), [(0, Ok(Published::Written))]);
     send(&mut table, &time, 1);
     send(&mut table, &time, 2);
-    table.acknowledged(PubRec, 2, Some(16)).unwrap();
+    table.acknowledged(PubRec, 2, Some(16), None).unwrap();
     assert_eq!(table.take_settled(), []);
-    table.acknowledged(PubComp, 2, Some(0)).unwrap();
-    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    table.acknowledged(PubComp, 2, Some(0), None).unwrap();
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
     assert_eq!(table.take_settled(), [(2, acknowledged(2, 16)), (1, acknowledged(1, 0))]);
     assert_eq!((table.unsettled(), table.unacknowledged()), (0, 0));
 }
@@ -123,7 +123,7 @@ fn mqtt_3_1_1_has_no_reason_code() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1]);
     send(&mut table, &time, 1);
-    table.acknowledged(PubAck, 1, None).unwrap();
+    table.acknowledged(PubAck, 1, None, None).unwrap();
     let outcome = Ok(Published::Acknowledged { packet_identifier: 1, reason_code: None });
     assert_eq!(table.take_settled(), [(0, outcome)]);
 }
@@ -133,8 +133,8 @@ fn a_refusal_settles_its_message_alone() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 2, 1]);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
-    table.acknowledged(PubRec, 2, Some(135)).unwrap();
-    table.acknowledged(PubAck, 3, Some(151)).unwrap();
+    table.acknowledged(PubRec, 2, Some(135), None).unwrap();
+    table.acknowledged(PubAck, 3, Some(151), None).unwrap();
     assert_eq!(table.take_settled(), [(1, Err(Failure::Refused(135))), (2, Err(Failure::Refused(151)))]);
     assert_eq!(table.unacknowledged(), 1);
 }
@@ -145,7 +145,7 @@ fn acknowledgements_may_come_out_of_order() {
     accept(&mut table, &time, &[1, 1, 1]);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
     for packet_identifier in [3, 1, 2] {
-        table.acknowledged(PubAck, packet_identifier, Some(0)).unwrap();
+        table.acknowledged(PubAck, packet_identifier, Some(0), None).unwrap();
     }
     let callers: Vec<u32> = table.take_settled().into_iter().map(|(caller, _)| caller).collect();
     assert_eq!(callers, [2, 0, 1]);
@@ -159,12 +159,12 @@ fn what_does_not_fit_settles_nothing() {
     send(&mut table, &time, 2);
     for (kind, packet_identifier) in [(PubAck, 2), (PubComp, 2), (PubRec, 1), (PubComp, 1), (PubAck, 7)] {
         let violation = Violation::Acknowledgement { kind, packet_identifier };
-        assert_eq!(table.acknowledged(kind, packet_identifier, Some(0)), Err(violation));
+        assert_eq!(table.acknowledged(kind, packet_identifier, Some(0), None), Err(violation));
     }
-    table.acknowledged(PubRec, 2, Some(0)).unwrap();
-    assert!(table.acknowledged(PubRec, 2, Some(0)).is_err(), "twice");
-    table.acknowledged(PubAck, 1, Some(0)).unwrap();
-    assert!(table.acknowledged(PubAck, 1, Some(0)).is_err(), "twice");
+    table.acknowledged(PubRec, 2, Some(0), None).unwrap();
+    assert!(table.acknowledged(PubRec, 2, Some(0), None).is_err(), "twice");
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
+    assert!(table.acknowledged(PubAck, 1, Some(0), None).is_err(), "twice");
     assert_eq!(table.take_settled(), [(0, acknowledged(1, 0))]);
     assert_eq!(table.written(9, true, time.at(0)), Err(Violation::Written(9)));
 }
@@ -175,10 +175,10 @@ fn a_puback_settles_qos_2_in_mqtt_3_1_1_once_and_not_behind_a_pubrec() {
     accept(&mut table, &time, &[2, 2]);
     send(&mut table, &time, 1);
     send(&mut table, &time, 2);
-    table.acknowledged(PubAck, 1, None).unwrap();
-    assert!(table.acknowledged(PubAck, 1, None).is_err(), "twice");
-    table.acknowledged(PubRec, 2, None).unwrap();
-    assert!(table.acknowledged(PubAck, 2, None).is_err(), "it has said that it takes QoS 2 for what it is");
+    table.acknowledged(PubAck, 1, None, None).unwrap();
+    assert!(table.acknowledged(PubAck, 1, None, None).is_err(), "twice");
+    table.acknowledged(PubRec, 2, None, None).unwrap();
+    assert!(table.acknowledged(PubAck, 2, None, None).is_err(), "it has said that it takes QoS 2 for what it is");
     let outcome = Ok(Published::Acknowledged { packet_identifier: 1, reason_code: None });
     assert_eq!(table.take_settled(), [(0, outcome)]);
 }
@@ -200,7 +200,7 @@ fn no_more_is_unacknowledged_than_the_window_allows() {
     accept(&mut table, &time, &[1, 1, 2, 1, 0]);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
     assert!(table.next().is_none());
-    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
     send(&mut table, &time, 1);
 }
 
@@ -212,7 +212,7 @@ fn the_window_holds_where_there_are_more_packet_identifiers_than_it_has_places()
     send(&mut table, &time, 1);
     send(&mut table, &time, 2);
     assert!(table.next().is_none());
-    table.acknowledged(PubAck, 2, Some(0)).unwrap();
+    table.acknowledged(PubAck, 2, Some(0), None).unwrap();
     send(&mut table, &time, 3);
     assert!(table.next().is_none(), "nor does QoS 0 overtake");
 }
@@ -222,11 +222,11 @@ fn a_packet_identifier_is_not_used_again_before_it_is_free() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[2, 1, 1, 1]);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
-    table.acknowledged(PubAck, 2, Some(0)).unwrap();
-    table.acknowledged(PubAck, 3, Some(0)).unwrap();
-    table.acknowledged(PubRec, 1, Some(0)).unwrap();
+    table.acknowledged(PubAck, 2, Some(0), None).unwrap();
+    table.acknowledged(PubAck, 3, Some(0), None).unwrap();
+    table.acknowledged(PubRec, 1, Some(0), None).unwrap();
     assert!(table.next().is_none(), "the next identifier is 1, whose PUBCOMP is yet to come");
-    table.acknowledged(PubComp, 1, Some(0)).unwrap();
+    table.acknowledged(PubComp, 1, Some(0), None).unwrap();
     send(&mut table, &time, 1);
 }
 
@@ -266,7 +266,7 @@ fn a_deadline_says_what_is_known() {
     table.expire(time.at(10));
     assert_eq!(table.take_settled(), [(2, Err(Failure::Busy)), (1, Err(Failure::Unknown))]);
     assert_eq!(table.unacknowledged(), 1, "its acknowledgement may still come");
-    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
     assert_eq!(table.take_settled(), [], "and tells nobody");
     assert_eq!(table.next_deadline(), None);
 }
@@ -279,7 +279,7 @@ fn a_lost_session_is_sent_anew_in_order_and_only_for_those_who_wait() {
     table.accept(message(1), time.at(1000), 2);
     table.accept(message(1), time.at(1000), 3);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
-    table.acknowledged(PubRec, 2, Some(0)).unwrap();
+    table.acknowledged(PubRec, 2, Some(0), None).unwrap();
     table.expire(time.at(10));
     table.lost(false, Blame::Unknown);
     assert!(table.next().is_none(), "there is no connection");
@@ -288,10 +288,10 @@ fn a_lost_session_is_sent_anew_in_order_and_only_for_those_who_wait() {
     assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
     assert_eq!(table.next().unwrap().qos, Qos::ExactlyOnce);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
-    table.acknowledged(PubAck, 3, Some(0)).unwrap();
-    table.acknowledged(PubAck, 2, Some(0)).unwrap();
-    table.acknowledged(PubRec, 1, Some(0)).unwrap();
-    table.acknowledged(PubComp, 1, Some(0)).unwrap();
+    table.acknowledged(PubAck, 3, Some(0), None).unwrap();
+    table.acknowledged(PubAck, 2, Some(0), None).unwrap();
+    table.acknowledged(PubRec, 1, Some(0), None).unwrap();
+    table.acknowledged(PubComp, 1, Some(0), None).unwrap();
     let callers: Vec<u32> = table.take_settled().into_iter().map(|(caller, _)| caller).collect();
     assert_eq!(callers, [3, 2, 1]);
     assert_eq!((table.unsettled(), table.unacknowledged()), (0, 0));
@@ -308,9 +308,9 @@ fn that_nobody_subscribes_is_not_known_of_a_message_that_was_sent_before() {
     table.ready(WINDOW);
     send(&mut table, &time, 1);
     send(&mut table, &time, 2);
-    table.acknowledged(PubAck, 1, Some(16)).unwrap();
-    table.acknowledged(PubRec, 2, Some(16)).unwrap();
-    table.acknowledged(PubComp, 2, Some(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(16), None).unwrap();
+    table.acknowledged(PubRec, 2, Some(16), None).unwrap();
+    table.acknowledged(PubComp, 2, Some(0), None).unwrap();
     let outcome = |packet_identifier| Ok(Published::Acknowledged { packet_identifier, reason_code: None });
     assert_eq!(table.take_settled(), [(0, outcome(1)), (1, outcome(2))]);
 }
@@ -332,7 +332,7 @@ fn a_resumed_session_sends_what_it_owes_in_order_and_in_portions() {
     table.accept(message(2), time.at(1000), 1);
     table.accept(message(2), time.at(1000), 2);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
-    table.acknowledged(PubRec, 3, Some(0)).unwrap();
+    table.acknowledged(PubRec, 3, Some(0), None).unwrap();
     table.expire(time.at(10));
     table.take_settled();
     table.lost(true, Blame::Unknown);
@@ -340,11 +340,11 @@ fn a_resumed_session_sends_what_it_owes_in_order_and_in_portions() {
     assert_eq!(table.owed(2, time.at(20)), [Owed::Publish(1, message(1)), Owed::Publish(2, message(2))]);
     assert_eq!(table.owed(2, time.at(20)), [], "two are on the way");
     table.written(1, true, time.at(20)).unwrap();
-    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
     assert_eq!(table.owed(2, time.at(20)), [Owed::PubRel(3)]);
-    table.acknowledged(PubComp, 3, Some(146)).unwrap();
-    table.acknowledged(PubRec, 2, Some(0)).unwrap();
-    table.acknowledged(PubComp, 2, Some(0)).unwrap();
+    table.acknowledged(PubComp, 3, Some(146), None).unwrap();
+    table.acknowledged(PubRec, 2, Some(0), None).unwrap();
+    table.acknowledged(PubComp, 2, Some(0), None).unwrap();
     assert_eq!(table.take_settled(), [(2, acknowledged(3, 0)), (1, acknowledged(2, 0))]);
     assert_eq!(table.unacknowledged(), 0);
 }
@@ -358,7 +358,7 @@ fn a_session_that_could_have_been_kept_and_was_not_is_sent_anew() {
     table.connected(false);
     table.ready(WINDOW);
     send(&mut table, &time, 1);
-    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
     assert_eq!(table.take_settled(), [(0, acknowledged(1, 0))]);
 }
 
@@ -381,7 +381,7 @@ fn a_message_that_ends_the_connection_each_time_is_given_up_and_the_others_go_th
     table.ready(WINDOW);
     for packet_identifier in [1, 2] {
         send(&mut table, &time, packet_identifier);
-        table.acknowledged(PubAck, packet_identifier, Some(0)).unwrap();
+        table.acknowledged(PubAck, packet_identifier, Some(0), None).unwrap();
     }
     assert_eq!(table.take_settled(), [(1, acknowledged(1, 0)), (2, acknowledged(2, 0))]);
 }
@@ -424,7 +424,7 @@ fn what_the_library_was_interrupted_with_is_not_known_to_have_left() {
     table.hand_over(time.at(0), WAITS);
     assert!(table.interrupt());
     table.written(1, true, time.at(0)).unwrap();
-    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
     assert_eq!(table.take_settled(), [(1, acknowledged(1, 0))], "an acknowledgement is one");
 }
 
@@ -447,7 +447,7 @@ fn what_is_owed_and_cannot_be_sent_again_is_given_up_unless_the_broker_has_it() 
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 2, 2]);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
-    table.acknowledged(PubRec, 2, Some(0)).unwrap();
+    table.acknowledged(PubRec, 2, Some(0), None).unwrap();
     table.lost(true, Blame::Unknown);
     table.connected(true);
     assert!(table.give_up_owed(|message| message.qos != Qos::ExactlyOnce));
@@ -627,7 +627,7 @@ mod random {
             let code = if refused { 135 } else { 0 };
             let was_told = self.outcomes.contains_key(&caller);
             // an identifier that is owed, but not sent again yet, is not acknowledged by a sane broker
-            self.table.acknowledged(kind, identifier, Some(code)).unwrap();
+            self.table.acknowledged(kind, identifier, Some(code), None).unwrap();
             self.collect();
             if last && !was_told {
                 let expected = if refused { Err(Failure::Refused(135)) } else { acknowledged(identifier, 0) };
@@ -690,15 +690,15 @@ mod random {
                     self.table.written(identifier, true, self.start.at(self.now)).unwrap();
                     if self.levels[&caller] == 1 {
                         self.acknowledged.insert(caller);
-                        return self.table.acknowledged(PubAck, identifier, Some(0)).unwrap();
+                        return self.table.acknowledged(PubAck, identifier, Some(0), None).unwrap();
                     }
-                    self.table.acknowledged(PubRec, identifier, Some(0)).unwrap();
+                    self.table.acknowledged(PubRec, identifier, Some(0), None).unwrap();
                     identifier
                 }
                 Owed::PubRel(identifier) => identifier,
             };
             self.acknowledged.insert(self.with_broker[&identifier].0);
-            self.table.acknowledged(PubComp, identifier, Some(0)).unwrap();
+            self.table.acknowledged(PubComp, identifier, Some(0), None).unwrap();
         }
 
         /// Every caller is told once, and nothing that is not so.

@@ -338,7 +338,11 @@ impl<R> Entry<R> {
                 // the broker has been told, whatever it answers
                 self.api = None;
             }
-            let refusal = if waiting.ever_asked { Refusal::Unknown } else { Refusal::NotConnected };
+            let refusal = match waiting.ever_asked {
+                true => Refusal::Unknown,
+                false if is_connected => Refusal::Busy,
+                false => Refusal::NotConnected,
+            };
             (waiting.told, Err(refusal))
         }));
         told

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::identifiers;
 use super::{Entry, Key, Keys, Subscriptions};
 use crate::message::{Priority, Received};
+use crate::metrics::Stray;
 use crate::mqtt::channel::{Channel, Kept};
 
 /// To whom a message goes.
@@ -16,15 +17,32 @@ pub struct Route {
     pub channels: Vec<(Arc<Channel>, Option<Kept>)>,
     /// Whoever awaits an answer.
     pub is_answer: bool,
+    /// It goes to nobody, and should not have been sent.
+    pub stray: Option<Stray>,
+}
+
+impl Route {
+    fn to_nobody(stray: Stray) -> Self {
+        Self { stray: Some(stray), ..Self::default() }
+    }
 }
 
 impl<R> Subscriptions<R> {
     /// To whom a message goes.
     pub fn route(&self, message: &Received) -> Route {
+        if message.topic.iter().any(|byte| matches!(byte, b'+' | b'#')) {
+            return Route::to_nobody(Stray::WildcardTopic);
+        }
         let matching = self.overlaps.matching(&String::from_utf8_lossy(&message.topic));
         let identifiers = &message.properties.subscription_identifiers;
+        if matching.is_empty() {
+            return Route::to_nobody(Stray::UnaskedTopic);
+        }
         if identifiers.is_empty() {
             return self.route_by_topic(&matching, message.retain);
+        }
+        if identifiers.iter().all(|identifier| self.find(*identifier).is_none()) {
+            return Route::to_nobody(Stray::UnknownSubscription);
         }
         let mut route = Route::default();
         let recorder = self.recorder(&matching);

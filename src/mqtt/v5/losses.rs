@@ -35,7 +35,7 @@ pub fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
         ConnectionError::ConnectionRefused(code) => refused(connack_code(*code)),
         ConnectionError::MqttState(error) => lost_by_state(error, not_answered),
         ConnectionError::NotConnAck(_) => {
-            Lost::new("the broker answered our CONNECT with something else than a CONNACK")
+            Lost::because(Cause::NoConnack, "the broker answered our CONNECT with something else than a CONNACK")
         }
         #[cfg(feature = "websocket")]
         ConnectionError::Websocket(error) => Lost::new(transport::no_websocket(error)),

@@ -33,13 +33,13 @@ fn of_several_each_is_tried_alone_and_nothing_else_is_sent_beside() {
     accept(&mut table, &time, &[1, 0]);
     send(&mut table, &time, 1);
     assert!(table.next().is_none(), "alone");
-    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
     send(&mut table, &time, 2);
     assert!(table.next().is_none(), "alone");
     assert_eq!(table.lost(false, CERTAIN).refused, Some(message(2)));
     reconnect(&mut table);
     send(&mut table, &time, 1);
-    table.acknowledged(PubAck, 1, Some(16)).unwrap();
+    table.acknowledged(PubAck, 1, Some(16), None).unwrap();
     send(&mut table, &time, 2);
     assert!(table.next().is_some(), "who was never accused is not alone");
     let acknowledged_before = Ok(Published::Acknowledged { packet_identifier: 1, reason_code: None });
@@ -55,12 +55,12 @@ fn what_the_broker_has_received_is_not_blamed() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[2, 1]);
     (1..=2).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
-    table.acknowledged(PubRec, 1, Some(0)).unwrap();
+    table.acknowledged(PubRec, 1, Some(0), None).unwrap();
     // the code may be in the answer to a PUBREL, too
     assert_eq!(table.lost(true, CERTAIN), Aftermath { found: true, ..Aftermath::default() });
     table.connected(true);
     assert_eq!(table.owed(10, time.at(0)), [Owed::PubRel(1)]);
-    table.acknowledged(PubComp, 1, Some(0)).unwrap();
+    table.acknowledged(PubComp, 1, Some(0), None).unwrap();
     assert_eq!(table.owed(10, time.at(0)), [Owed::Publish(2, message(1))]);
     assert_eq!(table.lost(true, CERTAIN).refused, Some(message(1)));
     assert_eq!(table.take_settled(), [(0, acknowledged(1, 0)), (1, Err(Failure::Refused(149)))]);
@@ -85,7 +85,7 @@ fn without_a_message_on_its_way_nobody_is_blamed() {
     assert_eq!(table.lost(false, CERTAIN), Aftermath::default());
     reconnect(&mut table);
     send(&mut table, &time, 1);
-    table.acknowledged(PubAck, 1, Some(0)).unwrap();
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
     assert_eq!(table.take_settled(), [(0, acknowledged(1, 0))]);
 }
 

@@ -1,0 +1,141 @@
+//! What is told of a port that is no broker's, and of a broker that does or says what few do.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use crate::operations::await_figure;
+use crate::support::certificates::Authority;
+use crate::support::daemon::Daemon;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::scripted_broker::{
+    CONNECT, PUBACK, PUBLISH, PUBREC, SUBSCRIBE, ScriptedBroker, answer_filters, behave, connack, publish,
+};
+
+/// Somebody who reads what comes, answers this to each connection when its first bytes have come, and closes it.
+fn stranger(answer: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = move |mut stream: TcpStream| {
+        if stream.read(&mut [0; 1024]).is_ok() {
+            let _ = stream.write_all(answer);
+        }
+    };
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || serve(stream));
+        }
+    });
+    port
+}
+
+#[test]
+fn a_port_that_speaks_http_is_told_as_such() {
+    let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for protocol in ["5", "3.1.1"] {
+        let port = stranger(answer);
+        let daemon = Daemon::with(&format!("[mqtt]\nport = {port}\nprotocol = \"{protocol}\"\nreconnect-max = 0.02"));
+        let told = daemon.wait_for("cannot connect to ");
+        assert!(told.contains("; what answers there speaks HTTP: this is the port of something else"), "{told}");
+        // whoever has it now says nothing that makes sense
+        assert!(told.ends_with("; trying again"), "{told}");
+    }
+}
+
+#[test]
+fn a_port_that_speaks_tls_is_told_as_such() {
+    let authority = Authority::new();
+    let issued = authority.issue("broker");
+    let (key, certificate) = (issued.key.display(), issued.certificate.display());
+    let broker = Mosquitto::on_port(
+        crate::support::free_port(),
+        &format!("allow_anonymous true\ncertfile {certificate}\nkeyfile {key}"),
+    );
+    for protocol in ["5", "3.1.1"] {
+        let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
+        let told = daemon.wait_for("cannot connect to ");
+        assert!(told.contains("; what answers there speaks TLS: set `enabled = true` in [mqtt.tls]"), "{told}");
+    }
+}
+
+#[test]
+fn while_our_subscribe_is_not_answered_nobody_says_that_there_is_no_connection() {
+    let broker = ScriptedBroker::start(|_, packet| match packet.kind {
+        SUBSCRIBE => Some(Vec::new()),
+        _ => Some(behave(packet, &[])),
+    });
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"a\"", broker.port()));
+    broker.wait_for(SUBSCRIBE);
+    let reply = daemon.publish(r#"{"topic":"t","msg":"x","qos":1,"timeout":0.2}"#);
+    let words = "not sent: there is a connection to the broker, which did not answer our SUBSCRIBE within the timeout";
+    reply.assert_refused(503, 4, words);
+}
+
+#[test]
+fn the_words_of_a_refusal_reach_the_answer_and_the_log() {
+    let broker = ScriptedBroker::start(|_, packet| match packet.kind {
+        PUBLISH => {
+            let [high, low] = packet.identifier();
+            let kind = if packet.qos() == 1 { PUBACK } else { PUBREC };
+            // a reason code, and a reason string with a line end in it
+            let properties = [&[0x1f, 0, 9][..], b"no\nbudget"].concat();
+            let length = u8::try_from(properties.len()).unwrap();
+            Some([&[kind, 4 + length, high, low, 151, length], properties.as_slice()].concat())
+        }
+        _ => Some(behave(packet, &[])),
+    });
+    let daemon = Daemon::connected_with(&format!("[log]\nlevel = \"debug\"\n[mqtt]\nport = {}", broker.port()));
+    for (number, qos) in [(1, 1), (2, 2)] {
+        let reply = daemon.publish(&format!(r#"{{"topic":"t","msg":"x","qos":{qos}}}"#));
+        reply.assert_refused(502, 13, "refused by the broker: quota exceeded (reason code 151): no\\nbudget");
+        daemon.wait_for_nth(number, ": quota exceeded (reason code 151): no\\nbudget");
+    }
+}
+
+#[test]
+fn what_a_broker_should_not_send_is_dropped_counted_and_told_once() {
+    let broker = ScriptedBroker::start(|_, packet| match packet.kind {
+        CONNECT => Some(connack(0, &[])),
+        SUBSCRIBE => Some(answer_filters(packet, |_| None)),
+        _ => Some(behave(packet, &[])),
+    });
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"a/#\"", broker.port()));
+    daemon.wait_for("subscribed to a/#");
+    // a subscription identifier that is none of ours
+    let unknown = [0x0b, 0x7f];
+    for _ in 0..2 {
+        for packet in [
+            publish("a/+", "wildcard", &[]),
+            publish("b", "unasked", &[]),
+            publish("a/b", "unknown", &unknown),
+            vec![0x90, 4, 0x12, 0x34, 0, 0],
+        ] {
+            broker.send(&packet);
+        }
+    }
+    broker.send(&publish("a/b", "end", &[]));
+    daemon.wait_for("Received message on topic: a/b with payload: end");
+    for (kind, words) in [
+        ("wildcard_topic", "a message on a/+, which is no topic name, as it has a wildcard in it"),
+        ("unasked_topic", "a message on b, which no topic filter of ours matches"),
+        ("unknown_subscription_identifier", "a message on a/b, for a subscription that we do not have"),
+        ("unknown_packet_identifier", "with packet identifier 4660, which waits for no such answer"),
+    ] {
+        await_figure(&daemon, &format!("mqtt_bridge_stray_packets_total{{kind=\"{kind}\"}}"), "2");
+        assert_eq!(daemon.lines_with(words).len(), 1, "{words}: {:?}", daemon.lines());
+    }
+    assert_eq!(daemon.lines_with("Received message").len(), 1, "{:?}", daemon.lines());
+}
+
+#[test]
+fn a_connection_after_an_outage_says_how_long_that_was() {
+    let mut broker = Mosquitto::start();
+    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port()));
+    broker.kill();
+    daemon.wait_for("lost: ");
+    broker.restart();
+    let line = daemon.wait_for(" s without a connection");
+    let seconds = line.rsplit_once("after ").unwrap().1.split(' ').next().unwrap();
+    assert!(line.contains("connected to 127.0.0.1:") && seconds.parse::<f64>().is_ok(), "{line}");
+    assert!(!daemon.wait_for("connected to").contains("without"));
+}
