@@ -20,7 +20,7 @@ use super::presence::Presence;
 use super::publisher::Publisher;
 use super::received::{Intake, Unreleased};
 use super::subscriber::Subscriber;
-use super::subscriptions::{Culprit, Report};
+use super::subscriptions::Culprit;
 use super::transport;
 use super::version::Version;
 use crate::config::{Config, Mqtt, Session};
@@ -327,11 +327,13 @@ impl Connection<'_> {
                 self.driver.subscriber.written(packet_identifier);
                 Ok(())
             }
-            Event::Subscribed(packet_identifier, answers) => {
+            Event::Subscribed(packet_identifier, answers, words) => {
                 let reports = self.driver.subscriber.subscribed(packet_identifier, &answers);
                 // whoever reads it finds us ready
                 self.proceed()?;
-                reports.iter().for_each(Report::log);
+                for report in reports {
+                    report.log(words.as_deref());
+                }
                 Ok(())
             }
             Event::Unsubscribed(packet_identifier, failure) => {
@@ -377,7 +379,7 @@ impl Connection<'_> {
                 self.driver.subscriber.written(packet_identifier);
                 Ok(())
             }
-            Event::Subscribed(packet_identifier, answers) => {
+            Event::Subscribed(packet_identifier, answers, _) => {
                 self.driver.subscriber.subscribed(packet_identifier, &answers);
                 Ok(())
             }

@@ -282,11 +282,6 @@ impl<R> InFlight<R> {
         self.window = Some(window);
     }
 
-    /// There is a connection, which takes no messages before the broker has done this.
-    pub fn awaits(&mut self, what: &'static str) {
-        self.awaited = Some(what);
-    }
-
     /// Holds back what could be handed over, or no longer.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;

@@ -95,8 +95,8 @@ pub enum Event {
     },
     /// A SUBSCRIBE or an UNSUBSCRIBE was written, with this packet identifier.
     Asked(u16),
-    /// The broker answered a SUBSCRIBE: for each filter the granted QoS or a reason code.
-    Subscribed(u16, Vec<Result<u8, u8>>),
+    /// The broker answered a SUBSCRIBE: for each filter the granted QoS or a reason code, and perhaps words of its own.
+    Subscribed(u16, Vec<Result<u8, u8>>, Option<Arc<str>>),
     /// The broker answered an UNSUBSCRIBE, with the reason code of a failure.
     Unsubscribed(u16, Option<u8>),
     /// A message came in, with packet identifier 0 at QoS 0.

@@ -206,7 +206,7 @@ impl Pipe4 {
 fn translate(event: LibraryEvent) -> Event {
     match event {
         LibraryEvent::Incoming(Packet::SubAck(suback)) => {
-            Event::Subscribed(suback.pkid, suback.return_codes.iter().map(|&code| granted(code)).collect())
+            Event::Subscribed(suback.pkid, suback.return_codes.iter().map(|&code| granted(code)).collect(), None)
         }
         LibraryEvent::Incoming(Packet::UnsubAck(unsuback)) => Event::Unsubscribed(unsuback.pkid, None),
         LibraryEvent::Incoming(Packet::Publish(message)) => {

@@ -270,7 +270,9 @@ impl Pipe5 {
                 }
             }
             Packet::SubAck(suback) => {
-                Event::Subscribed(suback.pkid, suback.return_codes.iter().map(|&code| granted(code)).collect())
+                let words = suback.properties.and_then(|properties| properties.reason_string);
+                let answers = suback.return_codes.iter().map(|&code| granted(code)).collect();
+                Event::Subscribed(suback.pkid, answers, said(words))
             }
             Packet::UnsubAck(unsuback) => {
                 Event::Unsubscribed(unsuback.pkid, unsuback.reasons.first().copied().and_then(unsuback_failure))
@@ -383,7 +385,7 @@ fn limits(connack: &ConnAck) -> Limits {
     }
 }
 
-/// A broker's own words of a message, if they say anything.
+/// A broker's own words, if they say anything.
 fn said(words: Option<String>) -> Option<Arc<str>> {
     let words = words.filter(|words| !words.trim().is_empty())?;
     Some(Printable::new(&words, SHOWN_WORDS).to_string().into())

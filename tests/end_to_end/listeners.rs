@@ -174,6 +174,7 @@ fn without_a_broker_a_filter_that_is_there_already_is_listened_to_at_once() {
     broker.restart();
     broker.wait_for("\tb/# (QoS 0)");
     broker.publish(&["-t", "b/c", "-m", "2"]);
+    assert_eq!([first.lagged(), second.lagged(), of_the_file.lagged()], [None; 3]);
     assert_eq!([first.message()["payload"].clone(), second.message()["payload"].clone()], ["2", "2"]);
     broker.publish(&["-t", "in", "-m", "3"]);
     assert_eq!(of_the_file.message()["payload"], "3");

@@ -82,9 +82,15 @@ fn the_words_of_a_refusal_reach_the_answer_and_the_log() {
             let length = u8::try_from(properties.len()).unwrap();
             Some([&[kind, 4 + length, high, low, 151, length], properties.as_slice()].concat())
         }
+        // the same of a filter, behind the packet identifier
+        SUBSCRIBE => Some([&[0x90, 9, packet.body[0], packet.body[1], 5, 0x1f, 0, 2], &b"no"[..], &[135]].concat()),
         _ => Some(behave(packet, &[])),
     });
-    let daemon = Daemon::connected_with(&format!("[log]\nlevel = \"debug\"\n[mqtt]\nport = {}", broker.port()));
+    let daemon = Daemon::connected_with(&format!(
+        "[[subscribe]]\ntopic = \"a\"\n[log]\nlevel = \"debug\"\n[mqtt]\nport = {}",
+        broker.port()
+    ));
+    daemon.wait_for("subscription to a refused: not authorized (reason code 135): no");
     for (number, qos) in [(1, 1), (2, 2)] {
         let reply = daemon.publish(&format!(r#"{{"topic":"t","msg":"x","qos":{qos}}}"#));
         reply.assert_refused(502, 13, "refused by the broker: quota exceeded (reason code 151): no\\nbudget");

@@ -249,7 +249,7 @@ fn what_is_no_tls_is_told_on_either_side() {
         let to_plain = Daemon::with(&with_protocol(&to_plain, protocol));
         to_plain.wait_for(" before TLS began: is this the port of MQTT without TLS?; trying again");
         let to_tls = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.02", broker.port);
-        Daemon::with(&to_tls).wait_for("; if this port is one for TLS, set `enabled = true` in [mqtt.tls]; ");
+        Daemon::with(&to_tls).wait_for("; what answers there speaks TLS: set `enabled = true` in [mqtt.tls]; ");
     }
     // something that answers, but not in TLS
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

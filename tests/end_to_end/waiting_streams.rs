@@ -114,6 +114,7 @@ fn a_stream_over_whose_filter_connections_end_is_told_and_costs_no_more_of_them(
     assert_eq!(daemon.publish(r#"{"topic":"a","msg":"x","qos":1}"#).status, 200);
     let _other = Listener::open(&daemon, "fine");
     assert_eq!(daemon.publish(r#"{"topic":"a","msg":"x","qos":1}"#).status, 200);
+    daemon.wait_for_nth(3, "connected to 127.0.0.1:");
     let connected = daemon.lines_with("connected to 127.0.0.1:").len();
     assert_eq!(connected, 3, "{:?}", daemon.lines());
 }

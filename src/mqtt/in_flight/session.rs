@@ -64,6 +64,11 @@ pub enum Owed {
 }
 
 impl<R> InFlight<R> {
+    /// There is a connection, which takes no messages before the broker has done this.
+    pub fn awaits(&mut self, what: &'static str) {
+        self.awaited = Some(what);
+    }
+
     /// The connection ended. A session that may be resumed keeps what it owes; otherwise what is unacknowledged and still
     /// waited for is to be sent anew, and what nobody waits for is forgotten.
     pub fn lost(&mut self, session_may_be_kept: bool, blame: Blame) -> Aftermath {

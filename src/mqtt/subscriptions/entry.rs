@@ -318,13 +318,6 @@ impl<R> Entry<R> {
             .collect()
     }
 
-    /// Tells those who read already that nothing comes for now.
-    fn tell_readers(&self, refusal: Refusal) {
-        if let Some(channel) = self.channel.as_ref().filter(|_| self.readers > 0) {
-            channel.refuse(refusal);
-        }
-    }
-
     /// Tells those whose deadline has come, and readers that they may begin.
     pub fn expire(&mut self, now: Instant, is_connected: bool) -> Vec<(R, Answer)> {
         if self.lingers_until.is_some_and(|until| until <= now) {

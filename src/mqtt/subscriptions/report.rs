@@ -20,8 +20,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Says it.
-    pub fn log(&self) {
+    /// Says it, with the broker's own words of a refusal, which are printable.
+    pub fn log(&self, words: Option<&str>) {
         let topic = Printable::new(self.filter.as_str(), SHOWN);
         match self.answer {
             _ if self.is_passing => log::debug!("subscribed to {topic} for a listener: {:?}", self.answer),
@@ -30,7 +30,8 @@ impl Report {
                 log::warn!("subscribed to {topic} at QoS {granted}: the broker does not grant QoS {}", self.qos);
             }
             Some(Err(code)) => {
-                log::warn!(REASON_CODE = code; "subscription to {topic} refused: {}", Reason(code));
+                let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+                log::warn!(REASON_CODE = code; "subscription to {topic} refused: {}{words}", Reason(code));
             }
             None => log::warn!("subscription to {topic} not answered: the SUBACK has too few codes"),
         }

@@ -228,6 +228,11 @@ fn a_deadline_leaves_things_as_they_were() {
     bench.want("b", Want::Unsubscribed, 4);
     bench.pass(SECOND);
     assert_eq!(bench.told(), [(3, Ok(1)), (4, Err(Refusal::NotConnected))]);
+    // there is a connection, which takes nothing at the time
+    bench.connect(false, true);
+    bench.want("c", RECORDED, 5);
+    bench.pass(SECOND);
+    assert_eq!(bench.told(), [(5, Err(Refusal::Busy))]);
     bench.connect(false, true);
     assert_eq!(bench.settle(), ["id b 1"]);
 }

@@ -1,6 +1,7 @@
-//! What readers of a topic filter cannot have got, as there was no connection.
+//! What readers of a topic filter are told beside its messages: that there may have been others, or that there are none.
 
 use super::Entry;
+use crate::mqtt::outcome::Refusal;
 
 impl<R> Entry<R> {
     /// Whether a session that is kept holds what comes while we are away: brokers hold nothing at QoS 0.
@@ -15,5 +16,12 @@ impl<R> Entry<R> {
 
     pub(super) fn end_gap(&self) {
         self.channel.iter().for_each(|channel| channel.end_gap());
+    }
+
+    /// Tells those who read already that nothing comes for now.
+    pub(super) fn tell_readers(&self, refusal: Refusal) {
+        if let Some(channel) = self.channel.as_ref().filter(|_| self.readers > 0) {
+            channel.refuse(refusal);
+        }
     }
 }
