@@ -263,7 +263,7 @@ fn read_publish(file: &File, table: &PublishTable) -> Result<Publish, Fault> {
         // a shorter `max-timeout` alone is meant for this one too
         timeout: timeout.unwrap_or(Duration::from_secs(10)).min(max_timeout),
         max_timeout,
-        max_waiting: file.read("max-waiting", &table.max_waiting, value::max_waiting)?.unwrap_or(1000),
+        max_waiting: file.read("max-waiting", &table.max_waiting, value::max_waiting)?.unwrap_or(MAX_WAITING),
     })
 }
 
@@ -290,6 +290,9 @@ fn read_http(file: &File, table: &HttpTable) -> Result<Http, Fault> {
         allowed_origins: allowed_origins.unwrap_or_default(),
     })
 }
+
+/// Half of it, which is what a token has, is a whole bulk.
+const MAX_WAITING: usize = 2000;
 
 /// The text of a configuration file, for the lines of its faults, and the variables that say more.
 pub(super) struct File<'a> {

@@ -390,7 +390,7 @@ fn each_fault_of_a_token_is_one_line_too() {
             "max-listeners = 201",
             "bridge.toml:4: `max-listeners` must be a whole number from 0 to 200, not 201: 200 is the `max-listeners` of all",
         ),
-        ("max-waiting = 0", "bridge.toml:4: `max-waiting` must be a whole number from 1 to 1000, not 0"),
+        ("max-waiting = 0", "bridge.toml:4: `max-waiting` must be a whole number from 1 to 2000, not 0"),
         ("sees = \"mine\"", "bridge.toml:4: `sees` must be \"all\" or \"own\", not \"mine\""),
         ("secret = 1", "bridge.toml:4: unknown field `secret`, expected one of `name`, `sha256`, `publish`"),
     ] {

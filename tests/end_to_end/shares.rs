@@ -121,6 +121,16 @@ fn a_token_takes_half_of_the_listeners_and_the_rest_is_for_others() {
     }
 }
 
+#[test]
+fn the_part_of_a_token_is_enough_for_the_longest_bulk() {
+    let broker = Mosquitto::start();
+    let token = token("bulk");
+    let daemon = daemon(&broker, &[&token], "");
+    let items: Vec<Value> = (0..1000).map(|number| json!({"topic": "a", "msg": number, "qos": 1})).collect();
+    let reply = post(&mut daemon.connect(), &token, "/publish/bulk", &json!(items));
+    assert_eq!((reply.status, reply.code()), (200, 0), "{}", reply.error());
+}
+
 /// Waits until so many publishes and requests of a token wait.
 fn await_waiting(daemon: &Daemon, token: &Token, count: u64) {
     let deadline = Instant::now() + PATIENCE;
