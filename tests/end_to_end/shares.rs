@@ -145,6 +145,8 @@ fn a_token_takes_half_of_what_may_wait_and_the_rest_is_for_others() {
     let (greedy, other, many) = (token("greedy").with("sees = \"own\""), token("other"), token("many"));
     let tokens = [&greedy, &other, &many];
     let daemon = Daemon::with(&configuration(free_port(), &tokens, "[publish]\nmax-waiting = 4\n"));
+    get(&daemon, &greedy, "/readyz").assert_refused(503, 4, "the bridge is not ready");
+    assert!(get(&daemon, &other, "/readyz").error().contains("127.0.0.1:"), "who sees all is told why");
     let message = |seconds: f64| json!({"topic": "a", "msg": "x", "timeout": seconds});
     let mut waiting: Vec<Connection> = Vec::new();
     for number in 1..=2 {
