@@ -65,8 +65,7 @@ fn main() -> ExitCode {
         },
         Ok(Command::Run(source)) => match prepare(&source) {
             Ok((config, listeners)) => run(&source, &config, listeners),
-            Err(refusal) if refusal.may_pass() => fail(FAILED, &refusal.to_string()),
-            Err(refusal) => fail(CONFIGURATION, &refusal.to_string()),
+            Err(error) => refuse(if error.may_pass() { FAILED } else { CONFIGURATION }, &error),
         },
     })
 }
@@ -116,6 +115,16 @@ fn prepare(source: &Source) -> Result<(Config, Vec<Listener>), StartError> {
             prepared => return prepared,
         }
     }
+}
+
+/// Says why nothing is served, as a record where there is journald.
+fn refuse(status: u8, error: &StartError) -> u8 {
+    let (watch, _events) = thread::watch();
+    match journal::start(log::LevelFilter::Info, &watch) {
+        Ok(()) => journal::last_words(&error.to_string(), Instant::now() + LAST_RECORDS),
+        Err(_) => tell(&error.to_string()),
+    }
+    status
 }
 
 fn run(source: &Source, config: &Config, listeners: Vec<Listener>) -> u8 {
