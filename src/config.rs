@@ -1,5 +1,6 @@
 //! The configuration: `bridge.toml`, the environment and credentials, checked and turned into ready types.
 
+mod client_id;
 mod file;
 mod location;
 mod mqtt;
@@ -20,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use self::mqtt::{Login, Mqtt, Place, Protocol, Server, Session, Will};
@@ -378,26 +378,6 @@ fn read_limited(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::other(format!("it is longer than {limit} bytes")));
     }
     Ok(bytes)
-}
-
-/// The default client identifier: the same at every start, another on a cloned machine or with another configuration.
-fn derived_client_id(source: &Source) -> String {
-    let machine = ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/hostname"]
-        .iter()
-        .find_map(|path| std::fs::read(path).ok().filter(|id| !id.trim_ascii().is_empty()))
-        .unwrap_or_default();
-    let path = source.path().unwrap_or(Path::new(""));
-    client_id_from(&machine, &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
-}
-
-fn client_id_from(machine: &[u8], path: &Path) -> String {
-    let mut hash = Sha256::new();
-    hash.update(machine);
-    hash.update([0]);
-    hash.update(path.as_os_str().as_encoded_bytes());
-    let digest = hash.finalize();
-    let number = digest[..5].iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
-    format!("mqtt-bridge-{number:010x}")
 }
 
 #[cfg(test)]

@@ -79,19 +79,22 @@ pub fn prepare(source: &Source, environment: &Environment) -> Result<(Config, Ve
     Ok((config, listeners))
 }
 
-/// Whether [`prepare`] would succeed, without taking anything. Returns what may be over when it is tried.
+/// Whether [`prepare`] would succeed, without taking anything. Returns what is to be told all the same: warnings, and what may
+/// be over when it is tried.
 ///
 /// # Errors
 /// What would keep the same configuration from being used at any time.
-pub fn check(source: &Source, environment: &Environment) -> Result<Option<BindError>, StartError> {
+pub fn check(source: &Source, environment: &Environment) -> Result<Vec<String>, StartError> {
     let config = Config::load(source, environment)?;
+    let mut told = config.warnings;
     match http::check(&config.http, !config.tokens.is_empty()) {
         // by a bridge that runs, as far as anybody knows
-        Err(error) if error.is_taken() => Ok(None),
-        Err(error) if error.may_pass() => Ok(Some(error)),
-        Err(error) => Err(error.into()),
-        Ok(()) => Ok(None),
+        Err(error) if error.is_taken() => {}
+        Err(error) if error.may_pass() => told.push(format!("{error}; a start would wait for that")),
+        Err(error) => return Err(error.into()),
+        Ok(()) => {}
     }
+    Ok(told)
 }
 
 impl Bridge {

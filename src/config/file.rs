@@ -17,7 +17,7 @@ use super::password::{self, Password};
 use super::table::{self, Key, Table, table};
 use super::{
     Config, Environment, Fault, Http, Listen, Log, Login, Mqtt, Protocol, Publish, Session, Source, Subscription,
-    derived_client_id, parser, value, will,
+    client_id, parser, value, will,
 };
 use crate::message::Qos;
 
@@ -176,7 +176,7 @@ fn read_mqtt(file: &File, table: &MqttTable, source: &Source, environment: &Envi
         tls,
         keepalive: keepalive.unwrap_or(Duration::from_secs(60)),
         login: read_login(&overridden, table, source)?,
-        client_id: client_id.unwrap_or_else(|| derived_client_id(source)),
+        client_id: client_id.unwrap_or_else(|| client_id::derived(source)),
         protocol,
         session,
         max_packet_size,

@@ -669,16 +669,6 @@ fn a_secret_is_shown_nowhere() {
 }
 
 #[test]
-fn the_default_client_identifier_is_stable_and_differs_by_machine_and_by_file() {
-    let id = client_id_from(b"machine", Path::new("/etc/mqtt-bridge/bridge.toml"));
-    assert_eq!(id, client_id_from(b"machine", Path::new("/etc/mqtt-bridge/bridge.toml")));
-    assert_eq!(id.len(), 22);
-    assert!(id.strip_prefix("mqtt-bridge-").unwrap().bytes().all(|byte| byte.is_ascii_hexdigit()));
-    assert_ne!(id, client_id_from(b"clone", Path::new("/etc/mqtt-bridge/bridge.toml")));
-    assert_ne!(id, client_id_from(b"machine", Path::new("/srv/bridge.toml")));
-}
-
-#[test]
 fn a_file_that_cannot_be_read_is_a_fault_with_its_path() {
     let source = Source::File("/nonexistent/bridge.toml".into());
     let fault = Config::load(&source, &Environment::default()).unwrap_err();

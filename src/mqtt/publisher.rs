@@ -4,6 +4,7 @@ mod feed;
 mod own;
 mod stopping;
 mod too_large;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,9 +14,10 @@ use std::time::{Duration, Instant};
 use self::feed::Turn;
 pub(super) use self::own::Phase;
 use self::too_large::TooLarge;
+use self::waiting::{Waiting, tell};
 use super::heartbeat::Heartbeat;
 use super::in_flight::{Acknowledgement, Aftermath, Blame, InFlight, Owed, Violation, Window};
-use super::outcome::{self, Failure, Outcome};
+use super::outcome::{Failure, Outcome};
 use super::pipe::{Limits, Sender, Terms};
 use super::reason::PACKET_TOO_LARGE;
 use super::status::{History, Settings, Status};
@@ -23,8 +25,7 @@ use super::subscriptions::Standing;
 use super::version::Version;
 use crate::config::{Config, Protocol};
 use crate::memory::Memory;
-use crate::message::{Message, Qos};
-use crate::metrics;
+use crate::message::Message;
 
 /// Is told, once, what became of a message. Must not wait.
 pub type Caller = Box<dyn FnOnce(Outcome) + Send>;
@@ -64,14 +65,6 @@ struct State {
     stage: Stage,
     /// When the clock looks again.
     clock_set_to: Option<Instant>,
-}
-
-/// Who waits for the outcome of a message.
-struct Waiting {
-    caller: Caller,
-    on_written: Option<OnWritten>,
-    qos: Qos,
-    since: Instant,
 }
 
 /// How far a stop has come.
@@ -375,24 +368,6 @@ impl Publisher {
     /// A panic while the lock is held ends the process, so a poisoned state is never used for long.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn tell(settled: Vec<(Waiting, Outcome)>) {
-    if settled.is_empty() {
-        return;
-    }
-    let now = Instant::now();
-    for (waiting, outcome) in settled {
-        waiting.tell(outcome, now);
-    }
-}
-
-impl Waiting {
-    fn tell(self, outcome: Outcome, now: Instant) {
-        let took = now.saturating_duration_since(self.since);
-        metrics::published(self.qos as u8, outcome::result(&outcome), took);
-        (self.caller)(outcome);
     }
 }
 

@@ -47,7 +47,7 @@ fn the_environment_alone_is_a_configuration() {
     daemon.wait_for("Received message on topic: a/b with payload: hello");
     assert_eq!(daemon.connect().post("/publish", body).status, 401);
     let warnings = daemon.lines_with("MQTT_BRIDGE_");
-    let words = "MQTT_BRIDGE_HTTP_LISTN names no key of the configuration: is MQTT_BRIDGE_HTTP_LISTEN meant?";
+    let words = "MQTT_BRIDGE_HTTP_LISTN names no key of the configuration; did you mean `MQTT_BRIDGE_HTTP_LISTEN`?";
     assert!(warnings.len() == 1 && warnings[0].ends_with(words), "{warnings:?}");
 }
 
@@ -60,4 +60,12 @@ fn a_fault_of_the_environment_is_one_line_and_exit_code_78() {
             "mqtt-bridge: MQTT_BRIDGE_HTTP_WORKERS: `workers` must be a whole number from 1 to 64, not \"many\"";
         assert_eq!(daemon.lines(), [words]);
     }
+}
+
+#[test]
+fn a_check_tells_of_what_names_no_key() {
+    let mut check = Process::start(bare(&[("MQTT_BRIDGE_HTTP_LISTN", "127.0.0.1:1")]).arg("--check"));
+    assert_eq!(check.wait_for_end().code(), Some(0));
+    let words = "mqtt-bridge: MQTT_BRIDGE_HTTP_LISTN names no key of the configuration; did you mean `MQTT_BRIDGE_HTTP_LISTEN`?";
+    assert_eq!(check.lines(), [words]);
 }

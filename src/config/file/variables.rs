@@ -13,14 +13,13 @@ use super::super::will::WillTable;
 use super::super::{Environment, Fault};
 use super::tokens::TokenTable;
 use super::{File, MqttTable, SubscribeTable, Tables};
+use crate::similar::similar;
 
 /// What each name begins with.
 const PREFIX: &str = "MQTT_BRIDGE_";
 /// Topic filters, all of the same quality of service and priority.
 const SUBSCRIBE: &str = "SUBSCRIBE";
 const TOKEN: &str = "TOKEN";
-/// How many letters may be wrong in a name that is meant for another one.
-const MAX_ERRORS: usize = 3;
 
 /// Lets the variables win over the tables of the file. Returns what there is to be said of others.
 pub fn overlay(tables: &mut Tables, file: &mut File, environment: &Environment) -> Result<Vec<String>, Fault> {
@@ -174,8 +173,8 @@ fn is_of_kubernetes(rest: &str) -> bool {
 
 /// The words about a variable that is none of ours, with the one that it may be meant for.
 fn unknown(name: &str) -> String {
-    let near = names().into_iter().map(|other| (distance(name, &other), other)).min();
-    let meant = near.filter(|(errors, _)| *errors <= MAX_ERRORS).map(|(_, other)| format!(": is {other} meant?"));
+    let names = names();
+    let meant = similar(name, names.iter().map(String::as_str)).map(|other| format!("; did you mean `{other}`?"));
     format!("{name} names no key of the configuration{}", meant.unwrap_or_default())
 }
 
@@ -195,21 +194,6 @@ fn names() -> Vec<String> {
     add("SUBSCRIBE_0", SubscribeTable::default().keys());
     add("TOKEN_0", TokenTable::default().keys());
     names
-}
-
-/// How many letters have to be changed, put in or left out to make the one of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (number, letter) in one.bytes().enumerate() {
-        let mut before = row[0];
-        row[0] = number + 1;
-        for (at, same) in other.bytes().map(|of_other| of_other == letter).enumerate() {
-            let changed = before + usize::from(!same);
-            before = row[at + 1];
-            row[at + 1] = changed.min(row[at] + 1).min(before + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ fn each_fault_of_a_variable_names_it_and_the_rule() {
             "tcp://10.0.0.7:1883",
             "\"tcp://10.0.0.7:1883\" is what Kubernetes sets for a service",
         ),
-        ("MQTT_BRIDGE_MQTT_PASSWORD", "hush\n", "`password` must not contain control characters"),
+        ("MQTT_BRIDGE_MQTT_PASSWORD", "hush\n", "`password` must not end with a line end"),
         ("MQTT_BRIDGE_MQTT_PASSWORD", "hush", "there is a password but no `user` to go with it"),
     ] {
         let fault = parse("", &[(name, value)]).expect_err(name);
@@ -170,9 +170,9 @@ fn what_kubernetes_sets_is_passed_over_and_what_is_misspelled_is_told() {
     let variables: Vec<_> = of_kubernetes.iter().map(|name| (name.as_str(), "tcp://10.0.0.7:1883")).collect();
     assert_eq!(parse("", &variables), parse("", &[]));
     for (name, words) in [
-        ("MQTT_BRIDGE_HTTP_LISTN", ": is MQTT_BRIDGE_HTTP_LISTEN meant?"),
-        ("MQTT_BRIDGE_SUBSCRIBES", ": is MQTT_BRIDGE_SUBSCRIBE meant?"),
-        ("MQTT_BRIDGE_TOKEN_0_SHA265", ": is MQTT_BRIDGE_TOKEN_0_SHA256 meant?"),
+        ("MQTT_BRIDGE_HTTP_LISTN", "; did you mean `MQTT_BRIDGE_HTTP_LISTEN`?"),
+        ("MQTT_BRIDGE_SUBSCRIBES", "; did you mean `MQTT_BRIDGE_SUBSCRIBE`?"),
+        ("MQTT_BRIDGE_TOKEN_0_SHA265", "; did you mean `MQTT_BRIDGE_TOKEN_0_SHA256`?"),
         ("MQTT_BRIDGE_SOMETHING_ELSE", ""),
     ] {
         let config = parse("", &[(name, "secret")]).unwrap();
