@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::config::{Config, Environment, Fault, Source};
+use crate::config::{Config, Environment, Fault, Log, Source};
 use crate::http::{Bearers, BindError, Door, Listener};
 use crate::mqtt::{Presence, Publisher, Subscriber};
 use crate::systemd::{Service, Vitals};
@@ -53,9 +53,9 @@ pub enum StartError {
     /// What is written.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// Where it is to listen.
-    #[error(transparent)]
-    Bind(#[from] BindError),
+    /// Where it is to listen, and how that is recorded.
+    #[error("{0}")]
+    Bind(#[source] BindError, Log),
 }
 
 impl StartError {
@@ -64,7 +64,16 @@ impl StartError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Fault(fault) => fault.may_pass(),
-            Self::Bind(error) => error.may_pass(),
+            Self::Bind(error, _) => error.may_pass(),
+        }
+    }
+
+    /// How it is recorded, as far as that is known.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        match self {
+            Self::Fault(_) => Log::default(),
+            Self::Bind(_, log) => *log,
         }
     }
 }
@@ -75,8 +84,10 @@ impl StartError {
 /// The first thing that is wrong.
 pub fn prepare(source: &Source, environment: &Environment) -> Result<(Config, Vec<Listener>), StartError> {
     let config = Config::load(source, environment)?;
-    let listeners = http::listen(&config.http, !config.tokens.is_empty())?;
-    Ok((config, listeners))
+    match http::listen(&config.http, !config.tokens.is_empty()) {
+        Ok(listeners) => Ok((config, listeners)),
+        Err(error) => Err(StartError::Bind(error, config.log)),
+    }
 }
 
 /// Whether [`prepare`] would succeed, without taking anything. Returns what is to be told all the same: warnings, and what may
@@ -91,7 +102,7 @@ pub fn check(source: &Source, environment: &Environment) -> Result<Vec<String>, 
         // by a bridge that runs, as far as anybody knows
         Err(error) if error.is_taken() => {}
         Err(error) if error.may_pass() => told.push(format!("{error}; a start would wait for that")),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(StartError::Bind(error, config.log)),
         Ok(()) => {}
     }
     Ok(told)

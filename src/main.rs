@@ -8,7 +8,7 @@ use std::thread::{Builder, sleep};
 use std::time::{Duration, Instant};
 
 use lexopt::prelude::{Long, Short, ValueExt};
-use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, Log, NewTokenError, Source, new_token};
+use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, NewTokenError, Source, new_token};
 use mqtt_bridge::http::Listener;
 use mqtt_bridge::printable::one_line;
 use mqtt_bridge::standard::Stream;
@@ -121,7 +121,7 @@ fn prepare(source: &Source) -> Result<(Config, Vec<Listener>), StartError> {
 /// Says why nothing is served, as a record where there is journald.
 fn refuse(status: u8, error: &StartError) -> u8 {
     let (watch, _events) = thread::watch();
-    match journal::start(&Log::default(), &watch) {
+    match journal::start(&error.log(), &watch) {
         Ok(()) => journal::last_words(&error.to_string(), Instant::now() + LAST_RECORDS),
         Err(_) => tell(&error.to_string()),
     }

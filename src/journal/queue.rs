@@ -81,6 +81,8 @@ struct State {
     /// record of what was lost.
     /// It says why.
     blocked: Option<String>,
+    /// The last words were said.
+    has_ended: bool,
 }
 
 impl Queue {
@@ -94,6 +96,7 @@ impl Queue {
             dropped: None,
             is_waiting: false,
             blocked: None,
+            has_ended: false,
         };
         Self { state: Mutex::new(state), filled: Condvar::new(), emptied: Condvar::new() }
     }
@@ -124,16 +127,22 @@ impl Queue {
 
     /// Takes a record of our own; where there are very many, it is lost, and counted.
     pub fn push_own(&self, record: Entry) {
-        if self.lock().own < MAX_OWN {
-            self.push_last(record);
+        let state = self.lock();
+        if state.own < MAX_OWN && !state.has_ended {
+            self.push_record(state, record);
         } else {
             metrics::journal_dropped();
         }
     }
 
-    /// Takes a record of our own in any case.
+    /// Takes a record of our own in any case, and no other behind it.
     pub fn push_last(&self, record: Entry) {
         let mut state = self.lock();
+        state.has_ended = true;
+        self.push_record(state, record);
+    }
+
+    fn push_record(&self, mut state: MutexGuard<'_, State>, record: Entry) {
         state.own += 1;
         self.push(state, Taken { entry: record, time: SystemTime::now(), done: None, bytes: None });
     }
