@@ -192,7 +192,7 @@ fn large_messages_of_one_token_leave_room_for_those_of_others() {
         connection
     };
     let mut waiting = Vec::new();
-    for count in 1..=2 {
+    for count in 1..=3 {
         waiting.push(send(&greedy, 60.0));
         await_waiting(&daemon, &greedy, count);
     }
