@@ -73,6 +73,21 @@ pub enum LogFormat {
     Json,
 }
 
+impl Log {
+    /// What the environment says, as far as that can be read.
+    #[must_use]
+    pub fn of(environment: &Environment) -> Self {
+        let said = |name| environment.text(name).ok().flatten().map(toml::Value::String);
+        let (format, time) = (said("MQTT_BRIDGE_LOG_FORMAT"), said("MQTT_BRIDGE_LOG_TIME"));
+        let default = Self::default();
+        Self {
+            format: format.and_then(|text| value::log_format(&text).ok()).unwrap_or(default.format),
+            time: time.and_then(|text| text.as_str()?.parse().ok()).unwrap_or(default.time),
+            ..default
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { level: LevelFilter::Info, format: LogFormat::Text, time: true }

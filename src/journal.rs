@@ -54,7 +54,7 @@ pub fn start(settings: &config::Log, watch: &Watch) -> io::Result<()> {
     let sink = if native::is_stderr_journald() {
         Sink::Journald(Journald::open()?)
     } else {
-        let style = Style { format: settings.format, has_time: settings.time };
+        let style = Style::of(settings);
         Sink::Lines { style, is_closed: Stream::Error.may_have_been_closed(), is_torn: false }
     };
     let mut writer = Writer { sink, failing: None };
@@ -105,6 +105,17 @@ pub fn fault() -> Option<String> {
 /// Waits until everything is written, or the deadline has come. Returns whether it is.
 pub fn flush(deadline: Instant) -> bool {
     QUEUE.flush(deadline)
+}
+
+/// Says something before [`start`], in a line of this form; under systemd as any program's.
+pub fn say_first(words: &str, settings: &config::Log) {
+    let (style, words) = (Style::of(settings), words.to_owned());
+    let plain = Style { format: config::LogFormat::Text, has_time: false };
+    let style = if native::is_stderr_journald() { plain } else { style };
+    let mut line = Vec::new();
+    style.write(&Entry::LastWords(words), SystemTime::now(), &mut line);
+    // where that cannot be written, the exit status says enough
+    let _ = Stream::Error.write(&line);
 }
 
 /// Says the one line that tells why the process ends, after all that was said before.

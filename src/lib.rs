@@ -51,8 +51,8 @@ pub struct Bridge {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// What is written.
-    #[error(transparent)]
-    Fault(#[from] Fault),
+    #[error("{0}")]
+    Fault(#[source] Fault, Log),
     /// Where it is to listen, and how that is recorded.
     #[error("{0}")]
     Bind(#[source] BindError, Log),
@@ -63,7 +63,7 @@ impl StartError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Fault(fault) => fault.may_pass(),
+            Self::Fault(fault, _) => fault.may_pass(),
             Self::Bind(error, _) => error.may_pass(),
         }
     }
@@ -72,8 +72,7 @@ impl StartError {
     #[must_use]
     pub fn log(&self) -> Log {
         match self {
-            Self::Fault(_) => Log::default(),
-            Self::Bind(_, log) => *log,
+            Self::Fault(_, log) | Self::Bind(_, log) => *log,
         }
     }
 }
@@ -83,7 +82,7 @@ impl StartError {
 /// # Errors
 /// The first thing that is wrong.
 pub fn prepare(source: &Source, environment: &Environment) -> Result<(Config, Vec<Listener>), StartError> {
-    let config = Config::load(source, environment)?;
+    let config = load(source, environment)?;
     match http::listen(&config.http, !config.tokens.is_empty()) {
         Ok(listeners) => Ok((config, listeners)),
         Err(error) => Err(StartError::Bind(error, config.log)),
@@ -96,7 +95,7 @@ pub fn prepare(source: &Source, environment: &Environment) -> Result<(Config, Ve
 /// # Errors
 /// What would keep the same configuration from being used at any time.
 pub fn check(source: &Source, environment: &Environment) -> Result<Vec<String>, StartError> {
-    let config = Config::load(source, environment)?;
+    let config = load(source, environment)?;
     let mut told = config.warnings;
     match http::check(&config.http, !config.tokens.is_empty()) {
         // by a bridge that runs, as far as anybody knows
@@ -108,6 +107,11 @@ pub fn check(source: &Source, environment: &Environment) -> Result<Vec<String>, 
     Ok(told)
 }
 
+fn load(source: &Source, environment: &Environment) -> Result<Config, StartError> {
+    // of a file with a fault nothing is believed
+    Config::load(source, environment).map_err(|fault| StartError::Fault(fault, Log::of(environment)))
+}
+
 impl Bridge {
     /// Serves requests and connects to the broker; a broker that is not there does not keep it from starting.
     /// The end of each thread is told to `watch`.
@@ -116,7 +120,7 @@ impl Bridge {
     /// If the system lacks something, in words that say what.
     pub fn start(config: &Config, listeners: Vec<Listener>, watch: &Watch) -> io::Result<Self> {
         let (publisher, subscriber, presence) = mqtt::start(config, watch)?;
-        let bearers = Bearers::new(config);
+        let bearers = Bearers::new(config, publisher.memory());
         let open = |listener| {
             let words = format!("listening on {listener}");
             let door = Door::open(listener, config, &bearers, &publisher, &subscriber, watch)?;

@@ -109,7 +109,8 @@ fn prepare(source: &Source) -> Result<(Config, Vec<Listener>), StartError> {
         match mqtt_bridge::prepare(source, &Environment::of_this_process()) {
             Err(refusal) if refusal.may_pass() && Instant::now() < deadline => {
                 if !std::mem::replace(&mut is_told, true) {
-                    tell(&format!("{refusal}; trying again for {} s", START_PATIENCE.as_secs()));
+                    let words = format!("{refusal}; trying again for {} s", START_PATIENCE.as_secs());
+                    journal::say_first(&words, &refusal.log());
                 }
                 sleep(START_PAUSE);
             }

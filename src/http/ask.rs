@@ -29,10 +29,6 @@ pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
     let (body, endpoints) = (call.json()?, call.endpoints);
     let Question { message, response_topic, timeout } = parse(&body, endpoints.max_timeout).map_err(Reply::invalid)?;
     drop(body);
-    // it may wait long for its response topic
-    if !call.exchange.make_room(message.bytes()) {
-        return Err(Reply::no_room());
-    }
     if response_topic.is_none() && !endpoints.has_properties {
         return Err(Reply::invalid(
             "field `response_topic` is missing: MQTT 3.1.1 has no way to tell a device where to answer".to_owned(),
@@ -46,8 +42,9 @@ pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
         call.admitted.may_be_answered_on(topic)?;
     }
     call.admitted.may_publish(&message)?;
-    let place = call.admitted.place(&message)?;
+    let place = call.admitted.place()?;
     let reading = filter.map(|filter| call.admitted.ask(&filter)).transpose()?;
+    let share = call.exchange.hand_over_room(message.bytes())?;
     let (subscriber, timeout) = (endpoints.subscriber.clone(), timeout.unwrap_or(endpoints.timeout));
     Ok(Wanted::Later(Box::new(move |asker| {
         let answered = move |answer: Result<Arc<Received>, NoAnswer>| {
@@ -55,7 +52,7 @@ pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
             let reply = answer.map_or_else(Reply::from, |received| Reply::json(&Answer::of(&received)));
             asker.tell_or(reply, Reply::answer_without_room);
         };
-        subscriber.request(message, response_topic, timeout, Box::new(answered));
+        subscriber.request((message, share), response_topic, timeout, Box::new(answered));
     })))
 }
 

@@ -20,6 +20,7 @@ use super::reply::{Reply, SHOWN};
 use super::request::header;
 use super::values::base64;
 use crate::config::{Config, Sees};
+use crate::memory::Memory;
 use crate::message::{Message, Qos, TopicFilter, TopicName};
 use crate::mqtt::Failure;
 use crate::printable::Printable;
@@ -205,8 +206,13 @@ impl Admitted<'_> {
 /// Without tokens everybody shares everything, and nobody has a share: each of these is `None` then.
 impl Admitted<'_> {
     /// A place for a publish or a request that is not answered yet.
-    pub fn place(&self, message: &Message) -> Result<Option<Place>, Failure> {
-        self.bearer.map(|bearer| Place::take(bearer, message)).transpose()
+    pub fn place(&self) -> Result<Option<Place>, Failure> {
+        self.bearer.map(Place::take).transpose()
+    }
+
+    /// What its requests may hold.
+    pub fn memory(&self) -> Option<&Memory> {
+        self.bearer.map(|bearer| &bearer.memory)
     }
 
     /// A place for a filter that is to be subscribed to; one of the configuration needs none.

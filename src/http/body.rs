@@ -11,6 +11,7 @@ use super::connections::Cut;
 use super::exchange::Exchange;
 use super::reply::Reply;
 use super::request::{has_whole_body, is_upgrade};
+use crate::memory::Full;
 
 /// How much of a body is read, and how much memory it gets, at a time. In bytes.
 const PIECE: usize = 16 * 1024;
@@ -30,11 +31,12 @@ pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
     let limit = announced.unwrap_or(if is_chunked { max + 1 } else { 0 });
     let mut body = Vec::new();
     let read = read(exchange, &mut framing, limit, &mut body);
-    let finds_room = !matches!(&read, Err(error) if error.kind() == ErrorKind::OutOfMemory);
+    let full = read.as_ref().err().and_then(|error| error.get_ref()?.downcast_ref::<Full>().copied());
     // it may wait for the broker
     body.shrink_to_fit();
     if exchange.may_wait() {
-        exchange.make_room(body.capacity());
+        // less than it was, or there is nothing more to be done
+        let _ = exchange.make_room(body.capacity());
     }
     let cut = exchange.release(body.len());
     if let Err(error) = &read {
@@ -52,7 +54,7 @@ pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
     }
     match (read, announced) {
         _ if is_whole => Ok(body),
-        _ if !finds_room => Err(Reply::no_room()),
+        _ if full.is_some() => Err(full.map_or_else(Reply::no_room, Reply::from)),
         _ if cut == Some(Cut::Evicted) => Err(Reply::busy()),
         _ if cut == Some(Cut::Late) => Err(Reply::request_timeout()),
         (Err(error), _) if error.kind() == ErrorKind::UnexpectedEof => Err(Reply::chunks_cut_off()),
@@ -90,7 +92,7 @@ fn grow(exchange: &mut Exchange, body: &mut Vec<u8>, piece: usize, left: usize) 
         return Ok(());
     }
     exchange.hold(grown);
-    if exchange.make_room(body.capacity()) { Ok(()) } else { Err(ErrorKind::OutOfMemory.into()) }
+    exchange.make_room(body.capacity()).map_err(|full| io::Error::new(ErrorKind::OutOfMemory, full))
 }
 
 /// What tells where a body ends.

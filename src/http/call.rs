@@ -16,7 +16,7 @@ use super::replies::Replies;
 use super::reply::Reply;
 use super::request::{SMALL_BODY, Target, require_json, require_method};
 use crate::message::Message;
-use crate::mqtt::{Caller, Outcome, Status};
+use crate::mqtt::{Caller, Failure, Outcome, Status};
 
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -69,8 +69,8 @@ impl Call<'_> {
             body.drain(..BYTE_ORDER_MARK.len());
         }
         // what is made of it takes as much again
-        if body.len() as u64 > SMALL_BODY && !self.exchange.make_room(2 * body.len()) {
-            return Err(Reply::no_room());
+        if body.len() as u64 > SMALL_BODY {
+            self.exchange.make_room(2 * body.len())?;
         }
         Ok(body)
     }
@@ -91,9 +91,7 @@ impl Call<'_> {
             if bytes > taken {
                 // not for each of them alone
                 taken = bytes + body;
-                if !self.exchange.make_room(taken) {
-                    return Err(Reply::no_room());
-                }
+                self.exchange.make_room(taken)?;
             }
             gathered.push(message);
         }
@@ -106,10 +104,11 @@ impl Call<'_> {
     }
 
     /// Has a message published, which may take so long, or as long as the configuration says; its outcome makes the answer.
-    pub fn publish(&self, message: Message, timeout: Option<Duration>, answer: fn(Outcome) -> Reply) -> Wanted {
+    pub fn publish(&mut self, message: Message, timeout: Option<Duration>, answer: fn(Outcome) -> Reply) -> Wanted {
         let (publisher, timeout) = (self.endpoints.publisher.clone(), timeout.unwrap_or(self.endpoints.timeout));
-        let place = match self.admitted.place(&message) {
-            Ok(place) => place,
+        let share = self.exchange.hand_over_room(message.bytes()).map_err(Failure::from);
+        let (share, place) = match share.and_then(|share| Ok((share, self.admitted.place()?))) {
+            Ok(both) => both,
             Err(failure) => return Wanted::Reply(answer(Err(failure))),
         };
         let tell = move |asker: Asker| {
@@ -119,32 +118,33 @@ impl Call<'_> {
                 asker.tell(answer(outcome));
             })
         };
-        Wanted::Later(Box::new(move |mut asker| {
-            asker.exchange.free_room();
-            publisher.publish(message, timeout, tell(asker));
-        }))
+        Wanted::Later(Box::new(move |asker| publisher.publish(message, share, timeout, tell(asker))))
     }
 
     /// The same for many, all of which may take so long together.
     pub fn publish_all(
-        &self,
+        &mut self,
         messages: Vec<Message>,
         timeout: Option<Duration>,
         answer: fn(Vec<Outcome>) -> Reply,
     ) -> Wanted {
         let (publisher, timeout) = (self.endpoints.publisher.clone(), timeout.unwrap_or(self.endpoints.timeout));
-        let place = |message| {
-            let place = self.admitted.place(&message);
-            (message, place)
+        // the answer has its room before anything is sent
+        let bytes = messages.iter().map(Message::bytes).sum::<usize>() + Reply::room_for_results(messages.len());
+        if let Err(full) = self.exchange.make_room(bytes) {
+            return Wanted::Reply(answer(messages.iter().map(|_| Err(full.into())).collect()));
+        }
+        let placed = |message: Message| {
+            let (share, place) = (self.exchange.split_room(message.bytes()), self.admitted.place());
+            (message, share, place)
         };
-        let messages: Vec<_> = messages.into_iter().map(place).collect();
-        Wanted::Later(Box::new(move |mut asker| {
-            asker.exchange.free_room();
-            let callers = outcomes::callers(messages.len(), move |all| asker.tell(answer(all)));
+        let messages: Vec<_> = messages.into_iter().map(placed).collect();
+        Wanted::Later(Box::new(move |asker| {
+            let callers = outcomes::callers(messages.len(), move |all| asker.tell_outcomes(answer(all)));
             let mut taken = Vec::with_capacity(messages.len());
-            for ((message, place), caller) in messages.into_iter().zip(callers) {
+            for ((message, share, place), caller) in messages.into_iter().zip(callers) {
                 match place {
-                    Ok(place) => taken.push((message, with_place(place, caller))),
+                    Ok(place) => taken.push((message, share, with_place(place, caller))),
                     Err(failure) => caller(Err(failure)),
                 }
             }
@@ -181,9 +181,19 @@ impl Asker {
         self.tell_or(reply, Reply::no_room);
     }
 
+    /// The same for what became of messages, be there room for it or not.
+    pub fn tell_outcomes(self, reply: Reply) {
+        self.write(reply);
+    }
+
     /// The same, or another one where there is no memory for so long an answer.
     pub fn tell_or(mut self, reply: Reply, instead: fn() -> Reply) {
-        let reply = self.exchange.fit(reply, instead).readable_by(self.origin);
+        let reply = self.exchange.fit(reply, instead);
+        self.write(reply);
+    }
+
+    fn write(self, reply: Reply) {
+        let reply = reply.readable_by(self.origin);
         // waking the thread that writes takes as long as writing
         if reply.is_short() && self.exchange.may_be_answered_here() {
             self.exchange.answer(&reply);

@@ -13,7 +13,7 @@ use super::generation::Generation;
 use super::reply::{Reply, SHOWN};
 use super::request::{Target, has_connection_option, has_whole_body, is_last_for_library};
 use super::wire::Form;
-use crate::memory::Share;
+use crate::memory::{Full, Memory, Share};
 use crate::metrics;
 use crate::printable::Printable;
 use crate::request_id::RequestId;
@@ -36,7 +36,9 @@ pub struct Exchange {
     id: RequestId,
     client: Option<Client>,
     generation: Arc<Generation>,
-    /// What it takes of the memory that all requests share: its body, what is made of that, and a long answer.
+    /// The part of the memory that it takes from, if that is not all.
+    memory: Option<Memory>,
+    /// What it takes of it: its body, what is made of that, and a long answer.
     share: Option<Share>,
     /// Bytes of its body may still be to come.
     unread: bool,
@@ -52,8 +54,8 @@ impl Exchange {
         let unread = !has_whole_body(&request);
         let mut given = request.headers().iter().filter(|header| header.field.equiv("X-Request-ID"));
         let id = RequestId::of(given.next().filter(|_| given.next().is_none()).map(|header| header.value.as_str()));
-        let (request, share) = (Some(request), None);
-        Self { request, id, client, generation, share, unread, last: false, is_refused: false }
+        let (request, memory, share) = (Some(request), None, None);
+        Self { request, id, client, generation, memory, share, unread, last: false, is_refused: false }
     }
 
     /// The request; `None` only after its answer.
@@ -101,22 +103,48 @@ impl Exchange {
         }
     }
 
-    /// Has it take so many bytes of the memory that all requests share, no matter what it took before. Returns false, and
-    /// leaves it at that, if there is no room.
-    pub fn make_room(&mut self, bytes: usize) -> bool {
-        let memory = self.generation.connections().memory();
+    /// Has it take from this part of the memory that all requests share.
+    pub fn charge(&mut self, memory: Memory) {
+        self.memory = Some(memory);
+    }
+
+    /// Has it take so many bytes of the memory, no matter what it took before. Leaves it at that if there is no room.
+    pub fn make_room(&mut self, bytes: usize) -> Result<(), Full> {
+        let all = self.generation.connections().memory();
+        let memory = self.memory.as_ref().unwrap_or(all);
         self.share.get_or_insert_with(|| memory.nothing()).resize(bytes)
     }
 
-    /// What it takes of the memory is free for what it asks for.
-    pub fn free_room(&mut self) {
-        self.share = None;
+    /// Has all that it takes of the memory, which is then so many bytes, go with what it asks for.
+    pub fn hand_over_room(&mut self, bytes: usize) -> Result<Share, Full> {
+        self.make_room(bytes)?;
+        Ok(self.split_room(bytes))
+    }
+
+    /// Has so many bytes of those that it takes go with what it asks for.
+    pub fn split_room(&mut self, bytes: usize) -> Share {
+        let all = self.generation.connections().memory();
+        match &mut self.share {
+            Some(share) => share.split(bytes),
+            None => all.nothing(),
+        }
     }
 
     /// An answer that there is memory for: this one, or a short one in its place.
     pub fn fit(&mut self, reply: Reply, instead: impl FnOnce() -> Reply) -> Reply {
         // once as it is, and once as it is written
-        if reply.is_short() || self.make_room(2 * reply.size()) { reply } else { instead() }
+        if reply.is_short() || self.make_room(2 * reply.size()).is_ok() { reply } else { instead() }
+    }
+
+    /// The same for one that has a reserve: it asks nobody to do anything, and may tell why others find no room.
+    pub fn fit_in_reserve(&mut self, reply: Reply) -> Reply {
+        if reply.is_short() {
+            return reply;
+        }
+        let mut share = self.generation.connections().memory().nothing();
+        let fitting = share.resize_in_reserve(2 * reply.size());
+        self.share = Some(share);
+        fitting.map_or_else(|_| Reply::document_without_room(), |()| reply)
     }
 
     /// So many bytes of the body were read, and no more will be. Tells whether it was cut short by us.
@@ -216,16 +244,18 @@ impl Exchange {
     /// requests: for each its own thread waits.
     fn write_elsewhere(self, request: Request, words: Vec<u8>) {
         let generation = self.generation.clone();
-        let job = move || {
-            if self.unread && *request.http_version() >= (1, 1) {
+        let write = |(exchange, request, words): (Self, Request, Vec<u8>)| {
+            if exchange.unread && *request.http_version() >= (1, 1) {
                 refuse(request, &words);
             } else {
-                self.write(None, request, &words);
+                exchange.write(None, request, &words);
             }
         };
+        let writers = generation.connections().writers();
         // who passes requests on must not wait, and letting go of one may
-        if let Some(job) = generation.connections().writers().run(Box::new(job)) {
-            std::mem::forget(job);
+        if let Some((mut exchange, request, _)) = writers.run_with((self, request, words), write) {
+            exchange.share = None;
+            std::mem::forget((exchange, request));
         }
     }
 

@@ -134,7 +134,7 @@ impl Endpoints {
 
     /// Writes what is known at once, unless the client has yet to take what it was written before.
     fn reply(&self, mut exchange: Exchange, reply: Reply) {
-        let reply = exchange.fit(reply, Reply::no_room);
+        let reply = exchange.fit_in_reserve(reply);
         // what is still to be read has a thread of its own, which may wait
         if exchange.may_wait() || exchange.has_room() {
             exchange.answer(&reply);
@@ -156,6 +156,9 @@ impl Endpoints {
             return endpoint(self, request, target);
         }
         let admitted = self.gate.admit(request)?;
+        if let Some(memory) = admitted.memory() {
+            exchange.charge(memory.clone());
+        }
         answer(Call { endpoints: self, admitted, target, exchange })
     }
 

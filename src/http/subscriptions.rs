@@ -9,11 +9,12 @@ use super::authorize::{Leave, Own};
 use super::call::{Call, Wanted};
 use super::fields::Fields;
 use super::operations::Subscription;
-use super::reply::Reply;
+use super::reply::{Reply, SHOWN};
 use super::request::READ;
 use super::values;
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::{Answer, Refusal, Source, Standing};
+use crate::printable::Printable;
 
 /// Every filter, with what the broker made of it.
 pub fn list(mut call: Call) -> Result<Wanted, Reply> {
@@ -97,19 +98,32 @@ pub fn unsubscribe(mut call: Call) -> Result<Wanted, Reply> {
         Leave::Last(leaving) => Some(leaving),
         Leave::Nobody => None,
     };
-    let (subscriber, timeout) = (call.endpoints.subscriber.clone(), timeout.unwrap_or(call.endpoints.timeout));
+    let subscriber = call.endpoints.subscriber.clone();
+    // those who want it meanwhile are not to wait as little as this one may
+    let usual = call.endpoints.timeout;
+    let timeout = timeout.unwrap_or(usual);
     Ok(Wanted::Later(Box::new(move |asker| {
         let (topic, again) = (filter.clone(), subscriber.clone());
         let told = move |answer: Answer| {
             // where the broker does not answer, it is taken to have done it
             let has_left = matches!(answer, Ok(_) | Err(Refusal::Unknown));
             if let Some(qos) = leaving.and_then(|leaving| leaving.settle(has_left)) {
-                again.subscribe(&topic, qos, timeout, Box::new(|_| ()));
+                again.subscribe(&topic, qos, usual, Box::new(tell_of_failure(topic.clone())));
             }
             asker.tell(answer.map_or_else(Reply::from, |_| done(&topic, None)));
         };
         subscriber.unsubscribe(&filter, timeout, Box::new(told));
     })))
+}
+
+/// A filter was let go of while others began to want it.
+fn tell_of_failure(filter: TopicFilter) -> impl FnOnce(Answer) + Send {
+    move |answer| {
+        if let Err(refusal) = answer {
+            let shown = Printable::new(filter.as_str(), SHOWN);
+            log::warn!("{shown} is not subscribed to again for those who want it still: {refusal}");
+        }
+    }
 }
 
 fn parse_subscribe(body: &[u8], longest: Duration) -> Result<(TopicFilter, Qos, Option<Duration>), String> {

@@ -9,7 +9,7 @@ use serde::Serializer;
 use serde::ser::SerializeMap;
 
 use super::entry::{Entry, IDENTIFIER, Own, REQUEST_ID, text};
-use crate::config::LogFormat;
+use crate::config::{self, LogFormat};
 use crate::message::{MAX_USER_PROPERTIES, Priority, Received};
 use crate::printable::one_line;
 
@@ -22,6 +22,10 @@ pub struct Style {
 }
 
 impl Style {
+    pub fn of(settings: &config::Log) -> Self {
+        Self { format: settings.format, has_time: settings.time }
+    }
+
     /// Appends a record that was made at this time.
     pub fn write(self, entry: &Entry, time: SystemTime, bytes: &mut Vec<u8>) {
         let time = self.has_time.then_some(Timestamp(time));

@@ -21,7 +21,7 @@ pub use session::{Aftermath, Blame, Owed};
 use self::session::Losses;
 use super::outcome::{Failure, Outcome, Published};
 use super::reason::NO_MATCHING_SUBSCRIBERS;
-use crate::memory::{Memory, Share};
+use crate::memory::Share;
 use crate::message::{Message, Qos};
 
 /// How long after its deadline a message may still leave because it was already handed over.
@@ -44,7 +44,6 @@ pub struct InFlight<R> {
     awaited: Option<&'static str>,
     paused: bool,
     max_waiting: usize,
-    memory: Memory,
     next_sequence: Sequence,
     next_turn: u64,
 }
@@ -98,8 +97,8 @@ enum State {
 }
 
 impl<R> InFlight<R> {
-    /// An empty table for at most `max_waiting` unsettled messages, each of which takes its part of the memory.
-    pub fn new(max_waiting: usize, memory: Memory) -> Self {
+    /// An empty table for at most `max_waiting` unsettled messages.
+    pub fn new(max_waiting: usize) -> Self {
         Self {
             entries: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -113,7 +112,6 @@ impl<R> InFlight<R> {
             awaited: None,
             paused: false,
             max_waiting,
-            memory,
             next_sequence: 0,
             next_turn: 0,
         }
@@ -124,15 +122,12 @@ impl<R> InFlight<R> {
         self.settled.push((caller, Err(failure)));
     }
 
-    /// Takes a message, whose caller is told of its outcome at the deadline at the latest.
-    pub fn accept(&mut self, message: Message, deadline: Instant, caller: R) {
+    /// Takes a message with the memory that it takes, whose caller is told of its outcome at the deadline at the latest.
+    pub fn accept(&mut self, message: Message, share: Share, deadline: Instant, caller: R) {
         if self.unsettled() >= self.max_waiting {
             return self.reject(caller, Failure::TooManyWaiting);
         }
-        match self.memory.take(message.bytes()) {
-            Some(share) => self.insert(message, Some(share), deadline, caller),
-            None => self.reject(caller, Failure::NoRoom),
-        }
+        self.insert(message, Some(share), deadline, caller);
     }
 
     /// The same, however much waits already.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::reason::{PACKET_TOO_LARGE, Reason};
+use crate::memory::Full;
 use crate::metrics::PublishResult;
 
 /// What the caller of a publish is told, once.
@@ -96,6 +97,15 @@ pub enum Failure {
     /// It was handed to a connection, and no acknowledgement came in time.
     #[error("sent, outcome unknown: no acknowledgement from the broker in time")]
     Unknown,
+}
+
+impl From<Full> for Failure {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::All => Self::NoRoom,
+            Full::Part => Self::ShareTaken,
+        }
+    }
 }
 
 impl Failure {

@@ -24,7 +24,7 @@ use super::status::{History, Settings, Status};
 use super::subscriptions::Standing;
 use super::version::Version;
 use crate::config::{Config, Protocol};
-use crate::memory::Memory;
+use crate::memory::{Memory, Share};
 use crate::message::Message;
 
 /// Is told, once, what became of a message. Must not wait.
@@ -82,7 +82,7 @@ impl Publisher {
     pub(super) fn new(config: &Config) -> Self {
         let max_packet_size = config.mqtt.max_packet_size;
         let memory = Memory::for_requests(config.http.max_body.max(max_packet_size as usize));
-        let table = InFlight::new(config.publish.max_waiting, memory.clone());
+        let table = InFlight::new(config.publish.max_waiting);
         let state = State {
             table,
             history: History::default(),
@@ -105,16 +105,16 @@ impl Publisher {
         }))
     }
 
-    /// Takes a message, and tells `caller` what became of it: at once if it cannot be sent at all, and after `timeout`
+    /// Takes a message with its part of the [memory](Self::memory), and tells `caller` what became of it: at once if it cannot be sent at all, and after `timeout`
     /// at the latest. Nothing that the broker would end the shared connection for gets past here.
-    pub fn publish(&self, message: Message, timeout: Duration, caller: Caller) {
-        self.publish_and_tell(message, timeout, None, caller);
+    pub fn publish(&self, message: Message, share: Share, timeout: Duration, caller: Caller) {
+        self.publish_and_tell((message, share), timeout, None, caller);
     }
 
     /// The same, and tells when it is written, too.
     pub(super) fn publish_and_tell(
         &self,
-        message: Message,
+        (message, share): (Message, Share),
         timeout: Duration,
         on_written: Option<OnWritten>,
         caller: Caller,
@@ -128,21 +128,21 @@ impl Publisher {
             if state.stage != Stage::Running {
                 return state.table.reject(caller, Failure::Stopping);
             }
-            state.table.accept(message, now + timeout, caller);
+            state.table.accept(message, share, now + timeout, caller);
             self.0.feed(state, now);
         });
     }
 
     /// The same for many messages, which have one deadline and are taken in their order, with none in between.
-    pub fn publish_all(&self, messages: Vec<(Message, Caller)>, timeout: Duration) {
+    pub fn publish_all(&self, messages: Vec<(Message, Share, Caller)>, timeout: Duration) {
         let now = Instant::now();
         self.with_state(|state| {
-            for (message, caller) in messages {
+            for (message, share, caller) in messages {
                 let caller = Waiting { caller, on_written: None, qos: message.qos, since: now };
                 match self.0.check(&message, Limits::default()) {
                     Err(failure) => state.table.reject(caller, failure),
                     Ok(()) if state.stage != Stage::Running => state.table.reject(caller, Failure::Stopping),
-                    Ok(()) => state.table.accept(message, now + timeout, caller),
+                    Ok(()) => state.table.accept(message, share, now + timeout, caller),
                 }
             }
             self.0.feed(state, now);

@@ -14,6 +14,7 @@ use crate::support::events::Listener;
 use crate::support::free_port;
 use crate::support::http::{Connection, Reply};
 use crate::support::limited::Limited;
+use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{
     CONNECT, PUBACK, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, acknowledgement, behave,
 };
@@ -79,6 +80,49 @@ fn read_on(listener: Listener) {
         let mut buffer = vec![0; LARGE];
         while socket.read(&mut buffer).is_ok_and(|read| read > 0) {}
     });
+}
+
+#[test]
+fn what_became_of_many_is_told_and_figures_are_shown_where_all_is_taken() {
+    let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_inflight_messages 1000");
+    let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 120", broker.port());
+    let daemon = Limited::with(&config);
+    daemon.wait_for("connected to");
+    broker.signal("STOP");
+    let item = r#"{"topic":"t","msg":"x","qos":1}"#;
+    let many = format!("[{}]", vec![item; 300].join(","));
+    let mut bulk = daemon.connect();
+    bulk.set_patience(LONGEST);
+    let head = |path: &str, length: usize| {
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n")
+    };
+    bulk.send((head("/publish/bulk?timeout=20", many.len()) + &many).as_bytes());
+    let large = json!({"topic": "t", "msg": "x".repeat(1_000_000), "qos": 1, "timeout": 60}).to_string();
+    let begin = |bytes: &str| {
+        let mut connection = daemon.connect();
+        connection.send((head("/publish", large.len()) + bytes).as_bytes());
+        connection
+    };
+    let unfinished: Vec<Connection> = (0..60).map(|_| begin(&large[..large.len() - 10])).collect();
+    let mut waiting = Vec::new();
+    // as long as there is room for one more
+    while !is_full(&daemon, &large) {
+        assert!(waiting.len() < 100, "it is never full");
+        waiting.push(begin(&large));
+    }
+    let figures = daemon.connect().request("GET", "/metrics", &[], b"");
+    assert_eq!(figures.status, 200, "{figures:?}");
+    let reply = bulk.reply();
+    let results = reply.json()["results"].as_array().unwrap().clone();
+    assert_eq!((results.len(), reply.code()), (300, 7), "{reply:?}");
+    broker.signal("CONT");
+    drop((unfinished, waiting));
+}
+
+/// Whether one more is refused for want of memory; one that is not gives its room back.
+fn is_full(daemon: &Limited, large: &str) -> bool {
+    let reply = daemon.connect().post("/publish", large.replace("\"timeout\":60", "\"timeout\":0.1").as_bytes());
+    reply.error() == NO_ROOM
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn a_crash_costs_no_second_and_a_wrong_configuration_is_said_once_by_the_name_of
         concat!("mqtt-bridge ", env!("CARGO_PKG_VERSION"), " with /etc/mqtt-bridge/bridge.toml"),
         "restarts: 1, 100ms after the crash",
         "restarts: 0, exit code: 78",
-        "mqtt-bridge: /etc/mqtt-bridge/bridge.toml:LAST: unknown field",
+        "/etc/mqtt-bridge/bridge.toml:LAST: unknown field",
         "active",
     ];
     assert_lines(&log, &expected);

@@ -201,6 +201,40 @@ fn large_messages_of_one_token_leave_room_for_those_of_others() {
 }
 
 #[test]
+fn unfinished_bodies_and_requests_of_one_token_leave_room_for_others_too() {
+    let (greedy, other) = (token("greedy"), token("other"));
+    let tables = [&greedy, &other].map(|token| token.table.as_str()).concat();
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{tables}", free_port()));
+    let body = json!({"topic": "a", "msg": "x".repeat(1_000_000), "timeout": 60}).to_string();
+    let begin = |token: &Token, path: &str, bytes: &str| {
+        let mut connection = daemon.connect();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}", body.len());
+        connection.send(format!("{head}\r\nAuthorization: {}\r\n\r\n{bytes}", token.bearer()).as_bytes());
+        connection
+    };
+    // those that find no room are answered, and the others wait
+    let unfinished: Vec<Connection> = (0..60).map(|_| begin(&greedy, "/publish", &body[..body.len() - 10])).collect();
+    let requests: Vec<Connection> = (0..60).map(|_| begin(&greedy, "/request", &body)).collect();
+    let refused = "not sent: as many publishes and requests of this token wait";
+    await_reply(&daemon, &greedy, "/request", &body, 429, refused);
+    let small = json!({"topic": "a", "msg": "x".repeat(900_000), "timeout": 0.1}).to_string();
+    await_reply(&daemon, &other, "/publish", &small, 503, "not sent: there was no connection");
+    drop((unfinished, requests));
+}
+
+/// Asks until it is answered so.
+fn await_reply(daemon: &Daemon, token: &Token, path: &str, body: &str, status: u16, words: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let reply = daemon.connect().request("POST", path, &[("Authorization", &token.bearer())], body.as_bytes());
+        if reply.status == status && reply.error().starts_with(words) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{reply:?}");
+    }
+}
+
+#[test]
 fn a_filter_goes_when_its_last_owner_lets_it_go_and_nobody_else_can() {
     let broker = Mosquitto::start();
     let (one, two, three) = (token("one"), token("two"), token("three"));

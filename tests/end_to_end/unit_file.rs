@@ -134,7 +134,7 @@ fn a_broker_behind_tls_is_shown_a_key_of_roots_which_the_readmes_hook_renews() {
         publish | sed 's/.* //'
         "#,
     );
-    let denied = "mqtt-bridge: /etc/mqtt-bridge/bridge.toml:4: `ca-file` /etc/mqtt-bridge/ca.crt cannot be read: Permission denied (os error 13)";
+    let denied = "/etc/mqtt-bridge/bridge.toml:4: `ca-file` /etc/mqtt-bridge/ca.crt cannot be read: Permission denied (os error 13)";
     let expected = ["inactive", "200", "root 600", "200", "u'first'", "u'second'", "78", denied, "200"];
     assert_eq!(log.lines().collect::<Vec<_>>(), expected, "{log}");
 }

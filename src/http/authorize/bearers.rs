@@ -10,7 +10,7 @@ use super::holdings::Holdings;
 use super::rate::Bucket;
 use crate::config::{Config, Token, hash};
 use crate::http::reply::{Reply, SHOWN};
-use crate::memory;
+use crate::memory::Memory;
 use crate::message::{Message, TopicName};
 use crate::mqtt::Failure;
 use crate::printable::Printable;
@@ -31,30 +31,27 @@ pub struct Bearer {
     bucket: Option<Mutex<Bucket>>,
     /// Publishes and requests that are not answered.
     waiting: AtomicUsize,
-    /// Bytes of their messages, and how many these may be.
-    bytes: AtomicUsize,
-    max_bytes: usize,
+    /// What they may hold, be they answered or not.
+    pub memory: Memory,
 }
 
 /// One of the places of a bearer for what waits.
 #[derive(Debug)]
 pub struct Place {
     bearer: Arc<Bearer>,
-    bytes: usize,
 }
 
 impl Bearers {
-    /// Those of the configuration.
+    /// Those of the configuration, who share this memory.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, memory: &Memory) -> Self {
         let now = Instant::now();
         let holdings = Arc::new(Holdings::new(config));
-        let max_bytes = memory::limit(config.http.max_body.max(config.mqtt.max_packet_size as usize)) / 2;
         let bearer = |(number, token): (usize, &Token)| {
             let bucket = token.rate.map(|rate| Mutex::new(Bucket::new(rate, now)));
             let (token, holdings) = (token.clone(), holdings.clone());
-            let (waiting, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-            Arc::new(Bearer { token, number, holdings, bucket, waiting, bytes, max_bytes })
+            let (waiting, memory) = (AtomicUsize::new(0), memory.part());
+            Arc::new(Bearer { token, number, holdings, bucket, waiting, memory })
         };
         Self(config.tokens.iter().enumerate().map(bearer).collect())
     }
@@ -129,26 +126,16 @@ impl Bearer {
 }
 
 impl Place {
-    /// A place for one publish or request with this message, until it is dropped.
-    pub fn take(bearer: &Arc<Bearer>, message: &Message) -> Result<Self, Failure> {
-        let (bytes, max_bytes) = (message.bytes(), bearer.max_bytes);
-        add(&bearer.waiting, 1, bearer.token.max_waiting)?;
-        if let Err(failure) = add(&bearer.bytes, bytes, max_bytes) {
-            bearer.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(failure);
-        }
-        Ok(Self { bearer: bearer.clone(), bytes })
+    /// A place for one publish or request, until it is dropped.
+    pub fn take(bearer: &Arc<Bearer>) -> Result<Self, Failure> {
+        let next = |waiting: usize| Some(waiting + 1).filter(|sum| *sum <= bearer.token.max_waiting);
+        let taken = bearer.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        taken.map(|_| Self { bearer: bearer.clone() }).map_err(|_| Failure::ShareTaken)
     }
-}
-
-fn add(taken: &AtomicUsize, more: usize, max: usize) -> Result<(), Failure> {
-    let sum = |taken: usize| taken.checked_add(more).filter(|sum| *sum <= max);
-    taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).map(|_| ()).map_err(|_| Failure::ShareTaken)
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.bearer.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.bearer.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

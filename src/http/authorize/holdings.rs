@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bearers::Bearer;
-use crate::config::{Config, MAX_FILTER_BYTES, MAX_FILTERS};
+use crate::config::{Config, MAX_FILTER_BYTES, MAX_FILTERS, Sees};
 use crate::http::reply::Reply;
 use crate::message::{Qos, TopicFilter};
 
@@ -165,6 +165,8 @@ impl Bearer {
         let has_others = others(&owners, self, filter).next().is_some();
         let own = &mut owners[self.number];
         match own.get_mut(filter).filter(|held| held.is_recorded()) {
+            // whoever sees its own alone is told of no others, and ends nothing of theirs
+            None if has_others && self.token.sees == Sees::Own => return Ok(Leave::Shared),
             None if has_others => return Err(Reply::filter_of_others(&self.token.name, filter)),
             None => return Ok(Leave::Nobody),
             Some(held) if has_others => (held.qos, held.leaving) = (None, None),
@@ -181,10 +183,6 @@ impl Bearer {
 
     /// A place for a stream.
     pub fn listen(self: &Arc<Self>, filter: &TopicFilter) -> Result<Reading, Reply> {
-        let streams: usize = self.holdings.lock()[self.number].values().map(|held| held.listeners).sum();
-        if streams >= self.token.max_listeners {
-            return Err(self.share_taken("max-listeners", "listeners"));
-        }
         self.read(filter, Use::Listen)
     }
 
@@ -196,6 +194,10 @@ impl Bearer {
     fn read(self: &Arc<Self>, filter: &TopicFilter, by: Use) -> Result<Reading, Reply> {
         let mut owners = self.holdings.lock();
         let own = &mut owners[self.number];
+        let streams: usize = own.values().map(|held| held.listeners).sum();
+        if by == Use::Listen && streams >= self.token.max_listeners {
+            return Err(self.share_taken("max-listeners", "listeners"));
+        }
         let is_new = !own.get(filter).is_some_and(Held::is_read) && !self.holdings.of_file.contains(filter);
         let (count, bytes) = taken(own, Held::is_read);
         if is_new && (count >= MAX_FILTERS / 2 || bytes + filter.as_str().len() > MAX_FILTER_BYTES / 2) {
@@ -264,13 +266,14 @@ mod tests {
     use super::*;
     use crate::config::{Environment, Source};
     use crate::http::authorize::Bearers;
+    use crate::memory::Memory;
 
     /// The bearers of two tokens.
     fn two() -> [Arc<Bearer>; 2] {
         let table = |name, digit: &str| format!("[[token]]\nname = \"{name}\"\nsha256 = \"{}\"\n", digit.repeat(64));
         let text = [table("a", "0"), table("b", "1")].concat();
         let config = Config::parse(&text, &Source::BuiltIn, &Environment::default()).unwrap();
-        let bearers = Bearers::new(&config);
+        let bearers = Bearers::new(&config, &Memory::new(usize::MAX));
         [0, 1].map(|number| bearers.numbered(number))
     }
 

@@ -11,7 +11,7 @@ const PREFLIGHT: (&str, &str) = ("Access-Control-Request-Method", "POST");
 /// The gate of a configuration, whose `[[token]]`s come before its `[http]`.
 fn gate(configuration: &str, reach: Reach) -> Gate {
     let config = Config::parse(configuration, &Source::BuiltIn, &Environment::from([])).expect(configuration);
-    Gate::new(&config, Bearers::new(&config), reach)
+    Gate::new(&config, Bearers::new(&config, &Memory::new(usize::MAX)), reach)
 }
 
 /// One whose tokens `a` and `b` have the secrets `secret-a` and `secret-b`.

@@ -13,6 +13,11 @@ impl Reply {
         matches!(&self.form, Form::Usual) || matches!(&self.form, Form::Document { bytes, .. } if bytes.len() <= SHORT)
     }
 
+    /// What an answer with so many results takes, once as it is and once as it is written.
+    pub fn room_for_results(count: usize) -> usize {
+        2 * RESULT * count
+    }
+
     /// How long its body is, in bytes, near enough.
     pub fn size(&self) -> usize {
         match &self.form {

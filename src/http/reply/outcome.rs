@@ -1,6 +1,7 @@
 //! What became of a message, of a topic filter or of a request, as an answer.
 
 use super::{Code, Reply};
+use crate::memory::Full;
 use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED, PACKET_TOO_LARGE};
 use crate::mqtt::{Failure, NoAnswer, Outcome, Published, Refusal};
 
@@ -10,11 +11,23 @@ impl Reply {
         Self::from(Failure::NoRoom)
     }
 
+    /// 503: the same for what sends nothing.
+    pub fn document_without_room() -> Self {
+        let error = "all requests together hold as much memory as they may: there is none for so long an answer";
+        Self::refusal(503, Code::QueueSize, error.to_owned()).with_pause()
+    }
+
     /// 504: a device answered, and there is no memory for what it said. To ask again might have it act again.
     pub fn answer_without_room() -> Self {
         let error = "sent and answered, but all requests together hold as much memory as they may, so that the answer \
                      is dropped";
         Self::refusal(504, Code::ConnectionLost, error.to_owned())
+    }
+}
+
+impl From<Full> for Reply {
+    fn from(full: Full) -> Self {
+        Self::from(Failure::from(full))
     }
 }
 

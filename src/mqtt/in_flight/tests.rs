@@ -3,6 +3,7 @@
 mod blame;
 
 use super::*;
+use crate::memory::Memory;
 use crate::message::{Properties, TopicName};
 
 use Acknowledgement::{PubAck, PubComp, PubRec};
@@ -35,16 +36,23 @@ fn start() -> Time {
 }
 
 fn table(max_waiting: usize) -> Table {
-    let mut table = InFlight::new(max_waiting, Memory::new(usize::MAX));
+    let mut table = InFlight::new(max_waiting);
     table.connected(false);
     table.ready(WINDOW);
     table
 }
 
 /// Accepts messages with these levels of QoS, whose callers are 0, 1, 2 …, and whose deadline is after 1000 ms.
+impl<R> InFlight<R> {
+    /// Takes a message that takes no memory.
+    fn take(&mut self, message: Message, deadline: Instant, caller: R) {
+        self.accept(message, Memory::new(0).nothing(), deadline, caller);
+    }
+}
+
 fn accept(table: &mut Table, time: &Time, levels: &[u8]) {
     for (caller, qos) in levels.iter().enumerate() {
-        table.accept(message(*qos), time.at(1000), u32::try_from(caller).unwrap());
+        table.take(message(*qos), time.at(1000), u32::try_from(caller).unwrap());
     }
 }
 
@@ -238,30 +246,32 @@ fn one_too_many_is_refused_at_once() {
 }
 
 #[test]
-fn messages_are_bounded_by_what_they_take_until_they_are_settled() {
-    let (time, memory) = (start(), Memory::new(2 * message(1).bytes()));
-    let mut table: Table = InFlight::new(10, memory.clone());
-    accept(&mut table, &time, &[1, 1, 1]);
-    assert_eq!(table.take_settled(), [(2, Err(Failure::NoRoom))]);
+fn a_message_keeps_its_memory_until_it_is_settled() {
+    let (time, memory) = (start(), Memory::new(100));
+    let mut table: Table = InFlight::new(2);
+    for caller in 0..3 {
+        let mut share = memory.nothing();
+        share.resize(10).unwrap();
+        table.accept(message(1), share, time.at(1000), caller);
+    }
+    assert_eq!((table.take_settled(), memory.taken()), (vec![(2, Err(Failure::TooManyWaiting))], 20));
     table.expire(time.at(1000));
     assert_eq!((table.take_settled().len(), memory.taken()), (2, 0));
-    table.admit(message(1), time.at(2000), 3);
-    assert_eq!(memory.taken(), 0, "our own are in nobody's way");
 }
 
 #[test]
 fn a_deadline_says_what_is_known() {
     let time = start();
-    let mut table: Table = InFlight::new(10, Memory::new(usize::MAX));
-    table.accept(message(1), time.at(5), 0);
+    let mut table: Table = InFlight::new(10);
+    table.take(message(1), time.at(5), 0);
     table.expire(time.at(4));
     assert_eq!(table.take_settled(), []);
     table.expire(time.at(5));
     assert_eq!(table.take_settled(), [(0, Err(Failure::NotConnected))]);
 
     table.ready(Window { size: 1, cycle: 1 });
-    table.accept(message(1), time.at(10), 1);
-    table.accept(message(1), time.at(9), 2);
+    table.take(message(1), time.at(10), 1);
+    table.take(message(1), time.at(9), 2);
     send(&mut table, &time, 1);
     table.expire(time.at(10));
     assert_eq!(table.take_settled(), [(2, Err(Failure::Busy)), (1, Err(Failure::Unknown))]);
@@ -274,10 +284,10 @@ fn a_deadline_says_what_is_known() {
 #[test]
 fn a_lost_session_is_sent_anew_in_order_and_only_for_those_who_wait() {
     let (time, mut table) = (start(), table(10));
-    table.accept(message(1), time.at(10), 0);
-    table.accept(message(2), time.at(1000), 1);
-    table.accept(message(1), time.at(1000), 2);
-    table.accept(message(1), time.at(1000), 3);
+    table.take(message(1), time.at(10), 0);
+    table.take(message(2), time.at(1000), 1);
+    table.take(message(1), time.at(1000), 2);
+    table.take(message(1), time.at(1000), 3);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
     table.acknowledged(PubRec, 2, Some(0), None).unwrap();
     table.expire(time.at(10));
@@ -328,9 +338,9 @@ fn what_was_handed_over_and_lost_its_connection_is_unknown_at_its_deadline() {
 #[test]
 fn a_resumed_session_sends_what_it_owes_in_order_and_in_portions() {
     let (time, mut table) = (start(), table(10));
-    table.accept(message(1), time.at(10), 0);
-    table.accept(message(2), time.at(1000), 1);
-    table.accept(message(2), time.at(1000), 2);
+    table.take(message(1), time.at(10), 0);
+    table.take(message(2), time.at(1000), 1);
+    table.take(message(2), time.at(1000), 2);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
     table.acknowledged(PubRec, 3, Some(0), None).unwrap();
     table.expire(time.at(10));
@@ -528,7 +538,7 @@ mod random {
     impl World {
         fn new() -> Self {
             Self {
-                table: InFlight::new(8, Memory::new(usize::MAX)),
+                table: InFlight::new(8),
                 start: super::start(),
                 now: 0,
                 connected: false,
@@ -569,7 +579,7 @@ mod random {
             let message = Message { payload: caller.to_string().into(), ..message(qos) };
             self.levels.insert(caller, qos);
             self.deadlines.insert(caller, self.now + timeout);
-            self.table.accept(message, self.start.at(self.now + timeout), caller);
+            self.table.take(message, self.start.at(self.now + timeout), caller);
         }
 
         fn hand_over(&mut self) {

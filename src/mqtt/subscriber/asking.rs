@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Stage, Subscriber, Want};
+use crate::memory::Share;
 use crate::message::{Message, Received, TopicFilter, TopicName};
 use crate::metrics;
 use crate::mqtt::outcome::{Failure, NoAnswer, Outcome, Published};
@@ -57,13 +58,19 @@ pub fn tell_stopping(asker: Asker) {
 impl Subscriber {
     /// Publishes a message and awaits its answer for as long as `timeout`, on the given response topic or on one of our
     /// own. MQTT 3.1.1 knows neither; there the message must tell by itself where it is to be answered.
-    pub fn request(&self, message: Message, response: Option<TopicName>, timeout: Duration, answered: Answered) {
+    pub fn request(
+        &self,
+        (message, share): (Message, Share),
+        response: Option<TopicName>,
+        timeout: Duration,
+        answered: Answered,
+    ) {
         let Some(question) = self.question(message, response, Instant::now() + timeout) else {
             return answered(Err(NoAnswer::NotPossible));
         };
         let (subscriber, filter) = (self.clone(), question.filter.clone());
         let told = move |answer: super::Answer| match answer {
-            Ok(_) => subscriber.ask(question, answered),
+            Ok(_) => subscriber.ask(question, share, answered),
             Err(refusal) => answered(Err(refusal.into())),
         };
         self.want(&filter, Want::Answers, timeout, Box::new(told));
@@ -96,7 +103,7 @@ impl Subscriber {
     }
 
     /// Publishes a request whose response topic is subscribed to.
-    fn ask(&self, question: Question, answered: Answered) {
+    fn ask(&self, question: Question, share: Share, answered: Answered) {
         let Question { message, topic, filter, token, deadline } = question;
         let mut state = self.lock();
         let asker = Asker { answered, filter };
@@ -115,7 +122,7 @@ impl Subscriber {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let published = move |outcome| subscriber.published(number, outcome);
                 let written = move || writing.lock().requests.written(number);
-                self.0.publisher.publish_and_tell(message, left, Some(Box::new(written)), Box::new(published));
+                self.0.publisher.publish_and_tell((message, share), left, Some(Box::new(written)), Box::new(published));
             }
         }
     }
