@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+pub use self::watched::Limits;
+
 use self::spare::{Kind, Spare, select};
-use self::watched::{Verdict, Watched};
+use self::watched::{HELP_PAUSE, Verdict, Watched};
 use super::connections::{Connection, Connections, Cut, MAX_FOLLOWERS};
 use super::descriptors::{self, Cookie};
 use super::door::Door;
@@ -60,16 +62,6 @@ const MIN_BACKOFF: Duration = Duration::from_millis(50);
 /// From which pause on the least room must do.
 const LATE_BACKOFF: Duration = Duration::from_millis(400);
 
-/// What connections may do.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub max_connections: usize,
-    /// Between two requests.
-    pub idle_timeout: Duration,
-    /// From the first byte of a request to its last.
-    pub request_timeout: Duration,
-}
-
 /// What it remembers from one look to the next.
 pub struct Guard {
     door: Door,
@@ -85,6 +77,8 @@ pub struct Guard {
     has_new: bool,
     skipped: u32,
     accepting_again: Option<(Instant, Duration)>,
+    /// When all that may wait for a thread were last helped.
+    helped: Option<Instant>,
     /// How many accepting threads have died: now and then one leaves an idle thread behind, which was not told.
     deaths: usize,
     restarting: bool,
@@ -106,6 +100,7 @@ impl Guard {
             has_new: false,
             skipped,
             accepting_again: None,
+            helped: None,
             deaths: 0,
             restarting: false,
             open: 0,
@@ -126,7 +121,7 @@ impl Guard {
             self.look(start);
             let helpless = self.judge(start);
             self.resume(start);
-            self.help(helpless);
+            self.help(helpless, start);
             self.door.connections().see_off(start);
             self.retire();
             self.count_stuck(start);
@@ -344,12 +339,15 @@ impl Guard {
 
     /// Wakes a thread of `tiny_http` for each connection that may wait for one: a connection that comes while none is idle
     /// gets a new one, which takes the next of the queue when it is done. There one that is silent may be in front.
-    fn help(&self, helpless: usize) {
+    fn help(&mut self, helpless: usize, now: Instant) {
         // nobody would accept it
         if helpless == 0 || !self.door.is_accepting() {
             return;
         }
-        let count = self.watched.values().filter(|watched| watched.may_lack_thread()).count();
+        let helps_all = self.helped.is_none_or(|helped| now >= helped + HELP_PAUSE);
+        let all = || self.watched.values().filter(|watched| watched.may_lack_thread()).count();
+        let count = if helps_all { all() } else { helpless };
+        self.helped = if helps_all { Some(now) } else { self.helped };
         for _ in 0..count.min(MAX_KNOCKS) {
             if let Err(error) = self.door.listener().knock() {
                 log::debug!("cannot connect to ourselves: {error}");

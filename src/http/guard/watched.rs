@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Limits;
 use crate::http::connections::{Connection, Cut, End};
 use crate::http::descriptors;
 use crate::http::generation::Generation;
@@ -17,10 +16,20 @@ const MAX_BACKLOG: u64 = 64 * 1024;
 /// How long a connection may wait for a thread of the library's before it is refused.
 const MAX_STARVING: Duration = Duration::from_secs(2);
 /// How long until a connection that still waits for a thread is helped again: each time is one more connection to accept.
-const HELP_PAUSE: Duration = Duration::from_millis(100);
+pub const HELP_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of answers that a client on a Unix socket may leave untaken, where there are many requests, and for how long.
 const MAX_UNSENT: u64 = 64 * 1024;
 const MAX_UNSENT_TIME: Duration = Duration::from_millis(100);
+
+/// What connections may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub max_connections: usize,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// From the first byte of a request to its last.
+    pub request_timeout: Duration,
+}
 
 /// One socket of ours.
 pub struct Watched {
