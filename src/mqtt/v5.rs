@@ -2,8 +2,9 @@
 
 mod codes;
 mod losses;
+mod received;
 
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use rumqttc::{NetworkOptions, Outgoing};
 
 use self::codes::{granted, puback_code, pubrec_code, unsuback_failure};
 use self::losses::{disconnected, lost};
+use self::received::received;
 use super::in_flight::{Acknowledgement, Owed};
 use super::pipe::{
     Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, inbound_limit, length_bytes,
@@ -24,14 +26,11 @@ use super::traffic::{Passed, Traffic};
 use super::transport;
 use crate::config::{Mqtt, Session, Will};
 use crate::journal;
-use crate::message::{MAX_USER_PROPERTIES, Message, Properties, Qos, Received, ReceivedProperties, TopicFilter};
-use crate::metrics;
+use crate::message::{Message, Properties, Qos, TopicFilter};
 use crate::printable::Printable;
 
-/// How much of a topic name a record shows, in bytes.
-const SHOWN: usize = 1024;
 /// How much of a broker's own words of a message is shown, in bytes.
-const SHOWN_WORDS: usize = 256;
+const SHOWN: usize = 256;
 
 struct Sender5(Client);
 
@@ -330,47 +329,6 @@ impl Pipe5 {
     }
 }
 
-fn received(message: Publish) -> Received {
-    let mut properties = message.properties.unwrap_or_default();
-    bound_user_properties(&mut properties.user_properties, &message.topic);
-    let identifiers = properties.subscription_identifiers.into_iter();
-    Received {
-        // copies: what was read with them would stay as long as they do
-        topic: message.topic.to_vec(),
-        payload: message.payload.to_vec(),
-        qos: message.qos as u8,
-        retain: message.retain,
-        dup: message.dup,
-        properties: ReceivedProperties {
-            payload_format_indicator: properties.payload_format_indicator,
-            message_expiry_interval: properties.message_expiry_interval,
-            response_topic: properties.response_topic,
-            correlation_data: properties.correlation_data.map(|data| Bytes::copy_from_slice(&data)),
-            content_type: properties.content_type,
-            user_properties: properties.user_properties,
-            subscription_identifiers: identifiers.filter_map(|id| u32::try_from(id).ok()).collect(),
-        },
-    }
-}
-
-/// Drops what is over the bound, before anything else holds it. It is counted each time, and told once.
-fn bound_user_properties(pairs: &mut Vec<(String, String)>, topic: &[u8]) {
-    static TOLD: Once = Once::new();
-    let dropped = pairs.len().saturating_sub(MAX_USER_PROPERTIES);
-    pairs.truncate(MAX_USER_PROPERTIES);
-    pairs.shrink_to_fit();
-    if dropped > 0 {
-        metrics::user_properties_dropped(dropped as u64);
-        TOLD.call_once(|| {
-            log::warn!(
-                "a message on topic {} has {} user properties: the first {MAX_USER_PROPERTIES} are kept of each message; \
-                 further ones are counted in /metrics and not told again",
-                Printable::new(topic, SHOWN), dropped + MAX_USER_PROPERTIES
-            );
-        });
-    }
-}
-
 fn limits(connack: &ConnAck) -> Limits {
     let default = Limits::default();
     let Some(announced) = &connack.properties else {
@@ -388,7 +346,7 @@ fn limits(connack: &ConnAck) -> Limits {
 /// A broker's own words, if they say anything.
 fn said(words: Option<String>) -> Option<Arc<str>> {
     let words = words.filter(|words| !words.trim().is_empty())?;
-    Some(Printable::new(&words, SHOWN_WORDS).to_string().into())
+    Some(Printable::new(&words, SHOWN).to_string().into())
 }
 
 /// What a broker must not announce (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6).
