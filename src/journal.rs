@@ -22,6 +22,7 @@ use self::queue::{Queue, Taken};
 use crate::config;
 use crate::message::{Priority, Received};
 use crate::metrics;
+use crate::printable::one_line;
 use crate::request_id::RequestId;
 use crate::standard::Stream;
 use crate::thread::{Watch, panic_words};
@@ -120,8 +121,15 @@ pub fn say_first(words: &str, settings: &config::Log) {
 
 /// Says the one line that tells why the process ends, after all that was said before.
 pub fn last_words(words: &str, deadline: Instant) {
-    QUEUE.push_last(Entry::LastWords(words.to_owned()));
+    if !native::is_stderr_journald() {
+        QUEUE.push_last(Entry::LastWords(words.to_owned()));
+        QUEUE.flush(deadline);
+        return;
+    }
+    QUEUE.end();
     QUEUE.flush(deadline);
+    // of a datagram whose sender has ended journald cannot tell the unit any more; that of standard error it knows
+    let _ = Stream::Error.write(format!("<{}>{}\n", Priority::ERROR, one_line(words)).as_bytes());
 }
 
 /// Where records are written.

@@ -135,6 +135,11 @@ impl Queue {
         }
     }
 
+    /// Takes no further record of our own.
+    pub fn end(&self) {
+        self.lock().has_ended = true;
+    }
+
     /// Takes a record of our own in any case, and no other behind it.
     pub fn push_last(&self, record: Entry) {
         let mut state = self.lock();
