@@ -108,15 +108,21 @@ pub fn flush(deadline: Instant) -> bool {
     QUEUE.flush(deadline)
 }
 
-/// Says something before [`start`], in a line of this form; under systemd as any program's.
-pub fn say_first(words: &str, settings: &config::Log) {
-    let (style, words) = (Style::of(settings), words.to_owned());
-    let plain = Style { format: config::LogFormat::Text, has_time: false };
-    let style = if native::is_stderr_journald() { plain } else { style };
+/// Says something without [`start`], in a line of this form.
+pub fn say_alone(words: &str, priority: Priority, settings: &config::Log) {
+    if native::is_stderr_journald() {
+        return say_to_unit(words, priority);
+    }
     let mut line = Vec::new();
-    style.write(&Entry::LastWords(words), SystemTime::now(), &mut line);
+    Style::of(settings).write(&Entry::LastWords(words.to_owned()), SystemTime::now(), &mut line);
     // where that cannot be written, the exit status says enough
     let _ = Stream::Error.write(&line);
+}
+
+/// Of a datagram whose sender has ended journald cannot tell the unit any more; that of standard error it knows.
+fn say_to_unit(words: &str, priority: Priority) {
+    // sd-daemon(3) has the form
+    let _ = Stream::Error.write(format!("<{priority}>{}\n", one_line(words)).as_bytes());
 }
 
 /// Says the one line that tells why the process ends, after all that was said before.
@@ -128,8 +134,7 @@ pub fn last_words(words: &str, deadline: Instant) {
     }
     QUEUE.end();
     QUEUE.flush(deadline);
-    // of a datagram whose sender has ended journald cannot tell the unit any more; that of standard error it knows
-    let _ = Stream::Error.write(format!("<{}>{}\n", Priority::ERROR, one_line(words)).as_bytes());
+    say_to_unit(words, Priority::ERROR);
 }
 
 /// Where records are written.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use lexopt::prelude::{Long, Short, ValueExt};
 use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, NewTokenError, Source, new_token};
 use mqtt_bridge::http::Listener;
+use mqtt_bridge::message::Priority;
 use mqtt_bridge::printable::one_line;
 use mqtt_bridge::standard::Stream;
 use mqtt_bridge::thread::{self, Event, Events, Watch};
@@ -66,7 +67,10 @@ fn main() -> ExitCode {
         },
         Ok(Command::Run(source)) => match prepare(&source) {
             Ok((config, listeners)) => run(&source, &config, listeners),
-            Err(error) => refuse(if error.may_pass() { FAILED } else { CONFIGURATION }, &error),
+            Err(error) => {
+                journal::say_alone(&error.to_string(), Priority::ERROR, &error.log());
+                if error.may_pass() { FAILED } else { CONFIGURATION }
+            }
         },
     })
 }
@@ -110,23 +114,13 @@ fn prepare(source: &Source) -> Result<(Config, Vec<Listener>), StartError> {
             Err(refusal) if refusal.may_pass() && Instant::now() < deadline => {
                 if !std::mem::replace(&mut is_told, true) {
                     let words = format!("{refusal}; trying again for {} s", START_PATIENCE.as_secs());
-                    journal::say_first(&words, &refusal.log());
+                    journal::say_alone(&words, Priority::WARNING, &refusal.log());
                 }
                 sleep(START_PAUSE);
             }
             prepared => return prepared,
         }
     }
-}
-
-/// Says why nothing is served, as a record where there is journald.
-fn refuse(status: u8, error: &StartError) -> u8 {
-    let (watch, _events) = thread::watch();
-    match journal::start(&error.log(), &watch) {
-        Ok(()) => journal::last_words(&error.to_string(), Instant::now() + LAST_RECORDS),
-        Err(_) => tell(&error.to_string()),
-    }
-    status
 }
 
 fn run(source: &Source, config: &Config, listeners: Vec<Listener>) -> u8 {

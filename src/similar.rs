@@ -17,6 +17,12 @@ pub fn similar<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
+/// The end of a sentence that says so, of the names that its words have in backticks; nothing if there is none like it.
+pub fn hint(word: &str, words: &str) -> String {
+    let names = words.split('`').skip(1).step_by(2).filter(|name| *name != word);
+    similar(word, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
 /// The longest word for which a name is looked for, in bytes.
 const MAX_NAME: usize = 40;
 

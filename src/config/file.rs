@@ -332,9 +332,7 @@ impl File<'_> {
         let line = self.text.as_bytes()[..start].split(|&byte| byte == b'\n').count();
         format!("{}:{line}", self.name)
     }
-}
 
-impl File<'_> {
     /// The variable at this place, if it is one's.
     fn variable(&self, span: &Range<usize>) -> Option<&str> {
         let number = span.start.checked_sub(self.text.len() + 1)?;

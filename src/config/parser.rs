@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::printable::Printable;
-use crate::similar::similar;
+use crate::similar::hint;
 
 /// How much of the parser's words a fault repeats, in bytes: all of them where no key is of unusual length.
 const MAX_WORDS: usize = 500;
@@ -16,7 +16,8 @@ pub fn words(message: &str, span: Option<Range<usize>>, text: &str) -> String {
     let line = Printable::new(&line, MAX_WORDS);
     let help = match message {
         "duplicate key" => span.and_then(|span| text.get(span)).map(|name| format!(": {}", shown(name))),
-        _ if message.starts_with("unknown field") => meant(message),
+        // the words name what there is not, and then what there is
+        _ if message.starts_with("unknown field") => message.split('`').nth(1).map(|name| hint(name, message)),
         _ => span.and_then(|span| unquoted(text, span.start)),
     };
     format!("{line}{}", help.unwrap_or_default())
@@ -24,13 +25,6 @@ pub fn words(message: &str, span: Option<Range<usize>>, text: &str) -> String {
 
 fn shown(name: &str) -> String {
     format!("`{}` is there before", Printable::new(name.trim(), SHOWN))
-}
-
-/// The words name what there is not and then what there is, each between two of these.
-fn meant(message: &str) -> Option<String> {
-    let mut names = message.split('`').skip(1).step_by(2);
-    let word = names.next()?;
-    similar(word, names).map(|name| format!("; did you mean `{name}`?"))
 }
 
 /// Where the value of a key is text without quotes: the key, and never the value, which may be a secret.

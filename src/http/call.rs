@@ -140,7 +140,7 @@ impl Call<'_> {
         };
         let messages: Vec<_> = messages.into_iter().map(placed).collect();
         Wanted::Later(Box::new(move |asker| {
-            let callers = outcomes::callers(messages.len(), move |all| asker.tell_outcomes(answer(all)));
+            let callers = outcomes::callers(messages.len(), move |all| asker.tell(answer(all)));
             let mut taken = Vec::with_capacity(messages.len());
             for ((message, share, place), caller) in messages.into_iter().zip(callers) {
                 match place {
@@ -176,23 +176,15 @@ impl Asker {
         Self { exchange, replies, streams, origin }
     }
 
-    /// Has the answer written. Never waits.
-    pub fn tell(self, reply: Reply) {
-        self.tell_or(reply, Reply::no_room);
-    }
-
-    /// The same for what became of messages, be there room for it or not.
-    pub fn tell_outcomes(self, reply: Reply) {
-        self.write(reply);
-    }
-
-    /// The same, or another one where there is no memory for so long an answer.
+    /// The same as [`Self::tell`], or another answer where there is no memory for one so long.
     pub fn tell_or(mut self, reply: Reply, instead: fn() -> Reply) {
         let reply = self.exchange.fit(reply, instead);
-        self.write(reply);
+        self.tell(reply);
     }
 
-    fn write(self, reply: Reply) {
+    /// Has the answer written, which is short or has its room: it says what was done, and no other may take its place. Never
+    /// waits.
+    pub fn tell(self, reply: Reply) {
         let reply = reply.readable_by(self.origin);
         // waking the thread that writes takes as long as writing
         if reply.is_short() && self.exchange.may_be_answered_here() {

@@ -10,7 +10,7 @@ use super::items::Items;
 use super::reply::SHOWN;
 use super::values::Scalar;
 use crate::printable::Printable;
-use crate::similar::similar;
+use crate::similar::{hint, similar};
 
 /// The most fields that an object may have: each is compared with all others.
 const FIELDS: Most = Most { before: "", count: 32, what: "fields" };
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
             None => Ok(()),
             Some((name, _)) => {
                 let shown = Printable::new(name, SHOWN);
-                Err(format!("unknown field `{shown}`: there are {known}{}", meant(name, known)))
+                Err(format!("unknown field `{shown}`: there are {known}{}", hint(name, known)))
             }
         }
     }
@@ -80,12 +80,6 @@ impl<'a> Fields<'a> {
         });
         format!("field `{name}` is missing{}", unknown.unwrap_or_default())
     }
-}
-
-/// What a name may have been meant for, of those that these words have in backticks.
-pub fn meant(name: &str, known: &str) -> String {
-    let names = known.split('`').skip(1).step_by(2);
-    similar(name, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
 /// Puts a field's name before what is wrong with it.

@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use super::fields::meant;
 use super::fields::named;
 use super::reply::SHOWN;
 use super::values::Scalar;
 use crate::printable::Printable;
+use crate::similar::hint;
 
 /// The most parameters that a target may have: each is compared with all others.
 const MAX_PARAMETERS: usize = 32;
@@ -51,7 +51,7 @@ impl Parameters {
             None => Ok(()),
             Some((name, _)) => {
                 let shown = Printable::new(name, SHOWN);
-                Err(format!("unknown parameter `{shown}`: there are {known}{}", meant(name, known)))
+                Err(format!("unknown parameter `{shown}`: there are {known}{}", hint(name, known)))
             }
         }
     }

@@ -380,6 +380,7 @@ mod tests {
         assert_eq!(queue.fault(), None);
         assert!(push(done(false)) && push(None));
     }
+
     #[test]
     fn what_is_lost_is_acknowledged_in_order() {
         let queue = Queue::new();

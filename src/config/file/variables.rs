@@ -13,7 +13,7 @@ use super::super::will::WillTable;
 use super::super::{Environment, Fault};
 use super::tokens::TokenTable;
 use super::{File, MqttTable, SubscribeTable, Tables};
-use crate::similar::similar;
+use crate::similar::hint;
 
 /// What each name begins with.
 const PREFIX: &str = "MQTT_BRIDGE_";
@@ -173,9 +173,7 @@ fn is_of_kubernetes(rest: &str) -> bool {
 
 /// The words about a variable that is none of ours, with the one that it may be meant for.
 fn unknown(name: &str) -> String {
-    let names = names();
-    let meant = similar(name, names.iter().map(String::as_str)).map(|other| format!("; did you mean `{other}`?"));
-    format!("{name} names no key of the configuration{}", meant.unwrap_or_default())
+    format!("{name} names no key of the configuration{}", hint(name, &format!("`{}`", names().join("` `"))))
 }
 
 /// All names, those of tables of which there may be several with the number 0.
