@@ -97,18 +97,23 @@ fn what_became_of_many_is_told_and_figures_are_shown_where_all_is_taken() {
         format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n")
     };
     bulk.send((head("/publish/bulk?timeout=20", many.len()) + &many).as_bytes());
-    let large = json!({"topic": "t", "msg": "x".repeat(1_000_000), "qos": 1, "timeout": 60}).to_string();
-    let begin = |bytes: &str| {
+    let message = |length: usize, timeout: f64| {
+        json!({"topic": "t", "msg": "x".repeat(length), "qos": 1, "timeout": timeout}).to_string()
+    };
+    let begin = |body: &str, kept_back: usize| {
         let mut connection = daemon.connect();
-        connection.send((head("/publish", large.len()) + bytes).as_bytes());
+        connection.send((head("/publish", body.len()) + &body[..body.len() - kept_back]).as_bytes());
         connection
     };
-    let unfinished: Vec<Connection> = (0..60).map(|_| begin(&large[..large.len() - 10])).collect();
-    let mut waiting = Vec::new();
-    // as long as there is room for one more
-    while !is_full(&daemon, &large) {
-        assert!(waiting.len() < 100, "it is never full");
-        waiting.push(begin(&large));
+    let large = message(1_000_000, 60.0);
+    let mut waiting: Vec<Connection> = (0..60).map(|_| begin(&large, 10)).collect();
+    // to the last corner
+    for length in [1_000_000, 100_000, 10_000] {
+        let is_full = || daemon.connect().post("/publish", message(length, 0.1).as_bytes()).error() == NO_ROOM;
+        while !is_full() {
+            assert!(waiting.len() < 200, "it is never full");
+            waiting.push(begin(&message(length, 60.0), 0));
+        }
     }
     let figures = daemon.connect().request("GET", "/metrics", &[], b"");
     assert_eq!(figures.status, 200, "{figures:?}");
@@ -116,13 +121,7 @@ fn what_became_of_many_is_told_and_figures_are_shown_where_all_is_taken() {
     let results = reply.json()["results"].as_array().unwrap().clone();
     assert_eq!((results.len(), reply.code()), (300, 7), "{reply:?}");
     broker.signal("CONT");
-    drop((unfinished, waiting));
-}
-
-/// Whether one more is refused for want of memory; one that is not gives its room back.
-fn is_full(daemon: &Limited, large: &str) -> bool {
-    let reply = daemon.connect().post("/publish", large.replace("\"timeout\":60", "\"timeout\":0.1").as_bytes());
-    reply.error() == NO_ROOM
+    drop(waiting);
 }
 
 #[test]
@@ -420,7 +419,7 @@ fn answers_of_devices_that_nobody_takes_are_bounded_in_sum() {
     }
     assert!(outcomes.iter().any(|error| error == words) && outcomes.iter().any(String::is_empty), "{outcomes:?}");
     let reply = daemon.connect().post("/request", body.as_bytes());
-    assert_eq!(reply.status, 200, "what was held is given back");
+    assert_eq!(reply.status, 200, "what was waiting is given back");
     assert_modest(&daemon);
 }
 
