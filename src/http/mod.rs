@@ -6,73 +6,37 @@
 //! all that serves one socket: its `guard` watches what the library hides, by its `sockets` and their `descriptors`, and
 //! `errands` are threads for whatever has to wait for a client.
 
-mod door;
-mod listener;
+mod server;
 
-mod connections;
-mod descriptors;
-mod exchange;
-mod generation;
-mod guard;
-mod sockets;
+mod access;
 
-mod authorize;
-mod errands;
-mod request;
-
-mod body;
-mod call;
-mod chunks;
-mod fields;
-mod form;
-mod items;
-mod outcomes;
-mod parameters;
-mod payload;
-mod properties;
-mod values;
-
-mod bulk;
-mod emqx;
-mod publish;
-mod topics;
-
-mod ask;
-mod messages;
-mod received;
-mod subscriptions;
-
-mod openapi;
-mod operations;
-mod page;
-
-mod probe;
-
-mod replies;
+mod input;
 mod reply;
-mod wire;
+
+mod api;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tiny_http::Request;
 
-pub use authorize::{Bearers, Reach};
-pub use door::Door;
-pub use listener::{BindError, Listener, check, listen};
+pub use access::{Bearers, Reach};
+pub use server::Door;
+pub use server::listener::{BindError, Listener, check, listen};
 // the bytes of a request, for `fuzz/` alone
 #[doc(hidden)]
-pub use publish::parse as publish_body;
+pub use api::publish::parse as publish_body;
 
-use self::authorize::Gate;
-use self::call::{Asker, Call, Wanted};
-use self::errands::Errands;
-use self::exchange::Exchange;
-use self::replies::Replies;
+use self::access::Gate;
+use self::api::call::{Asker, Call, Wanted};
+use self::api::{bulk, emqx, messages, openapi, operations, page, publish, request, subscriptions, topics};
 use self::reply::Reply;
-use self::request::{Target, require_sound_framing};
+use self::server::exchange::Exchange;
+use self::server::reply_writer::Replies;
+use self::server::request::{Target, require_sound_framing};
+use self::server::thread_pool::Errands;
+use super::mqtt::{Publisher, Subscriber};
 use crate::config::{Config, Protocol};
-use crate::mqtt::{Publisher, Subscriber};
 
 /// The name of the thread that writes the answers that others must not.
 pub const REPLY_THREAD: &str = "reply";
@@ -194,7 +158,7 @@ fn answer(call: Call) -> Result<Wanted, Reply> {
         "/subscribe" => subscriptions::subscribe(call),
         "/unsubscribe" => subscriptions::unsubscribe(call),
         "/messages" => messages::listen(call),
-        "/request" => ask::ask(call),
+        "/request" => request::ask(call),
         "/status" => operations::status(call),
         "/metrics" => operations::metrics(call),
         path => Err(Reply::not_found(path)),

@@ -7,46 +7,28 @@
 //! answers. That we are there is a message too, `presence`'s.
 
 mod publisher;
-
-mod in_flight;
-mod outcome;
+mod subscriber;
 
 mod connection;
-mod received;
+mod dispatch;
+mod session;
 
+mod client;
+
+mod outcome;
 mod presence;
-
-mod subscriber;
-mod subscriptions;
-
-mod channel;
-mod requests;
-
-mod other_protocol;
-mod pipe;
-#[cfg(feature = "tls")]
-mod tls;
-mod traffic;
-mod transport;
-mod v4;
-mod v5;
-mod version;
-
-mod backoff;
 pub mod reason;
-
-mod heartbeat;
 mod status;
 
 use std::io;
 
-pub use channel::{Batch, Event, Held, Missed, Start};
 pub use outcome::{Failure, NoAnswer, Outcome, Published, Refusal};
 pub use presence::Presence;
 pub use publisher::{Caller, Publisher};
+pub use session::subscriptions::{Answer, Source, Standing};
+pub use session::topic_buffer::{Batch, Event, Held, Missed, Start};
 pub use status::{History, Settings, Status};
 pub use subscriber::{Listener, Subscriber};
-pub use subscriptions::{Answer, Source, Standing};
 
 use crate::config::Config;
 use crate::thread::Watch;

@@ -156,8 +156,8 @@ pub enum Refusal {
     /// The bound of filters at run time is reached.
     #[error(
         "not done: there are {} topic filters beside those of the configuration already, or {} bytes of them",
-        super::subscriptions::MAX_FILTERS,
-        super::subscriptions::MAX_FILTER_BYTES
+        super::session::subscriptions::MAX_FILTERS,
+        super::session::subscriptions::MAX_FILTER_BYTES
     )]
     TooManyFilters,
     /// `max-listeners` is reached.

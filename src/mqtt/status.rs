@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::pipe::Terms;
+use super::client::packets::Terms;
 use super::reason::Reason;
-use super::subscriptions::{Source, Standing};
+use super::session::subscriptions::{Source, Standing};
 use crate::config::{Config, Protocol};
 use crate::printable::Printable;
 use crate::{journal, metrics};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::Driver;
 use super::rival::STABLE;
-use crate::mqtt::pipe::{Cause, Lost};
+use crate::mqtt::client::packets::{Cause, Lost};
 use crate::mqtt::reason::Reason;
-use crate::mqtt::subscriptions::{Breach, Culprit, Finding};
+use crate::mqtt::session::subscriptions::{Breach, Culprit, Finding};
 use crate::printable::Printable;
 
 /// So many connections in a row that end over a packet that cannot be decoded, or our SUBSCRIBE, are followed by one that publishes first,

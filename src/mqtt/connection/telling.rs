@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::Driver;
 use super::rival::MAX_CLOSES;
 use crate::config::Protocol;
-use crate::mqtt::pipe::{Cause, Lost, Terms};
+use crate::mqtt::client::packets::{Cause, Lost, Terms};
+use crate::mqtt::client::{other_protocol, transport};
 use crate::mqtt::reason::Reason;
-use crate::mqtt::{other_protocol, transport};
 use crate::printable::Printable;
 
 /// How much of the words of a broker is shown, in bytes.

@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::too_large::{KEPT_FOR, Size, TooLarge};
 use super::{Publisher, Shared, State};
 use crate::message::Message;
+use crate::mqtt::client::packets::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::outcome::Failure;
-use crate::mqtt::pipe::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::reason::PACKET_TOO_LARGE;
-use crate::mqtt::subscriptions::Operation;
+use crate::mqtt::session::subscriptions::Operation;
 
 /// Whose the next packet identifier is, where messages and what is asked of the broker wait for one.
 #[derive(Default)]

@@ -13,7 +13,7 @@ use crate::message::{Message, Received, TopicFilter, TopicName};
 use crate::metrics;
 use crate::mqtt::outcome::{Failure, NoAnswer, Outcome, Published};
 use crate::mqtt::reason::NO_MATCHING_SUBSCRIBERS;
-use crate::mqtt::requests::{Number, Token};
+use crate::mqtt::session::requests::{Number, Token};
 
 /// Is told, once, what came of a request. Must not wait.
 pub type Answered = Box<dyn FnOnce(Result<Arc<Received>, NoAnswer>) + Send>;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::{Caller, Subscriber};
 use crate::message::{Qos, TopicFilter};
-use crate::mqtt::channel::{Batch, Channel, Reader, Start};
 use crate::mqtt::outcome::Refusal;
-use crate::mqtt::subscriptions::{Answer, Want};
+use crate::mqtt::session::subscriptions::{Answer, Want};
+use crate::mqtt::session::topic_buffer::{Batch, Channel, Reader, Start};
 
 /// Is told, once, whether there is something to listen to. Must not wait.
 pub type Opened = Box<dyn FnOnce(Result<Listener, Refusal>) + Send>;

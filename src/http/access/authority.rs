@@ -1,0 +1,143 @@
+//! The part of a URL that names a server, `HOST` or `HOST:PORT`, as clients call us by it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use tiny_http::Request;
+
+use crate::http::server::request::Absolute;
+
+/// A well-formed authority without user information (RFC 3986, 3.2).
+#[derive(Debug, Clone, Copy)]
+pub struct Authority<'a> {
+    text: &'a str,
+    /// Without brackets.
+    host: &'a str,
+    address: Option<IpAddr>,
+}
+
+impl<'a> Authority<'a> {
+    /// `None` if it is not well-formed.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port),
+            _ => (text, ""),
+        };
+        let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let address = match literal {
+            Some(literal) => Some(IpAddr::V6(literal.parse::<Ipv6Addr>().ok()?)),
+            None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+        };
+        let is_name = literal.is_some() || host.bytes().all(is_of_a_name);
+        let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+        (is_name && is_port).then_some(Self { text, host: literal.unwrap_or(host), address })
+    }
+
+    /// The authority of a target in absolute form (RFC 9112, 3.2.2), unparsed.
+    pub fn in_target(request: &Request) -> Option<&str> {
+        Absolute::parse(request.url()).map(|absolute| absolute.authority)
+    }
+
+    /// Whether it names nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.host.is_empty()
+    }
+
+    /// As it was sent.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// Whether it can only mean this machine, whatever a name server says.
+    pub fn is_loopback(&self) -> bool {
+        self.address.map_or(self.host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+    }
+
+    /// Whether one of these, in lower case and canonical as in the configuration, is its host.
+    pub fn is_one_of(&self, hosts: &[String]) -> bool {
+        match self.address {
+            Some(address) => hosts.contains(&address.to_string()),
+            None => hosts.iter().any(|host| self.host.eq_ignore_ascii_case(host)),
+        }
+    }
+
+    /// Whether a page of this origin came from here.
+    pub fn is_of_origin(&self, origin: &str) -> bool {
+        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        authority.is_some_and(|authority| !authority.is_empty() && authority.eq_ignore_ascii_case(self.text))
+    }
+}
+
+/// The characters of a registered name (RFC 3986, 3.2.2).
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use tiny_http::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn only_what_names_a_server_is_well_formed() {
+        for good in ["localhost", "a:80", "a:", "", "127.0.0.1:8000", "[::1]", "[::1]:8000", "a_b-c.example", "xn--a"] {
+            assert!(Authority::parse(good).is_some(), "{good}");
+        }
+        for bad in
+            ["u@a", "a b", "a/b", "a:b", "a:80:80", "::1", "[::1", "[a]", "[::1]x", "a?b", "a#b", "a\\b", "[::1%25lo]"]
+        {
+            assert!(Authority::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_told_by_what_no_name_server_decides() {
+        for host in ["localhost", "LocalHost:1", "127.0.0.1", "127.255.255.254:80", "[::1]:8000", "[0:0::1]"] {
+            assert!(Authority::parse(host).expect(host).is_loopback(), "{host}");
+        }
+        for host in ["localhost.", "localhost.evil.example", "0.0.0.0", "127.0.0.1.evil.example", "127.1", "[::]", ""] {
+            assert!(!Authority::parse(host).expect(host).is_loopback(), "{host}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_compared_without_port_and_case() {
+        let hosts = ["bridge.example", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
+        for host in ["bridge.example", "BRIDGE.example:443", "192.0.2.1:80", "[2001:DB8:0::1]:80"] {
+            assert!(Authority::parse(host).expect(host).is_one_of(&hosts), "{host}");
+        }
+        for host in ["bridge", "a.bridge.example", "bridge.example.", "192.0.2.10", "[2001:db8::2]", ""] {
+            assert!(!Authority::parse(host).expect(host).is_one_of(&hosts), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_our_own_has_our_authority_and_a_scheme_of_the_web() {
+        let here = Authority::parse("bridge.example:8000").unwrap();
+        for origin in ["http://bridge.example:8000", "https://Bridge.example:8000"] {
+            assert!(here.is_of_origin(origin), "{origin}");
+        }
+        for origin in
+            ["null", "", "http://", "http://bridge.example", "ftp://bridge.example:8000", "bridge.example:8000"]
+        {
+            assert!(!here.is_of_origin(origin), "{origin}");
+        }
+        assert!(!Authority::parse("").unwrap().is_of_origin("http://"));
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_names_an_authority() {
+        for (target, authority) in [
+            ("/publish", None),
+            ("/a?b=http://c/", None),
+            ("*", None),
+            ("http://host:1/publish", Some("host:1")),
+            ("HTTPS://host", Some("host")),
+            ("http://u@host?x", Some("u@host")),
+            ("http:///x", Some("")),
+        ] {
+            let request: Request = TestRequest::new().with_path(target).into();
+            assert_eq!(Authority::in_target(&request), authority, "{target}");
+        }
+    }
+}

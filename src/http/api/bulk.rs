@@ -1,0 +1,108 @@
+//! `POST /publish/bulk`: many messages in one request; nothing is sent if any of them is invalid.
+
+use std::time::Duration;
+
+use super::call::{Call, Wanted};
+use super::publish::message;
+use crate::http::input::fields::Value;
+use crate::http::input::items::{self, numbered};
+use crate::http::input::values;
+use crate::http::reply::Reply;
+use crate::message::Message;
+
+const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain` and `properties`";
+
+/// Publishes the messages of a body.
+pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
+    let timeout = timeout(&mut call)?;
+    let body = call.json()?;
+    let messages = call.gather(body.len(), parse(&body)?)?;
+    drop(body);
+    call.admitted.may_publish_all(&messages)?;
+    Ok(call.publish_all(messages, timeout, Reply::results))
+}
+
+/// The one parameter: how long all may take together.
+fn timeout(call: &mut Call) -> Result<Option<Duration>, Reply> {
+    let longest = call.endpoints.max_timeout;
+    let mut parameters = call.parameters("POST")?;
+    let timeout = parameters.read("timeout", |value| values::timeout(value, longest)).map_err(Reply::invalid)?;
+    parameters.finish("`timeout`").map_err(Reply::invalid)?;
+    Ok(timeout)
+}
+
+/// The messages in a body, one after the other.
+fn parse(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Invalid>>, Invalid> {
+    let items = items::parse(body).map_err(Invalid)?.into_iter().enumerate();
+    Ok(items.map(|(number, value)| item(value).map_err(|what| Invalid(numbered(number, &what)))))
+}
+
+/// What is wrong with a body.
+#[derive(Debug, PartialEq, Eq)]
+struct Invalid(String);
+
+impl From<Invalid> for Reply {
+    fn from(Invalid(what): Invalid) -> Self {
+        Self::invalid(what)
+    }
+}
+
+fn item(value: Value) -> Result<Message, String> {
+    let mut fields = value.object()?;
+    let message = message(&mut fields)?;
+    if fields.take("timeout").is_some() {
+        return Err("there is one `timeout` for all items, and it stands behind the path: `?timeout=`".to_owned());
+    }
+    fields.finish(FIELDS)?;
+    Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(body: &[u8]) -> Result<Vec<Message>, Invalid> {
+        parse(body)?.collect()
+    }
+
+    #[test]
+    fn each_item_is_read_like_the_body_of_a_single_publish() {
+        let body = br#"[{"topic":"a","msg":1},{"topic":"b","payload":"YQ==","payload_encoding":"base64","qos":2,"retain":true}]"#;
+        let single = |body: &[u8]| super::super::publish::parse(body, Duration::from_secs(1)).unwrap().0;
+        let expected =
+            [single(br#"{"topic":"a","msg":1}"#), single(br#"{"topic":"b","payload":"a","qos":2,"retain":true}"#)];
+        assert_eq!(messages(body).unwrap(), expected);
+    }
+
+    #[test]
+    fn each_refusal_names_the_item_the_field_and_the_rule() {
+        for (item, words) in [
+            ("1", "must be an object, not 1"),
+            ("[]", "must be an object, not an array"),
+            ("\"a\"", "must be an object, not a string"),
+            ("{}", "field `topic` is missing"),
+            (r#"{"topic":"a"}"#, "field `msg` is missing"),
+            (r#"{"topic":"a","msg":1,"qos":3}"#, "`qos` must be 0, 1 or 2, not 3"),
+            (
+                r#"{"topic":"+","msg":1}"#,
+                "`topic` must not contain the wildcard `+`: one publishes to a topic name, not to a topic filter",
+            ),
+            (
+                r#"{"topic":"a","msg":"a","payload_encoding":"base64"}"#,
+                "`msg` must be base64 with its padding (RFC 4648, 4), and is not",
+            ),
+            (
+                r#"{"topic":"a","msg":1,"timeout":1}"#,
+                "there is one `timeout` for all items, and it stands behind the path: `?timeout=`",
+            ),
+            (
+                r#"{"topic":"a","msg":1,"x":1}"#,
+                "unknown field `x`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain` and `properties`",
+            ),
+            (r#"{"topic":"a","topic":"b","msg":1}"#, "field `topic` is there twice at line 1 column 24"),
+        ] {
+            let body = format!("[{{\"topic\":\"a\",\"msg\":1}},{item}]");
+            assert_eq!(messages(body.as_bytes()), Err(Invalid(format!("item 1: {words}"))));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `GET /openapi.json`: the description of this interface, for clients that read it.
+
+use tiny_http::Request;
+
+use super::call::Wanted;
+use crate::http::Endpoints;
+use crate::http::access::base_url;
+use crate::http::reply::Reply;
+use crate::http::server::request::{READ, Target, require_method};
+
+/// `OpenAPI` 3.1; what differs from one daemon to the next is put in by [`render`].
+const DOCUMENT: &str = include_str!("openapi.json");
+const VERSION: &str = "\"version\": \"0.0.0\"";
+const MAX_TIMEOUT: &str = "\"maximum\": 60.0";
+const SERVER: &str = "\"url\": \"/\"";
+
+/// The description.
+pub fn openapi(endpoints: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
+    require_method(request, READ)?;
+    let document = render(endpoints.max_timeout.as_secs_f64(), base_url(request).as_deref().unwrap_or("/"));
+    Ok(Wanted::Reply(Reply::document("application/json", document.into_bytes())))
+}
+
+/// The description of this version, with the longest timeout that the configuration allows, in seconds, and the URL of
+/// this daemon: programs that make clients take no relative one.
+fn render(max_timeout: f64, server: &str) -> String {
+    let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    let (timeout, server) = (format!("\"maximum\": {max_timeout}"), format!("\"url\": \"{server}\""));
+    DOCUMENT.replacen(VERSION, &version, 1).replacen(MAX_TIMEOUT, &timeout, 1).replacen(SERVER, &server, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::super::{emqx, publish, topics};
+    use super::*;
+
+    fn document() -> Value {
+        serde_json::from_str(&render(60.0, "/")).unwrap()
+    }
+
+    /// The values of the examples that an operation has for its body.
+    fn bodies(pointer: &str) -> Vec<String> {
+        let document = document();
+        let content = document.pointer(pointer).unwrap_or_else(|| panic!("no {pointer}"));
+        let examples = content["requestBody"]["content"]["application/json"]["examples"].as_object().unwrap();
+        examples.values().map(|example| example["value"].to_string()).collect()
+    }
+
+    fn references(value: &Value) -> Vec<&str> {
+        match value {
+            Value::Object(fields) => {
+                let own = fields.get("$ref").and_then(Value::as_str);
+                own.into_iter().chain(fields.values().flat_map(references)).collect()
+            }
+            Value::Array(values) => values.iter().flat_map(references).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_differs_between_daemons_stands_there_once() {
+        assert_eq!([VERSION, MAX_TIMEOUT, SERVER].map(|text| DOCUMENT.matches(text).count()), [1, 1, 1]);
+        let document: Value = serde_json::from_str(&render(0.5, "http://a:1")).unwrap();
+        assert_eq!(document["servers"][0]["url"], "http://a:1");
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(document["components"]["schemas"]["Timeout"]["maximum"], 0.5);
+    }
+
+    #[test]
+    fn what_is_referred_to_is_there() {
+        let document = document();
+        for reference in references(&document) {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn every_path_of_the_routing_is_described_and_no_other() {
+        let (_, routing) = include_str!("mod.rs").split_once("fn open_endpoint").unwrap();
+        let texts = routing.split('"').skip(1).step_by(2);
+        let named = [emqx::PUBLISH, emqx::BULK, topics::PATH];
+        let routed: BTreeSet<&str> = texts.filter(|text| text.starts_with('/')).chain(named).collect();
+        // two arms are for what there is not
+        assert_eq!(routing.matches(" => ").count() - 2, routed.len(), "a path that has a name is to be named here");
+        let document = document();
+        // what a path has in braces is not part of the routing
+        let described = document["paths"].as_object().unwrap().keys();
+        let described: BTreeSet<&str> = described.map(|path| path.split('{').next().unwrap()).collect();
+        assert_eq!(described, routed);
+    }
+
+    #[test]
+    fn the_examples_of_bodies_are_taken() {
+        let single = bodies("/paths/~1publish/post");
+        let many = bodies("/paths/~1publish~1bulk/post");
+        let items = many.iter().flat_map(|array| serde_json::from_str::<Vec<Value>>(array).unwrap());
+        for body in single.into_iter().chain(items.map(|item| item.to_string())) {
+            publish::parse(body.as_bytes(), Duration::from_secs(60)).unwrap_or_else(|words| panic!("{words}: {body}"));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `POST /request`: publishes a message, and answers with what a device sends back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::{Call, Wanted};
+use super::received::Answer;
+use crate::http::input::fields::Fields;
+use crate::http::input::{payload, properties, values};
+use crate::http::reply::Reply;
+use crate::message::{Message, Qos, Received, TopicFilter, TopicName};
+use crate::mqtt::NoAnswer;
+
+const FIELDS: &str =
+    "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `properties`, `response_topic` and `timeout`";
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Question {
+    message: Message,
+    /// Where the answer is expected, if not on a topic of ours.
+    response_topic: Option<TopicName>,
+    timeout: Option<Duration>,
+}
+
+/// Publishes the message of a body, and answers with its answer.
+pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
+    call.require("POST")?;
+    let (body, endpoints) = (call.json()?, call.endpoints);
+    let Question { message, response_topic, timeout } = parse(&body, endpoints.max_timeout).map_err(Reply::invalid)?;
+    drop(body);
+    if response_topic.is_none() && !endpoints.has_properties {
+        return Err(Reply::invalid(
+            "field `response_topic` is missing: MQTT 3.1.1 has no way to tell a device where to answer".to_owned(),
+        ));
+    }
+    // a topic name is a filter that matches itself alone
+    let filter = response_topic.as_ref().map(|topic| TopicFilter::try_from(topic.as_str().to_owned())).transpose();
+    let filter = filter.map_err(|error| Reply::invalid(error.to_string()))?;
+    if let (Some(topic), Some(filter)) = (&response_topic, &filter) {
+        call.admitted.may_read(filter)?;
+        call.admitted.may_be_answered_on(topic)?;
+    }
+    call.admitted.may_publish(&message)?;
+    let place = call.admitted.place()?;
+    let reading = filter.map(|filter| call.admitted.ask(&filter)).transpose()?;
+    let share = call.exchange.hand_over_room(message.bytes())?;
+    let (subscriber, timeout) = (endpoints.subscriber.clone(), timeout.unwrap_or(endpoints.timeout));
+    Ok(Wanted::Later(Box::new(move |asker| {
+        let answered = move |answer: Result<Arc<Received>, NoAnswer>| {
+            drop((place, reading));
+            let reply = answer.map_or_else(Reply::from, |received| Reply::json(&Answer::of(&received)));
+            asker.tell_or(reply, Reply::answer_without_room);
+        };
+        subscriber.request((message, share), response_topic, timeout, Box::new(answered));
+    })))
+}
+
+fn parse(body: &[u8], longest: Duration) -> Result<Question, String> {
+    let mut fields = Fields::parse(body)?;
+    let message = Message {
+        topic: fields.read("topic", values::topic)?.ok_or_else(|| fields.missing("topic"))?,
+        payload: payload::read(&mut fields)?.into(),
+        qos: fields.read("qos", values::qos)?.unwrap_or(Qos::AtLeastOnce),
+        // what is kept would be answered again and again
+        retain: false,
+        properties: fields.read("properties", properties::read)?.unwrap_or_default(),
+    };
+    if message.properties.response_topic.is_some() {
+        return Err("`properties` `response_topic` must not be there: it is a field beside `topic`".to_owned());
+    }
+    if message.properties.correlation_data.is_some() {
+        return Err(
+            "`properties` `correlation_data` must not be there: the bridge tells answers apart by it".to_owned()
+        );
+    }
+    let response_topic = fields.read("response_topic", values::topic)?;
+    let timeout = fields.read("timeout", |value| values::timeout(value, longest))?;
+    fields.finish(FIELDS)?;
+    Ok(Question { message, response_topic, timeout })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_question_is_a_message_at_qos_1_that_is_not_kept() {
+        let question = parse(br#"{"topic":"a","msg":"x","response_topic":"r","timeout":1}"#, LONGEST).unwrap();
+        assert_eq!((question.message.qos, question.message.retain), (Qos::AtLeastOnce, false));
+        assert_eq!(question.response_topic.as_ref().map(TopicName::as_str), Some("r"));
+        assert_eq!(question.timeout, Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn each_refusal_names_the_field_and_the_rule() {
+        for (fields, words) in [
+            (r#""retain":true"#, format!("unknown field `retain`: there are {FIELDS}")),
+            (
+                r#""response_topic":"r/+""#,
+                "`response_topic` must not contain the wildcard `+`: one publishes to a topic name, not to a topic filter"
+                    .to_owned(),
+            ),
+            (r#""response_topic":"#, "`response_topic` must not be empty".to_owned()),
+            (
+                r#""properties":{"response_topic":"r"}"#,
+                "`properties` `response_topic` must not be there: it is a field beside `topic`".to_owned(),
+            ),
+            (
+                r#""properties":{"correlation_data":"r"}"#,
+                "`properties` `correlation_data` must not be there: the bridge tells answers apart by it".to_owned(),
+            ),
+        ] {
+            let fields = if fields.ends_with(':') { format!("{fields}\"\"") } else { fields.to_owned() };
+            let body = format!("{{\"topic\":\"a\",\"msg\":1,{fields}}}");
+            assert_eq!(parse(body.as_bytes(), LONGEST).unwrap_err(), words, "{body}");
+        }
+    }
+}

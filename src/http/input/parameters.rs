@@ -1,0 +1,204 @@
+//! The parameters behind the question mark of a target, each taken once by its name and checked by its type.
+
+use std::str::FromStr;
+
+use super::fields::named;
+use super::values::Scalar;
+use crate::http::reply::SHOWN;
+use crate::printable::Printable;
+use crate::similar::hint;
+
+/// The most parameters that a target may have: each is compared with all others.
+const MAX_PARAMETERS: usize = 32;
+
+/// The parameters that are not yet taken, decoded, in their order; no name stands in it twice.
+#[derive(Debug)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Reads `name=value&name=value`, in which a plus is a plus: topic filters have it.
+    pub fn parse(query: &str) -> Result<Self, String> {
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let name = decode(name).map_err(|what| format!("the name of a parameter {what}"))?;
+            let value = named(&name, decode(value))?;
+            if parameters.iter().any(|(other, _)| *other == name) {
+                return Err(format!("parameter `{}` is there twice", Printable::new(&name, SHOWN)));
+            }
+            if parameters.len() == MAX_PARAMETERS {
+                return Err(format!("more than {MAX_PARAMETERS} parameters"));
+            }
+            parameters.push((name, value));
+        }
+        Ok(Self(parameters))
+    }
+
+    /// The value of a parameter, if it is there.
+    pub fn take(&mut self, name: &str) -> Option<String> {
+        let position = self.0.iter().position(|(other, _)| other == name)?;
+        Some(self.0.remove(position).1)
+    }
+
+    /// The checked value of a parameter, if it is there; the error names the parameter.
+    pub fn read<T>(&mut self, name: &str, check: impl Fn(Parameter) -> Result<T, String>) -> Result<Option<T>, String> {
+        self.take(name).map(|value| named(name, check(Parameter(value)))).transpose()
+    }
+
+    /// Refuses what was not taken: a parameter that we do not know would be ignored in silence.
+    pub fn finish(self, known: &str) -> Result<(), String> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let shown = Printable::new(name, SHOWN);
+                Err(format!("unknown parameter `{shown}`: there are {known}{}", hint(name, known)))
+            }
+        }
+    }
+}
+
+/// One value, decoded.
+#[derive(Debug)]
+pub struct Parameter(String);
+
+impl Scalar for Parameter {
+    fn text(self) -> Result<String, String> {
+        Ok(self.0)
+    }
+
+    fn truth(self) -> Result<bool, String> {
+        self.0.parse().map_err(|_| self.wrong("true or false"))
+    }
+
+    fn whole_number(self) -> Result<i64, String> {
+        self.of_digits("").ok_or_else(|| self.wrong("a whole number"))
+    }
+
+    fn number(self) -> Result<f64, String> {
+        self.of_digits(".e-").ok_or_else(|| self.wrong("a number"))
+    }
+}
+
+impl Parameter {
+    /// A number as JSON has it too: of digits, a minus before them, and nothing else but these.
+    fn of_digits<T: FromStr>(&self, others: &str) -> Option<T> {
+        let digits = self.0.strip_prefix('-').unwrap_or(&self.0);
+        let is_plain = digits.chars().all(|c| c.is_ascii_digit() || others.contains(c));
+        self.0.parse().ok().filter(|_| is_plain)
+    }
+
+    fn wrong(&self, expected: &str) -> String {
+        format!("must be {expected}, not `{}`", Printable::new(&self.0, SHOWN))
+    }
+}
+
+/// Text in which some bytes are written as `%` and two hexadecimal digits (RFC 3986, 2.1), once; the error says what it
+/// is that cannot be decoded.
+pub fn decode(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        rest = behind;
+        if first != b'%' {
+            bytes.push(first);
+            continue;
+        }
+        let (byte, behind) = behind
+            .split_at_checked(2)
+            .and_then(|(digits, behind)| Some((hex(digits)?, behind)))
+            .ok_or("has a `%` without two hexadecimal digits behind it: a percent sign itself is `%25`")?;
+        bytes.push(byte);
+        rest = behind;
+    }
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 when it is decoded".to_owned())
+}
+
+/// The byte that two digits stand for.
+fn hex(digits: &[u8]) -> Option<u8> {
+    let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    digits.iter().try_fold(0, |byte, next| Some(byte << 4 | digit(next)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_once_and_a_plus_is_a_plus() {
+        let mut parameters = Parameters::parse("a=1+2%2B&%62=%252F&c&=x&&d=%C3%B6=").unwrap();
+        let mut take = |name| parameters.take(name);
+        assert_eq!(take("a").as_deref(), Some("1+2+"));
+        assert_eq!(take("b").as_deref(), Some("%2F"));
+        assert_eq!([take("c").as_deref(), take("").as_deref()], [Some(""), Some("x")]);
+        assert_eq!(take("d").as_deref(), Some("ö="));
+        assert_eq!(take("d"), None, "it is taken");
+        assert_eq!(parameters.finish("none"), Ok(()));
+        assert_eq!(Parameters::parse("").unwrap().finish("none"), Ok(()));
+    }
+
+    #[test]
+    fn each_refusal_names_the_parameter_and_the_rule() {
+        let many = (0..=MAX_PARAMETERS).map(|n| format!("p{n}=&")).collect::<Vec<_>>().concat();
+        let escape = "has a `%` without two hexadecimal digits behind it: a percent sign itself is `%25`";
+        for (query, words) in [
+            ("a=1&a=1", "parameter `a` is there twice"),
+            ("a=1&%61=2", "parameter `a` is there twice"),
+            ("a=%", &format!("`a` {escape}")),
+            ("a=%2", &format!("`a` {escape}")),
+            ("a=%zz", &format!("`a` {escape}")),
+            ("a=%+1", &format!("`a` {escape}")),
+            ("%=1", &format!("the name of a parameter {escape}")),
+            ("a=%FF", "`a` is not UTF-8 when it is decoded"),
+            ("a=%C3%28", "`a` is not UTF-8 when it is decoded"),
+            ("a=%ED%A0%80", "`a` is not UTF-8 when it is decoded"),
+            ("%FF=1", "the name of a parameter is not UTF-8 when it is decoded"),
+            (&many, "more than 32 parameters"),
+        ] {
+            assert_eq!(Parameters::parse(query).unwrap_err(), words, "{query}");
+        }
+        let unknown = Parameters::parse("A%0A=1").unwrap();
+        assert_eq!(unknown.finish("`a`").unwrap_err(), "unknown parameter `A\\n`: there are `a`; did you mean `a`?");
+    }
+
+    fn parameter(text: &str) -> Parameter {
+        Parameter(text.to_owned())
+    }
+
+    #[test]
+    fn values_are_of_one_type_and_written_in_one_way() {
+        let number = |text| parameter(text).whole_number();
+        assert_eq!([number("0"), number("-1"), number("007")], [Ok(0), Ok(-1), Ok(7)]);
+        for text in ["+1", "1.0", "", "-", "1e3", " 1", "0x1", "99999999999999999999", "١"] {
+            assert_eq!(number(text), Err(format!("must be a whole number, not `{text}`")));
+        }
+        assert_eq!([parameter("0.5").number(), parameter("5e-1").number()], [Ok(0.5), Ok(0.5)]);
+        for text in ["inf", "NaN", "-inf", "1e", "+1", "", ".", "1,5", "infinity"] {
+            assert_eq!(parameter(text).number(), Err(format!("must be a number, not `{text}`")));
+        }
+        assert_eq!([parameter("true").truth(), parameter("false").truth()], [Ok(true), Ok(false)]);
+        for text in ["1", "True", "yes", ""] {
+            assert_eq!(parameter(text).truth(), Err(format!("must be true or false, not `{text}`")));
+        }
+        assert_eq!(parameter("\x1b").truth(), Err("must be true or false, not `\\x1b`".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back_when_all_of_it_is_encoded(text in any::<String>()) {
+            let encoded = text.bytes().fold(String::new(), |mut all, byte| {
+                write!(all, "%{byte:02x}").unwrap();
+                all
+            });
+            prop_assert_eq!(decode(&encoded), Ok(text));
+        }
+
+        #[test]
+        fn no_query_panics(query in "[a-c%=&+0-9A-F]{0,30}") {
+            let _ = Parameters::parse(&query);
+        }
+    }
+}

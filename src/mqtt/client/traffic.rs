@@ -1,0 +1,141 @@
+//! Whether bytes pass on the connection: of a packet on its way rumqttc tells nothing before it is whole.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use super::packets::Lost;
+use crate::config::Server;
+use crate::socket::{self, Cookie};
+
+/// So many bytes that wait to be taken are more than a PINGREQ on its way.
+const BACKLOG: u64 = 1024;
+
+/// The socket of one connection. Of a Unix socket, whose bytes nobody counts, nothing is known.
+#[derive(Default)]
+pub struct Traffic {
+    socket: Option<(RawFd, Cookie)>,
+    /// What was seen when it was asked for last.
+    seen: Option<Seen>,
+    /// Since when a PINGREQ is not answered, and what was seen then.
+    pinged: Option<(Instant, Option<Seen>)>,
+    is_silent: bool,
+}
+
+/// What has passed since somebody asked last.
+#[derive(Debug, Clone, Copy)]
+pub struct Passed {
+    /// How many bytes.
+    pub bytes: u64,
+    /// Some wait to be taken, which then did not: of whether they are taken the next look tells.
+    pub has_new_backlog: bool,
+}
+
+/// What has passed on a connection.
+#[derive(Clone, Copy)]
+struct Seen {
+    received: u64,
+    taken: u64,
+    unsent: u64,
+}
+
+impl Traffic {
+    /// Of the latest connection of this process to the broker.
+    pub fn to(server: &Server) -> Self {
+        let socket = match server {
+            Server::Tcp(place) | Server::WebSocket(place, _) => find(place.port),
+            Server::Unix(_) => None,
+        };
+        let mut traffic = Self { socket, ..Self::default() };
+        traffic.seen = traffic.look();
+        traffic
+    }
+
+    /// How many have passed since this was last asked: those that came, and those of a backlog that were taken. What the
+    /// broker's system takes at once is no sign of a broker.
+    pub fn passed(&mut self) -> Passed {
+        let now = self.look();
+        let before = std::mem::replace(&mut self.seen, now);
+        let has_backlog = |seen: Option<Seen>| seen.is_some_and(|seen| seen.unsent > BACKLOG);
+        Passed { bytes: passed(before, now), has_new_backlog: has_backlog(now) && !has_backlog(before) }
+    }
+
+    /// A PINGREQ was written. rumqttc ends the connection over the second that is not answered, though the answer may be
+    /// on its way behind a long message, or the PINGREQ itself: it is told to wait, and this is asked instead.
+    pub fn pinged(&mut self, keepalive: Duration) {
+        let (now, seen) = (Instant::now(), self.look());
+        match self.pinged {
+            Some((_, before)) if passed(before, seen) > 0 => self.pinged = Some((now, seen)),
+            // not one that was sent out of turn
+            Some((since, _)) => self.is_silent |= since.elapsed() >= keepalive * 9 / 10,
+            None => self.pinged = Some((now, seen)),
+        }
+    }
+
+    /// A PINGRESP came.
+    pub fn answered(&mut self) {
+        self.pinged = None;
+    }
+
+    /// Why the connection is to end, if the broker is silent.
+    pub fn silence(&self) -> Option<Lost> {
+        self.is_silent.then(|| Lost::new("no answer to a PINGREQ within the keep alive time"))
+    }
+
+    fn look(&self) -> Option<Seen> {
+        let (number, cookie) = self.socket.filter(|(number, cookie)| socket::cookie(*number) == Some(*cookie))?;
+        let (received, taken) = (socket::received(number)?, socket::taken(number)?);
+        (socket::cookie(number) == Some(cookie)).then(|| Seen { received, taken, unsent: socket::unsent(number) })
+    }
+}
+
+fn passed(before: Option<Seen>, now: Option<Seen>) -> u64 {
+    let Some((before, now)) = before.zip(now) else { return 0 };
+    let taken = if before.unsent > BACKLOG { now.taken.saturating_sub(before.taken) } else { 0 };
+    now.received.saturating_sub(before.received) + taken
+}
+
+/// The youngest socket whose other end has this port. Clients of ours may have the same, but come by a port on which
+/// this process listens, which the system gives to no connection of its own.
+fn find(port: u16) -> Option<(RawFd, Cookie)> {
+    let numbers = fs::read_dir("/proc/self/fd").ok()?;
+    let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let ends = numbers.filter_map(|number: RawFd| {
+        let (local, peer) = socket::ends(number)?;
+        Some((number, local.as_socket()?.port(), peer.and_then(|peer| peer.as_socket())))
+    });
+    let (connected, others): (Vec<_>, Vec<_>) = ends.partition(|(_, _, peer)| peer.is_some());
+    let listeners = others.into_iter().filter(|(number, ..)| socket::is_listener(*number));
+    let served: Vec<u16> = listeners.map(|(_, local, _)| local).collect();
+    let leads_there = |(_, local, peer): &(RawFd, u16, Option<SocketAddr>)| {
+        peer.is_some_and(|peer| peer.port() == port) && !served.contains(local)
+    };
+    let found = connected.into_iter().filter(leads_there);
+    found.filter_map(|(number, ..)| Some((number, socket::cookie(number)?))).max_by_key(|found| found.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    #[test]
+    fn a_client_of_ours_that_has_the_port_of_the_broker_is_not_taken_for_it() {
+        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = broker.local_addr().unwrap();
+        let ours = TcpStream::connect(address).unwrap();
+        let _theirs = broker.accept().unwrap();
+        let front = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.bind(&SocketAddr::from(([127, 0, 0, 9], address.port())).into()).unwrap();
+        client.connect(&front.local_addr().unwrap().into()).unwrap();
+        let (_accepted, from) = front.accept().unwrap();
+        assert_eq!(from.port(), address.port());
+        assert_eq!(find(address.port()).map(|found| found.0), Some(ours.as_raw_fd()));
+    }
+}

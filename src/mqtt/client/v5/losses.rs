@@ -1,0 +1,120 @@
+//! Why a connection ended or did not come about, from rumqttc's errors into words.
+
+use std::error::Error;
+
+use rumqttc::v5::mqttbytes;
+use rumqttc::v5::{ConnectionError, StateError};
+
+use super::codes::connack_code;
+use crate::config::Mqtt;
+use crate::mqtt::client::packets::{Cause, Lost};
+use crate::mqtt::client::transport;
+use crate::mqtt::reason::{PACKET_TOO_LARGE, Reason};
+use crate::printable::Printable;
+
+/// How much of a broker's own words a record shows, in bytes.
+const SHOWN: usize = 256;
+
+/// The reason code of a DISCONNECT (MQTT 5, 3.14.2.1).
+const SESSION_TAKEN_OVER: u8 = 142;
+
+/// Why connecting failed, or an established connection ended.
+pub fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
+    let cause: &(dyn Error + 'static) = match error {
+        // this one does not name its cause
+        ConnectionError::MqttState(StateError::Deserialization(cause)) => cause,
+        other => other,
+    };
+    if let Some(words) = transport::failure(cause, mqtt, connected) {
+        return Lost::new(words);
+    }
+    let not_answered = if connected { Cause::Closed } else { Cause::NoConnack };
+    match error {
+        ConnectionError::Io(error) => Lost::new(transport::io_words(error)),
+        ConnectionError::Timeout(_) => Lost::because(not_answered, transport::silence(mqtt)),
+        ConnectionError::ConnectionRefused(code) => refused(connack_code(*code)),
+        ConnectionError::MqttState(error) => lost_by_state(error, not_answered),
+        ConnectionError::NotConnAck(_) => {
+            Lost::because(Cause::NoConnack, "the broker answered our CONNECT with something else than a CONNACK")
+        }
+        #[cfg(feature = "websocket")]
+        ConnectionError::Websocket(error) => Lost::new(transport::no_websocket(error)),
+        #[cfg(feature = "websocket")]
+        ConnectionError::ResponseValidation(error) => Lost::new(transport::no_websocket(error)),
+        ConnectionError::RequestsDone => Lost::new("the request queue is closed"),
+        #[cfg(any(feature = "tls", feature = "websocket"))]
+        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
+    }
+}
+
+fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
+    match error {
+        StateError::ConnectionAborted => Lost::because(not_answered, "closed by the broker"),
+        StateError::WrongPacket => Lost::new("the broker sent a packet of a kind that only clients send"),
+        StateError::Unsolicited(packet_identifier) => {
+            Lost::new(format!("the broker acknowledged packet identifier {packet_identifier}, which waits for nothing"))
+        }
+        StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
+        StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
+            Lost::because(not_answered, transport::io_words(error))
+        }
+        StateError::ConnFail { reason } => refused(connack_code(*reason)),
+        StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code))
+            if not_answered == Cause::NoConnack =>
+        {
+            refused(*code)
+        }
+        StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, max }) => Lost::because(
+            Cause::InboundTooLarge,
+            format!("the broker sent a packet of {pkt_size} bytes, over the limit of {max}"),
+        ),
+        StateError::OutgoingPacketTooLarge { pkt_size, max }
+        | StateError::Deserialization(mqttbytes::Error::OutgoingPacketTooLarge { pkt_size, max }) => {
+            Lost::new(format!("our packet of {pkt_size} bytes is over the broker's limit of {max}"))
+        }
+        // the library takes no packet for one that has no content; a broker sends none but a DISCONNECT
+        StateError::Deserialization(mqttbytes::Error::PayloadRequired) if not_answered == Cause::Closed => {
+            Lost::new("ended by the broker without a reason")
+        }
+        StateError::Deserialization(error) => undecodable(error, not_answered),
+        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
+    }
+}
+
+/// rumqttc ends the connection over what it cannot decode, the answers with a reason code that it does not list included.
+fn undecodable(error: &mqttbytes::Error, not_answered: Cause) -> Lost {
+    let unlisted = |cause, whose, code| {
+        Lost::because(cause, format!("the broker refused {whose}: {}", Reason(code))).with_reason(code)
+    };
+    match error {
+        _ if not_answered == Cause::NoConnack => Lost::because(not_answered, no_sense(error)),
+        // of a PUBACK, PUBREC, PUBREL or PUBCOMP: all codes of a DISCONNECT are listed
+        mqttbytes::Error::InvalidConnectReturnCode(code) => unlisted(Cause::PublishRefused, "a publish", *code),
+        mqttbytes::Error::InvalidSubscribeReasonCode(code) => {
+            unlisted(Cause::SubscribeRefused, "a topic filter", *code)
+        }
+        error => Lost::because(Cause::Undecodable, no_sense(error)),
+    }
+}
+
+fn no_sense(error: &mqttbytes::Error) -> String {
+    format!("the broker sent a packet that cannot be decoded: {}", Printable::new(&error.to_string(), SHOWN))
+}
+
+fn refused(code: u8) -> Lost {
+    let cause = if matches!(code, 1 | 132) { Cause::Version } else { Cause::Other };
+    Lost::because(cause, format!("refused by the broker: {}", Reason(code))).with_reason(code)
+}
+
+/// The cause of a DISCONNECT whose reason the library tells, and the server that it refers to, which it does not.
+pub fn disconnected(code: u8, words: Option<&String>, reference: Option<&String>) -> Lost {
+    let words = words.map(|text| format!(": {}", Printable::new(text, SHOWN))).unwrap_or_default();
+    let reference = reference.map(|server| format!("; it refers to {}", Printable::new(server, SHOWN)));
+    let cause = match code {
+        SESSION_TAKEN_OVER => Cause::TakenOver,
+        PACKET_TOO_LARGE => Cause::OutboundTooLarge,
+        _ => Cause::Other,
+    };
+    let told = format!("ended by the broker: {}{words}{}", Reason(code), reference.unwrap_or_default());
+    Lost::because(cause, told).with_reason(code)
+}

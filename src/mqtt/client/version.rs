@@ -1,0 +1,38 @@
+//! Which version of MQTT is spoken, and what depends on it.
+
+use super::packets::{Pipe, Sender};
+use super::{v4, v5};
+use crate::config::{Mqtt, Protocol, Session};
+use crate::message::Message;
+
+/// MQTT 3.1.1 or 5.
+#[derive(Debug, Clone, Copy)]
+pub struct Version(Protocol);
+
+impl Version {
+    /// The configured one.
+    pub fn of(mqtt: &Mqtt) -> Self {
+        Self(mqtt.protocol)
+    }
+
+    /// A connection that is yet to be made.
+    pub fn open(self, mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
+        match self.0 {
+            Protocol::V311 => v4::open(mqtt, session),
+            Protocol::V5 => v5::open(mqtt, session),
+        }
+    }
+
+    /// The size of a whole PUBLISH packet in bytes.
+    pub fn packet_size(self, message: &Message) -> usize {
+        match self.0 {
+            Protocol::V311 => v4::packet_size(message),
+            Protocol::V5 => v5::packet_size(message),
+        }
+    }
+
+    /// Whether a message may have properties, and an acknowledgement a reason code.
+    pub fn has_properties(self) -> bool {
+        self.0 == Protocol::V5
+    }
+}
