@@ -9,8 +9,8 @@
 mod publisher;
 mod subscriber;
 
-mod connection;
-mod dispatch;
+mod driver;
+mod inbound;
 mod session;
 
 mod client;
@@ -49,7 +49,7 @@ pub fn start(config: &Config, watch: &Watch) -> io::Result<(Publisher, Subscribe
     let publisher = Publisher::new(config);
     let subscriber = Subscriber::new(config, publisher.clone());
     let presence = Presence::new(config, publisher.clone());
-    let driver = connection::Driver::new(config, publisher.clone(), subscriber.clone(), presence.clone());
+    let driver = driver::Driver::new(config, publisher.clone(), subscriber.clone(), presence.clone());
     watch.spawn(THREAD, move || {
         driver.run();
         Ok(())

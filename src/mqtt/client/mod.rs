@@ -1,6 +1,6 @@
-//! rumqttc behind one face: `packets` are what both versions of MQTT have in common, `v4` and `v5` alone name rumqttc.
+//! rumqttc behind one face: `connection` are what both versions of MQTT have in common, `v4` and `v5` alone name rumqttc.
 
-pub mod packets;
+pub mod connection;
 pub mod version;
 
 mod v4;

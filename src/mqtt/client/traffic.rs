@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-use super::packets::Lost;
+use super::connection::Lost;
 use crate::config::Server;
 use crate::socket::{self, Cookie};
 

@@ -9,7 +9,7 @@ use rumqttc::Transport;
 #[cfg(feature = "tls")]
 use rumqttc::{TlsConfiguration, TlsError};
 
-use super::packets::CONNECT_TIMEOUT;
+use super::connection::CONNECT_TIMEOUT;
 #[cfg(feature = "tls")]
 use super::tls;
 use crate::config::{Mqtt, Place, Server};

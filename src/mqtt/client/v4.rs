@@ -9,7 +9,7 @@ use rumqttc::{
     SubscribeReasonCode,
 };
 
-use super::packets::{
+use super::connection::{
     Cause, Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, UNANNOUNCED_FACTOR,
     inbound_limit,
 };
@@ -110,7 +110,7 @@ impl Sender for Sender4 {
 /// The size of a whole PUBLISH packet in bytes (MQTT 3.1.1, 3.3).
 pub fn packet_size(message: &Message) -> usize {
     let packet_identifier = if message.qos == Qos::AtMostOnce { 0 } else { 2 };
-    super::packets::packet_size(2 + message.topic.as_str().len() + packet_identifier + message.payload.len())
+    super::connection::packet_size(2 + message.topic.as_str().len() + packet_identifier + message.payload.len())
 }
 
 impl Pipe for Pipe4 {

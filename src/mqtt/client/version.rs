@@ -1,6 +1,6 @@
 //! Which version of MQTT is spoken, and what depends on it.
 
-use super::packets::{Pipe, Sender};
+use super::connection::{Pipe, Sender};
 use super::{v4, v5};
 use crate::config::{Mqtt, Protocol, Session};
 use crate::message::Message;

@@ -15,7 +15,7 @@ use self::feed::Turn;
 pub(super) use self::own::Phase;
 use self::too_large::TooLarge;
 use self::waiting::{Waiting, tell};
-use super::client::packets::{Limits, Sender, Terms};
+use super::client::connection::{Limits, Sender, Terms};
 use super::client::version::Version;
 use super::outcome::{Failure, Outcome};
 use super::reason::PACKET_TOO_LARGE;

@@ -14,7 +14,7 @@ pub use self::listening::Listener;
 
 use self::asking::Asker;
 use self::leaving::Leaving;
-use super::client::packets::Limits;
+use super::client::connection::Limits;
 use super::client::version::Version;
 use super::outcome::Refusal;
 use super::publisher::Publisher;

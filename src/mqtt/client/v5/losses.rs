@@ -7,7 +7,7 @@ use rumqttc::v5::{ConnectionError, StateError};
 
 use super::codes::connack_code;
 use crate::config::Mqtt;
-use crate::mqtt::client::packets::{Cause, Lost};
+use crate::mqtt::client::connection::{Cause, Lost};
 use crate::mqtt::client::transport;
 use crate::mqtt::reason::{PACKET_TOO_LARGE, Reason};
 use crate::printable::Printable;

@@ -18,7 +18,7 @@ use rumqttc::{NetworkOptions, Outgoing};
 use self::codes::{granted, puback_code, pubrec_code, unsuback_failure};
 use self::losses::{disconnected, lost};
 use self::received::received;
-use super::packets::{
+use super::connection::{
     Event, Limits, Lost, Next, PACKET_IDENTIFIERS, Pipe, QUEUE, QueueFull, Sender, Terms, inbound_limit, length_bytes,
 };
 use super::traffic::{Passed, Traffic};
@@ -125,7 +125,7 @@ pub fn packet_size(message: &Message) -> usize {
     let packet_identifier = if message.qos == Qos::AtMostOnce { 0 } else { 2 };
     let properties = properties_size(&message.properties);
     let topic = 2 + message.topic.as_str().len();
-    super::packets::packet_size(
+    super::connection::packet_size(
         topic + packet_identifier + length_bytes(properties) + properties + message.payload.len(),
     )
 }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::room::LINGER;
 use super::*;
 use crate::message::{Priority, Received};
-use crate::mqtt::client::packets::Limits;
+use crate::mqtt::client::connection::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
 

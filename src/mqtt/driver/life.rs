@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Connection, Stage};
 use crate::journal;
-use crate::mqtt::client::packets::{CONNECT_TIMEOUT, Event, Lost};
+use crate::mqtt::client::connection::{CONNECT_TIMEOUT, Event, Lost};
 
 /// A broker that lets a publish or our SUBSCRIBE wait so long for its acknowledgement is taken for dead.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(30);

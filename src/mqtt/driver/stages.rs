@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::Connection;
-use crate::mqtt::client::packets::{Lost, PACKET_IDENTIFIERS, all_packet_identifiers};
+use crate::mqtt::client::connection::{Lost, PACKET_IDENTIFIERS, all_packet_identifiers};
 use crate::mqtt::session::in_flight::{Owed, Window};
 
 /// What a connection is about, one after the other.

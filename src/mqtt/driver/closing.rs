@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Connection, Stage};
-use crate::mqtt::client::packets::{Cause, Lost};
+use crate::mqtt::client::connection::{Cause, Lost};
 use crate::printable::Printable;
 
 /// A broker that closes over a message at QoS 0 does so within this time.

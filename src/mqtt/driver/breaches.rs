@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Driver;
 use super::rival::STABLE;
-use crate::mqtt::client::packets::{Cause, Lost};
+use crate::mqtt::client::connection::{Cause, Lost};
 use crate::mqtt::reason::Reason;
 use crate::mqtt::session::subscriptions::{Breach, Culprit, Finding};
 use crate::printable::Printable;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Driver;
 use super::rival::MAX_CLOSES;
 use crate::config::Protocol;
-use crate::mqtt::client::packets::{Cause, Lost, Terms};
+use crate::mqtt::client::connection::{Cause, Lost, Terms};
 use crate::mqtt::client::{other_protocol, transport};
 use crate::mqtt::reason::Reason;
 use crate::printable::Printable;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::mqtt::client::packets::Cause;
+use crate::mqtt::client::connection::Cause;
 
 /// A connection that held this long is stable: the next pause is the shortest again. A shorter one may have been ended by
 /// what we sent, and must not be renewed at full speed.
