@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::config::{Config, Environment, Fault, Log, Source};
-use crate::http::{Bearers, BindError, Door, Listener};
+use crate::http::{BindError, Listener, Server, Tokens};
 use crate::mqtt::{Presence, Publisher, Subscriber};
 use crate::systemd::{Service, Vitals};
 use crate::thread::{Events, Watch};
@@ -39,7 +39,7 @@ const ANSWERING: Duration = Duration::from_secs(5);
 /// A running bridge.
 #[derive(Debug)]
 pub struct Bridge {
-    doors: Vec<Door>,
+    servers: Vec<Server>,
     publisher: Publisher,
     subscriber: Subscriber,
     presence: Presence,
@@ -120,22 +120,22 @@ impl Bridge {
     /// If the system lacks something, in words that say what.
     pub fn start(config: &Config, listeners: Vec<Listener>, watch: &Watch) -> io::Result<Self> {
         let (publisher, subscriber, presence) = mqtt::start(config, watch)?;
-        let bearers = Bearers::new(config, publisher.memory());
+        let tokens = Tokens::new(config, publisher.memory());
         let open = |listener| {
             let words = format!("listening on {listener}");
-            let door = Door::open(listener, config, &bearers, &publisher, &subscriber, watch)?;
+            let server = http::serve(listener, config, &tokens, &publisher, &subscriber, watch)?;
             log::info!("{words}");
-            Ok(door)
+            Ok(server)
         };
-        let doors = listeners.into_iter().map(open).collect::<io::Result<Vec<_>>>()?;
-        let service = systemd::start(watch, vitals(doors.clone(), &publisher, &subscriber))?;
-        Ok(Self { doors, publisher, subscriber, presence, service, timeout: config.publish.timeout })
+        let servers = listeners.into_iter().map(open).collect::<io::Result<Vec<_>>>()?;
+        let service = systemd::start(watch, vitals(servers.clone(), &publisher, &subscriber))?;
+        Ok(Self { servers, publisher, subscriber, presence, service, timeout: config.publish.timeout })
     }
 
     /// Where requests go, as a URL.
     #[must_use]
     pub fn url(&self) -> String {
-        self.doors.first().map(Door::to_string).unwrap_or_default()
+        self.servers.first().map(Server::to_string).unwrap_or_default()
     }
 
     /// How long [`Self::stop`] may take.
@@ -152,10 +152,10 @@ impl Bridge {
         // the broker's and the workers' share, whatever the publishes need
         let share = (self.timeout / 4).min(Duration::from_secs(1));
         let (drained, end) = (start + self.timeout.saturating_sub(share), start + self.timeout);
-        self.doors.iter().for_each(Door::stop_accepting);
+        self.servers.iter().for_each(Server::stop_accepting);
         // those who were let in before are not turned away
         let last_call = start + (self.timeout / 10).min(LAST_CALL);
-        self.doors.iter().for_each(|door| door.await_first_requests(last_call));
+        self.servers.iter().for_each(|server| server.await_first_requests(last_call));
         self.publisher.stop_accepting();
         self.subscriber.stop_accepting();
         log::info!("stopping");
@@ -173,13 +173,13 @@ impl Bridge {
         }
         // what is pipelined behind a request gets its turn, and its refusal, when that is answered
         let idle = drained + share * 3 / 4;
-        for door in &self.doors {
-            let _ = door.await_idle(idle);
+        for server in &self.servers {
+            let _ = server.await_idle(idle);
         }
-        self.doors.iter().for_each(|door| door.end(end));
-        self.doors.iter().for_each(Door::end_replies);
-        let _ = events.await_ends(http::REPLY_THREAD, self.doors.len(), end + ANSWERING);
-        let running: usize = self.doors.iter().map(|door| door.await_idle(Instant::now())).sum();
+        self.servers.iter().for_each(|server| server.end(end));
+        self.servers.iter().for_each(Server::end_replies);
+        let _ = events.await_ends(http::REPLY_THREAD, self.servers.len(), end + ANSWERING);
+        let running: usize = self.servers.iter().map(|server| server.await_idle(Instant::now())).sum();
         if running > 0 {
             log::warn!(
                 "{running} requests were not complete after {} s: they get no answer",
@@ -189,12 +189,12 @@ impl Bridge {
     }
 }
 
-/// The bridge lives while it answers requests at all of its doors and the thread of the connection keeps its word.
-fn vitals(doors: Vec<Door>, publisher: &Publisher, subscriber: &Subscriber) -> Vitals {
+/// The bridge lives while it answers requests at all of its servers and the thread of the connection keeps its word.
+fn vitals(servers: Vec<Server>, publisher: &Publisher, subscriber: &Subscriber) -> Vitals {
     let (asked, checked) = (subscriber.clone(), publisher.clone());
     let check = move |deadline| {
-        for door in &doors {
-            door.probe(deadline).map_err(|error| format!("{door} does not answer: {error}"))?;
+        for server in &servers {
+            server.probe(deadline).map_err(|error| format!("{server} does not answer: {error}"))?;
         }
         checked.overdue().map_or(Ok(()), |_| Err("the MQTT thread hangs".to_owned()))
     };

@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tiny_http::Request;
-
-use crate::http::server::request::Absolute;
+use crate::http::server::head::Head;
+use crate::http::server::target::Absolute;
 
 /// A well-formed authority without user information (RFC 3986, 3.2).
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +32,8 @@ impl<'a> Authority<'a> {
     }
 
     /// The authority of a target in absolute form (RFC 9112, 3.2.2), unparsed.
-    pub fn in_target(request: &Request) -> Option<&str> {
-        Absolute::parse(request.url()).map(|absolute| absolute.authority)
+    pub fn in_target(head: Head<'a>) -> Option<&'a str> {
+        Absolute::parse(head.target()).map(|absolute| absolute.authority)
     }
 
     /// Whether it names nothing at all.
@@ -74,9 +73,8 @@ fn is_of_a_name(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tiny_http::TestRequest;
-
     use super::*;
+    use crate::http::server::head::testing::TestHead;
 
     #[test]
     fn only_what_names_a_server_is_well_formed() {
@@ -136,8 +134,8 @@ mod tests {
             ("http://u@host?x", Some("u@host")),
             ("http:///x", Some("")),
         ] {
-            let request: Request = TestRequest::new().with_path(target).into();
-            assert_eq!(Authority::in_target(&request), authority, "{target}");
+            let request = TestHead::get(target);
+            assert_eq!(Authority::in_target(request.head()), authority, "{target}");
         }
     }
 }

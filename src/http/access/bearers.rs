@@ -17,7 +17,7 @@ use crate::printable::Printable;
 
 /// All bearers; if there is none, everybody may do everything.
 #[derive(Debug, Clone)]
-pub struct Bearers(Arc<[Arc<Bearer>]>);
+pub struct Tokens(Arc<[Arc<Bearer>]>);
 
 /// Whoever has the secret of a token.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct Place {
     bearer: Arc<Bearer>,
 }
 
-impl Bearers {
+impl Tokens {
     /// Those of the configuration, who share this memory.
     #[must_use]
     pub fn new(config: &Config, memory: &Memory) -> Self {

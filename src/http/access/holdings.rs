@@ -263,7 +263,7 @@ impl Drop for Reading {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Bearers;
+    use super::super::Tokens;
     use super::*;
     use crate::config::{Environment, Source};
     use crate::memory::Memory;
@@ -273,7 +273,7 @@ mod tests {
         let table = |name, digit: &str| format!("[[token]]\nname = \"{name}\"\nsha256 = \"{}\"\n", digit.repeat(64));
         let text = [table("a", "0"), table("b", "1")].concat();
         let config = Config::parse(&text, &Source::BuiltIn, &Environment::default()).unwrap();
-        let bearers = Bearers::new(&config, &Memory::new(usize::MAX));
+        let bearers = Tokens::new(&config, &Memory::new(usize::MAX));
         [0, 1].map(|number| bearers.numbered(number))
     }
 

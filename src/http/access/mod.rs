@@ -8,9 +8,7 @@ mod strangers;
 
 use std::sync::Arc;
 
-use tiny_http::{Method, Request};
-
-pub use self::bearers::{Bearers, Place};
+pub use self::bearers::{Place, Tokens};
 pub use self::holdings::{Claim, Held, Leave, Reading};
 
 use self::authority::Authority;
@@ -18,38 +16,28 @@ use self::bearers::Bearer;
 use self::strangers::Strangers;
 use super::input::values::base64;
 use super::reply::{Reply, SHOWN};
-use super::server::request::header;
+use super::server::head::Head;
+use super::server::listener::Reach;
 use crate::config::{Config, Sees};
 use crate::memory::Memory;
 use crate::message::{Message, Qos, TopicFilter, TopicName};
 use crate::mqtt::Failure;
 use crate::printable::Printable;
 
-/// From where a listener can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Whoever may open the socket's path.
-    Unix,
-    /// This machine: its programs, and the pages in its browsers.
-    Loopback,
-    /// Other machines.
-    Network,
-}
-
 /// What is asked of every request to a listener.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Access {
     reach: Reach,
     allow_anonymous: bool,
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<Arc<str>>,
-    bearers: Bearers,
+    bearers: Tokens,
     strangers: Strangers,
 }
 
 /// What a request that was let in may do.
 #[derive(Debug)]
-pub struct Admitted<'a> {
+pub struct Principal<'a> {
     /// `None` may do everything.
     bearer: Option<&'a Arc<Bearer>>,
 }
@@ -58,9 +46,9 @@ pub struct Admitted<'a> {
 const SIGNS_OF_A_PROXY: [&str; 6] =
     ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"];
 
-impl Gate {
+impl Access {
     /// The rules of a configuration for a listener.
-    pub fn new(config: &Config, bearers: Bearers, reach: Reach) -> Self {
+    pub fn new(config: &Config, bearers: Tokens, reach: Reach) -> Self {
         Self {
             reach,
             allow_anonymous: config.http.allow_anonymous,
@@ -72,39 +60,39 @@ impl Gate {
     }
 
     /// Lets a request in, or is its answer; its path and its body do not count yet.
-    pub fn admit(&self, request: &Request) -> Result<Admitted<'_>, Reply> {
-        self.admit_anybody(request)?;
-        self.check_token(request)
+    pub fn admit(&self, head: Head) -> Result<Principal<'_>, Reply> {
+        self.admit_anybody(head)?;
+        self.check_token(head)
     }
 
     /// The same for what needs no token.
-    pub fn admit_anybody(&self, request: &Request) -> Result<(), Reply> {
-        let hosts = Hosts::of(request)?;
-        self.check_page(request, hosts)?;
+    pub fn admit_anybody(&self, head: Head) -> Result<(), Reply> {
+        let hosts = Hosts::of(head)?;
+        self.check_page(head, hosts)?;
         self.check_hosts(hosts)?;
-        self.check_proxy(request)?;
-        self.check_preflight(request)
+        self.check_proxy(head)?;
+        self.check_preflight(head)
     }
 
     /// Whether a request that needs no token comes with one whose bearer sees everything; without tokens each does.
-    pub fn may_see_all(&self, request: &Request) -> Result<bool, Reply> {
-        if !self.bearers.is_empty() && header(request, "Authorization")?.is_none() {
+    pub fn may_see_all(&self, head: Head) -> Result<bool, Reply> {
+        if !self.bearers.is_empty() && head.header("Authorization")?.is_none() {
             return Ok(false);
         }
-        Ok(self.check_token(request)?.own().is_none())
+        Ok(self.check_token(head)?.own().is_none())
     }
 
     /// The origin of the page that a request comes from, if that may read the answer.
-    pub fn allowed_origin(&self, request: &Request) -> Option<Arc<str>> {
-        let origin = header(request, "Origin").ok().flatten()?;
+    pub fn allowed_origin(&self, head: Head) -> Option<Arc<str>> {
+        let origin = head.header("Origin").ok().flatten()?;
         self.allowed_origins.iter().find(|allowed| ***allowed == *origin).cloned()
     }
 
     /// Browsers say which page a request comes from (Fetch, 3.2; Fetch Metadata, 2.3), and no page can forge that.
-    fn check_page(&self, request: &Request, hosts: Hosts) -> Result<(), Reply> {
-        let origin = header(request, "Origin")?;
-        let site = header(request, "Sec-Fetch-Site")?;
-        if self.allowed_origin(request).is_some() {
+    fn check_page(&self, head: Head, hosts: Hosts) -> Result<(), Reply> {
+        let origin = head.header("Origin")?;
+        let site = head.header("Sec-Fetch-Site")?;
+        if self.allowed_origin(head).is_some() {
             return Ok(());
         }
         let is_ours = |origin: &str| hosts.host.is_some_and(|host| host.is_of_origin(origin));
@@ -128,27 +116,25 @@ impl Gate {
         foreign.map_or(Ok(()), |host| Err(Reply::foreign_host(host.as_str())))
     }
 
-    fn check_proxy(&self, request: &Request) -> Result<(), Reply> {
+    fn check_proxy(&self, head: Head) -> Result<(), Reply> {
         if self.allow_anonymous || !self.bearers.is_empty() {
             return Ok(());
         }
-        let is_there = |name: &&'static str| request.headers().iter().any(|header| header.field.equiv(name));
-        let sign = SIGNS_OF_A_PROXY.into_iter().find(is_there);
+        let sign = SIGNS_OF_A_PROXY.into_iter().find(|name| head.has(name));
         sign.map_or(Ok(()), |name| Err(Reply::open_behind_proxy(name)))
     }
 
     /// A browser asks on behalf of a page before it sends what the page wants, and has no token for that.
-    fn check_preflight(&self, request: &Request) -> Result<(), Reply> {
-        let is_preflight =
-            *request.method() == Method::Options && header(request, "Access-Control-Request-Method")?.is_some();
-        if is_preflight && self.allowed_origin(request).is_some() { Err(Reply::preflight()) } else { Ok(()) }
+    fn check_preflight(&self, head: Head) -> Result<(), Reply> {
+        let is_preflight = head.method() == "OPTIONS" && head.header("Access-Control-Request-Method")?.is_some();
+        if is_preflight && self.allowed_origin(head).is_some() { Err(Reply::preflight()) } else { Ok(()) }
     }
 
-    fn check_token(&self, request: &Request) -> Result<Admitted<'_>, Reply> {
+    fn check_token(&self, head: Head) -> Result<Principal<'_>, Reply> {
         if self.bearers.is_empty() {
-            return Ok(Admitted { bearer: None });
+            return Ok(Principal { bearer: None });
         }
-        let bearer = match header(request, "Authorization")?.and_then(credentials) {
+        let bearer = match head.header("Authorization")?.and_then(credentials) {
             None => Err(Reply::token_missing()),
             Some((name, secret)) => {
                 let is_it = |bearer: &&Arc<Bearer>| name.is_none_or(|name| name == bearer.token.name);
@@ -156,14 +142,13 @@ impl Gate {
             }
         };
         if bearer.is_err() {
-            let has_token = request.headers().iter().any(|header| header.field.equiv("Authorization"));
-            self.strangers.tell(request.remote_addr(), has_token);
+            self.strangers.tell(head.client(), head.has("Authorization"));
         }
-        Ok(Admitted { bearer: Some(bearer?) })
+        Ok(Principal { bearer: Some(bearer?) })
     }
 }
 
-impl Admitted<'_> {
+impl Principal<'_> {
     /// Whether a message may be published now; it counts for the token's rate.
     pub fn may_publish(&self, message: &Message) -> Result<(), Reply> {
         let Some(bearer) = self.bearer else { return Ok(()) };
@@ -204,7 +189,7 @@ impl Admitted<'_> {
 }
 
 /// Without tokens everybody shares everything, and nobody has a share: each of these is `None` then.
-impl Admitted<'_> {
+impl Principal<'_> {
     /// A place for a publish or a request that is not answered yet.
     pub fn place(&self) -> Result<Option<Place>, Failure> {
         self.bearer.map(Place::take).transpose()
@@ -271,11 +256,10 @@ fn credentials(authorization: &str) -> Option<(Option<String>, String)> {
 
 /// The URL under which this request reached us, without a path: `http://HOST:PORT`, or `https` where a proxy says that it
 /// was asked so. `None` where the request names no host.
-pub fn base_url(request: &Request) -> Option<String> {
-    let hosts = Hosts::of(request).ok()?;
+pub fn base_url(head: Head) -> Option<String> {
+    let hosts = Hosts::of(head).ok()?;
     let authority = hosts.target.or(hosts.host).filter(|authority| !authority.is_empty())?;
-    let is_secure =
-        header(request, "X-Forwarded-Proto").ok()?.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let is_secure = head.header("X-Forwarded-Proto").ok()?.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
     Some(format!("{}://{}", if is_secure { "https" } else { "http" }, authority.as_str()))
 }
 
@@ -290,16 +274,16 @@ struct Hosts<'a> {
 
 impl<'a> Hosts<'a> {
     /// RFC 9112, 3.2: neither may be malformed, and `Host` is there once.
-    fn of(request: &'a Request) -> Result<Self, Reply> {
-        let host = header(request, "Host")?;
-        if host.is_none() && *request.http_version() >= (1, 1) {
+    fn of(head: Head<'a>) -> Result<Self, Reply> {
+        let host = head.header("Host")?;
+        if host.is_none() && head.version() >= (1, 1) {
             return Err(Reply::invalid("`Host` is missing".to_owned()));
         }
         let parse = |text: &'a str| {
             let malformed = || Reply::invalid(format!("the host `{}` is malformed", Printable::new(text, SHOWN)));
             Authority::parse(text).ok_or_else(malformed)
         };
-        let target = Authority::in_target(request).map(parse).transpose()?;
+        let target = Authority::in_target(head).map(parse).transpose()?;
         // `Host` may be empty, the authority of an URI with this scheme may not (RFC 9110, 4.2.1)
         if target.is_some_and(|target| target.is_empty()) {
             return Err(Reply::invalid("the target in absolute form has no host".to_owned()));

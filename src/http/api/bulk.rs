@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::{Call, Wanted};
+use super::call::{Call, Handled};
 use super::publish::message;
 use crate::http::input::fields::Value;
 use crate::http::input::items::{self, numbered};
@@ -13,18 +13,18 @@ use crate::message::Message;
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain` and `properties`";
 
 /// Publishes the messages of a body.
-pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
+pub fn publish(mut call: Call) -> Result<Handled, Reply> {
     let timeout = timeout(&mut call)?;
     let body = call.json()?;
     let messages = call.gather(body.len(), parse(&body)?)?;
     drop(body);
-    call.admitted.may_publish_all(&messages)?;
+    call.principal.may_publish_all(&messages)?;
     Ok(call.publish_all(messages, timeout, Reply::results))
 }
 
 /// The one parameter: how long all may take together.
 fn timeout(call: &mut Call) -> Result<Option<Duration>, Reply> {
-    let longest = call.endpoints.max_timeout;
+    let longest = call.context.max_timeout;
     let mut parameters = call.parameters("POST")?;
     let timeout = parameters.read("timeout", |value| values::timeout(value, longest)).map_err(Reply::invalid)?;
     parameters.finish("`timeout`").map_err(Reply::invalid)?;

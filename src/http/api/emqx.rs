@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use super::call::{Call, Wanted};
+use super::call::{Call, Handled};
 use crate::http::input::fields::{Fields, Value, named};
 use crate::http::input::items::{self, numbered};
 use crate::http::input::payload::{self, Encoding};
@@ -32,21 +32,21 @@ const RETAIN_NOT_SUPPORTED: u8 = 154;
 const QOS_NOT_SUPPORTED: u8 = 155;
 
 /// Publishes the message of a body.
-pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
+pub fn publish(mut call: Call) -> Result<Handled, Reply> {
     call.require("POST")?;
     let body = call.json()?;
     let message = Fields::parse(&body).map_err(Invalid::from).and_then(message)?;
-    call.admitted.may_publish(&message)?;
+    call.principal.may_publish(&message)?;
     Ok(call.publish(message, None, answer))
 }
 
 /// Publishes the messages of a body.
-pub fn publish_all(mut call: Call) -> Result<Wanted, Reply> {
+pub fn publish_all(mut call: Call) -> Result<Handled, Reply> {
     call.require("POST")?;
     let body = call.json()?;
     let messages = call.gather(body.len(), messages(&body)?)?;
     drop(body);
-    call.admitted.may_publish_all(&messages)?;
+    call.principal.may_publish_all(&messages)?;
     Ok(call.publish_all(messages, None, answer_all))
 }
 

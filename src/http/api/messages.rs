@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::call::{Call, Wanted};
+use super::call::{Call, Handled};
 use super::received;
 use crate::http::input::parameters::Parameters;
+use crate::http::input::requirements::READ;
 use crate::http::input::values;
 use crate::http::reply::Reply;
 use crate::http::server::exchange::Stream;
-use crate::http::server::request::{READ, header};
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::{Event, Held, Listener, Missed, Refusal, Start};
 use crate::run;
@@ -39,31 +39,31 @@ const COMMENT: &[u8] = b":\n\n";
 const END: &[u8] = b"\n\n";
 
 /// Opens a stream of what comes for a filter.
-pub fn listen(mut call: Call) -> Result<Wanted, Reply> {
+pub fn listen(mut call: Call) -> Result<Handled, Reply> {
     let parameters = call.parameters(READ)?;
     let Wish { filter, qos, last_id } = parse(parameters).map_err(Reply::invalid)?;
-    call.admitted.may_read(&filter)?;
+    call.principal.may_read(&filter)?;
     // the library lets nobody write before it has read the body, for which it has no limit
-    if call.exchange.may_wait() || call.request()?.body_length().is_some_and(|length| length > 0) {
+    if call.exchange.may_wait() || call.head()?.body_length().is_some_and(|length| length > 0) {
         return Err(Reply::invalid("a request for a stream must have no body".to_owned()));
     }
-    let is_head = call.request()?.method().as_str() == "HEAD";
+    let is_head = call.head()?.method() == "HEAD";
     if is_head {
-        return Ok(Wanted::Reply(Reply::events()));
+        return Ok(Handled::Reply(Reply::events()));
     }
-    let seat = call.admitted.listen(&filter)?;
+    let seat = call.principal.listen(&filter)?;
     let run = run::number();
     // a client that sends the header has seen more since its URL was made
-    let id = header(call.request()?, "Last-Event-ID")?.or(last_id.as_deref());
+    let id = call.head()?.header("Last-Event-ID")?.or(last_id.as_deref());
     let start = id.map_or(Start::Now, |id| start(id, run));
-    let (subscriber, timeout) = (call.endpoints.subscriber.clone(), call.endpoints.timeout);
-    Ok(Wanted::Later(Box::new(move |asker| {
+    let (subscriber, timeout) = (call.context.subscriber.clone(), call.context.timeout);
+    Ok(Handled::Later(Box::new(move |responder| {
         let opened = move |opened| match opened {
-            Ok(listener) => asker.stream(Reply::events(), move |stream| {
+            Ok(listener) => responder.stream(Reply::events(), move |stream| {
                 write(stream, listener, run);
                 drop(seat);
             }),
-            Err(refusal) => asker.tell(Reply::from(refusal)),
+            Err(refusal) => responder.reply(Reply::from(refusal)),
         };
         subscriber.listen(&filter, qos, start, timeout, Box::new(opened));
     })))

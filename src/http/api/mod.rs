@@ -1,6 +1,7 @@
 //! The endpoints, a file each, and what they have in common: a `call` is one request as an endpoint sees it.
 
 pub mod call;
+pub mod context;
 pub mod outcomes;
 
 pub mod bulk;

@@ -1,12 +1,11 @@
 //! `GET /openapi.json`: the description of this interface, for clients that read it.
 
-use tiny_http::Request;
-
-use super::call::Wanted;
-use crate::http::Endpoints;
+use super::call::Handled;
+use super::context::Context;
 use crate::http::access::base_url;
+use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
-use crate::http::server::request::{READ, Target, require_method};
+use crate::http::server::head::Head;
 
 /// `OpenAPI` 3.1; what differs from one daemon to the next is put in by [`render`].
 const DOCUMENT: &str = include_str!("openapi.json");
@@ -15,10 +14,10 @@ const MAX_TIMEOUT: &str = "\"maximum\": 60.0";
 const SERVER: &str = "\"url\": \"/\"";
 
 /// The description.
-pub fn openapi(endpoints: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
-    require_method(request, READ)?;
-    let document = render(endpoints.max_timeout.as_secs_f64(), base_url(request).as_deref().unwrap_or("/"));
-    Ok(Wanted::Reply(Reply::document("application/json", document.into_bytes())))
+pub fn openapi(context: &Context, head: Head) -> Result<Handled, Reply> {
+    require_method(head, READ)?;
+    let document = render(context.max_timeout.as_secs_f64(), base_url(head).as_deref().unwrap_or("/"));
+    Ok(Handled::Reply(Reply::document("application/json", document.into_bytes())))
 }
 
 /// The description of this version, with the longest timeout that the configuration allows, in seconds, and the URL of
@@ -36,8 +35,9 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::super::{emqx, publish, topics};
+    use super::super::publish;
     use super::*;
+    use crate::http::ROUTES;
 
     fn document() -> Value {
         serde_json::from_str(&render(60.0, "/")).unwrap()
@@ -81,15 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn every_path_of_the_routing_is_described_and_no_other() {
-        let (_, routing) = include_str!("mod.rs").split_once("fn open_endpoint").unwrap();
-        let texts = routing.split('"').skip(1).step_by(2);
-        let named = [emqx::PUBLISH, emqx::BULK, topics::PATH];
-        let routed: BTreeSet<&str> = texts.filter(|text| text.starts_with('/')).chain(named).collect();
-        // two arms are for what there is not
-        assert_eq!(routing.matches(" => ").count() - 2, routed.len(), "a path that has a name is to be named here");
+    fn every_path_of_the_routes_is_described_and_no_other() {
+        let routed: BTreeSet<&str> = ROUTES.iter().map(|(path, _)| path.trim_end_matches('*')).collect();
         let document = document();
-        // what a path has in braces is not part of the routing
+        // what a path has in braces is not part of the routes
         let described = document["paths"].as_object().unwrap().keys();
         let described: BTreeSet<&str> = described.map(|path| path.split('{').next().unwrap()).collect();
         assert_eq!(described, routed);

@@ -4,14 +4,14 @@
 use std::time::SystemTime;
 
 use serde::Serialize;
-use tiny_http::Request;
 
-use super::call::{Call, Wanted};
+use super::call::{Call, Handled};
+use super::context::Context;
 use crate::config::Protocol;
-use crate::http::Endpoints;
 use crate::http::access::Own;
+use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
-use crate::http::server::request::{READ, Target, require_method};
+use crate::http::server::head::Head;
 use crate::metrics;
 use crate::mqtt::{Standing, Status};
 
@@ -19,36 +19,38 @@ use crate::mqtt::{Standing, Status};
 const NOT_READY: &str = "the bridge is not ready";
 
 /// 200 while requests are answered at all.
-pub fn healthz(_: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
-    require_method(request, READ)?;
-    Ok(Wanted::Reply(Reply::success()))
+pub fn healthz(_: &Context, head: Head) -> Result<Handled, Reply> {
+    require_method(head, READ)?;
+    Ok(Handled::Reply(Reply::success()))
 }
 
 /// 200 while the bridge does all that it is configured for.
 ///
 /// Whoever watches over us need not have a token; who has one is told what is missing, too.
-pub fn readyz(endpoints: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
-    let sees_all = endpoints.gate.may_see_all(request)?;
-    require_method(request, READ)?;
-    let missing = endpoints.subscriber.status().missing();
+pub fn readyz(context: &Context, head: Head) -> Result<Handled, Reply> {
+    let sees_all = context.access.may_see_all(head)?;
+    require_method(head, READ)?;
+    let missing = context.subscriber.status().missing();
     let missing = missing.map(|missing| if sees_all { missing } else { NOT_READY.to_owned() });
-    Ok(Wanted::Reply(missing.map_or_else(Reply::success, Reply::not_ready)))
+    Ok(Handled::Reply(missing.map_or_else(Reply::success, Reply::not_ready)))
 }
 
 /// Everything that is known, but for secrets.
-pub fn status(mut call: Call) -> Result<Wanted, Reply> {
-    require_method(call.request()?, READ)?;
+#[expect(clippy::needless_pass_by_value, reason = "as all endpoints")]
+pub fn status(call: Call) -> Result<Handled, Reply> {
+    require_method(call.head()?, READ)?;
     // numbers and strings always have a JSON form
-    let (status, own) = (call.status(), call.admitted.own());
+    let (status, own) = (call.status(), call.principal.own());
     let report = own.map_or_else(|| Report::of(&status), |own| Report::of_own(&status, own));
     let report = serde_json::to_vec(&report).unwrap_or_default();
-    Ok(Wanted::Reply(Reply::document("application/json", report)))
+    Ok(Handled::Reply(Reply::document("application/json", report)))
 }
 
 /// The text format of Prometheus.
-pub fn metrics(mut call: Call) -> Result<Wanted, Reply> {
-    require_method(call.request()?, READ)?;
-    Ok(Wanted::Reply(Reply::document(metrics::CONTENT_TYPE, metrics::render(&call.status().metrics()))))
+#[expect(clippy::needless_pass_by_value, reason = "as all endpoints")]
+pub fn metrics(call: Call) -> Result<Handled, Reply> {
+    require_method(call.head()?, READ)?;
+    Ok(Handled::Reply(Reply::document(metrics::CONTENT_TYPE, metrics::render(&call.status().metrics()))))
 }
 
 /// The body of an answer, `code` first as in every other one.

@@ -5,12 +5,12 @@ use std::sync::{Arc, LazyLock};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use tiny_http::Request;
 
-use super::call::Wanted;
-use crate::http::Endpoints;
+use super::call::Handled;
+use super::context::Context;
+use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
-use crate::http::server::request::{READ, Target, require_method};
+use crate::http::server::head::Head;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -25,9 +25,9 @@ static POLICY: LazyLock<Arc<str>> = LazyLock::new(|| {
 });
 
 /// The page.
-pub fn page(_: &Endpoints, request: &Request, _: &Target) -> Result<Wanted, Reply> {
-    require_method(request, READ)?;
-    Ok(Wanted::Reply(Reply::page(PAGE, POLICY.clone())))
+pub fn page(_: &Context, head: Head) -> Result<Handled, Reply> {
+    require_method(head, READ)?;
+    Ok(Handled::Reply(Reply::page(PAGE, POLICY.clone())))
 }
 
 /// The text of the one element of this name.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::{Call, Wanted};
+use super::call::{Call, Handled};
 use crate::http::input::fields::Fields;
 use crate::http::input::values::{self, Scalar};
 use crate::http::input::{payload, properties};
@@ -12,10 +12,10 @@ use crate::message::{Message, Qos};
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`";
 
 /// Publishes the message of a body.
-pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
+pub fn publish(mut call: Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let (message, timeout) = parse(&call.json()?, call.endpoints.max_timeout).map_err(Reply::invalid)?;
-    call.admitted.may_publish(&message)?;
+    let (message, timeout) = parse(&call.json()?, call.context.max_timeout).map_err(Reply::invalid)?;
+    call.principal.may_publish(&message)?;
     Ok(call.publish(message, timeout, Reply::from))
 }
 

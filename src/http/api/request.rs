@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{Call, Wanted};
+use super::call::{Call, Handled};
 use super::received::Answer;
 use crate::http::input::fields::Fields;
 use crate::http::input::{payload, properties, values};
@@ -24,12 +24,12 @@ struct Question {
 }
 
 /// Publishes the message of a body, and answers with its answer.
-pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
+pub fn ask(mut call: Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let (body, endpoints) = (call.json()?, call.endpoints);
-    let Question { message, response_topic, timeout } = parse(&body, endpoints.max_timeout).map_err(Reply::invalid)?;
+    let (body, context) = (call.json()?, call.context);
+    let Question { message, response_topic, timeout } = parse(&body, context.max_timeout).map_err(Reply::invalid)?;
     drop(body);
-    if response_topic.is_none() && !endpoints.has_properties {
+    if response_topic.is_none() && !context.has_properties {
         return Err(Reply::invalid(
             "field `response_topic` is missing: MQTT 3.1.1 has no way to tell a device where to answer".to_owned(),
         ));
@@ -38,19 +38,19 @@ pub fn ask(mut call: Call) -> Result<Wanted, Reply> {
     let filter = response_topic.as_ref().map(|topic| TopicFilter::try_from(topic.as_str().to_owned())).transpose();
     let filter = filter.map_err(|error| Reply::invalid(error.to_string()))?;
     if let (Some(topic), Some(filter)) = (&response_topic, &filter) {
-        call.admitted.may_read(filter)?;
-        call.admitted.may_be_answered_on(topic)?;
+        call.principal.may_read(filter)?;
+        call.principal.may_be_answered_on(topic)?;
     }
-    call.admitted.may_publish(&message)?;
-    let place = call.admitted.place()?;
-    let reading = filter.map(|filter| call.admitted.ask(&filter)).transpose()?;
+    call.principal.may_publish(&message)?;
+    let place = call.principal.place()?;
+    let reading = filter.map(|filter| call.principal.ask(&filter)).transpose()?;
     let share = call.exchange.hand_over_room(message.bytes())?;
-    let (subscriber, timeout) = (endpoints.subscriber.clone(), timeout.unwrap_or(endpoints.timeout));
-    Ok(Wanted::Later(Box::new(move |asker| {
+    let (subscriber, timeout) = (context.subscriber.clone(), timeout.unwrap_or(context.timeout));
+    Ok(Handled::Later(Box::new(move |responder| {
         let answered = move |answer: Result<Arc<Received>, NoAnswer>| {
             drop((place, reading));
             let reply = answer.map_or_else(Reply::from, |received| Reply::json(&Answer::of(&received)));
-            asker.tell_or(reply, Reply::answer_without_room);
+            responder.reply_or(reply, Reply::answer_without_room);
         };
         subscriber.request((message, share), response_topic, timeout, Box::new(answered));
     })))

@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::call::{Call, Wanted};
+use super::call::{Call, Handled};
 use super::operations::Subscription;
 use crate::http::access::{Leave, Own};
 use crate::http::input::fields::Fields;
+use crate::http::input::requirements::READ;
 use crate::http::input::values;
 use crate::http::reply::{Reply, SHOWN};
-use crate::http::server::request::READ;
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::{Answer, Refusal, Source, Standing};
 use crate::printable::Printable;
 
 /// Every filter, with what the broker made of it.
-pub fn list(mut call: Call) -> Result<Wanted, Reply> {
+pub fn list(mut call: Call) -> Result<Handled, Reply> {
     call.require(READ)?;
-    let (status, own) = (call.status(), call.admitted.own());
+    let (status, own) = (call.status(), call.principal.own());
     let entry = |standing| own.map_or_else(|| Some(Entry::of(standing)), |own| Entry::of_own(standing, own));
-    Ok(Wanted::Reply(Reply::json(&List {
+    Ok(Handled::Reply(Reply::json(&List {
         code: 0,
         subscriptions: status.subscriptions.iter().filter_map(entry).collect(),
     })))
@@ -68,41 +68,41 @@ impl<'a> Entry<'a> {
 }
 
 /// Subscribes, and answers when the broker has.
-pub fn subscribe(mut call: Call) -> Result<Wanted, Reply> {
+pub fn subscribe(mut call: Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let (body, longest) = (call.json()?, call.endpoints.max_timeout);
+    let (body, longest) = (call.json()?, call.context.max_timeout);
     let (filter, qos, timeout) = parse_subscribe(&body, longest).map_err(Reply::invalid)?;
-    call.admitted.may_read(&filter)?;
-    let claim = call.admitted.claim(&filter, qos)?;
-    let (subscriber, timeout) = (call.endpoints.subscriber.clone(), timeout.unwrap_or(call.endpoints.timeout));
-    Ok(Wanted::Later(Box::new(move |asker| {
+    call.principal.may_read(&filter)?;
+    let claim = call.principal.claim(&filter, qos)?;
+    let (subscriber, timeout) = (call.context.subscriber.clone(), timeout.unwrap_or(call.context.timeout));
+    Ok(Handled::Later(Box::new(move |responder| {
         let (topic, qos) = (filter.clone(), claim.as_ref().map_or(qos, |claim| claim.qos));
         let told = move |answer: Answer| {
             if let Some(claim) = claim {
                 claim.settle(answer.is_ok());
             }
-            asker.tell(answer.map_or_else(Reply::from, |granted| done(&topic, Some(granted))));
+            responder.reply(answer.map_or_else(Reply::from, |granted| done(&topic, Some(granted))));
         };
         subscriber.subscribe(&filter, qos, timeout, Box::new(told));
     })))
 }
 
 /// Ends a subscription, and answers when the broker has.
-pub fn unsubscribe(mut call: Call) -> Result<Wanted, Reply> {
+pub fn unsubscribe(mut call: Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let (body, longest) = (call.json()?, call.endpoints.max_timeout);
+    let (body, longest) = (call.json()?, call.context.max_timeout);
     let (filter, timeout) = parse_unsubscribe(&body, longest).map_err(Reply::invalid)?;
-    call.admitted.may_read(&filter)?;
-    let leaving = match call.admitted.leave(&filter)? {
-        Leave::Shared => return Ok(Wanted::Reply(done(&filter, None))),
+    call.principal.may_read(&filter)?;
+    let leaving = match call.principal.leave(&filter)? {
+        Leave::Shared => return Ok(Handled::Reply(done(&filter, None))),
         Leave::Last(leaving) => Some(leaving),
         Leave::Nobody => None,
     };
-    let subscriber = call.endpoints.subscriber.clone();
+    let subscriber = call.context.subscriber.clone();
     // those who want it meanwhile are not to wait as little as this one may
-    let usual = call.endpoints.timeout;
+    let usual = call.context.timeout;
     let timeout = timeout.unwrap_or(usual);
-    Ok(Wanted::Later(Box::new(move |asker| {
+    Ok(Handled::Later(Box::new(move |responder| {
         let (topic, again) = (filter.clone(), subscriber.clone());
         let told = move |answer: Answer| {
             // where the broker does not answer, it is taken to have done it
@@ -110,7 +110,7 @@ pub fn unsubscribe(mut call: Call) -> Result<Wanted, Reply> {
             if let Some(qos) = leaving.and_then(|leaving| leaving.settle(has_left)) {
                 again.subscribe(&topic, qos, usual, Box::new(tell_of_failure(topic.clone())));
             }
-            asker.tell(answer.map_or_else(Reply::from, |_| done(&topic, None)));
+            responder.reply(answer.map_or_else(Reply::from, |_| done(&topic, None)));
         };
         subscriber.unsubscribe(&filter, timeout, Box::new(told));
     })))

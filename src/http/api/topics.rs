@@ -4,19 +4,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tiny_http::{Method, Request};
 
-use super::call::{Call, Wanted};
+use super::call::{Call, Handled};
 use crate::http::input::fields::{Value, named};
 use crate::http::input::parameters::{Parameters, decode};
 use crate::http::input::properties::{PAIRS, checked_pair};
+use crate::http::input::requirements::require_no_coding;
 use crate::http::input::values::{self, Scalar};
 use crate::http::reply::Reply;
-use crate::http::server::request::{header, require_no_coding};
+use crate::http::server::head::Head;
 use crate::message::{Message, MqttString, Properties, Qos, TopicName};
 
 /// What the path starts with; the topic is all that follows.
-pub const PATH: &str = "/topics/";
+const PATH: &str = "/topics/";
 
 const METHODS: &str = "POST, PUT, DELETE";
 const PARAMETERS: &str = "`qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic` and `timeout`";
@@ -28,44 +28,44 @@ const FORMAT_INDICATOR: &str = "x-amz-mqtt5-payload-format-indicator";
 const NOT_SAID: &str = "application/x-www-form-urlencoded";
 
 /// Publishes a body, or clears what is retained.
-pub fn publish(mut call: Call) -> Result<Wanted, Reply> {
+pub fn publish(mut call: Call) -> Result<Handled, Reply> {
     let parameters = call.parameters(METHODS)?;
     let topic = topic(&call.target.path).map_err(Reply::invalid)?;
-    if *call.request()?.method() == Method::Delete {
+    if call.head()?.method() == "DELETE" {
         return clear(call, topic, parameters);
     }
-    let mut said = read(parameters, call.endpoints.max_timeout).map_err(Reply::invalid)?;
-    let has_properties = call.endpoints.has_properties;
-    let request = call.request()?;
-    require_no_coding(request)?;
-    said.properties.user_properties = read_header(request, USER_PROPERTIES, user_properties)?.unwrap_or_default();
-    said.properties.correlation_data = read_header(request, CORRELATION_DATA, values::base64)?.map(Bytes::from);
-    said.properties.payload_format_indicator = read_header(request, FORMAT_INDICATOR, indicator)?;
+    let mut said = read(parameters, call.context.max_timeout).map_err(Reply::invalid)?;
+    let has_properties = call.context.has_properties;
+    let head = call.head()?;
+    require_no_coding(head)?;
+    said.properties.user_properties = read_header(head, USER_PROPERTIES, user_properties)?.unwrap_or_default();
+    said.properties.correlation_data = read_header(head, CORRELATION_DATA, values::base64)?.map(Bytes::from);
+    said.properties.payload_format_indicator = read_header(head, FORMAT_INDICATOR, indicator)?;
     // every client says it, whether or not it means it for MQTT
     if said.properties.content_type.is_none() && has_properties {
-        said.properties.content_type = read_header(request, "Content-Type", content_type)?.flatten();
+        said.properties.content_type = read_header(head, "Content-Type", content_type)?.flatten();
     }
     let Said { qos, retain, properties, timeout } = said;
     // a body that a client meant to send and that was lost on the way looks the same
-    let says_empty = request.body_length() == Some(0);
+    let says_empty = head.body_length() == Some(0);
     let payload = Bytes::from(call.body()?);
     if retain && payload.is_empty() && !says_empty {
         return Err(Reply::clearing_not_said());
     }
     let message = Message { topic, payload, qos, retain, properties };
-    call.admitted.may_publish(&message)?;
+    call.principal.may_publish(&message)?;
     Ok(call.publish(message, timeout, Reply::from))
 }
 
 /// Publishes a retained message without a payload, which a broker does not keep (MQTT 5, 3.3.1.3).
-fn clear(mut call: Call, topic: TopicName, parameters: Parameters) -> Result<Wanted, Reply> {
-    let (qos, timeout) = read_clearing(parameters, call.endpoints.max_timeout).map_err(Reply::invalid)?;
+fn clear(mut call: Call, topic: TopicName, parameters: Parameters) -> Result<Handled, Reply> {
+    let (qos, timeout) = read_clearing(parameters, call.context.max_timeout).map_err(Reply::invalid)?;
     if !call.body()?.is_empty() {
         return Err(Reply::invalid("a request that clears a topic must have no body".to_owned()));
     }
     let (payload, properties) = (Bytes::new(), Properties::default());
     let message = Message { topic, payload, qos, retain: true, properties };
-    call.admitted.may_publish(&message)?;
+    call.principal.may_publish(&message)?;
     Ok(call.publish(message, timeout, Reply::from))
 }
 
@@ -109,12 +109,8 @@ fn topic(path: &str) -> Result<TopicName, String> {
 }
 
 /// The checked value of a header that may be there once; the error names the header.
-fn read_header<T>(
-    request: &Request,
-    name: &'static str,
-    check: fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, Reply> {
-    let value = header(request, name)?;
+fn read_header<T>(head: Head, name: &'static str, check: fn(&str) -> Result<T, String>) -> Result<Option<T>, Reply> {
+    let value = head.header(name)?;
     value.map(|value| named(name, check(value)).map_err(Reply::invalid)).transpose()
 }
 
@@ -153,9 +149,8 @@ fn user_properties(value: &str) -> Result<Vec<(MqttString, MqttString)>, String>
 
 #[cfg(test)]
 mod tests {
-    use tiny_http::{Header, TestRequest};
-
     use super::*;
+    use crate::http::server::head::testing::TestHead;
 
     fn said(query: &str) -> Result<Said, String> {
         read(Parameters::parse(query)?, Duration::from_secs(60))
@@ -292,9 +287,8 @@ mod tests {
 
     #[test]
     fn a_header_is_named_when_it_is_refused() {
-        let header = Header::from_bytes("X-AMZ-mqtt5-Payload-Format-Indicator", "utf8").unwrap();
-        let request: Request = TestRequest::new().with_header(header).into();
-        let refusal = read_header(&request, FORMAT_INDICATOR, indicator).unwrap_err();
+        let request = TestHead::post(&[("X-AMZ-mqtt5-Payload-Format-Indicator", "utf8")]);
+        let refusal = read_header(request.head(), FORMAT_INDICATOR, indicator).unwrap_err();
         let words = "`x-amz-mqtt5-payload-format-indicator` must be UNSPECIFIED_BYTES or UTF8_DATA";
         assert_eq!(refusal, Reply::invalid(words.to_owned()));
         assert_eq!([indicator("UTF8_DATA"), indicator("UNSPECIFIED_BYTES")], [Ok(true), Ok(false)]);

@@ -7,4 +7,5 @@ pub mod items;
 pub mod parameters;
 pub mod payload;
 pub mod properties;
+pub mod requirements;
 pub mod values;

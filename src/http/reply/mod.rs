@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use self::code::Code;
 use super::input::items::numbered;
-use super::server::request::{MAX_HEAD, MAX_HEADERS, MAX_TARGET};
 use crate::mqtt::Outcome;
 use crate::printable::Printable;
 
@@ -182,13 +181,13 @@ impl Reply {
     }
 
     /// 414: the target is too long.
-    pub fn target_too_long() -> Self {
-        Self::refusal(414, Code::Invalid, format!("the request target is over the limit of {MAX_TARGET} bytes"))
+    pub fn target_too_long(max: usize) -> Self {
+        Self::refusal(414, Code::Invalid, format!("the request target is over the limit of {max} bytes"))
     }
 
     /// 431: the head is too long (RFC 6585, 5).
-    pub fn head_too_large() -> Self {
-        let error = format!("the head of the request is over the limit of {MAX_HEAD} bytes or {MAX_HEADERS} headers");
+    pub fn head_too_large(max: u64, max_headers: usize) -> Self {
+        let error = format!("the head of the request is over the limit of {max} bytes or {max_headers} headers");
         Self::refusal(431, Code::Invalid, error)
     }
 

@@ -1,4 +1,4 @@
-//! The library's server on the listening socket: its accepting thread may die, and then the next generation takes over
+//! tiny_http's server on the listening socket: its accepting thread may die, and then the next acceptor takes over
 //! while this one goes on serving the connections that it has.
 
 use std::collections::VecDeque;
@@ -13,16 +13,15 @@ use tiny_http::Server;
 
 use super::connections::{Client, Connections, Turn};
 use super::descriptors::{self, Cookie};
-use super::exchange::Exchange;
 use super::listener::Listener;
 
 /// One server, and the requests that come by it.
-pub struct Generation {
-    /// Never dropped: that would connect to the socket, which is the next generation's, and remove a Unix socket's path.
+pub struct Acceptor {
+    /// Never dropped: that would connect to the socket, which is the next acceptor's, and remove a Unix socket's path.
     server: ManuallyDrop<Server>,
     /// The accepting thread's descriptor of the listening socket, closed when that thread dies.
-    acceptor: RawFd,
-    /// Held from the library's queue to our own books, and on over short requests: two of one connection must not overtake
+    descriptor: RawFd,
+    /// Held from tiny_http's queue to our own books, and on over short requests: two of one connection must not overtake
     /// each other.
     receiving: Mutex<()>,
     /// Followers whose turn has come.
@@ -37,14 +36,14 @@ pub struct Receiving<'a>(#[expect(dead_code, reason = "it is held")] MutexGuard<
 /// A worker is to end.
 pub struct Ended;
 
-impl Generation {
-    /// Lets the library accept connections from this socket, from now on.
+impl Acceptor {
+    /// Lets tiny_http accept connections from this socket, from now on.
     ///
     /// # Errors
     /// If there is no descriptor or no thread to be had.
     pub fn start(listener: &Listener, connections: Arc<Connections>) -> io::Result<Arc<Self>> {
         require_threads()?;
-        let (acceptor, socket) = listener.for_library()?;
+        let (descriptor, socket) = listener.for_tiny_http()?;
         // it panics where it finds no thread: in one without a name, that is no record
         let starting =
             thread::Builder::new().spawn(|| Server::from_listener(socket, None)).map_err(|error| no_thread(&error))?;
@@ -54,7 +53,7 @@ impl Generation {
             .map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Arc::new(Self {
             server: ManuallyDrop::new(server),
-            acceptor,
+            descriptor,
             receiving: Mutex::default(),
             ready: Mutex::default(),
             connections,
@@ -68,19 +67,16 @@ impl Generation {
     }
 
     /// Waits for the next request whose turn it is. `None` says to ask again.
-    pub fn next(self: &Arc<Self>, _receiving: &Receiving<'_>) -> Result<Option<Exchange>, Ended> {
+    pub fn next(&self, _receiving: &Receiving<'_>) -> Result<Option<Turn>, Ended> {
         if !self.connections.await_room() {
             return Ok(None);
         }
         if let Some(turn) = self.ready().pop_front() {
-            return Ok(Some(Exchange::new(turn, self.clone())));
+            return Ok(Some(turn));
         }
         match self.server.recv() {
-            Ok(request) => {
-                let turn = self.connections.arrive(request);
-                Ok(turn.map(|turn| Exchange::new(turn, self.clone())))
-            }
-            // accepting failed: the guard finds the thread dead
+            Ok(request) => Ok(self.connections.arrive(request)),
+            // accepting failed: the reaper finds the thread dead
             Err(error) if error.raw_os_error().is_some() => Ok(None),
             // unblocked
             Err(_) if self.ending.load(Ordering::SeqCst) && self.ready().is_empty() => Err(Ended),
@@ -124,12 +120,12 @@ impl Generation {
 
     /// Whether the accepting thread is there: it alone owns its descriptor of the listening socket.
     pub fn is_accepting(&self, socket: Cookie) -> bool {
-        descriptors::cookie(self.acceptor) == Some(socket)
+        descriptors::cookie(self.descriptor) == Some(socket)
     }
 
     /// The accepting thread's descriptor of the listening socket.
-    pub fn acceptor(&self) -> RawFd {
-        self.acceptor
+    pub fn descriptor(&self) -> RawFd {
+        self.descriptor
     }
 
     pub fn connections(&self) -> &Connections {
@@ -141,10 +137,10 @@ impl Generation {
     }
 }
 
-/// How many threads the library starts with: the accepting one, and four that wait for connections.
+/// How many threads tiny_http starts with: the accepting one, and four that wait for connections.
 const FIRST_THREADS: usize = 5;
 
-/// Finds out whether the library's first threads are to be had: without them it would die at once.
+/// Finds out whether tiny_http's first threads are to be had: without them it would die at once.
 fn require_threads() -> io::Result<()> {
     let (end, ended) = sync_channel::<()>(0);
     let ended = Arc::new(Mutex::new(ended));

@@ -9,15 +9,22 @@ use tiny_http::Request;
 use super::chunks::Chunks;
 use super::connections::Cut;
 use super::exchange::Exchange;
-use super::request::{has_whole_body, is_upgrade};
+use super::framing::{has_whole_body, is_upgrade};
+use super::head::Head;
 use crate::http::reply::Reply;
 use crate::memory::Full;
 
 /// How much of a body is read, and how much memory it gets, at a time. In bytes.
 const PIECE: usize = 16 * 1024;
 
-/// The whole body, at most `max` bytes. One that says that it is longer is refused without being read.
-pub fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
+impl Exchange {
+    /// The whole body, at most `max` bytes. One whose `Content-Length` is larger is refused without being read.
+    pub fn body(&mut self, max: usize) -> Result<Vec<u8>, Reply> {
+        body(self, max)
+    }
+}
+
+fn body(exchange: &mut Exchange, max: usize) -> Result<Vec<u8>, Reply> {
     let has_address = exchange.has_address();
     let Some(request) = exchange.request() else { return Err(Reply::busy()) };
     let announced = request.body_length();
@@ -107,9 +114,9 @@ enum Framing {
 
 impl Framing {
     fn of(request: &Request, has_address: bool) -> Self {
-        if request.body_length().is_some() || has_whole_body(request) {
+        if request.body_length().is_some() || has_whole_body(Head::of(request)) {
             Self::Length
-        } else if is_upgrade(request) {
+        } else if is_upgrade(Head::of(request)) {
             Self::Raw(Chunks::default())
         } else {
             let are_announced = request.headers().iter().any(|header| header.field.equiv("Trailer"));

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use super::request::is_token;
+use super::framing::is_token;
 
 /// Bytes that extensions and trailers may take together: as many as a head.
 const MAX_EXTRAS: usize = 16 * 1024;

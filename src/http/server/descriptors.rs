@@ -1,4 +1,4 @@
-//! Descriptors that the library owns and does not show: looked at by their number, and acted on through one of ours.
+//! Descriptors that tiny_http owns and does not show: looked at by their number, and acted on through one of ours.
 //!
 //! A number may be closed and given to another file at any time by the thread that owns it. So a look may tell of a
 //! file that was not meant, and is compared with what was; and nothing is done to a number: the file behind it is
@@ -96,12 +96,12 @@ pub fn is_open(number: RawFd) -> bool {
     fcntl_getfd(look(number)).is_ok()
 }
 
-/// The client's address of a TCP connection, as the library tells it.
+/// The client's address of a TCP connection, as tiny_http tells it.
 pub fn client(number: RawFd) -> Option<SocketAddr> {
     SockRef::from(&look(number)).peer_addr().ok()?.as_socket()
 }
 
-/// Whether the other end of a connection is closed for good. Of TCP the library's own reading tells that.
+/// Whether the other end of a connection is closed for good. Of TCP tiny_http's own reading tells that.
 pub fn is_hung_up(number: RawFd) -> bool {
     let descriptor = look(number);
     let mut asked = [PollFd::new(&descriptor, PollFlags::empty())];

@@ -17,7 +17,6 @@ use thiserror::Error;
 use super::descriptors::{self, Cookie, Descriptors};
 use super::probe::is_out_of_reach;
 use crate::config::{Http, Listen};
-use crate::http::access::Reach;
 use crate::passing::may_pass;
 
 /// Connections that wait to be accepted; the system's own limit may be lower (`net.core.somaxconn`).
@@ -34,10 +33,21 @@ const KEEPALIVE: TcpKeepalive =
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Who may connect to a Unix socket: its owner and its group.
 const UNIX_MODE: u32 = 0o660;
-/// Descriptors of a connection: the library duplicates it.
+/// Descriptors of a connection: tiny_http duplicates it.
 const DESCRIPTORS_EACH: u64 = 2;
 /// Descriptors that everything else takes.
 const OTHER_DESCRIPTORS: u64 = 64;
+
+/// From where a listener can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Whoever may open the socket's path.
+    Unix,
+    /// This machine: its programs, and the pages in its browsers.
+    Loopback,
+    /// Other machines.
+    Network,
+}
 
 /// A socket that is listened on.
 pub struct Listener {
@@ -150,7 +160,7 @@ fn passed() -> Result<Vec<Listener>, BindError> {
             Err(_) => passed.take_unix_listener(position)?.map(Kind::Unix),
         };
         let kind = kind.ok_or_else(|| io::Error::other("it was taken twice"))?;
-        // the library waits in accept
+        // tiny_http waits in accept
         SockRef::from(&kind).set_nonblocking(false)?;
         if !SockRef::from(&kind).is_listener()? {
             return Err(io::Error::other("it does not listen"));
@@ -177,7 +187,7 @@ impl Listener {
     }
 
     /// From where it can be reached; asked of the socket itself.
-    pub(super) fn reach(&self) -> Reach {
+    pub fn reach(&self) -> Reach {
         self.address.as_socket().map_or(Reach::Unix, reach)
     }
 
@@ -191,8 +201,8 @@ impl Listener {
         self.cookie
     }
 
-    /// Another descriptor of it for the library, and its number.
-    pub(super) fn for_library(&self) -> io::Result<(RawFd, tiny_http::Listener)> {
+    /// Another descriptor of it for tiny_http, and its number.
+    pub(super) fn for_tiny_http(&self) -> io::Result<(RawFd, tiny_http::Listener)> {
         Ok(match &self.socket {
             Kind::Tcp(socket) => {
                 let socket = socket.try_clone()?;
@@ -205,7 +215,7 @@ impl Listener {
         })
     }
 
-    /// Makes a connection that ends at once, for a thread of the library's to notice.
+    /// Makes a connection that ends at once, for a thread of tiny_http's to notice.
     pub(super) fn knock(&self) -> io::Result<()> {
         let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;

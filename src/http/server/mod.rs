@@ -1,225 +1,110 @@
-//! One listening socket with everything that serves it: generations of the library's server, their workers, the
-//! errands for bodies and answers that may have to wait, and the guard.
+//! An HTTP server for one listening socket, on tiny_http, whose faults end here: whoever reads the way of a request knows
+//! that a handler gets each request with a `Responder`, and need not enter.
+//!
+//! A request comes in by a `listener`; an `acceptor`, one server of tiny_http's, takes it; `connections` lets one request
+//! of a connection pass at a time; one of the `workers` makes it an `exchange`, checks its `framing`, and calls the handler.
+//! `body` is read piece by piece, in `chunks` too; an answer gets its bytes from `wire` and is written by the thread
+//! that knows it, by the `reply_writer`, or by a thread of a `thread_pool` where it may wait for the client. The
+//! `reaper` watches the connections that tiny_http hides, by their `sockets` and `descriptors`.
 
 pub mod listener;
 
+mod limits;
+mod workers;
+
+pub mod exchange;
+pub mod head;
+pub mod responder;
+pub mod target;
+
+mod body;
+mod chunks;
+pub mod framing;
+
 mod acceptor;
 mod connections;
+
+mod reply_writer;
+mod thread_pool;
+mod wire;
+
 mod descriptors;
+mod disposal;
 mod reaper;
 mod sockets;
 
-pub mod exchange;
-pub mod request;
-pub mod thread_pool;
-
-pub mod body;
-mod chunks;
-
-pub mod reply_writer;
-mod wire;
-
 mod probe;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, io};
 
-use self::acceptor::{Ended, Generation};
-use self::connections::Connections;
-use self::exchange::Exchange;
-use self::listener::{Listener, allow_connections};
-use self::reaper::{Guard, Limits};
-use self::thread_pool::Errands;
-use crate::http::access::Bearers;
+pub use self::limits::Limits;
+pub use self::workers::Handler;
 
-use self::reply_writer::Replies;
+use self::connections::Connections;
+use self::listener::{Listener, allow_connections};
+use self::reaper::Reaper;
+use self::reply_writer::ReplyWriter;
+use self::responder::Writers;
 use self::sockets::Sockets;
-use crate::config::Config;
-use crate::http::reply::Reply;
-use crate::http::{Endpoints, REPLY_THREAD};
-use crate::mqtt::{Publisher, Subscriber};
+use self::thread_pool::ThreadPool;
+use self::workers::Workers;
+use crate::memory::Memory;
 use crate::thread::Watch;
 
-/// What the names of the workers' threads start with.
-const WORKERS: &str = "http-";
+/// The name of the thread that writes the answers that others must not.
+pub const REPLY_THREAD: &str = "reply";
 /// The name of the thread that watches the connections.
-const GUARD: &str = "guard";
-/// What the names of the threads that wait for bodies, and those that write answers on a Unix socket, are.
-const BODIES: &str = "body";
-const WRITERS: &str = "write";
-/// The name of the threads that write streams.
-const STREAMS: &str = "stream";
+const REAPER: &str = "reaper";
+/// The names of the threads that wait for bodies, of those that write answers that may wait for a client, and of those
+/// that write streams.
+const BODY: &str = "body";
+const WRITER: &str = "write";
+const STREAM: &str = "stream";
 /// What unfinished bodies may take together, unless a single one may be longer than half of it. In bytes.
 const MAX_HELD: usize = 64 * 1024 * 1024;
-/// Answers on a Unix socket that may wait for a thread; the guard ends those whose clients do not read.
+/// Answers that may wait for a thread that writes; the reaper ends the connections of clients that do not read.
 const MAX_UNWRITTEN: usize = 100_000;
 
-/// A served socket.
+/// A listening socket that is served.
 #[derive(Clone)]
-pub struct Door(Arc<Shared>);
+pub struct Server(Workers);
 
-struct Shared {
-    listener: Listener,
-    connections: Arc<Connections>,
-    endpoints: Endpoints,
-    bodies: Errands,
-    watch: Watch,
-    workers: usize,
-    state: Mutex<State>,
-    /// Notified when a worker ends.
-    ended: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    /// The newest one last, which alone may be accepting.
-    generations: Vec<Crew>,
-    /// Nothing is accepted any more.
-    is_deaf: bool,
-}
-
-/// A generation and its workers.
-struct Crew {
-    generation: Arc<Generation>,
-    workers: usize,
-}
-
-impl Door {
-    /// Serves the socket from now on.
+impl Server {
+    /// Serves the socket from now on: the handler is called with each request, by many threads at a time.
+    /// Bodies and answers take from `memory`.
     ///
     /// # Errors
     /// If the system has no thread or no descriptor to give.
-    pub fn open(
+    pub fn start(
         listener: Listener,
-        config: &Config,
-        bearers: &Bearers,
-        publisher: &Publisher,
-        subscriber: &Subscriber,
+        limits: &Limits,
+        memory: Memory,
         watch: &Watch,
+        handler: Handler,
     ) -> io::Result<Self> {
-        let http = &config.http;
-        let (max_held, memory) = (MAX_HELD.max(2 * http.max_body), publisher.memory().clone());
+        let pool = |name, threads, max_waiting| ThreadPool::new(name, watch.clone(), threads, max_waiting);
         let sockets = Sockets::new(listener.cookie(), listener.address().clone())?;
-        let max_writers = http.max_connections + http.max_listeners;
-        let writers = Errands::new(WRITERS, watch.clone(), max_writers, MAX_UNWRITTEN);
-        let connections = Arc::new(Connections::new(sockets, writers, http.request_timeout, max_held, memory));
-        let replies = Replies::default();
-        let streams = Errands::new(STREAMS, watch.clone(), http.max_listeners, 0);
-        let callers = (bearers.clone(), listener.reach());
-        let endpoints =
-            Endpoints::new(config, publisher.clone(), subscriber.clone(), (replies.clone(), streams), callers);
-        let bodies = Errands::new(BODIES, watch.clone(), 2 * http.max_connections, 0);
-        let (watch, workers, state, ended) = (watch.clone(), http.workers, Mutex::default(), Condvar::new());
-        let door = Self(Arc::new(Shared { listener, connections, endpoints, bodies, watch, workers, state, ended }));
-        door.0.watch.spawn(REPLY_THREAD, move || {
+        let elsewhere = pool(WRITER, limits.max_connections + limits.max_streams, MAX_UNWRITTEN);
+        let max_held = MAX_HELD.max(2 * limits.max_body);
+        let connections = Connections::new(sockets, elsewhere, limits.request_timeout, max_held, memory);
+        let writers = Writers { replies: ReplyWriter::default(), streams: pool(STREAM, limits.max_streams, 0) };
+        let replies = writers.replies.clone();
+        let bodies = (pool(BODY, 2 * limits.max_connections, 0), limits.workers);
+        let workers = Workers::new(listener, Arc::new(connections), handler, writers, bodies, watch.clone());
+        watch.spawn(REPLY_THREAD, move || {
             replies.run();
             Ok(())
         })?;
-        door.accept()?;
-        let limits = Limits {
-            max_connections: allow_connections(http.max_connections),
-            idle_timeout: http.idle_timeout,
-            request_timeout: http.request_timeout,
-        };
-        let mut guard = Guard::new(door.clone(), limits);
-        door.0.watch.spawn(GUARD, move || {
-            guard.run();
+        workers.accept()?;
+        let limits = Limits { max_connections: allow_connections(limits.max_connections), ..*limits };
+        let mut reaper = Reaper::new(workers.clone(), limits);
+        watch.spawn(REAPER, move || {
+            reaper.run();
             Ok(())
         })?;
-        Ok(door)
-    }
-
-    /// Lets a new generation accept connections.
-    pub(super) fn accept(&self) -> io::Result<()> {
-        let generation = Generation::start(&self.0.listener, self.0.connections.clone())?;
-        let acceptor = generation.acceptor();
-        let is_late = {
-            let mut state = self.lock();
-            state.generations.push(Crew { generation, workers: 0 });
-            state.is_deaf
-        };
-        // a stop came meanwhile, and knew only the one before; our own socket is shut for both
-        if is_late && self.0.listener.is_passed() {
-            self.0.listener.stop_accepting(acceptor)?;
-        }
-        self.staff()
-    }
-
-    /// Starts the workers that there are too few of.
-    pub(super) fn staff(&self) -> io::Result<()> {
-        let mut state = self.lock();
-        for crew in state.generations.iter_mut().filter(|crew| !crew.generation.is_ending()) {
-            while crew.workers < self.0.workers {
-                let (door, generation) = (self.clone(), crew.generation.clone());
-                let body = move || {
-                    door.work(&generation);
-                    Ok(())
-                };
-                self.0.watch.spawn_passing(&format!("{WORKERS}{}", crew.workers + 1), body)?;
-                crew.workers += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn work(&self, generation: &Arc<Generation>) {
-        while self.receive(generation).is_ok() {}
-        self.lock().leave(generation);
-        self.0.ended.notify_all();
-    }
-
-    /// Serves requests up to the first one that takes its time: before that one the next worker receives. Waking that
-    /// takes longer than most requests do.
-    fn receive(&self, generation: &Arc<Generation>) -> Result<(), Ended> {
-        let receiving = generation.receive();
-        loop {
-            match generation.next(&receiving)? {
-                // what may have to wait for the client waits elsewhere
-                Some(exchange) if exchange.may_wait() => self.serve_elsewhere(exchange),
-                Some(exchange) if exchange.is_quick() => serve(&self.0.endpoints, exchange),
-                Some(exchange) => {
-                    drop(receiving);
-                    serve(&self.0.endpoints, exchange);
-                    return Ok(());
-                }
-                None => {}
-            }
-        }
-    }
-
-    fn serve_elsewhere(&self, exchange: Exchange) {
-        let endpoints = self.0.endpoints.clone();
-        if let Some(exchange) = self.0.bodies.run_with(exchange, move |exchange| serve(&endpoints, exchange)) {
-            exchange.answer(&Reply::busy());
-        }
-    }
-
-    /// Whether the newest generation accepts connections.
-    pub(super) fn is_accepting(&self) -> bool {
-        let state = self.lock();
-        state.generations.last().is_some_and(|crew| crew.generation.is_accepting(self.0.listener.cookie()))
-    }
-
-    /// Whether no connection is to be accepted any more.
-    pub(super) fn is_deaf(&self) -> bool {
-        self.lock().is_deaf
-    }
-
-    /// The newest generation.
-    pub(super) fn newest(&self) -> Option<Arc<Generation>> {
-        self.lock().generations.last().map(|crew| crew.generation.clone())
-    }
-
-    /// Ends the generations that are not the newest and have no connection left.
-    pub(super) fn retire(&self, has_connections: impl Fn(&Arc<Generation>) -> bool) {
-        let mut state = self.lock();
-        let Some((_, older)) = state.generations.split_last() else { return };
-        for crew in older.iter().filter(|crew| !crew.generation.is_ending() && !has_connections(&crew.generation)) {
-            crew.generation.end(crew.workers);
-        }
-        state.sweep();
+        Ok(Self(workers))
     }
 
     /// Has a request answered that comes in as all others do.
@@ -227,112 +112,49 @@ impl Door {
     /// # Errors
     /// If that does not succeed by the deadline.
     pub fn probe(&self, deadline: Instant) -> io::Result<()> {
-        match probe::ask(self.0.listener.address(), deadline) {
+        match probe::ask(self.0.listener().address(), deadline) {
             // we may be kept from our own socket, or its address may be away: that says nothing about us
-            Err(error) if probe::is_out_of_reach(&error) && self.is_accepting() => Ok(()),
+            Err(error) if probe::is_out_of_reach(&error) && self.0.is_accepting() => Ok(()),
             asked => asked,
         }
     }
 
     /// Takes no further connections, and ends each of those that are there with its next answer.
     pub fn stop_accepting(&self) {
-        let mut state = self.lock();
-        state.is_deaf = true;
-        let acceptor = state.generations.last().map(|crew| crew.generation.acceptor());
-        drop(state);
-        self.0.connections.close();
-        if let Some(Err(error)) = acceptor.map(|acceptor| self.0.listener.stop_accepting(acceptor)) {
-            log::warn!("cannot stop listening on {}: {error}", self.0.listener);
-        }
+        self.0.stop_accepting();
     }
 
     /// Waits until each connection that was accepted had a request, or the deadline has come.
     pub fn await_first_requests(&self, deadline: Instant) {
-        self.0.connections.await_first_requests(deadline);
+        self.0.connections().await_first_requests(deadline);
     }
 
     /// Waits until every request that came is answered, or the deadline has come. Returns how many are not.
     #[must_use]
     pub fn await_idle(&self, deadline: Instant) -> usize {
-        self.0.connections.await_idle(deadline)
+        self.0.connections().await_idle(deadline)
     }
 
     /// Lets each worker end after the requests that are already there, and waits for that up to the deadline.
     pub fn end(&self, deadline: Instant) {
-        let mut state = self.lock();
-        for crew in &state.generations {
-            crew.generation.end(crew.workers);
-        }
-        while state.working() > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state = self.0.ended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.0.end(deadline);
     }
 
     /// Lets the thread that writes answers end when all are written.
     pub fn end_replies(&self) {
-        self.0.endpoints.end_replies();
+        self.0.end_replies();
     }
-
-    /// Asks main to stop in good order and to fail, so that systemd starts the daemon again.
-    pub(super) fn request_restart(&self, why: String) {
-        self.0.watch.request_restart(why);
-    }
-
-    /// What is known of its connections.
-    pub(super) fn connections(&self) -> &Connections {
-        &self.0.connections
-    }
-
-    /// Its socket.
-    pub(super) fn listener(&self) -> &Listener {
-        &self.0.listener
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Workers that have not ended.
-    fn working(&self) -> usize {
-        self.generations.iter().map(|crew| crew.workers).sum()
-    }
-
-    /// A worker of this generation has ended.
-    fn leave(&mut self, generation: &Arc<Generation>) {
-        for crew in self.generations.iter_mut().filter(|crew| Arc::ptr_eq(&crew.generation, generation)) {
-            crew.workers -= 1;
-        }
-        self.sweep();
-    }
-
-    /// Forgets the generations that have ended.
-    fn sweep(&mut self) {
-        self.generations.retain(|crew| crew.workers > 0 || !crew.generation.is_ending());
-    }
-}
-
-/// Has a request answered; a panic costs its own answer only.
-fn serve(endpoints: &Endpoints, exchange: Exchange) {
-    // what panicked is in the log already, and leaves nothing behind that others use
-    let id = exchange.id().clone();
-    let _ = catch_unwind(AssertUnwindSafe(|| id.during(|| endpoints.answer(exchange))));
 }
 
 /// Where requests go, as a URL.
-impl fmt::Display for Door {
+impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.listener.fmt(f)
+        self.0.listener().fmt(f)
     }
 }
 
-impl fmt::Debug for Door {
+impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Door({})", self.0.listener)
+        write!(f, "Server({self})")
     }
 }

@@ -1,4 +1,4 @@
-//! A request to ourselves, through the front door as everybody else: whether it is answered.
+//! A request to ourselves, through the front workers as everybody else: whether it is answered.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

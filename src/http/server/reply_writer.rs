@@ -8,7 +8,7 @@ use crate::http::reply::Reply;
 
 /// The answers to be written. There are no more of them than connections: each has one request with us at a time.
 #[derive(Clone, Default)]
-pub struct Replies(Arc<Shared>);
+pub struct ReplyWriter(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -24,7 +24,7 @@ struct State {
     closed: bool,
 }
 
-impl Replies {
+impl ReplyWriter {
     /// Has an answer written. Never waits.
     pub fn push(&self, exchange: Exchange, reply: Reply) {
         self.change(|state| state.queue.push_back((exchange, reply)));

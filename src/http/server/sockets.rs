@@ -1,4 +1,4 @@
-//! The sockets of one listener's connections, which the library owns: found, spoken to and ended from outside.
+//! The sockets of one listener's connections, which tiny_http owns: found, spoken to and ended from outside.
 
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::RawFd;
@@ -113,7 +113,7 @@ impl Sockets {
     /// Does something to a socket, if it is still there.
     fn act<R>(&self, place: Place, act: impl Fn(SockRef<'_>) -> R) -> Option<R> {
         self.descriptors.act(place.number, place.cookie, &act).or_else(|| {
-            // of the library's two descriptors one may be closed
+            // of tiny_http's two descriptors one may be closed
             let is_it = |number: &RawFd| descriptors::cookie(*number) == Some(place.cookie);
             let other = self.descriptors.numbers().find(is_it)?;
             self.descriptors.act(other, place.cookie, &act)

@@ -15,7 +15,7 @@ pub type Job = Box<dyn FnOnce() + Send>;
 
 /// As many threads as there are jobs, up to a bound.
 #[derive(Clone)]
-pub struct Errands(Arc<Shared>);
+pub struct ThreadPool(Arc<Shared>);
 
 struct Shared {
     name: &'static str,
@@ -35,7 +35,7 @@ struct State {
     idle: usize,
 }
 
-impl Errands {
+impl ThreadPool {
     /// `name` is the threads'.
     pub fn new(name: &'static str, watch: Watch, max_threads: usize, max_waiting: usize) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
@@ -77,9 +77,9 @@ impl Errands {
     }
 
     fn start(&self) -> io::Result<()> {
-        let errands = self.clone();
+        let pool = self.clone();
         self.0.watch.spawn_passing(self.0.name, move || {
-            errands.work();
+            pool.work();
             Ok(())
         })
     }

@@ -1,6 +1,6 @@
 //! An answer as the bytes that the client gets (RFC 9112, 4 to 6).
 //!
-//! The library could write it too, but knows no way to say that a connection ends, or that one in HTTP/1.0 does not.
+//! tiny_http could write it too, but knows no way to say that a connection ends, or that one in HTTP/1.0 does not.
 
 use std::io::Write;
 use std::time::SystemTime;

@@ -17,7 +17,7 @@ pub(super) const MISCOUNTED: u64 = 16;
 /// What is known of one connection.
 pub struct Connection {
     pub(super) id: u64,
-    /// Where its socket is to be found; the guard tells.
+    /// Where its socket is to be found; the reaper tells.
     pub place: Option<Place>,
     /// Another one with its address is there at the same time, to another address of ours: a request does not tell which
     /// of them it is of, so that they are taken for one.
@@ -27,17 +27,17 @@ pub struct Connection {
     pub running: bool,
     /// How many requests it had.
     pub turns: u64,
-    /// How many of them when the guard last looked.
+    /// How many of them when the reaper last looked.
     pub(super) seen: u64,
-    /// How often the guard had looked when a request last found the connection where it was.
+    /// How often the reaper had looked when a request last found the connection where it was.
     pub(super) found: u64,
     /// Bytes of the request that is with us, as far as they are in the books.
     pub(super) size: u64,
-    /// Bytes of all requests that the library handed on, as far as they can be told, and of the bodies read since.
+    /// Bytes of all requests that tiny_http handed on, as far as they can be told, and of the bodies read since.
     pub booked: u64,
     /// When its last request was answered, or it began.
     pub quiet_since: Instant,
-    /// When the guard first saw bytes of a request that is not yet complete.
+    /// When the reaper first saw bytes of a request that is not yet complete.
     pub first_byte: Option<Instant>,
     /// When the last byte of the request that is with us must have come.
     pub(super) due: Instant,

@@ -12,7 +12,7 @@ use crate::http::server::descriptors;
 
 /// Bytes of a line end: they are all that came beyond the request.
 const LINE_END: u64 = 2;
-/// Descriptors among which a connection that the guard has not yet seen is looked for. Where there are more, that costs
+/// Descriptors among which a connection that the reaper has not yet seen is looked for. Where there are more, that costs
 /// more than a request does.
 const MAX_SEARCHED: usize = 256;
 

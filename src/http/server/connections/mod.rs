@@ -1,6 +1,6 @@
 //! The connections of one listener: whose turn it is on each, and when what it sends is due.
 //!
-//! The library writes the answers of a connection in the order of its requests, and makes whoever answers too early
+//! tiny_http writes the answers of a connection in the order of its requests, and makes whoever answers too early
 //! wait. The broker may answer in any order, so that two requests of one connection must not be with it together.
 
 mod bodies;
@@ -25,10 +25,11 @@ use self::refusals::Lingering;
 use self::successors::Told;
 pub use self::successors::{Client, Turn};
 use super::descriptors;
-use super::exchange::let_go;
-use super::request::{has_whole_body, head_size};
+use super::disposal::drop_unanswered;
+use super::framing::{has_whole_body, head_size};
+use super::head::Head;
 use super::sockets::{Place, Sockets};
-use super::thread_pool::Errands;
+use super::thread_pool::ThreadPool;
 use crate::memory::Memory;
 
 /// Requests that may be pipelined behind one that is not yet answered.
@@ -40,7 +41,7 @@ const ROOM_PATIENCE: Duration = Duration::from_millis(500);
 pub struct Connections {
     sockets: Sockets,
     /// For answers on connections that cannot be told from each other.
-    writers: Errands,
+    writers: ThreadPool,
     request_timeout: Duration,
     /// Requests on a Unix socket that may be without an answer: no more than there are threads to write.
     max_unanswered: usize,
@@ -60,7 +61,7 @@ pub struct Connections {
 pub struct State {
     /// By the client's address.
     pub table: HashMap<SocketAddr, Connection>,
-    /// Addresses from which there are two connections at once, as far as the guard has seen.
+    /// Addresses from which there are two connections at once, as far as the reaper has seen.
     pub pairs: HashSet<SocketAddr>,
     /// Connections that are refused and may still be sending.
     pub lingering: Vec<Lingering>,
@@ -74,7 +75,7 @@ pub struct State {
     watchers: usize,
     /// Bytes of unfinished bodies.
     held: usize,
-    /// How often the guard has looked.
+    /// How often the reaper has looked.
     pub looks: u64,
 }
 
@@ -100,7 +101,13 @@ impl State {
 impl Connections {
     /// `request_timeout`: from the first byte of a request to its last; `max_held`: bytes that unfinished bodies may
     /// take together.
-    pub fn new(sockets: Sockets, writers: Errands, request_timeout: Duration, max_held: usize, memory: Memory) -> Self {
+    pub fn new(
+        sockets: Sockets,
+        writers: ThreadPool,
+        request_timeout: Duration,
+        max_held: usize,
+        memory: Memory,
+    ) -> Self {
         Self {
             sockets,
             request_timeout,
@@ -162,7 +169,7 @@ impl Connections {
             return Some(Turn { request, client: Some(client) });
         }
         // nothing will ever be written to it, and letting go of it does not wait for those before it
-        if connection.ended && (!connection.running || has_whole_body(&request)) {
+        if connection.ended && (!connection.running || has_whole_body(Head::of(&request))) {
             drop(state);
             self.abandon(Some(request));
             return None;
@@ -182,10 +189,10 @@ impl Connections {
     /// Lets go of requests that get no answer. Never waits for the rest of a body.
     fn abandon(&self, requests: impl IntoIterator<Item = Request>) {
         for request in requests {
-            if has_whole_body(&request) {
-                let_go(request);
+            if has_whole_body(Head::of(&request)) {
+                drop_unanswered(request);
             } else {
-                self.let_go_elsewhere(request);
+                self.drop_elsewhere(request);
             }
             self.settle();
         }
@@ -229,7 +236,7 @@ impl Connections {
     pub fn tell(&self, now: Instant) -> Vec<Turn> {
         let mut told = Told::default();
         self.change(|state| told = state.tell(now, self.request_timeout));
-        told.orphans.into_iter().for_each(|request| self.let_go_elsewhere(request));
+        told.orphans.into_iter().for_each(|request| self.drop_elsewhere(request));
         told.turns
     }
 
@@ -242,7 +249,7 @@ impl Connections {
 
     /// The client has reset the connection.
     pub fn set_gone(&self, client: Client) {
-        // of two the guard sees which is still there
+        // of two the reaper sees which is still there
         if let Some(connection) = self.lock().of_mut(client).filter(|connection| !connection.is_shared) {
             (connection.ended, connection.end) = (true, End::Gone);
         }
@@ -322,16 +329,16 @@ impl Connections {
     }
 
     /// For answers that may have to wait for those of earlier requests.
-    pub fn writers(&self) -> &Errands {
+    pub fn writers(&self) -> &ThreadPool {
         &self.writers
     }
 
-    /// What the guard works on.
+    /// What the reaper works on.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The guard has looked.
+    /// The reaper has looked.
     pub fn looked(&self) {
         self.change(|state| state.looks += 1);
     }
@@ -375,7 +382,7 @@ impl Connections {
         is_shared || cookies.next().is_some_and(|first| cookies.any(|cookie| cookie != first))
     }
 
-    /// Where the socket of a client is, as the guard saw it, or found by looking at all.
+    /// Where the socket of a client is, as the reaper saw it, or found by looking at all.
     fn find(&self, client: Client) -> Option<Place> {
         match self.lock().of(client)? {
             Connection { place: Some(place), .. } => return Some(*place),
@@ -392,8 +399,8 @@ impl Connections {
     }
 }
 
-/// Bytes that a request took on the wire, less white space that the library drops and a body that is still to be read.
+/// Bytes that a request took on the wire, less white space that tiny_http drops and a body that is still to be read.
 fn size(request: &Request) -> u64 {
-    let body = if has_whole_body(request) { request.body_length().unwrap_or_default() } else { 0 };
-    head_size(request) + body as u64
+    let body = if has_whole_body(Head::of(request)) { request.body_length().unwrap_or_default() } else { 0 };
+    head_size(Head::of(request)) + body as u64
 }

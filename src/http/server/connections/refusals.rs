@@ -1,31 +1,28 @@
 //! Connections that are refused while their clients may still be sending: who is ended at once might never read why.
 
 use std::mem;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
 use super::{Client, Connections, End, State};
-use crate::http::server::acceptor::Generation;
-use crate::http::server::exchange::let_go;
+use crate::http::server::disposal::drop_unanswered;
 use crate::http::server::sockets::Place;
 
 /// How long a client may go on sending what was refused: ended at once, it might never read why (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(2);
-/// A connection that is refused and may still be sending. Its request is kept, which keeps the library from reading.
+/// A connection that is refused and may still be sending. Its request is kept, which keeps tiny_http from reading.
 pub struct Lingering {
     pub place: Option<Place>,
     pub until: Instant,
     client: Client,
     request: Request,
-    generation: Arc<Generation>,
 }
 
 impl Connections {
     /// Refuses a request whose body is not read: says why, and ends the connection when the client has had the time
     /// to hear it.
-    pub fn refuse(&self, client: Client, request: Request, words: &[u8], generation: Arc<Generation>) {
+    pub fn refuse(&self, client: Client, request: Request, words: &[u8]) {
         let place = self.find(client);
         let end = if place.is_some() { End::Refused } else { End::Gone };
         if let Some(connection) = self.lock().of_mut(client) {
@@ -35,7 +32,7 @@ impl Connections {
             self.sockets.dismiss(place, words);
         }
         let until = Instant::now() + LINGER;
-        self.lock().lingering.push(Lingering { place, until, client, request, generation });
+        self.lock().lingering.push(Lingering { place, until, client, request });
         self.settle();
     }
 
@@ -45,9 +42,11 @@ impl Connections {
         hurried.map(|refused| refused.until = now).count()
     }
 
-    /// Ends the refused connections whose clients have heard it, or have had their time. Called by the guard.
-    pub fn see_off(&self, now: Instant) {
+    /// Ends the refused connections whose clients have heard it, or have had their time. Called by the reaper. Returns the
+    /// clients whose turn is over.
+    pub fn see_off(&self, now: Instant) -> Vec<Client> {
         let lingering = mem::take(&mut self.lock().lingering);
+        let mut over = Vec::new();
         for refused in lingering {
             let may_send = refused.place.is_some_and(|place| self.sockets.drain(place));
             if may_send && now < refused.until {
@@ -55,18 +54,19 @@ impl Connections {
                 continue;
             }
             if refused.place.is_some_and(|place| self.sockets.shut(place, &[])) {
-                let_go(refused.request);
+                drop_unanswered(refused.request);
             } else {
                 // reset by its client, as it seems; should it be there nevertheless, letting go of it waits for the
                 // rest of its body, and who calls this must not wait
-                self.let_go_elsewhere(refused.request);
+                self.drop_elsewhere(refused.request);
             }
-            refused.generation.pass_on(Some(refused.client));
+            over.push(refused.client);
         }
+        over
     }
 
-    pub(super) fn let_go_elsewhere(&self, request: Request) {
+    pub(super) fn drop_elsewhere(&self, request: Request) {
         // no thread to be had: it stays, and is counted
-        self.writers.run_with(request, let_go).into_iter().for_each(mem::forget);
+        self.writers.run_with(request, drop_unanswered).into_iter().for_each(mem::forget);
     }
 }

@@ -31,14 +31,14 @@ pub struct Turn {
     pub client: Option<Client>,
 }
 
-/// A request of which only the guard's next look tells whether it is of the connection that is known by its address, or
+/// A request of which only the reaper's next look tells whether it is of the connection that is known by its address, or
 /// of the next.
 pub struct Doubtful {
     request: Request,
     since: Instant,
 }
 
-/// What becomes of requests when the guard knows whose they are.
+/// What becomes of requests when the reaper knows whose they are.
 #[derive(Default)]
 pub struct Told {
     /// Those whose turn it is.
@@ -128,7 +128,7 @@ impl Connection {
         Client { address, id: self.id }
     }
 
-    /// Whether nothing of it is with us, and its address is another's: asked once between two looks of the guard, so that
+    /// Whether nothing of it is with us, and its address is another's: asked once between two looks of the reaper, so that
     /// it costs nothing where requests come fast.
     pub(super) fn was_left(&mut self, address: SocketAddr, looks: u64) -> bool {
         let is_known =
@@ -160,7 +160,7 @@ impl Connection {
         mem::take(&mut self.doubtful).into_iter().map(|doubtful| doubtful.request).collect()
     }
 
-    /// The guard knows where its socket is, and all requests so far are its own.
+    /// The reaper knows where its socket is, and all requests so far are its own.
     pub(super) fn set_place(&mut self, place: Place) {
         self.place = Some(place);
         self.seen = self.turns;

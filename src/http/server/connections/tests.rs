@@ -26,7 +26,7 @@ impl Fixture {
         server.read_exact(&mut [0; 100]).unwrap();
         let socket = socket2::SockRef::from(&listener);
         let sockets = Sockets::new(socket.cookie().unwrap(), socket.local_addr().unwrap()).unwrap();
-        let writers = Errands::new("write", watch().0, 1, 1);
+        let writers = ThreadPool::new("write", watch().0, 1, 1);
         let connections = Connections::new(sockets, writers, Duration::from_secs(10), 1, Memory::new(usize::MAX));
         Self { connections, listener, client, server }
     }
@@ -50,7 +50,7 @@ impl Fixture {
         assert!(self.connections.pass_on(Some(client)).is_none());
     }
 
-    /// What the guard does at its look.
+    /// What the reaper does at its look.
     fn look(&self, place: Place) -> Vec<Turn> {
         let now = Instant::now();
         self.connections.lock().meet(self.address(), place, now);
@@ -118,9 +118,9 @@ fn an_answer_that_goes_on_keeps_nobody_from_writing_others() {
 fn nobody_waits_to_find_out_whether_to_write() {
     let fixture = Fixture::new();
     let client = fixture.arrive(fixture.address());
-    let guard = fixture.connections.lock();
+    let reaper = fixture.connections.lock();
     assert!(!fixture.connections.is_only_and_has_room(client));
-    drop(guard);
+    drop(reaper);
     assert!(fixture.connections.is_only_and_has_room(client));
 }
 

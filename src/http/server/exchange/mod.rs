@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use tiny_http::{HTTPVersion, Method, Request, Response};
 
-use super::acceptor::Generation;
+use super::acceptor::Acceptor;
 use super::connections::{Client, Cut, Turn};
-use super::request::{Target, has_connection_option, has_whole_body, is_last_for_library};
+use super::disposal::{drop_unanswered, is_too_long_to_drop};
+use super::framing::{has_connection_option, has_whole_body, is_last_for_tiny_http};
+use super::head::Head;
+use super::target::Target;
 use super::wire::Form;
 use crate::http::reply::{Reply, SHOWN};
 use crate::memory::{Full, Memory, Share};
@@ -21,9 +24,6 @@ use crate::request_id::RequestId;
 use self::stream::Patient;
 pub use self::stream::Stream;
 
-/// The longest body that is ever let go of: the library reserves its length once more for what was not read of it,
-/// and a length that the system cannot reserve ends the process (`equal_reader.rs` of `tiny_http` 0.12).
-const MAX_DROPPED: usize = 64 * 1024 * 1024;
 /// Bytes of an answer from which on it may have to wait for the client, and for how long that may take nothing.
 const LARGE: usize = 64 * 1024;
 const LARGE_PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ pub struct Exchange {
     request: Option<Request>,
     id: RequestId,
     client: Option<Client>,
-    generation: Arc<Generation>,
+    acceptor: Arc<Acceptor>,
     /// The part of the memory that it takes from, if that is not all.
     memory: Option<Memory>,
     /// What it takes of it: its body, what is made of that, and a long answer.
@@ -44,22 +44,27 @@ pub struct Exchange {
     unread: bool,
     /// The connection ends with the answer.
     last: bool,
-    /// The guard passes the turn on when it has seen the client off.
+    /// The reaper passes the turn on when it has seen the client off.
     is_refused: bool,
 }
 
 impl Exchange {
     /// Takes a request whose turn it is.
-    pub fn new(Turn { request, client }: Turn, generation: Arc<Generation>) -> Self {
-        let unread = !has_whole_body(&request);
+    pub fn new(Turn { request, client }: Turn, acceptor: Arc<Acceptor>) -> Self {
+        let unread = !has_whole_body(Head::of(&request));
         let mut given = request.headers().iter().filter(|header| header.field.equiv("X-Request-ID"));
         let id = RequestId::of(given.next().filter(|_| given.next().is_none()).map(|header| header.value.as_str()));
         let (request, memory, share) = (Some(request), None, None);
-        Self { request, id, client, generation, memory, share, unread, last: false, is_refused: false }
+        Self { request, id, client, acceptor, memory, share, unread, last: false, is_refused: false }
+    }
+
+    /// The head of the request; `None` only after its answer.
+    pub fn head(&self) -> Option<Head<'_>> {
+        self.request.as_ref().map(Head::of)
     }
 
     /// The request; `None` only after its answer.
-    pub fn request(&mut self) -> Option<&mut Request> {
+    pub(super) fn request(&mut self) -> Option<&mut Request> {
         self.request.as_mut()
     }
 
@@ -80,26 +85,26 @@ impl Exchange {
 
     /// Whether a thread that must not wait may write the answer, if that is short. It does not end the connection.
     pub fn may_be_answered_here(&self) -> bool {
-        !self.last && self.client.is_some_and(|client| self.generation.connections().is_only_and_has_room(client))
+        !self.last && self.client.is_some_and(|client| self.acceptor.connections().is_only_and_has_room(client))
     }
 
     /// Whether writing the answer waits for no client, as far as that is known: where it may, a thread is there for that.
     pub fn has_room(&self) -> bool {
-        self.client.is_none_or(|client| self.generation.connections().has_room(client))
+        self.client.is_none_or(|client| self.acceptor.connections().has_room(client))
     }
 
     /// Makes the answer the last on its connection, whatever was pipelined behind it.
     pub fn set_last(&mut self) {
         self.last = true;
         if let Some(client) = self.client {
-            self.generation.connections().end(client);
+            self.acceptor.connections().end(client);
         }
     }
 
     /// Makes place for bytes of the body.
     pub fn hold(&self, bytes: usize) {
         if let Some(client) = self.client {
-            self.generation.connections().hold(client, bytes);
+            self.acceptor.connections().hold(client, bytes);
         }
     }
 
@@ -110,7 +115,7 @@ impl Exchange {
 
     /// Has it take so many bytes of the memory, no matter what it took before. Leaves it at that if there is no room.
     pub fn make_room(&mut self, bytes: usize) -> Result<(), Full> {
-        let all = self.generation.connections().memory();
+        let all = self.acceptor.connections().memory();
         let memory = self.memory.as_ref().unwrap_or(all);
         self.share.get_or_insert_with(|| memory.nothing()).resize(bytes)
     }
@@ -123,7 +128,7 @@ impl Exchange {
 
     /// Has so many bytes of those that it takes go with what it asks for.
     pub fn split_room(&mut self, bytes: usize) -> Share {
-        let all = self.generation.connections().memory();
+        let all = self.acceptor.connections().memory();
         match &mut self.share {
             Some(share) => share.split(bytes),
             None => all.nothing(),
@@ -141,7 +146,7 @@ impl Exchange {
         if reply.is_short() {
             return reply;
         }
-        let mut share = self.generation.connections().memory().nothing();
+        let mut share = self.acceptor.connections().memory().nothing();
         let fitting = share.resize_in_reserve(2 * reply.size());
         self.share = Some(share);
         fitting.map_or_else(|_| Reply::document_without_room(), |()| reply)
@@ -151,13 +156,13 @@ impl Exchange {
     pub fn release(&self, read: usize) -> Option<Cut> {
         // what came with the head is in the books
         let read = if self.unread { read } else { 0 };
-        self.generation.connections().release(self.client?, read)
+        self.acceptor.connections().release(self.client?, read)
     }
 
     /// Reading the body failed.
     pub fn set_failed(&self, error: &io::Error) {
         if let Some(client) = self.client.filter(|_| is_gone(error)) {
-            self.generation.connections().set_gone(client);
+            self.acceptor.connections().set_gone(client);
         }
     }
 
@@ -173,31 +178,31 @@ impl Exchange {
 
     /// Lets nothing more come from the client. Returns whether all that came was read; on a Unix socket that is not known.
     pub fn end_reading(&self) -> bool {
-        self.client.is_some_and(|client| self.generation.connections().end_reading(client))
+        self.client.is_some_and(|client| self.acceptor.connections().end_reading(client))
     }
 
     /// Whether nothing more can come from the client. On a Unix socket that is not known.
     pub fn is_at_end(&self) -> bool {
-        self.client.is_some_and(|client| self.generation.connections().is_at_end(client))
+        self.client.is_some_and(|client| self.acceptor.connections().is_at_end(client))
     }
 
     /// Writes the answer.
     pub fn answer(mut self, reply: &Reply) {
         let Some(request) = self.request.take() else { return };
         self.tell(&request, reply);
-        self.last |= self.unread || self.generation.connections().is_last(self.client);
+        self.last |= self.unread || self.acceptor.connections().is_last(self.client);
         self.last |= !self.last && !wants_end(&request) && self.has_line_end_behind(&request);
         let closes = self.last || wants_end(&request);
-        // the library ends it by itself where it has read that it should
-        self.last |= closes && !is_last_for_library(&request);
+        // tiny_http ends it by itself where it has read that it should
+        self.last |= closes && !is_last_for_tiny_http(Head::of(&request));
         let words = form(&request, self.id.clone(), closes).write(reply);
         match self.client {
-            Some(client) if self.unread && self.generation.connections().is_one_of_two(client) => {
+            Some(client) if self.unread && self.acceptor.connections().is_one_of_two(client) => {
                 self.refuse_one_of_two(client, request, &words);
             }
             Some(client) if self.unread => {
                 self.is_refused = true;
-                self.generation.connections().refuse(client, request, &words, self.generation.clone());
+                self.acceptor.connections().refuse(client, request, &words);
             }
             Some(client) if words.len() > LARGE => self.write_large(client, request, words),
             Some(client) => self.write(Some(client), request, &words),
@@ -209,7 +214,7 @@ impl Exchange {
     fn tell(&self, request: &Request, reply: &Reply) {
         metrics::replied(reply.status(), reply.code());
         if log::log_enabled!(log::Level::Debug) {
-            let target = Target::of(request);
+            let target = Target::of(Head::of(request));
             let (method, path) = (request.method().as_str(), Printable::new(&target.path, SHOWN));
             let (method, status) = (Printable::new(method, SHOWN), reply.status());
             self.id.during(|| log::debug!("{method} {path} is answered with {status}"));
@@ -220,16 +225,16 @@ impl Exchange {
     fn has_line_end_behind(&self, request: &Request) -> bool {
         let has_body = request.body_length().is_some_and(|length| length > 0);
         let client = self.client.filter(|_| has_body);
-        let is_held = !has_whole_body(request);
-        client.is_some_and(|client| self.generation.connections().has_line_end_behind(client, is_held))
+        let is_held = !has_whole_body(Head::of(request));
+        client.is_some_and(|client| self.acceptor.connections().has_line_end_behind(client, is_held))
     }
 
     /// Its socket cannot be told from another's: `tiny_http` alone knows where the answer goes, and then both end.
     fn refuse_one_of_two(&self, client: Client, request: Request, words: &[u8]) {
-        let connections = self.generation.connections();
+        let connections = self.acceptor.connections();
         if *request.http_version() < (1, 1) {
             connections.shut_all(client);
-            return let_go(request);
+            return drop_unanswered(request);
         }
         let is_too_long = is_too_long_to_drop(&request);
         let mut stream = request.upgrade("HTTP/1.1", Response::empty(PROCESSING));
@@ -240,10 +245,10 @@ impl Exchange {
         }
     }
 
-    /// Whose turn it is on a Unix socket cannot be told, and the library makes an answer wait for those of earlier
+    /// Whose turn it is on a Unix socket cannot be told, and tiny_http makes an answer wait for those of earlier
     /// requests: for each its own thread waits.
     fn write_elsewhere(self, request: Request, words: Vec<u8>) {
-        let generation = self.generation.clone();
+        let acceptor = self.acceptor.clone();
         let write = |(exchange, request, words): (Self, Request, Vec<u8>)| {
             if exchange.unread && *request.http_version() >= (1, 1) {
                 refuse(request, &words);
@@ -251,7 +256,7 @@ impl Exchange {
                 exchange.write(None, request, &words);
             }
         };
-        let writers = generation.connections().writers();
+        let writers = acceptor.connections().writers();
         // who passes requests on must not wait, and letting go of one may
         if let Some((mut exchange, request, _)) = writers.run_with((self, request, words), write) {
             exchange.share = None;
@@ -261,24 +266,24 @@ impl Exchange {
 
     /// What the system does not take at once has a thread of its own, which waits for the client.
     fn write_large(self, client: Client, request: Request, words: Vec<u8>) {
-        let generation = self.generation.clone();
+        let acceptor = self.acceptor.clone();
         let write = move |(exchange, request, words): (Self, Request, Vec<u8>)| {
             exchange.write(Some(client), request, &words);
         };
-        let writers = generation.connections().writers();
+        let writers = acceptor.connections().writers();
         if let Some((exchange, request, words)) = writers.run_with((self, request, words), write) {
             exchange.write(Some(client), request, &words);
         }
     }
 
     fn write(&self, client: Option<Client>, request: Request, words: &[u8]) {
-        let connections = self.generation.connections();
+        let connections = self.acceptor.connections();
         if let Some(client) = client.filter(|_| self.last) {
             connections.end(client);
         }
         if self.unread && is_too_long_to_drop(&request) {
             // a client of HTTP/1.0 on a Unix socket, which has no address to end it by
-            return let_go(request);
+            return drop_unanswered(request);
         }
         let mut writer = request.into_writer();
         let patience = if words.len() > LARGE { LARGE_PATIENCE } else { Duration::ZERO };
@@ -288,7 +293,7 @@ impl Exchange {
         match written {
             Err(error) if is_gone(&error) => connections.set_gone(client),
             Ok(()) if !self.last => {}
-            // before the library gets the writer back, which has its own words for what it cannot read
+            // before tiny_http gets the writer back, which has its own words for what it cannot read
             Ok(()) | Err(_) => {
                 connections.shut(client, &[]);
             }
@@ -299,14 +304,14 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
-            // a panic: the library answers 500 when it is let go, and would wait for an unread body
+            // a panic: tiny_http answers 500 when it is let go, and would wait for an unread body
             if let Some(client) = self.client.filter(|_| self.unread) {
-                self.generation.connections().shut(client, &[]);
+                self.acceptor.connections().shut(client, &[]);
             }
-            let_go(request);
+            drop_unanswered(request);
         }
         if !self.is_refused {
-            self.generation.finish(self.client);
+            self.acceptor.finish(self.client);
         }
     }
 }
@@ -319,23 +324,23 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// Writes the answer to a request whose body is still to come, and then waits for the body.
 ///
-/// The library lets nobody write without letting go of the body first, for which it waits; but for a change of protocol,
+/// tiny_http lets nobody write without letting go of the body first, for which it waits; but for a change of protocol,
 /// which may begin with any interim response (RFC 9110, 15.2).
 fn refuse(request: Request, words: &[u8]) {
     let is_too_long = is_too_long_to_drop(&request);
     let mut stream = request.upgrade("HTTP/1.1", Response::empty(PROCESSING));
     let _ = stream.write_all(words).and_then(|()| stream.flush());
     if is_too_long {
-        // its thread and its descriptors stay; the guard counts them
+        // its thread and its descriptors stay; the reaper counts them
         std::mem::forget(stream);
     }
 }
 
-/// Whether the connection ends with the answer because the client, or the library, means it to.
+/// Whether the connection ends with the answer because the client, or tiny_http, means it to.
 fn wants_end(request: &Request) -> bool {
     let is_old = *request.http_version() < HTTPVersion(1, 1);
-    let keeps = !is_old || has_connection_option(request, "keep-alive");
-    !keeps || has_connection_option(request, "close") || is_last_for_library(request)
+    let keeps = !is_old || has_connection_option(Head::of(request), "keep-alive");
+    !keeps || has_connection_option(Head::of(request), "close") || is_last_for_tiny_http(Head::of(request))
 }
 
 /// How the answer to a request is to be written.
@@ -347,20 +352,4 @@ fn form(request: &Request, id: RequestId, closes: bool) -> Form {
         (false, false) => None,
     };
     Form { id, connection, without_body: *request.method() == Method::Head }
-}
-
-/// Lets go of a request that gets no answer, on a connection that has ended.
-pub fn let_go(request: Request) {
-    if is_too_long_to_drop(&request) {
-        // its thread and its descriptors stay; the guard counts them
-        std::mem::forget(request);
-    } else {
-        // its writer alone says nothing
-        drop(request.into_writer());
-    }
-}
-
-/// Whether letting go of a request could end the process.
-pub fn is_too_long_to_drop(request: &Request) -> bool {
-    request.body_length().is_some_and(|length| length > MAX_DROPPED)
 }

@@ -26,7 +26,7 @@ impl Exchange {
     /// Writes the head of an answer that goes on; `None` if there is nobody to write to.
     pub fn begin(mut self, reply: &Reply) -> Option<Stream> {
         if self.unread {
-            // an endpoint refuses it; the library would wait for the body here
+            // an endpoint refuses it; tiny_http would wait for the body here
             self.answer(&Reply::length_required());
             return None;
         }
@@ -34,7 +34,7 @@ impl Exchange {
         self.tell(&request, reply);
         let in_chunks = *request.http_version() >= (1, 1);
         let head = super::form(&request, self.id.clone(), true).write_head(reply, in_chunks);
-        self.generation.connections().streams_changed(1);
+        self.acceptor.connections().streams_changed(1);
         let mut stream = Stream { writer: request.into_writer(), in_chunks, exchange: self, is_gone: false };
         stream.writer.write_all(&head).ok()?;
         Some(stream)
@@ -126,14 +126,14 @@ impl<'a, F: Fn() -> bool> Patient<'a, F> {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let connections = self.exchange.generation.connections();
+        let connections = self.exchange.acceptor.connections();
         connections.streams_changed(-1);
         let Some(client) = self.exchange.client else { return };
         if self.is_gone {
             // whoever has its address by now is another
             connections.set_gone(client);
         } else {
-            // before the library gets the writer back, which waits for a further request
+            // before tiny_http gets the writer back, which waits for a further request
             connections.shut(client, &[]);
         }
     }

@@ -1,6 +1,6 @@
-//! The guard: sees the connections that the library hides, and ends those that would harm others.
+//! The reaper: sees the connections that tiny_http hides, and ends those that would harm others.
 //!
-//! The library keeps a thread and two descriptors for each connection, for as long as the client likes; it leaves some
+//! tiny_http keeps a thread and two descriptors for each connection, for as long as the client likes; it leaves some
 //! of a burst of connections without a thread; and its accepting thread dies of a lack of either. From outside, with
 //! its public interface alone, all of that can be seen and cured, but for two leaks, which are counted.
 
@@ -18,16 +18,15 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-pub use self::watched::Limits;
-
 use self::spare::{Kind, Spare, select};
 use self::watched::{HELP_PAUSE, Verdict, Watched};
-use super::Door;
-use super::acceptor::Generation;
+use super::acceptor::Acceptor;
 use super::connections::{Connection, Connections, Cut, MAX_FOLLOWERS};
 use super::descriptors::{self, Cookie};
+use super::limits::Limits;
 use super::sockets::{Place, Whose, is_there};
 use super::wire::Form;
+use super::workers::Workers;
 use crate::http::reply::Reply;
 use crate::metrics;
 
@@ -41,13 +40,13 @@ const SKIPPED: u32 = 10;
 const SHARE: u32 = 25;
 /// But it is never away for longer.
 const MAX_PAUSE: Duration = Duration::from_millis(250);
-/// Bytes of requests that the library may have taken from all connections and not handed on.
+/// Bytes of requests that tiny_http may have taken from all connections and not handed on.
 const MAX_BACKLOGS: u64 = 1024 * 1024;
 /// How many connections without a thread are helped at a time.
 const MAX_KNOCKS: usize = 512;
 /// How long after its end a connection may still be there before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
-/// How long what an ended connection sent may still be in the library's queue.
+/// How long what an ended connection sent may still be in tiny_http's queue.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(1);
 /// How many may be stuck before the daemon is to be restarted: each holds a thread, and most of them two descriptors.
 const MAX_STUCK: usize = 200;
@@ -63,8 +62,8 @@ const MIN_BACKOFF: Duration = Duration::from_millis(50);
 const LATE_BACKOFF: Duration = Duration::from_millis(400);
 
 /// What it remembers from one look to the next.
-pub struct Guard {
-    door: Door,
+pub struct Reaper {
+    workers: Workers,
     limits: Limits,
     watched: HashMap<Cookie, Watched>,
     /// Sockets that are no connections of ours.
@@ -86,12 +85,12 @@ pub struct Guard {
     open: i64,
 }
 
-impl Guard {
-    pub fn new(door: Door, limits: Limits) -> Self {
+impl Reaper {
+    pub fn new(workers: Workers, limits: Limits) -> Self {
         let (watched, others) = (HashMap::new(), HashMap::new());
         let (round, lowest_free, skipped) = (0, 0, 0);
         Self {
-            door,
+            workers,
             limits,
             watched,
             others,
@@ -122,11 +121,11 @@ impl Guard {
             let helpless = self.judge(start);
             self.resume(start);
             self.help(helpless, start);
-            self.door.connections().see_off(start);
+            self.see_off(start);
             self.retire();
             self.count_stuck(start);
             self.count_open();
-            self.door.connections().looked();
+            self.workers.connections().looked();
             let pause = if self.watched.is_empty() { LONG_PAUSE } else { PAUSE };
             sleep(pause.max((cpu_time().saturating_sub(cpu) * SHARE).min(MAX_PAUSE)));
         }
@@ -134,7 +133,7 @@ impl Guard {
 
     /// Whether there is nothing to see, as far as one number tells.
     fn is_quiet(&self) -> bool {
-        let is_stopping = self.door.is_deaf();
+        let is_stopping = self.workers.is_stopped();
         self.watched.is_empty()
             && !is_stopping
             && self.skipped < SKIPPED
@@ -142,16 +141,16 @@ impl Guard {
             && !descriptors::is_open(self.lowest_free)
     }
 
-    /// Accepts again where the library's accepting thread is dead.
+    /// Accepts again where tiny_http's accepting thread is dead.
     fn renew(&mut self, now: Instant) {
-        if self.door.is_deaf() {
+        if self.workers.is_stopped() {
             return;
         }
-        if self.door.is_accepting() {
+        if self.workers.is_accepting() {
             if self.accepting_again.take_if(|(next, backoff)| now > *next + *backoff * 4).is_some() {
-                log::info!("accepting connections on {} again", self.door.listener());
+                log::info!("accepting connections on {} again", self.workers.listener());
             }
-            if let Err(error) = self.door.staff() {
+            if let Err(error) = self.workers.staff() {
                 log::debug!("too few workers: {error}");
             }
             return;
@@ -162,19 +161,19 @@ impl Guard {
             None => {
                 log::warn!(
                     "cannot accept connections on {}: no descriptor or no thread is left; trying again",
-                    self.door.listener()
+                    self.workers.listener()
                 );
                 MIN_BACKOFF
             }
         };
         self.accepting_again = Some((now + backoff, backoff));
         let room = if backoff < LATE_BACKOFF { ROOM } else { LEAST_ROOM };
-        if !self.door.connections().sockets().has_room(room) {
+        if !self.workers.connections().sockets().has_room(room) {
             return;
         }
         // all that is there now came by the dead one
         self.look(now);
-        match self.door.accept() {
+        match self.workers.accept() {
             Ok(()) => self.deaths += 1,
             Err(error) => log::debug!("cannot accept again: {error}"),
         }
@@ -183,8 +182,8 @@ impl Guard {
     /// Sees which sockets there are.
     fn look(&mut self, now: Instant) {
         self.round += 1;
-        let door = self.door.clone();
-        let sockets = door.connections().sockets();
+        let workers = self.workers.clone();
+        let sockets = workers.connections().sockets();
         self.lowest_free = 0;
         for number in sockets.numbers() {
             let Some(cookie) = descriptors::cookie(number) else {
@@ -216,7 +215,7 @@ impl Guard {
     /// Remembers a socket that was not there before.
     fn meet(&mut self, whose: Option<Whose>, place: Place, now: Instant) {
         if let Some(whose) = whose {
-            let watched = Watched::new(whose, self.door.newest(), place, self.round, now);
+            let watched = Watched::new(whose, self.workers.newest(), place, self.round, now);
             self.watched.insert(place.cookie, watched);
             self.has_new = true;
         } else {
@@ -226,7 +225,7 @@ impl Guard {
 
     /// Decides about each connection, and does it. Returns how many have no thread.
     fn judge(&mut self, now: Instant) -> usize {
-        let connections = self.door.connections();
+        let connections = self.workers.connections();
         let (mut doomed, mut cut, mut spare, mut helpless) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let mut state = connections.lock();
         if mem::take(&mut self.has_new) {
@@ -317,9 +316,17 @@ impl Guard {
 
     /// Has the requests served of which it is known by now whose they are.
     fn resume(&self, now: Instant) {
-        let turns = self.door.connections().tell(now);
-        for (turn, generation) in turns.into_iter().zip(self.door.newest().into_iter().cycle()) {
-            generation.take(turn);
+        let turns = self.workers.connections().tell(now);
+        for (turn, acceptor) in turns.into_iter().zip(self.workers.newest().into_iter().cycle()) {
+            acceptor.take(turn);
+        }
+    }
+
+    /// Ends the refused connections that have had their time.
+    fn see_off(&self, now: Instant) {
+        let (over, newest) = (self.workers.connections().see_off(now), self.workers.newest());
+        for (client, acceptor) in over.into_iter().zip(newest.into_iter().cycle()) {
+            acceptor.pass_on(Some(client));
         }
     }
 
@@ -341,7 +348,7 @@ impl Guard {
     /// gets a new one, which takes the next of the queue when it is done. There one that is silent may be in front.
     fn help(&mut self, helpless: usize, now: Instant) {
         // nobody would accept it
-        if helpless == 0 || !self.door.is_accepting() {
+        if helpless == 0 || !self.workers.is_accepting() {
             return;
         }
         let helps_all = self.helped.is_none_or(|helped| now >= helped + HELP_PAUSE);
@@ -349,16 +356,16 @@ impl Guard {
         let count = if helps_all { all() } else { helpless };
         self.helped = if helps_all { Some(now) } else { self.helped };
         for _ in 0..count.min(MAX_KNOCKS) {
-            if let Err(error) = self.door.listener().knock() {
+            if let Err(error) = self.workers.listener().knock() {
                 log::debug!("cannot connect to ourselves: {error}");
             }
         }
     }
 
     fn retire(&self) {
-        self.door.retire(|generation| {
-            let came_by = |other: &Arc<Generation>| Arc::ptr_eq(other, generation);
-            self.watched.values().any(|watched| watched.generation.as_ref().is_some_and(came_by))
+        self.workers.retire(|acceptor| {
+            let came_by = |other: &Arc<Acceptor>| Arc::ptr_eq(other, acceptor);
+            self.watched.values().any(|watched| watched.acceptor.as_ref().is_some_and(came_by))
         });
     }
 
@@ -371,13 +378,13 @@ impl Guard {
 
     /// Counts the connections that nothing frees, and has the daemon restarted before they are too many.
     fn count_stuck(&mut self, now: Instant) {
-        let newest = self.door.newest();
+        let newest = self.workers.newest();
         let is_stuck = |watched: &&Watched| {
             watched.ended.is_some_and(|ended| now > ended + STUCK_AFTER) && watched.has_thread(newest.as_ref())
         };
         // a client may well have gone while its request waits for the broker
-        let state = self.door.connections().lock();
-        let waiting = if self.door.connections().sockets().is_unix() {
+        let state = self.workers.connections().lock();
+        let waiting = if self.workers.connections().sockets().is_unix() {
             state.unanswered()
         } else {
             state.table.values().filter(|connection| connection.running && connection.place.is_none()).count()
@@ -386,12 +393,12 @@ impl Guard {
         let stuck = self.watched.values().filter(is_stuck).count().saturating_sub(waiting) + self.deaths;
         if stuck >= MAX_STUCK && !self.restarting {
             self.restarting = true;
-            self.door.request_restart(format!("{stuck} threads of connections cannot be freed"));
+            self.workers.request_restart(format!("{stuck} threads of connections cannot be freed"));
         }
     }
 }
 
-/// What this thread has computed so far: on a busy machine it is not the guard that takes the time.
+/// What this thread has computed so far: on a busy machine it is not the reaper that takes the time.
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
-use super::Guard;
+use super::Reaper;
 use crate::http::server::sockets::{Place, is_connected};
 
-impl Guard {
+impl Reaper {
     /// Addresses from which there are two connections at once.
     pub(super) fn pairs(&self) -> HashSet<SocketAddr> {
         let (mut seen, mut pairs) = (HashMap::new(), HashSet::new());

@@ -1,19 +1,21 @@
-//! What the guard knows of one socket, and what it makes of that.
+//! What the reaper knows of one socket, and what it makes of that.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::http::reply::Reply;
-use crate::http::server::acceptor::Generation;
+use crate::http::server::acceptor::Acceptor;
 use crate::http::server::connections::{Connection, Cut, End};
 use crate::http::server::descriptors;
+use crate::http::server::framing::head_too_large;
+use crate::http::server::limits::Limits;
 use crate::http::server::sockets::{Place, Whose, is_there};
 
-/// Bytes of requests that the library may have taken from a connection and not handed on: it takes what is pipelined as
+/// Bytes of requests that tiny_http may have taken from a connection and not handed on: it takes what is pipelined as
 /// fast as it comes, and each request costs thirty times its length in memory.
 const MAX_BACKLOG: u64 = 64 * 1024;
-/// How long a connection may wait for a thread of the library's before it is refused.
+/// How long a connection may wait for a thread of tiny_http's before it is refused.
 const MAX_STARVING: Duration = Duration::from_secs(2);
 /// How long until a connection that still waits for a thread is helped again: each time is one more connection to accept.
 pub const HELP_PAUSE: Duration = Duration::from_millis(100);
@@ -21,22 +23,12 @@ pub const HELP_PAUSE: Duration = Duration::from_millis(100);
 const MAX_UNSENT: u64 = 64 * 1024;
 const MAX_UNSENT_TIME: Duration = Duration::from_millis(100);
 
-/// What connections may do.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub max_connections: usize,
-    /// Between two requests.
-    pub idle_timeout: Duration,
-    /// From the first byte of a request to its last.
-    pub request_timeout: Duration,
-}
-
 /// One socket of ours.
 pub struct Watched {
     /// `None` on a Unix socket.
     pub client: Option<SocketAddr>,
     /// By which it came.
-    pub generation: Option<Arc<Generation>>,
+    pub acceptor: Option<Arc<Acceptor>>,
     pub place: Place,
     pub round: u64,
     /// Bytes that came in; `None` where that could not be told.
@@ -45,19 +37,19 @@ pub struct Watched {
     turn: u64,
     /// Bytes that had come in when that turn was over.
     received_before: u64,
-    /// Those of them that the library had taken.
+    /// Those of them that tiny_http had taken.
     read_before: u64,
-    /// Bytes that the library had taken and not handed on when nothing of the connection was with us.
+    /// Bytes that tiny_http had taken and not handed on when nothing of the connection was with us.
     slack: u64,
     /// Bytes that it has taken since and not handed on.
     pub backlog: u64,
-    /// Bytes that came in and that the library has not taken.
+    /// Bytes that came in and that tiny_http has not taken.
     unread: u64,
     /// Bytes that came in beyond those that requests account for, when the turn before was over.
     surplus: u64,
     /// How many more they were at the end of that turn: white space that nobody counts is the same each time.
     usual: Option<u64>,
-    /// The library has read from it: it has a thread.
+    /// tiny_http has read from it: it has a thread.
     was_read: bool,
     /// When it was last helped to a thread.
     helped: Option<Instant>,
@@ -80,11 +72,11 @@ pub enum Verdict {
 }
 
 impl Watched {
-    pub fn new(whose: Whose, generation: Option<Arc<Generation>>, place: Place, round: u64, since: Instant) -> Self {
+    pub fn new(whose: Whose, acceptor: Option<Arc<Acceptor>>, place: Place, round: u64, since: Instant) -> Self {
         let client = if let Whose::Client(client) = whose { Some(client) } else { None };
         Self {
             client,
-            generation,
+            acceptor,
             place,
             round,
             received: None,
@@ -101,7 +93,7 @@ impl Watched {
             still: None,
             unsent: 0,
             full: None,
-            // what the library makes of it is all that there is to see
+            // what tiny_http makes of it is all that there is to see
             ended: (whose == Whose::Gone).then_some(since),
         }
     }
@@ -117,10 +109,10 @@ impl Watched {
         self.was_read |= self.read() > 1;
     }
 
-    /// Whether a thread of the library's has it or will have it: those of an older generation get the next one of
+    /// Whether a thread of tiny_http's has it or will have it: those of an older acceptor get the next one of
     /// theirs that is free.
-    pub fn has_thread(&self, newest: Option<&Arc<Generation>>) -> bool {
-        let is_newest = || self.generation.as_ref().zip(newest).is_some_and(|(ours, newest)| Arc::ptr_eq(ours, newest));
+    pub fn has_thread(&self, newest: Option<&Arc<Acceptor>>) -> bool {
+        let is_newest = || self.acceptor.as_ref().zip(newest).is_some_and(|(ours, newest)| Arc::ptr_eq(ours, newest));
         self.was_read || self.client.is_none() || is_newest()
     }
 
@@ -132,7 +124,7 @@ impl Watched {
     /// What is to be done about a connection on a Unix socket, of whose requests nothing can be told.
     pub fn judge_unix(&mut self, is_crowded: bool, now: Instant) -> Verdict {
         if descriptors::is_hung_up(self.place.number) {
-            // what the library makes of it is all that there is to see
+            // what tiny_http makes of it is all that there is to see
             self.ended.get_or_insert(now);
             return Verdict::Leave;
         }
@@ -162,12 +154,12 @@ impl Watched {
         is_due
     }
 
-    /// Bytes that the library has taken from the connection.
+    /// Bytes that tiny_http has taken from the connection.
     fn read(&self) -> u64 {
         self.received.unwrap_or_default().saturating_sub(self.unread)
     }
 
-    /// Finds out how much the library has taken and not handed on: requests that nobody has seen yet.
+    /// Finds out how much tiny_http has taken and not handed on: requests that nobody has seen yet.
     fn book(&mut self, connection: &Connection) {
         if !connection.running && self.unread == 0 {
             self.slack = self.read().saturating_sub(connection.booked);
@@ -240,7 +232,7 @@ impl Watched {
         }
         // several requests may be on their way to us; a body of any length may lie there unread
         if read.saturating_sub(self.read_before) > MAX_BACKLOG {
-            return Verdict::End(Some(Reply::head_too_large()));
+            return Verdict::End(Some(head_too_large()));
         }
         if waited > limits.request_timeout {
             return Verdict::End(Some(Reply::request_timeout()));
@@ -256,8 +248,14 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { max_connections: 10, idle_timeout: Duration::from_secs(60), request_timeout: Duration::from_secs(2) };
+    const LIMITS: Limits = Limits {
+        workers: 1,
+        max_connections: 10,
+        max_streams: 0,
+        max_body: 0,
+        idle_timeout: Duration::from_secs(60),
+        request_timeout: Duration::from_secs(2),
+    };
 
     #[test]
     fn a_request_that_comes_while_it_is_looked_at_is_none_that_is_unfinished() {

@@ -1,0 +1,104 @@
+//! The target of a request (RFC 9112, 3.2): its path, its query, and the authority in absolute form.
+
+use super::head::Head;
+use crate::http::reply::{Reply, SHOWN};
+use crate::printable::Printable;
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Target {
+    /// As it was sent: nothing is decoded, and nothing is made canonical.
+    pub path: String,
+    /// What follows the question mark, if there is one.
+    pub query: Option<String>,
+}
+
+impl Target {
+    /// The target in origin form or in absolute form, which a server must take too (RFC 9112, 3.2.2).
+    pub fn of(head: Head) -> Self {
+        let target = head.target();
+        let absolute = Absolute::parse(target).filter(|absolute| absolute.scheme.eq_ignore_ascii_case("http"));
+        let (start, rest) = match absolute {
+            // an empty path is that of the root (RFC 9110, 4.2.3)
+            Some(Absolute { rest, .. }) if !rest.starts_with('/') => ("/", rest),
+            Some(Absolute { rest, .. }) => ("", rest),
+            None => ("", target),
+        };
+        let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query.to_owned())));
+        Self { path: format!("{start}{path}"), query }
+    }
+
+    /// The path by which its endpoint is found. Those who watch us may add a slash; no other path has two forms, since a
+    /// proxy may close one by its exact name.
+    pub fn endpoint(&self) -> &str {
+        match self.path.as_str() {
+            "/healthz/" => "/healthz",
+            "/readyz/" => "/readyz",
+            path => path,
+        }
+    }
+
+    /// Refuses parameters: they would be ignored in silence.
+    pub fn require_no_parameters(&self) -> Result<(), Reply> {
+        match self.query.as_deref() {
+            None | Some("") => Ok(()),
+            Some(query) => {
+                Err(Reply::invalid(format!("this path takes no parameters, not `?{}`", Printable::new(query, SHOWN))))
+            }
+        }
+    }
+}
+
+/// A target in absolute form, as `scheme://authority` and the rest: where it goes and by what name it calls us must be
+/// read from the same parts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Absolute<'a> {
+    scheme: &'a str,
+    pub authority: &'a str,
+    /// Path, query and fragment, each of which may be missing.
+    rest: &'a str,
+}
+
+impl<'a> Absolute<'a> {
+    /// `None` in any other form.
+    pub fn parse(target: &'a str) -> Option<Self> {
+        let (scheme, rest) = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme))?;
+        let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        Some(Self { scheme, authority, rest })
+    }
+}
+
+/// RFC 3986, 3.1.
+fn is_scheme(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::testing::TestHead;
+    use super::*;
+
+    #[test]
+    fn a_target_has_a_path_and_perhaps_a_query() {
+        for (target, path, query) in [
+            ("/publish", "/publish", None),
+            ("/publish?", "/publish", Some("")),
+            ("/a?b?c", "/a", Some("b?c")),
+            ("http://host:1/publish?x", "/publish", Some("x")),
+            ("HTTP://host", "/", None),
+            ("http://host?x=/publish", "/", Some("x=/publish")),
+            ("http://host?", "/", Some("")),
+            ("http://host#/publish", "/#/publish", None),
+            ("http://host/a?b=http://c/publish", "/a", Some("b=http://c/publish")),
+            ("/a?b=http://c/publish", "/a", Some("b=http://c/publish")),
+            ("x?http://host/publish", "x", Some("http://host/publish")),
+            ("https://host/publish", "https://host/publish", None),
+            ("ftp://host/publish", "ftp://host/publish", None),
+            ("*", "*", None),
+        ] {
+            let expected = Target { path: path.to_owned(), query: query.map(str::to_owned) };
+            assert_eq!(Target::of(TestHead::get(target).head()), expected, "{target}");
+        }
+    }
+}
