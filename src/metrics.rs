@@ -21,8 +21,8 @@ const BUCKETS: [f64; 17] =
 /// What became of a publish, in as many words as there will ever be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishResult {
-    /// QoS 0: handed to a live connection.
-    Written,
+    /// QoS 0: handed over to a live connection, which may not have written it yet.
+    HandedOver,
     /// QoS 1 and 2: the broker has it.
     Acknowledged,
     /// By the broker.
@@ -48,7 +48,7 @@ pub enum PublishResult {
 impl PublishResult {
     /// In the order of the declaration, which is that of the counters.
     const ALL: [(Self, &str); 11] = [
-        (Self::Written, "written"),
+        (Self::HandedOver, "handed_over"),
         (Self::Acknowledged, "acknowledged"),
         (Self::Refused, "refused"),
         (Self::GivenUp, "given_up"),

@@ -14,8 +14,8 @@ pub type Outcome = Result<Published, Failure>;
 /// The broker has the message, or as much of that as its quality of service can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
-    /// QoS 0: handed to a live connection.
-    Written,
+    /// QoS 0: handed over to a live connection, which may not have written it yet.
+    HandedOver,
     /// QoS 1 and 2: acknowledged by the broker.
     Acknowledged {
         /// Of this message.
@@ -197,7 +197,7 @@ pub enum NoAnswer {
 /// What is counted.
 pub fn result(outcome: &Outcome) -> PublishResult {
     match outcome {
-        Ok(Published::Written) => PublishResult::Written,
+        Ok(Published::HandedOver) => PublishResult::HandedOver,
         Ok(Published::Acknowledged { .. }) => PublishResult::Acknowledged,
         Err(Failure::NotConnected | Failure::NotReady(_)) => PublishResult::NotConnected,
         Err(Failure::Busy) => PublishResult::Busy,

@@ -146,7 +146,7 @@ impl Chaos {
             took.as_secs_f64(),
         );
         assert_eq!((of_another, not_received, refused, not_sent_but_received), (0, 0, 0, 0), "{name}");
-        // a QoS 0 message is answered when it is written, and may be lost with the connection after that
+        // a QoS 0 message is answered at its hand-over to the connection, and may be lost with the connection after that
         assert!(qos_0_lost + qos_0_unknown <= troubles * 2 * CONNECTIONS, "{name}: {qos_0_lost} {qos_0_unknown}");
         if !self.clean_session && self.trouble == Trouble::Cut {
             assert_eq!(twice, 0, "{name}: exactly once, the session being kept");

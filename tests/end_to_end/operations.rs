@@ -247,7 +247,7 @@ fn what_happens_is_counted() {
     daemon.wait_for("Received message on topic: in");
     let figures = metrics(&daemon);
     for (name, expected) in [
-        (r#"mqtt_bridge_publishes_total{qos="0",result="written"}"#, "1"),
+        (r#"mqtt_bridge_publishes_total{qos="0",result="handed_over"}"#, "1"),
         (r#"mqtt_bridge_publishes_total{qos="1",result="acknowledged"}"#, "2"),
         (r#"mqtt_bridge_publishes_total{qos="2",result="acknowledged"}"#, "1"),
         (r#"mqtt_bridge_publishes_total{qos="2",result="unknown"}"#, "0"),

@@ -267,7 +267,7 @@ mod tests {
         let acknowledged = |reason_code| Ok(Published::Acknowledged { packet_identifier: 1, reason_code });
         let text = |reply: &Reply| String::from_utf8(reply.body().into_owned()).unwrap();
         let nobody = r#"{"reason_code":16,"message":"no_matching_subscribers"}"#;
-        for good in [Ok(Published::Written), acknowledged(Some(0)), acknowledged(None)] {
+        for good in [Ok(Published::HandedOver), acknowledged(Some(0)), acknowledged(None)] {
             let reply = answer(good);
             assert!(reply.status() == 200 && text(&reply).starts_with(r#"{"id":""#), "{reply:?}");
         }
@@ -293,7 +293,7 @@ mod tests {
             assert_eq!((reply.status(), text(&reply)), (status, words));
         }
         for (outcomes, status) in [
-            (vec![acknowledged(Some(0)), Ok(Published::Written)], 200),
+            (vec![acknowledged(Some(0)), Ok(Published::HandedOver)], 200),
             (vec![acknowledged(Some(0)), acknowledged(Some(16))], 202),
             (vec![acknowledged(Some(16)), Err(Failure::Busy), acknowledged(Some(0))], 503),
         ] {

@@ -47,7 +47,7 @@ mod tests {
     fn the_last_outcome_tells_of_all_in_the_order_of_the_messages() {
         let (sender, receiver) = mpsc::channel();
         let mut callers: Vec<Caller> = callers(3, move |all| sender.send(all).unwrap()).collect();
-        let outcomes = [Ok(Published::Written), Err(Failure::Busy), Err(Failure::Stopping)];
+        let outcomes = [Ok(Published::HandedOver), Err(Failure::Busy), Err(Failure::Stopping)];
         for position in [2, 0, 1] {
             assert!(receiver.try_recv().is_err(), "one is missing");
             let caller = std::mem::replace(&mut callers[position], Box::new(|_| {}));

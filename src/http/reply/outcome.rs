@@ -45,7 +45,7 @@ impl From<Published> for Reply {
     fn from(published: Published) -> Self {
         let reply = Self::success();
         match published {
-            Published::Written => reply,
+            Published::HandedOver => reply,
             Published::Acknowledged { packet_identifier, reason_code } => {
                 Self { packet_id: Some(packet_identifier), reason_code, ..reply }
             }

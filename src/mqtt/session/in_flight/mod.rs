@@ -180,7 +180,7 @@ impl<R> InFlight<R> {
             entry.ever_handed_over = true;
         });
         if is_promised {
-            self.tell(sequence, Ok(Published::Written));
+            self.tell(sequence, Ok(Published::HandedOver));
         }
         if !at_most_once {
             self.take_turn(sequence);
@@ -224,7 +224,7 @@ impl<R> InFlight<R> {
         }
         let flushed = flushed && !self.entries[&sequence].interrupted;
         if at_most_once {
-            self.settle(sequence, if flushed { Ok(Published::Written) } else { Err(Failure::Unknown) });
+            self.settle(sequence, if flushed { Ok(Published::HandedOver) } else { Err(Failure::Unknown) });
             return Ok(None);
         }
         self.sent.insert(packet_identifier, sequence);

@@ -75,7 +75,7 @@ fn each_quality_of_service_is_settled_by_its_own_last_packet() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0, 1, 2]);
     send(&mut table, &time, 0);
-    assert_eq!(table.take_settled(), [(0, Ok(Published::Written))]);
+    assert_eq!(table.take_settled(), [(0, Ok(Published::HandedOver))]);
     send(&mut table, &time, 1);
     send(&mut table, &time, 2);
     table.acknowledged(PubRec, 2, Some(16), None).unwrap();
@@ -91,14 +91,14 @@ fn at_qos_0_the_hand_over_is_the_outcome_for_who_does_not_wait_until_the_message
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0, 0, 1]);
     table.hand_over(time.at(0), |_| false);
-    assert_eq!(table.take_settled(), [(0, Ok(Published::Written))]);
+    assert_eq!(table.take_settled(), [(0, Ok(Published::HandedOver))]);
     assert!(table.next().is_none(), "one at a time, so that no more than one is lost with the connection");
     assert_eq!((table.unsettled(), table.overdue_at()), (2, Some(time.at(1000) + OVERDUE)));
     table.written(0, true, time.at(0)).unwrap();
     table.hand_over(time.at(0), |_| true);
     assert_eq!(table.take_settled(), []);
     table.written(0, true, time.at(0)).unwrap();
-    assert_eq!(table.take_settled(), [(1, Ok(Published::Written))]);
+    assert_eq!(table.take_settled(), [(1, Ok(Published::HandedOver))]);
     table.hand_over(time.at(0), |_| false);
     assert_eq!(table.take_settled(), [], "it is QoS 1");
 }
@@ -114,7 +114,7 @@ fn what_was_told_at_its_hand_over_leaves_on_the_next_connection_up_to_its_deadli
         table.ready(WINDOW);
     };
     lose(&mut table);
-    assert_eq!(table.take_settled(), [(0, Ok(Published::Written))]);
+    assert_eq!(table.take_settled(), [(0, Ok(Published::HandedOver))]);
     assert!(table.next().is_some());
     assert_eq!(table.unsettled(), 1, "a stop waits for it");
     send(&mut table, &time, 0);
@@ -586,7 +586,7 @@ mod random {
             let Some(message) = self.table.next() else { return };
             assert!(self.connected && self.handed_over.is_none());
             let caller: u32 = std::str::from_utf8(&message.payload).unwrap().parse().unwrap();
-            let is_told = self.outcomes.get(&caller) == Some(&Ok(Published::Written));
+            let is_told = self.outcomes.get(&caller) == Some(&Ok(Published::HandedOver));
             assert!(is_told || !self.outcomes.contains_key(&caller), "nobody waits for {caller}");
             assert!(self.deadlines[&caller] > self.now, "{caller} goes out after its deadline");
             self.table.hand_over(self.start.at(self.now), |caller| caller % 2 == 0);
@@ -716,7 +716,7 @@ mod random {
             for (caller, outcome) in self.table.take_settled() {
                 let handed_over = self.ever_handed_over.contains(&caller);
                 match outcome {
-                    Ok(Published::Written) => assert!(self.levels[&caller] == 0 && handed_over),
+                    Ok(Published::HandedOver) => assert!(self.levels[&caller] == 0 && handed_over),
                     Ok(Published::Acknowledged { .. }) => {
                         assert!(self.acknowledged.contains(&caller), "{caller} was not acknowledged");
                     }
