@@ -7,13 +7,14 @@ pub mod tls;
 pub mod http;
 pub mod mqtt;
 
+pub mod instance_id;
+mod jitter;
 pub mod journal;
 pub mod memory;
 pub mod metrics;
 mod passing;
 pub mod printable;
 pub mod request_id;
-pub mod run;
 mod similar;
 mod socket;
 pub mod standard;

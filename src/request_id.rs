@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::run;
+use crate::instance_id::instance_id;
 
 /// The longest one that is taken from a request, in bytes.
 const MAX_GIVEN: usize = 128;
@@ -66,7 +66,7 @@ impl Drop for Reset {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Made(number) => write!(f, "{:016x}-{number:x}", run::number()),
+            Self::Made(number) => write!(f, "{:016x}-{number:x}", instance_id()),
             Self::Given(text) => f.write_str(text),
         }
     }

@@ -11,10 +11,10 @@ use crate::http::input::payload::{self, Encoding};
 use crate::http::input::properties;
 use crate::http::input::values::{self, Scalar};
 use crate::http::reply::Reply;
+use crate::instance_id::instance_id;
 use crate::message::{Message, Qos};
 use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED};
 use crate::mqtt::{Failure, Outcome, Published};
-use crate::run;
 
 /// The path of a single publish.
 pub const PUBLISH: &str = "/api/v5/publish";
@@ -131,7 +131,7 @@ fn reason_code(reply: &Reply) -> u8 {
 /// 32 hexadecimal digits, each time others: half of them are of this run of the daemon.
 fn new_id() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    format!("{:016X}{:016X}", run::number(), NUMBER.fetch_add(1, Ordering::Relaxed))
+    format!("{:016X}{:016X}", instance_id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Why a message is refused.

@@ -12,9 +12,10 @@ use crate::http::input::requirements::READ;
 use crate::http::input::values;
 use crate::http::reply::Reply;
 use crate::http::server::exchange::Stream;
+use crate::instance_id::instance_id;
+use crate::jitter::jitter;
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::{Event, Held, Listener, Missed, Refusal, Start};
-use crate::run;
 
 /// How often something is written where there is nothing to say, so that both ends notice when the other one is gone.
 const COMMENT_PAUSE: Duration = Duration::from_secs(15);
@@ -52,7 +53,7 @@ pub fn listen(mut call: Call) -> Result<Handled, Reply> {
         return Ok(Handled::Reply(Reply::events()));
     }
     let seat = call.principal.listen(&filter)?;
-    let run = run::number();
+    let run = instance_id();
     // a client that sends the header has seen more since its URL was made
     let id = call.head()?.header("Last-Event-ID")?.or(last_id.as_deref());
     let start = id.map_or(Start::Now, |id| start(id, run));
@@ -111,7 +112,7 @@ fn write(mut stream: Stream, mut listener: Listener, run: u64) {
 
 fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::Result<()> {
     let mut bytes = BEGINNING.to_vec();
-    let retry = MIN_RETRY + run::random() * (MAX_RETRY - MIN_RETRY);
+    let retry = MIN_RETRY + jitter() * (MAX_RETRY - MIN_RETRY);
     write!(bytes, "retry: {retry:.0}\n\n")?;
     let (mut written, mut suspicions) = (Instant::now(), 0);
     loop {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::run::random;
+use crate::jitter::jitter;
 
 const FIRST: Duration = Duration::from_millis(100);
 /// So often the next connection follows at once, where it is known over what the last one ended: whoever can end it by a
@@ -28,7 +28,7 @@ impl Backoff {
     pub fn pause(&mut self, tried: Duration) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.longest);
-        whole.mul_f64(0.5 + random() / 2.0).saturating_sub(tried)
+        whole.mul_f64(0.5 + jitter() / 2.0).saturating_sub(tried)
     }
 
     /// The pause after a connection that came about; none, a few times, where it is known over what it ended.

@@ -23,9 +23,9 @@ use super::session::subscriptions::{Answer, Breach, Culprit, Report, Route, Stan
 use super::session::topic_buffer::{All, Event};
 use super::status::Status;
 use crate::config::{Config, Session};
+use crate::instance_id::instance_id;
 use crate::message::{Qos, Received, TopicFilter};
 use crate::metrics::{self, Stray};
-use crate::run;
 
 /// Is told, once, what the broker granted. Must not wait.
 pub type Caller = Box<dyn FnOnce(Answer) + Send>;
@@ -80,7 +80,7 @@ impl Subscriber {
     /// With the filters of the configuration.
     pub(super) fn new(config: &Config, publisher: Publisher) -> Self {
         let is_kept = config.mqtt.session != Session::Clean;
-        let response_base = asking::response_base(&config.mqtt.client_id, run::number());
+        let response_base = asking::response_base(&config.mqtt.client_id, instance_id());
         let mut table = Subscriptions::new(&config.subscribe, is_kept);
         table.reserve(asking::response_filter(&response_base));
         let state = State {
