@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::MAX_USER_PROPERTIES;
+use super::properties::MAX_USER_PROPERTIES;
 use crate::memory::allocated;
 
-/// A message from the broker, as it came: what is said of it here, only a broker that keeps to the specification holds to.
+/// A message as it came: only a broker that keeps to the specification sends what is said of the fields here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Received {
     /// UTF-8.
@@ -14,35 +14,35 @@ pub struct Received {
     pub payload: Vec<u8>,
     /// 0, 1 or 2.
     pub qos: u8,
-    /// The broker had kept it for us.
+    /// The broker had stored it before we subscribed.
     pub retain: bool,
-    /// It may have been delivered before.
+    /// It may be a repetition.
     pub dup: bool,
-    /// What MQTT 5 says about it beside.
+    /// What MQTT 5 adds.
     pub properties: ReceivedProperties,
 }
 
-/// The properties of a PUBLISH that are the receiver's to know (MQTT 5, 3.3.2.3).
+/// The properties of a PUBLISH that a receiver needs (MQTT 5, 3.3.2.3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReceivedProperties {
     /// 1 says that the payload is UTF-8 text.
     pub payload_format_indicator: Option<u8>,
-    /// Seconds that are left of it.
+    /// Seconds until the message expires.
     pub message_expiry_interval: Option<u32>,
-    /// Where an answer is expected.
+    /// The topic on which a response is expected.
     pub response_topic: Option<String>,
-    /// What tells the answer to this message from others.
+    /// Identifies the request to which a response belongs.
     pub correlation_data: Option<Bytes>,
-    /// What the payload is.
+    /// The type of the payload, usually a media type.
     pub content_type: Option<String>,
     /// Names and values in their order.
     pub user_properties: Vec<(String, String)>,
-    /// Of the subscriptions that it is a copy for; empty where the broker does not tell.
+    /// Of the subscriptions for which the broker sent it; empty where the broker does not support them.
     pub subscription_identifiers: Vec<u32>,
 }
 
 impl Received {
-    /// What it takes in memory, in bytes.
+    /// Its memory, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         let properties = &self.properties;
@@ -59,8 +59,8 @@ impl Received {
     }
 }
 
-/// What the parts of a message take in memory beyond what they take in a packet, at most: [`MAX_USER_PROPERTIES`] pairs,
-/// the topic name, and what is no longer than a packet's own head.
+/// The most memory that a message takes beyond the bytes of its packet: for the allocations of [`MAX_USER_PROPERTIES`]
+/// pairs and of eight other parts, and for the struct itself.
 pub const MAX_OVERHEAD: usize =
     MAX_USER_PROPERTIES * (size_of::<(String, String)>() + 2 * allocated(1)) + 8 * allocated(1) + size_of::<Received>();
 
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_counts_for_what_it_takes() {
+    fn every_part_counts_with_its_memory() {
         let empty = Received::default().size();
         let mut message = Received { payload: vec![0; 1000], ..Received::default() };
         assert!(message.size() >= empty + 1000);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn no_message_takes_much_more_than_its_packet() {
+    fn no_message_takes_more_memory_than_its_packet_and_the_overhead() {
         let pair = || ("a".to_owned(), "b".to_owned());
         let user_properties = (0..MAX_USER_PROPERTIES).map(|_| pair()).collect();
         let properties = ReceivedProperties { user_properties, ..ReceivedProperties::default() };
