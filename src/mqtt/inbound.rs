@@ -1,4 +1,4 @@
-//! Messages from the broker: into the journal and to whoever reads them, and acknowledged when they are recorded.
+//! Received messages: recorded in the journal, passed to subscribers, and acknowledged to the broker when they are recorded.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ const SHOWN: usize = 256;
 /// (MQTT 5, 4.3.3).
 pub type Unreleased = HashSet<u16>;
 
-/// What takes the messages of one connection.
-pub struct Intake {
+/// Takes the messages of one connection.
+pub struct Inbound {
     publisher: Publisher,
     subscriber: Subscriber,
-    /// The number of the connection: an acknowledgement on another one could settle a message that took over the packet
-    /// identifier.
+    /// The number of the connection. An acknowledgement on another one could be taken for that of a later message with the
+    /// same packet identifier.
     connection: u64,
     /// The broker delivers again what is unacknowledged when the connection ends.
     is_kept: bool,
     unreleased: Unreleased,
-    /// A message found no room and was left unacknowledged; and so is whatever follows it, so that all of them come
+    /// A message found no room in the journal and was left unacknowledged. So are all that follow it, and all of them come
     /// again in their order.
-    starved: bool,
+    is_starved: bool,
 }
 
-impl Intake {
-    /// Of the messages whose identifiers are `unreleased` the session owes no more than their end.
+impl Inbound {
+    /// `unreleased` are those of the session that is resumed.
     pub fn new(
         publisher: Publisher,
         subscriber: Subscriber,
@@ -41,31 +41,31 @@ impl Intake {
         is_kept: bool,
         unreleased: Unreleased,
     ) -> Self {
-        Self { publisher, subscriber, connection, is_kept, unreleased, starved: false }
+        Self { publisher, subscriber, connection, is_kept, unreleased, is_starved: false }
     }
 
-    /// Has a message recorded and read by whoever it is for; at QoS 1 and 2 it is acknowledged when that is recorded.
+    /// Has a message recorded, and passes it to its subscribers. At QoS 1 and 2 it is acknowledged when it is recorded.
     /// Never waits.
     pub fn take(&mut self, message: &Arc<Received>, packet_identifier: u16) {
         if message.qos == 2 && self.unreleased.contains(&packet_identifier) {
-            // the same again, with DUP or without: it is acknowledged once more, not before the first is recorded
+            // a repetition, with DUP or without: it is acknowledged again, but not before the first one is recorded
             self.record_surely(message, None, packet_identifier);
             return;
         }
         let route = self.subscriber.route(message);
         if let Some(stray) = route.stray {
-            tell_stray(stray, &message.topic);
+            log_stray(stray, &message.topic);
         }
         let is_taken = match message.qos {
             0 => {
                 record(message, route.journal);
                 true
             }
-            // at a stop what comes still is left for the next run: it would never end where messages come all the time
-            _ if self.starved || (self.is_kept && self.publisher.is_stopping()) => false,
+            // at a stop it is left to the next process: the stop must end although messages go on coming
+            _ if self.is_starved || (self.is_kept && self.publisher.is_stopping()) => false,
             _ => self.record_surely(message, route.journal, packet_identifier),
         };
-        // what is left comes again
+        // otherwise it comes again
         if is_taken {
             if message.qos == 2 {
                 self.unreleased.insert(packet_identifier);
@@ -74,8 +74,8 @@ impl Intake {
         }
     }
 
-    /// Acknowledges it when it is recorded, and behind all that came before if it is not meant for the journal (MQTT 5,
-    /// 4.6.0-2). Returns whether it was taken at all.
+    /// Acknowledges a message when it is recorded; one without a priority, which is not recorded, after all that came before
+    /// (MQTT 5, 4.6.0-2). Returns whether it was taken.
     fn record_surely(&mut self, message: &Arc<Received>, priority: Option<Priority>, packet_identifier: u16) -> bool {
         let (publisher, connection, qos) = (self.publisher.clone(), self.connection, message.qos);
         let acknowledge = move || publisher.acknowledge(connection, packet_identifier, qos);
@@ -92,10 +92,10 @@ impl Intake {
             Ok(()) => true,
             Err(Full) if self.is_kept => {
                 log::warn!("the journal is full: the broker is asked for further messages again when it is not");
-                self.starved = true;
+                self.is_starved = true;
                 false
             }
-            // nobody would deliver it again, and unacknowledged it would take up a place with the broker for good
+            // the broker would not deliver it again, and an unacknowledged message takes a slot of its window for good
             Err(Full) => {
                 if priority.is_some() {
                     journal::dropped();
@@ -106,29 +106,29 @@ impl Intake {
         }
     }
 
-    /// The packet identifier is free for another message.
+    /// A PUBREL came: the packet identifier is free for another message.
     pub fn released(&mut self, packet_identifier: u16) {
         self.unreleased.remove(&packet_identifier);
     }
 
-    /// Those that are not.
+    /// The packet identifiers whose PUBREL is to come.
     pub fn unreleased(&self) -> &Unreleased {
         &self.unreleased
     }
 
-    /// What the next connection is to know if it resumes the session.
-    pub fn end(&mut self) -> Unreleased {
-        std::mem::take(&mut self.unreleased)
+    /// The same at the end of the connection, for one that resumes its session.
+    pub fn into_unreleased(self) -> Unreleased {
+        self.unreleased
     }
 
-    /// Whether messages were left that the broker delivers again on another connection.
+    /// Whether messages were left unacknowledged, which the broker delivers again on another connection.
     pub fn is_starved(&self) -> bool {
-        self.starved
+        self.is_starved
     }
 }
 
-/// Told once of each kind, and counted.
-fn tell_stray(stray: Stray, topic: &[u8]) {
+/// Recorded once for each kind, and counted each time.
+fn log_stray(stray: Stray, topic: &[u8]) {
     if metrics::dropped_stray(stray) {
         let why = match stray {
             Stray::WildcardTopic => "which is no topic name, as it has a wildcard in it",

@@ -17,6 +17,7 @@ mod client;
 
 mod outcome;
 mod presence;
+mod protocol;
 pub mod reason;
 mod status;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::reason::{PACKET_TOO_LARGE, Reason};
+use crate::config::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::memory::Full;
 use crate::metrics::PublishResult;
 
@@ -156,8 +157,8 @@ pub enum Refusal {
     /// The bound of filters at run time is reached.
     #[error(
         "not done: there are {} topic filters beside those of the configuration already, or {} bytes of them",
-        super::session::subscriptions::MAX_FILTERS,
-        super::session::subscriptions::MAX_FILTER_BYTES
+        MAX_FILTERS,
+        MAX_FILTER_BYTES
     )]
     TooManyFilters,
     /// `max-listeners` is reached.

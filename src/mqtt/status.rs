@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::client::connection::Terms;
+use super::protocol::Terms;
 use super::reason::Reason;
 use super::session::subscriptions::{Source, Standing};
 use crate::config::{Config, Protocol};

@@ -1,13 +1,78 @@
-//! rumqttc behind one face: `connection` are what both versions of MQTT have in common, `v4` and `v5` alone name rumqttc.
+//! The MQTT client: rumqttc 0.25.1 behind a small interface. Nothing outside this folder names rumqttc.
+//!
+//! A caller opens a [`Connection`] and its [`Sender`] by [`Version::open`], connects, hands packets to the sender, and calls
+//! [`Connection::next`] for each [`Event`] until the connection is [`Lost`]. It opens another one for the next try.
+//!
+//! # What rumqttc does wrong, and where it is cured
+//!
+//! Packet identifiers and acknowledgements:
+//! - It has no outcome for each publish, and tells packet identifiers only by an event when it has written the packet. So
+//!   [`Event::PublishWritten`] belongs to the one message that was handed over last; `session/in_flight` hands over one at a
+//!   time. `connection.rs`
+//! - It takes the next identifier in turn without looking whether it is free: one in use for QoS 2 is used twice, a
+//!   collision blocks all requests, and a released collision is forgotten (rumqtt#1014, #1056). So it has
+//!   [`PACKET_IDENTIFIERS`](super::protocol::PACKET_IDENTIFIERS) slots, more than the window: `v4/options.rs`,
+//!   `v5/options.rs`; callers keep to [`Window::cycle`](super::protocol::Window), and a collision is an
+//!   [`Event::Violation`]: `v4/mod.rs`, `v5/mod.rs`
+//! - A refused publish at QoS 2 and an unknown PUBCOMP leak a slot of the window in MQTT 5 (rumqtt#1060): `slots.rs`
+//! - It takes no DISCONNECT from its queue while the window is full: `slots.rs`
+//! - It ends the connection over a PUBREL whose PUBLISH came on another connection, or that comes again (rumqtt#664):
+//!   `expect_releases` in `v4/mod.rs` and `v5/mod.rs`
+//! - It acknowledges a message before anyone has recorded it. So acknowledgements are manual: `v4/options.rs`,
+//!   `v5/options.rs`
+//!
+//! Lost connections:
+//! - It keeps requests, identifiers and collisions over a reconnect, loses some of them, and sends others for ever. It
+//!   reconnects by itself without a pause, after a DISCONNECT too. So each try is a new client: `version.rs`
+//! - Events of a lost connection come after the next CONNACK: [`Connection::left_over`] in `v4/mod.rs` and `v5/mod.rs`
+//! - A lower Receive Maximum on reconnect breaks its counter; a new client starts with a new one: `version.rs`
+//! - It resends without DUP: `resend` in `v4/mod.rs` and `v5/mod.rs`
+//! - It does not subscribe again, and only logs a refusal: [`Event::Subscribed`], from `v4/mod.rs` and `v5/mod.rs`
+//!
+//! Sizes and contents:
+//! - A packet over a limit ends the connection, and so do an empty topic and a NUL; a topic over 64 KiB is sent mutilated.
+//!   The types of `crate::message` exclude these topics, and callers check [`Version::packet_size`] before the hand-over:
+//!   `packet_size.rs`
+//! - Its limits are 10 KiB by default: `bounds.rs`, `v4/options.rs`, `v5/options.rs`
+//! - A received message keeps the buffer that it was read with, and may have any number of user properties: `v4/mod.rs`,
+//!   `v5/received.rs`
+//! - It ends the connection over a packet that it cannot decode, an answer with a reason code that it does not know
+//!   included: such a [`Cause`] has a name of its own: `lost.rs`, from `v4/losses.rs` and `v5/losses.rs`
+//! - With topic aliases, messages come without a topic: none are allowed, and a broker that uses one breaks the protocol:
+//!   `v5/mod.rs`
+//!
+//! Time:
+//! - `publish` and the like block while the queue is full, on its own thread for ever: only `try_…` is used: `v4/sender.rs`,
+//!   `v5/sender.rs`
+//! - Its timeouts are 0 s in `NetworkOptions::default`, and Nagle's algorithm is on: `v4/options.rs`, `v5/options.rs`
+//! - A flush has 5 s in MQTT 3.1.1, whatever the size and the link, and no limit in MQTT 5: `FLUSH_TIMEOUT` in
+//!   `v4/options.rs`; the caller's timeout of [`Connection::next`], with [`Connection::nudge`] to write on, in both
+//! - `recv_timeout` below the time that connecting takes never connects: `connect` in `v4/mod.rs` and `v5/mod.rs`
+//! - It ends the connection over a second PINGREQ without an answer, though bytes pass: `traffic.rs`
+//! - With a keep alive of 0 from the broker it sends PINGREQ without a pause: `connected` in `v5/mod.rs`
+//!
+//! Words:
+//! - Its errors hide their cause, and the server reference of a DISCONNECT: `v4/losses.rs`, `v5/losses.rs`, `transport.rs`,
+//!   `tls.rs`
+//! - It does not tell what it read instead of a CONNACK: `diagnosis.rs`
 
-pub mod connection;
-pub mod version;
+mod connection;
+mod lost;
+mod version;
+
+pub mod diagnosis;
 
 mod v4;
 mod v5;
 
-pub mod other_protocol;
+mod bounds;
+mod packet_size;
+mod slots;
 #[cfg(feature = "tls")]
-pub mod tls;
-pub mod traffic;
-pub mod transport;
+mod tls;
+mod traffic;
+mod transport;
+
+pub use self::connection::{Connection, Event, QueueFull, Sender};
+pub use self::lost::{Cause, Lost};
+pub use self::version::Version;

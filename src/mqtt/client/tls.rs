@@ -1,4 +1,4 @@
-//! Why there is no TLS with a broker, in words that say what to do.
+//! The errors of TLS with a broker, in words that say what to do.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -13,11 +13,10 @@ use crate::tls::{Between, Files};
 /// How much of what comes from outside is shown, in bytes.
 const SHOWN: usize = 256;
 
-/// One line. It is the same at every try, so that it is told once. With an established connection it is no question what
-/// answers there.
+/// One line, the same at every try, so that it is recorded once. On an established connection the other side does speak TLS.
 pub fn words(error: &Error, place: &Place, files: &Files, established: bool) -> String {
     match error {
-        Error::InvalidCertificate(error) => match between(error) {
+        Error::InvalidCertificate(error) => match intermediate(error) {
             Some(error) => certificate(
                 error,
                 "a certificate that the broker sends between its own and its authority's",
@@ -36,7 +35,7 @@ pub fn words(error: &Error, place: &Place, files: &Files, established: bool) -> 
     }
 }
 
-/// Where the connection ended before TLS began.
+/// The words for a connection that ended before TLS began.
 pub fn not_begun(end: &str) -> String {
     format!("{end} before TLS began: is this the port of MQTT without TLS?")
 }
@@ -45,11 +44,11 @@ const NO_PROTOCOL: &str = "the broker takes none of the protocols in `alpn`";
 const NOTHING_IN_COMMON: &str =
     "the broker has no version of TLS (1.2 or 1.3) or no cipher in common with us: it may be too old";
 
-/// What the alert may mean beside a missing certificate of ours, which has none of its own in TLS 1.2 (RFC 5246, 7.4.6).
+/// What this alert means beside a missing client certificate, for which TLS 1.2 has no alert of its own (RFC 5246, 7.4.6).
 const NO_COMMON_KIND: &str = "the broker has no certificate of a kind that we take (RSA, ECDSA with P-256 or P-384, \
                               Ed25519) or no cipher in common with us";
 
-/// What the broker told us.
+/// The words for an alert of the broker.
 fn alerted(alert: AlertDescription, files: &Files) -> String {
     use AlertDescription as Alert;
 
@@ -86,16 +85,16 @@ fn alerted(alert: AlertDescription, files: &Files) -> String {
     }
 }
 
-/// One that was given its own certificate alone is refused as if nobody knew its authority.
-const BETWEEN: &str = "or have the broker send the certificates between them too";
+/// A broker that sends its own certificate alone gets the same error as one of an unknown authority.
+const SEND_INTERMEDIATES: &str = "or have the broker send the certificates between them too";
 
-/// The fault, if it is one of a certificate beside the broker's own.
-fn between(error: &CertificateError) -> Option<&CertificateError> {
+/// The error, if it is about an intermediate certificate.
+fn intermediate(error: &CertificateError) -> Option<&CertificateError> {
     let CertificateError::Other(OtherError(other)) = error else { return None };
     other.downcast_ref().map(|Between(error)| error)
 }
 
-/// What is wrong with a certificate.
+/// The words for an error of a certificate.
 fn certificate(error: &CertificateError, which: &str, place: &Place, files: &Files) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -109,7 +108,7 @@ fn certificate(error: &CertificateError, which: &str, place: &Place, files: &Fil
                 Some(path) => format!("in {}: put that one into it", path.display()),
                 None => "that this system trusts: name that one's in `ca-file`".to_owned(),
             };
-            format!("{which} is of no authority {what}, {BETWEEN}")
+            format!("{which} is of no authority {what}, {SEND_INTERMEDIATES}")
         }
         CertificateError::BadSignature => match &files.authorities {
             Some(path) => format!(
@@ -126,7 +125,7 @@ fn certificate(error: &CertificateError, which: &str, place: &Place, files: &Fil
     }
 }
 
-/// For none of these names is it called by.
+/// The words for a certificate whose names do not include the host.
 fn other_name(host: &str, presented: &[String]) -> String {
     if presented.is_empty() {
         return format!("is for no name at all (subjectAltName), and so not for {host}: it needs another one");
@@ -142,14 +141,14 @@ fn other_name(host: &str, presented: &[String]) -> String {
     format!("is for {names}, and not for {host}: set `server` to such a name, or have it renewed with this one")
 }
 
-/// Of which type an entry is that says what is meant, and that counts for nothing (RFC 6125, 6.4; RFC 2818, 3.1).
+/// The type of an entry that names the host, but is ignored because of its type (RFC 6125, 6.4; RFC 2818, 3.1).
 fn wrong_kind(host: &str, entry: &str) -> Option<&'static str> {
     let (kind, name) = (entry.split_once('(')?.0, plain_name(entry));
     let authority = name.split_once("://").map_or(name.as_str(), |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
     let (plain, bare) = (host.to_ascii_lowercase(), authority.to_ascii_lowercase());
     match kind {
-        // a name that is the same would have done
+        // a DNS name equal to the host would be valid
         "DnsName" if is_same_address(host, &name) => Some("DNS"),
         "UniformResourceIdentifier" if bare == plain || bare.starts_with(&format!("{plain}:")) => Some("URI"),
         "UniformResourceIdentifier" if bare.starts_with(&format!("[{plain}]")) => Some("URI"),
@@ -162,8 +161,7 @@ fn is_same_address(one: &str, other: &str) -> bool {
     address(one).is_some_and(|found| address(other) == Some(found))
 }
 
-/// `DnsName("a")` and `IpAddress(1.2.3.4)` without what is around them; what has no name here by its type (RFC 5280,
-/// 4.2.1.6).
+/// The inner part of `DnsName("a")` and `IpAddress(1.2.3.4)`; for other entries their type (RFC 5280, 4.2.1.6).
 fn plain_name(entry: &str) -> String {
     let inner = entry.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(entry);
     match entry {
@@ -174,7 +172,7 @@ fn plain_name(entry: &str) -> String {
     }
 }
 
-/// The kinds of which people make certificates themselves, by the names that the library has for them.
+/// The words for what is often wrong with certificates that people make themselves, by the names of rustls' errors.
 fn unusable(name: &str) -> String {
     let why = if name.contains("CaUsedAsEndEntity") {
         "is one of an authority (CA:TRUE): make it one for a server, signed by that authority or with CA:FALSE"
@@ -202,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_of_the_wrong_type_is_one_that_means_the_host() {
+    fn an_entry_of_the_wrong_type_names_the_host() {
         for (host, entry, expected) in [
             ("::1", "DnsName(\"0:0:0:0:0:0:0:1\")", Some("DNS")),
             ("10.0.0.7", "DnsName(\"10.0.0.7\")", Some("DNS")),

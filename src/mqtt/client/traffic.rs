@@ -1,38 +1,38 @@
-//! Whether bytes pass on the connection: of a packet on its way rumqttc tells nothing before it is whole.
+//! How many bytes pass on the connection. rumqttc tells of a packet only when it is complete, and a long one takes long.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-use super::connection::Lost;
+use super::lost::Lost;
 use crate::config::Server;
 use crate::socket::{self, Cookie};
 
-/// So many bytes that wait to be taken are more than a PINGREQ on its way.
+/// More unsent bytes than this are more than a PINGREQ.
 const BACKLOG: u64 = 1024;
 
-/// The socket of one connection. Of a Unix socket, whose bytes nobody counts, nothing is known.
+/// The TCP socket of one connection. The system does not count the bytes of a Unix socket: then nothing passes.
 #[derive(Default)]
 pub struct Traffic {
     socket: Option<(RawFd, Cookie)>,
-    /// What was seen when it was asked for last.
+    /// At the last call of [`Traffic::passed`].
     seen: Option<Seen>,
-    /// Since when a PINGREQ is not answered, and what was seen then.
+    /// Since when a PINGREQ is unanswered, and the counts of that moment.
     pinged: Option<(Instant, Option<Seen>)>,
     is_silent: bool,
 }
 
-/// What has passed since somebody asked last.
+/// What has passed since the last call.
 #[derive(Debug, Clone, Copy)]
 pub struct Passed {
     /// How many bytes.
     pub bytes: u64,
-    /// Some wait to be taken, which then did not: of whether they are taken the next look tells.
+    /// There is a backlog of unsent bytes, and there was none: the next call tells whether the broker takes them.
     pub has_new_backlog: bool,
 }
 
-/// What has passed on a connection.
+/// The system's counts of bytes.
 #[derive(Clone, Copy)]
 struct Seen {
     received: u64,
@@ -41,7 +41,7 @@ struct Seen {
 }
 
 impl Traffic {
-    /// Of the latest connection of this process to the broker.
+    /// Finds the latest connection of this process to the broker.
     pub fn to(server: &Server) -> Self {
         let socket = match server {
             Server::Tcp(place) | Server::WebSocket(place, _) => find(place.port),
@@ -52,8 +52,8 @@ impl Traffic {
         traffic
     }
 
-    /// How many have passed since this was last asked: those that came, and those of a backlog that were taken. What the
-    /// broker's system takes at once is no sign of a broker.
+    /// What has passed since the last call: bytes that came, and bytes of a backlog that the other side has acknowledged.
+    /// Without a backlog the latter show no more than a living system at the other end, not a living broker.
     pub fn passed(&mut self) -> Passed {
         let now = self.look();
         let before = std::mem::replace(&mut self.seen, now);
@@ -61,13 +61,13 @@ impl Traffic {
         Passed { bytes: passed(before, now), has_new_backlog: has_backlog(now) && !has_backlog(before) }
     }
 
-    /// A PINGREQ was written. rumqttc ends the connection over the second that is not answered, though the answer may be
-    /// on its way behind a long message, or the PINGREQ itself: it is told to wait, and this is asked instead.
+    /// A PINGREQ was written. rumqttc would end the connection over the second that is not answered, though the answer may
+    /// be coming behind a long message, or the PINGREQ itself wait behind one: its check is switched off, and bytes count.
     pub fn pinged(&mut self, keepalive: Duration) {
         let (now, seen) = (Instant::now(), self.look());
         match self.pinged {
             Some((_, before)) if passed(before, seen) > 0 => self.pinged = Some((now, seen)),
-            // not one that was sent out of turn
+            // a PINGREQ that follows earlier is a nudge
             Some((since, _)) => self.is_silent |= since.elapsed() >= keepalive * 9 / 10,
             None => self.pinged = Some((now, seen)),
         }
@@ -78,7 +78,7 @@ impl Traffic {
         self.pinged = None;
     }
 
-    /// Why the connection is to end, if the broker is silent.
+    /// An error if no PINGRESP and no bytes came.
     pub fn silence(&self) -> Option<Lost> {
         self.is_silent.then(|| Lost::new("no answer to a PINGREQ within the keep alive time"))
     }
@@ -96,8 +96,8 @@ fn passed(before: Option<Seen>, now: Option<Seen>) -> u64 {
     now.received.saturating_sub(before.received) + taken
 }
 
-/// The youngest socket whose other end has this port. Clients of ours may have the same, but come by a port on which
-/// this process listens, which the system gives to no connection of its own.
+/// The youngest socket whose other end has this port. An HTTP client may have the same port; its connection is told by our
+/// end, which is a port that this process listens on, and which the system gives to no outgoing connection.
 fn find(port: u16) -> Option<(RawFd, Cookie)> {
     let numbers = fs::read_dir("/proc/self/fd").ok()?;
     let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -107,11 +107,11 @@ fn find(port: u16) -> Option<(RawFd, Cookie)> {
     });
     let (connected, others): (Vec<_>, Vec<_>) = ends.partition(|(_, _, peer)| peer.is_some());
     let listeners = others.into_iter().filter(|(number, ..)| socket::is_listener(*number));
-    let served: Vec<u16> = listeners.map(|(_, local, _)| local).collect();
-    let leads_there = |(_, local, peer): &(RawFd, u16, Option<SocketAddr>)| {
-        peer.is_some_and(|peer| peer.port() == port) && !served.contains(local)
+    let listened_on: Vec<u16> = listeners.map(|(_, local, _)| local).collect();
+    let leads_to_broker = |(_, local, peer): &(RawFd, u16, Option<SocketAddr>)| {
+        peer.is_some_and(|peer| peer.port() == port) && !listened_on.contains(local)
     };
-    let found = connected.into_iter().filter(leads_there);
+    let found = connected.into_iter().filter(leads_to_broker);
     found.filter_map(|(number, ..)| Some((number, socket::cookie(number)?))).max_by_key(|found| found.1)
 }
 
@@ -125,11 +125,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_of_ours_that_has_the_port_of_the_broker_is_not_taken_for_it() {
+    fn an_http_client_with_the_port_of_the_broker_is_not_taken_for_it() {
         let broker = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = broker.local_addr().unwrap();
         let ours = TcpStream::connect(address).unwrap();
-        let _theirs = broker.accept().unwrap();
+        let _accepted_by_broker = broker.accept().unwrap();
         let front = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         client.bind(&SocketAddr::from(([127, 0, 0, 9], address.port())).into()).unwrap();

@@ -1,4 +1,4 @@
-//! How the library reaches the broker, and what is said where that fails.
+//! How the broker is reached, by TCP, TLS, WebSocket or a Unix socket, and the words of failures to reach it.
 
 use std::error::Error;
 use std::io;
@@ -9,32 +9,33 @@ use rumqttc::Transport;
 #[cfg(feature = "tls")]
 use rumqttc::{TlsConfiguration, TlsError};
 
-use super::connection::CONNECT_TIMEOUT;
 #[cfg(feature = "tls")]
 use super::tls;
-use crate::config::{Mqtt, Place, Server};
+use crate::config::{Mqtt, Server};
 #[cfg(feature = "websocket")]
 use crate::printable::Printable;
 
-/// What a name may take beside [`CONNECT_TIMEOUT`]: by default the C library waits 5 s for each of its name servers, of
-/// which there are three at most, and the last one may be the one that answers.
+/// How long connecting may take, the CONNACK included, where the address is known.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the look-up of a name may take beside that: by default the C library waits 5 s for each of at most three name
+/// servers, and the last one may be the one that answers.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much of the library's words a record shows, in bytes.
+/// How much of the words of an error a record shows, in bytes.
 #[cfg(feature = "websocket")]
 const SHOWN: usize = 256;
 
-/// What the library takes for the broker's host and port.
-pub fn place(mqtt: &Mqtt) -> (String, u16) {
+/// The broker's host and port in the form that rumqttc expects.
+pub fn host_and_port(mqtt: &Mqtt) -> (String, u16) {
     match &mqtt.server {
         Server::Tcp(place) => (place.host.clone(), place.port),
-        // there it does not look at the port
+        // with these it ignores the port
         Server::Unix(path) => (path.to_string_lossy().into_owned(), 0),
         Server::WebSocket(..) => (mqtt.address(), 0),
     }
 }
 
-/// What the next try to connect is to be made with: certificates may have changed since the last.
+/// For the next try to connect. The certificates may have changed since the last one.
 pub fn transport(mqtt: &Mqtt) -> Transport {
     match (&mqtt.server, &mqtt.tls) {
         #[cfg(feature = "tls")]
@@ -48,9 +49,9 @@ pub fn transport(mqtt: &Mqtt) -> Transport {
     }
 }
 
-/// In words, if it is about TLS, be it of a try to connect or of an established connection.
+/// The words of an error of TLS, while connecting or on an established connection.
 #[cfg(feature = "tls")]
-pub fn failure(error: &(dyn Error + 'static), mqtt: &Mqtt, established: bool) -> Option<String> {
+pub fn tls_failure(error: &(dyn Error + 'static), mqtt: &Mqtt, established: bool) -> Option<String> {
     let tls = mqtt.tls.as_ref()?;
     let (Server::Tcp(place) | Server::WebSocket(place, _)) = &mqtt.server else { return None };
     if let Some(error) = find(error) {
@@ -62,28 +63,18 @@ pub fn failure(error: &(dyn Error + 'static), mqtt: &Mqtt, established: bool) ->
     }
 }
 
-/// A build without TLS has nothing to say.
+/// A build without TLS has no such errors.
 #[cfg(not(feature = "tls"))]
-pub fn failure(_: &(dyn Error + 'static), _: &Mqtt, _: bool) -> Option<String> {
+pub fn tls_failure(_: &(dyn Error + 'static), _: &Mqtt, _: bool) -> Option<String> {
     None
 }
 
-/// What may be the cause where a broker does not answer our CONNECT; empty where there is nothing to say.
-pub fn hint(mqtt: &Mqtt) -> &'static str {
-    match (&mqtt.server, &mqtt.tls) {
-        // the port that is registered for MQTT without TLS
-        (Server::Tcp(Place { port: 1883, .. }), None) => "",
-        (Server::Tcp(_), None) => "; if this port is one for TLS, set `enabled = true` in [mqtt.tls]",
-        _ => "",
-    }
-}
-
 /// How long a try to connect may take, the CONNACK included.
-pub fn patience(mqtt: &Mqtt) -> Duration {
+pub fn connect_timeout(mqtt: &Mqtt) -> Duration {
     if is_looked_up(mqtt) { LOOKUP_TIMEOUT + CONNECT_TIMEOUT } else { CONNECT_TIMEOUT }
 }
 
-/// Whether name servers are asked: not for an address, and not for this machine (RFC 6761, 6.3).
+/// Whether name servers are asked: not for an address, and not for `localhost` (RFC 6761, 6.3).
 fn is_looked_up(mqtt: &Mqtt) -> bool {
     match &mqtt.server {
         Server::Tcp(place) | Server::WebSocket(place, _) => {
@@ -93,14 +84,14 @@ fn is_looked_up(mqtt: &Mqtt) -> bool {
     }
 }
 
-/// Nothing was heard until a try to connect was given up.
+/// The words for no answer within [`connect_timeout`].
 pub fn silence(mqtt: &Mqtt) -> String {
     let whose = if is_looked_up(mqtt) { " of name servers or of the broker" } else { "" };
     let tls = if mqtt.tls.is_some() { ", which may be for want of TLS on this port" } else { "" };
-    format!("no answer{whose} within {} s{tls}", patience(mqtt).as_secs())
+    format!("no answer{whose} within {} s{tls}", connect_timeout(mqtt).as_secs())
 }
 
-/// The other side speaks, but not what we expect.
+/// The words for an answer that is not WebSocket with MQTT.
 #[cfg(feature = "websocket")]
 pub fn no_websocket(error: &dyn Error) -> String {
     let said = error.to_string();
@@ -108,7 +99,7 @@ pub fn no_websocket(error: &dyn Error) -> String {
     format!("there is no WebSocket with MQTT at this URL ({said})")
 }
 
-/// An end without words is one like any other.
+/// The words of an error of a socket.
 pub fn io_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "closed by the broker".to_owned(),
@@ -116,14 +107,14 @@ pub fn io_words(error: &io::Error) -> String {
     }
 }
 
-/// The error of TLS among the causes of another.
+/// The error of TLS among the causes of another error.
 #[cfg(feature = "tls")]
 fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     if let Some(found) = error.downcast_ref() {
         return Some(found);
     }
     let cause: Option<&'a (dyn Error + 'static)> = match error.downcast_ref::<io::Error>() {
-        // as its source it names that of its content
+        // its `source` is that of the inner error, and skips the inner error itself
         Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
         None => error.source(),
     };

@@ -1,7 +1,7 @@
-//! Which version of MQTT is spoken, and what depends on it.
+//! The version of MQTT that is spoken, and what depends on it.
 
-use super::connection::{Pipe, Sender};
-use super::{v4, v5};
+use super::connection::{Connection, Sender};
+use super::{packet_size, v4, v5};
 use crate::config::{Mqtt, Protocol, Session};
 use crate::message::Message;
 
@@ -15,8 +15,8 @@ impl Version {
         Self(mqtt.protocol)
     }
 
-    /// A connection that is yet to be made.
-    pub fn open(self, mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Pipe>) {
+    /// A connection that is yet to be made; each try to connect needs one of its own.
+    pub fn open(self, mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Connection>) {
         match self.0 {
             Protocol::V311 => v4::open(mqtt, session),
             Protocol::V5 => v5::open(mqtt, session),
@@ -26,8 +26,8 @@ impl Version {
     /// The size of a whole PUBLISH packet in bytes.
     pub fn packet_size(self, message: &Message) -> usize {
         match self.0 {
-            Protocol::V311 => v4::packet_size(message),
-            Protocol::V5 => v5::packet_size(message),
+            Protocol::V311 => packet_size::v4(message),
+            Protocol::V5 => packet_size::v5(message),
         }
     }
 

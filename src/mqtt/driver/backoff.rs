@@ -1,12 +1,12 @@
-//! How long to wait before the next try: doubling, with jitter, up to a limit.
+//! How long to wait before the next try to connect: doubling, with jitter, up to a limit.
 
 use std::time::Duration;
 
 use crate::jitter::jitter;
 
 const FIRST: Duration = Duration::from_millis(100);
-/// So often the next connection follows at once, where it is known over what the last one ended: whoever can end it by a
-/// publish shall not have us connect at full speed.
+/// So many connections follow another one without a pause, where the cause of its end is known: a caller who can end it by a
+/// publish must not make us connect at full speed.
 const MAX_AT_ONCE: u32 = 4;
 
 /// The pauses between tries to connect.
@@ -22,16 +22,16 @@ impl Backoff {
         Self { next: FIRST.min(longest), longest, at_once: 0 }
     }
 
-    /// The next pause: between half and all of 0.1 s, 0.2 s, 0.4 s … up to the longest, less what the try has taken: a
-    /// network that is back is not to wait for a timeout and a pause.
-    /// The jitter keeps many bridges from coming back to a restarted broker at the same moment.
-    pub fn pause(&mut self, tried: Duration) -> Duration {
+    /// The next pause: between half and all of 0.1 s, 0.2 s, 0.4 s … up to the longest, less the time that the try took, so
+    /// that after a timeout there is no further pause. The jitter keeps many bridges from connecting to a restarted broker at
+    /// the same moment.
+    pub fn pause(&mut self, took: Duration) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.longest);
-        whole.mul_f64(0.5 + jitter() / 2.0).saturating_sub(tried)
+        whole.mul_f64(0.5 + jitter() / 2.0).saturating_sub(took)
     }
 
-    /// The pause after a connection that came about; none, a few times, where it is known over what it ended.
+    /// The pause after an established connection: none, a few times, where the cause of its end is known.
     pub fn pause_after(&mut self, is_known: bool) -> Duration {
         if is_known && self.at_once < MAX_AT_ONCE {
             self.at_once += 1;
@@ -40,7 +40,7 @@ impl Backoff {
         self.pause(Duration::ZERO)
     }
 
-    /// Starts again from the shortest pause: the connection was stable.
+    /// Starts again from the shortest pause, after a stable connection.
     pub fn reset(&mut self) {
         self.at_once = 0;
         self.next = FIRST.min(self.longest);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_try_has_taken_is_no_part_of_the_pause() {
+    fn the_time_that_a_try_took_shortens_the_pause() {
         let second = Duration::from_secs(1);
         let mut backoff = Backoff::new(second);
         while backoff.next < second {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_cause_has_no_pause_a_few_times() {
+    fn after_a_known_cause_there_is_no_pause_a_few_times() {
         let mut backoff = Backoff::new(Duration::from_secs(1));
         for _ in 0..2 {
             assert!((0..MAX_AT_ONCE).all(|_| backoff.pause_after(true).is_zero()));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_differs_from_time_to_time() {
+    fn jitter_differs_from_pause_to_pause() {
         let pauses: std::collections::HashSet<Duration> =
             (0..10).map(|_| Backoff::new(FIRST).pause(Duration::ZERO)).collect();
         assert!(pauses.len() > 1);

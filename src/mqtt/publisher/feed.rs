@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::too_large::{KEPT_FOR, Size, TooLarge};
 use super::{Publisher, Shared, State};
 use crate::message::Message;
-use crate::mqtt::client::connection::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::outcome::Failure;
+use crate::mqtt::protocol::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::reason::PACKET_TOO_LARGE;
 use crate::mqtt::session::subscriptions::Operation;
 

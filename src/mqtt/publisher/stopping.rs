@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Publisher, Stage};
 use crate::message::{Qos, TopicFilter};
-use crate::mqtt::client::connection::{QueueFull, Sender};
+use crate::mqtt::client::{QueueFull, Sender};
 
 /// How long a DISCONNECT may wait for a place in the library's queue, and how often such a place is looked for.
 const DISCONNECTING: Duration = Duration::from_millis(200);

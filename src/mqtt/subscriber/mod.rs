@@ -14,9 +14,9 @@ pub use self::listening::Listener;
 
 use self::asking::Asker;
 use self::leaving::Leaving;
-use super::client::connection::Limits;
-use super::client::version::Version;
+use super::client::Version;
 use super::outcome::Refusal;
+use super::protocol::Limits;
 use super::publisher::Publisher;
 use super::session::requests::Requests;
 use super::session::subscriptions::{Answer, Breach, Culprit, Report, Route, Standing, Subscriptions, Unasked, Want};

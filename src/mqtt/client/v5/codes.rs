@@ -1,4 +1,4 @@
-//! The reason codes of MQTT 5, which the library has as kinds of its own.
+//! The reason codes of MQTT 5 as numbers, from rumqttc's enums.
 
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, PubAckReason, PubRecReason, SubscribeReasonCode, UnsubAckReason};
 
@@ -18,7 +18,7 @@ pub fn granted(code: SubscribeReasonCode) -> Result<u8, u8> {
     }
 }
 
-/// The reason code of a failure (MQTT 5, 3.11.3); that there was no such subscription is none.
+/// The reason code of a failure (MQTT 5, 3.11.3). No subscription existed: that is not one.
 pub fn unsuback_failure(reason: UnsubAckReason) -> Option<u8> {
     match reason {
         UnsubAckReason::Success | UnsubAckReason::NoSubscriptionExisted => None,
@@ -30,7 +30,7 @@ pub fn unsuback_failure(reason: UnsubAckReason) -> Option<u8> {
     }
 }
 
-/// MQTT 5, 3.4.2.1.
+/// The code in a PUBACK (MQTT 5, 3.4.2.1).
 pub fn puback_code(reason: PubAckReason) -> u8 {
     match reason {
         PubAckReason::Success => 0,
@@ -45,7 +45,7 @@ pub fn puback_code(reason: PubAckReason) -> u8 {
     }
 }
 
-/// MQTT 5, 3.5.2.1.
+/// The code in a PUBREC (MQTT 5, 3.5.2.1).
 pub fn pubrec_code(reason: PubRecReason) -> u8 {
     match reason {
         PubRecReason::Success => 0,
@@ -60,7 +60,7 @@ pub fn pubrec_code(reason: PubRecReason) -> u8 {
     }
 }
 
-/// The code in the CONNACK (MQTT 5, 3.2.2.2).
+/// The code in a CONNACK (MQTT 5, 3.2.2.2).
 pub fn connack_code(code: ConnectReturnCode) -> u8 {
     match code {
         ConnectReturnCode::Success => 0,

@@ -1,4 +1,4 @@
-//! Why a connection ended or did not come about, from rumqttc's errors into words.
+//! From rumqttc's errors in MQTT 5 to causes and words.
 
 use std::error::Error;
 
@@ -7,36 +7,34 @@ use rumqttc::v5::{ConnectionError, StateError};
 
 use super::codes::connack_code;
 use crate::config::Mqtt;
-use crate::mqtt::client::connection::{Cause, Lost};
+use crate::mqtt::client::lost::{Cause, Lost};
 use crate::mqtt::client::transport;
 use crate::mqtt::reason::{PACKET_TOO_LARGE, Reason};
 use crate::printable::Printable;
 
-/// How much of a broker's own words a record shows, in bytes.
+/// How much of a reason string or of the words of an error a record shows, in bytes.
 const SHOWN: usize = 256;
 
 /// The reason code of a DISCONNECT (MQTT 5, 3.14.2.1).
 const SESSION_TAKEN_OVER: u8 = 142;
 
 /// Why connecting failed, or an established connection ended.
-pub fn lost(error: &ConnectionError, mqtt: &Mqtt, connected: bool) -> Lost {
+pub fn lost(error: &ConnectionError, mqtt: &Mqtt, is_connected: bool) -> Lost {
     let cause: &(dyn Error + 'static) = match error {
-        // this one does not name its cause
+        // this one does not return its cause as its source
         ConnectionError::MqttState(StateError::Deserialization(cause)) => cause,
         other => other,
     };
-    if let Some(words) = transport::failure(cause, mqtt, connected) {
+    if let Some(words) = transport::tls_failure(cause, mqtt, is_connected) {
         return Lost::new(words);
     }
-    let not_answered = if connected { Cause::Closed } else { Cause::NoConnack };
+    let not_answered = if is_connected { Cause::Closed } else { Cause::NoConnack };
     match error {
         ConnectionError::Io(error) => Lost::new(transport::io_words(error)),
         ConnectionError::Timeout(_) => Lost::because(not_answered, transport::silence(mqtt)),
         ConnectionError::ConnectionRefused(code) => refused(connack_code(*code)),
         ConnectionError::MqttState(error) => lost_by_state(error, not_answered),
-        ConnectionError::NotConnAck(_) => {
-            Lost::because(Cause::NoConnack, "the broker answered our CONNECT with something else than a CONNACK")
-        }
+        ConnectionError::NotConnAck(_) => Lost::not_a_connack(),
         #[cfg(feature = "websocket")]
         ConnectionError::Websocket(error) => Lost::new(transport::no_websocket(error)),
         #[cfg(feature = "websocket")]
@@ -72,7 +70,7 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
         | StateError::Deserialization(mqttbytes::Error::OutgoingPacketTooLarge { pkt_size, max }) => {
             Lost::new(format!("our packet of {pkt_size} bytes is over the broker's limit of {max}"))
         }
-        // the library takes no packet for one that has no content; a broker sends none but a DISCONNECT
+        // rumqttc decodes no packet without content, and a DISCONNECT is the only one that a broker sends
         StateError::Deserialization(mqttbytes::Error::PayloadRequired) if not_answered == Cause::Closed => {
             Lost::new("ended by the broker without a reason")
         }
@@ -81,23 +79,23 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
     }
 }
 
-/// rumqttc ends the connection over what it cannot decode, the answers with a reason code that it does not list included.
+/// rumqttc ends the connection over what it cannot decode. That includes answers with a reason code that it does not know.
 fn undecodable(error: &mqttbytes::Error, not_answered: Cause) -> Lost {
-    let unlisted = |cause, whose, code| {
+    let unknown_code = |cause, whose, code| {
         Lost::because(cause, format!("the broker refused {whose}: {}", Reason(code))).with_reason(code)
     };
     match error {
-        _ if not_answered == Cause::NoConnack => Lost::because(not_answered, no_sense(error)),
-        // of a PUBACK, PUBREC, PUBREL or PUBCOMP: all codes of a DISCONNECT are listed
-        mqttbytes::Error::InvalidConnectReturnCode(code) => unlisted(Cause::PublishRefused, "a publish", *code),
+        _ if not_answered == Cause::NoConnack => Lost::because(not_answered, not_decoded(error)),
+        // of a PUBACK, PUBREC, PUBREL or PUBCOMP: it knows all codes of a DISCONNECT
+        mqttbytes::Error::InvalidConnectReturnCode(code) => unknown_code(Cause::PublishRefused, "a publish", *code),
         mqttbytes::Error::InvalidSubscribeReasonCode(code) => {
-            unlisted(Cause::SubscribeRefused, "a topic filter", *code)
+            unknown_code(Cause::SubscribeRefused, "a topic filter", *code)
         }
-        error => Lost::because(Cause::Undecodable, no_sense(error)),
+        error => Lost::because(Cause::Undecodable, not_decoded(error)),
     }
 }
 
-fn no_sense(error: &mqttbytes::Error) -> String {
+fn not_decoded(error: &mqttbytes::Error) -> String {
     format!("the broker sent a packet that cannot be decoded: {}", Printable::new(&error.to_string(), SHOWN))
 }
 
@@ -106,7 +104,7 @@ fn refused(code: u8) -> Lost {
     Lost::because(cause, format!("refused by the broker: {}", Reason(code))).with_reason(code)
 }
 
-/// The cause of a DISCONNECT whose reason the library tells, and the server that it refers to, which it does not.
+/// From a DISCONNECT with this reason code, reason string and server reference; the error of rumqttc has no reference.
 pub fn disconnected(code: u8, words: Option<&String>, reference: Option<&String>) -> Lost {
     let words = words.map(|text| format!(": {}", Printable::new(text, SHOWN))).unwrap_or_default();
     let reference = reference.map(|server| format!("; it refers to {}", Printable::new(server, SHOWN)));
@@ -115,6 +113,6 @@ pub fn disconnected(code: u8, words: Option<&String>, reference: Option<&String>
         PACKET_TOO_LARGE => Cause::OutboundTooLarge,
         _ => Cause::Other,
     };
-    let told = format!("ended by the broker: {}{words}{}", Reason(code), reference.unwrap_or_default());
-    Lost::because(cause, told).with_reason(code)
+    let words = format!("ended by the broker: {}{words}{}", Reason(code), reference.unwrap_or_default());
+    Lost::because(cause, words).with_reason(code)
 }

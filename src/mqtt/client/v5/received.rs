@@ -1,4 +1,4 @@
-//! A message from the broker, of which no more is kept than we are ready to hold.
+//! A message from the broker, with at most [`MAX_USER_PROPERTIES`] user properties.
 
 use std::sync::Once;
 
@@ -12,13 +12,13 @@ use crate::printable::Printable;
 /// How much of a topic name a record shows, in bytes.
 const SHOWN: usize = 1024;
 
-/// What came, without what holds the memory that it was read with.
+/// The message in memory of its own.
 pub fn received(message: Publish) -> Received {
     let mut properties = message.properties.unwrap_or_default();
     bound_user_properties(&mut properties.user_properties, &message.topic);
     let identifiers = properties.subscription_identifiers.into_iter();
     Received {
-        // copies: what was read with them would stay as long as they do
+        // copies: the originals would keep the whole buffer that they were read with
         topic: message.topic.to_vec(),
         payload: message.payload.to_vec(),
         qos: message.qos as u8,
@@ -36,15 +36,15 @@ pub fn received(message: Publish) -> Received {
     }
 }
 
-/// Drops what is over the bound, before anything else holds it. It is counted each time, and told once.
+/// Drops what is over the bound. It is counted each time, and recorded once.
 fn bound_user_properties(pairs: &mut Vec<(String, String)>, topic: &[u8]) {
-    static TOLD: Once = Once::new();
+    static RECORDED: Once = Once::new();
     let dropped = pairs.len().saturating_sub(MAX_USER_PROPERTIES);
     pairs.truncate(MAX_USER_PROPERTIES);
     pairs.shrink_to_fit();
     if dropped > 0 {
         metrics::user_properties_dropped(dropped as u64);
-        TOLD.call_once(|| {
+        RECORDED.call_once(|| {
             log::warn!(
                 "a message on topic {} has {} user properties: the first {MAX_USER_PROPERTIES} are kept of each message; \
                  further ones are counted in /metrics and not told again",

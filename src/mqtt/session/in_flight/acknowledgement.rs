@@ -1,18 +1,8 @@
-//! What the other side acknowledges, and what it must not do.
+//! What the other side must not do.
 
 use thiserror::Error;
 
-/// The packets that acknowledge a publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "they are the specification's names")]
-pub enum Acknowledgement {
-    /// Of QoS 1.
-    PubAck,
-    /// The first half of QoS 2.
-    PubRec,
-    /// The second half of QoS 2.
-    PubComp,
-}
+use crate::mqtt::protocol::Acknowledgement;
 
 /// What the other side must not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -15,13 +15,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use acknowledgement::{Acknowledgement, Violation};
-pub use session::{Aftermath, Blame, Owed};
+pub use acknowledgement::Violation;
+pub use session::{Aftermath, Blame};
 
 use self::session::Losses;
 use crate::memory::Share;
 use crate::message::{Message, Qos};
 use crate::mqtt::outcome::{Failure, Outcome, Published};
+use crate::mqtt::protocol::{Acknowledgement, Window};
 use crate::mqtt::reason::NO_MATCHING_SUBSCRIBERS;
 
 /// How long after its deadline a message may still leave because it was already handed over.
@@ -50,16 +51,6 @@ pub struct InFlight<R> {
 
 /// The order of acceptance.
 type Sequence = u64;
-
-/// How much a connection takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// Publishes at QoS 1 and 2 that may be unacknowledged at a time; while they are, the library reads nothing of what
-    /// is handed over, so that QoS 0 waits too.
-    pub size: u16,
-    /// After so many, packet identifiers begin again.
-    pub cycle: u16,
-}
 
 struct Entry<R> {
     message: Message,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{InFlight, Sequence, State};
 use crate::message::Message;
 use crate::mqtt::outcome::Failure;
+use crate::mqtt::protocol::Owed;
 
 /// A message that was lost this often is sent alone, so that it is known which one the broker cannot take.
 const SUSPECT_TRIES: u8 = 2;
@@ -52,15 +53,6 @@ pub struct Aftermath {
     pub found: bool,
     /// This message was refused.
     pub refused: Option<Message>,
-}
-
-/// What a resumed session still owes the broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owed {
-    /// A PUBLISH, again.
-    Publish(u16, Message),
-    /// The PUBREL of a PUBLISH that the broker has received.
-    PubRel(u16),
 }
 
 impl<R> InFlight<R> {

@@ -7,7 +7,7 @@ use super::identifiers::identifier;
 use super::report::SHOWN;
 use super::{Entry, Key, Report, Subscriptions};
 use crate::message::{Qos, TopicFilter};
-use crate::mqtt::client::connection::Limits;
+use crate::mqtt::protocol::Limits;
 use crate::mqtt::reason::PACKET_TOO_LARGE;
 use crate::printable::Printable;
 

@@ -36,7 +36,6 @@ use std::time::{Duration, Instant};
 pub use self::exchange::{Operation, Unasked};
 pub use self::probation::{Breach, Culprit, Finding};
 pub use self::report::Report;
-pub use self::room::{MAX_FILTER_BYTES, MAX_FILTERS};
 pub use self::routing::Route;
 pub use self::want::{Source, Standing, Want};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Subscriptions, Want};
-pub use crate::config::{MAX_FILTER_BYTES, MAX_FILTERS};
+use crate::config::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::outcome::Refusal;
 

@@ -5,6 +5,7 @@ mod blame;
 use super::*;
 use crate::memory::Memory;
 use crate::message::{Properties, TopicName};
+use crate::mqtt::protocol::Owed;
 
 use Acknowledgement::{PubAck, PubComp, PubRec};
 

@@ -10,8 +10,9 @@ use proptest::prelude::*;
 
 use super::room::LINGER;
 use super::*;
+use crate::config::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::message::{Priority, Received};
-use crate::mqtt::client::connection::Limits;
+use crate::mqtt::protocol::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
 

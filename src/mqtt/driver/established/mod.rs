@@ -1,0 +1,266 @@
+//! One connection from its CONNACK to its end.
+
+mod attribution;
+mod liveness;
+mod stages;
+
+use std::time::{Duration, Instant};
+
+use self::liveness::Liveness;
+use self::stages::Stage;
+use crate::metrics;
+use crate::mqtt::client::{Connection, Event, Lost};
+use crate::mqtt::inbound::{Inbound, Unreleased};
+use crate::mqtt::presence::Presence;
+use crate::mqtt::protocol::{Acknowledgement, Limits, Window};
+use crate::mqtt::publisher::Publisher;
+use crate::mqtt::reason::Reason;
+use crate::mqtt::session::in_flight::Blame;
+use crate::mqtt::session::subscriptions::Breach;
+use crate::mqtt::subscriber::Subscriber;
+
+/// A connection while it lasts.
+pub struct Established {
+    publisher: Publisher,
+    subscriber: Subscriber,
+    presence: Presence,
+    connection: Box<dyn Connection>,
+    session_present: bool,
+    limits: Limits,
+    inbound: Inbound,
+    /// How long each topic filter is on probation.
+    probation: Option<Duration>,
+    stage: Stage,
+    /// What the publisher was last told of.
+    window: Window,
+    last_event: Instant,
+    liveness: Liveness,
+    /// When a PUBLISH, which brokers may close over, was last written.
+    last_published: Option<Instant>,
+    /// The session cannot be resumed.
+    is_spoilt: bool,
+    /// A DISCONNECT is on its way, as another connection is to follow.
+    is_leaving: bool,
+}
+
+/// How a connection ended.
+pub struct Ending {
+    /// `None` if we ended it at a stop.
+    pub lost: Option<Lost>,
+    /// What the end means for the messages that were on their way.
+    pub blame: Blame,
+    /// What a topic filter may have to do with the end.
+    pub breach: Option<Breach>,
+    /// Messages at QoS 2 whose PUBREL is to come.
+    pub unreleased: Unreleased,
+    /// The session of an earlier process was released, or did not have to be.
+    pub is_released: bool,
+    /// The session cannot be resumed.
+    pub is_spoilt: bool,
+}
+
+impl Established {
+    pub fn new(
+        (publisher, subscriber, presence): (Publisher, Subscriber, Presence),
+        connection: Box<dyn Connection>,
+        inbound: Inbound,
+        (session_present, limits): (bool, Limits),
+    ) -> Self {
+        let (now, window) = (Instant::now(), connection.window());
+        Self {
+            publisher,
+            subscriber,
+            presence,
+            connection,
+            session_present,
+            limits,
+            inbound,
+            probation: None,
+            stage: Stage::Resuming,
+            window,
+            last_event: now,
+            liveness: Liveness::new(now),
+            last_published: None,
+            is_spoilt: false,
+            is_leaving: false,
+        }
+    }
+
+    /// With each topic filter on probation for so long.
+    pub fn with_probation(self, probation: Option<Duration>) -> Self {
+        Self { probation, ..self }
+    }
+
+    /// Whether the broker kept our session.
+    pub fn session_present(&self) -> bool {
+        self.session_present
+    }
+
+    /// Drives the connection to its end. First, if so told, has the session of an earlier process released.
+    pub fn drive(mut self, release: bool) -> Ending {
+        let result = self.run(release);
+        self.publisher.detach();
+        self.subscriber.set_open(false);
+        // what was read before the end counts
+        for event in self.connection.left_over() {
+            count(&event);
+            self.take_left_over(event);
+        }
+        let lost = result.err().map(|lost| self.attribute(lost));
+        Ending {
+            blame: lost.as_ref().map_or(Blame::Elsewhere, attribution::blame),
+            breach: lost.as_ref().and_then(attribution::breach),
+            lost,
+            is_released: !self.is_releasing(),
+            is_spoilt: self.is_spoilt,
+            unreleased: self.inbound.into_unreleased(),
+        }
+    }
+
+    /// Returns when we ended the connection; the error is its loss.
+    fn run(&mut self, release: bool) -> Result<(), Lost> {
+        if self.publisher.give_up_owed(self.limits) {
+            self.is_spoilt = true;
+            return Err(Lost::new("the broker no longer takes what the session owes: it is left"));
+        }
+        self.publisher.awaits("acknowledge what an earlier connection had sent");
+        if release {
+            self.release();
+        }
+        self.proceed()?;
+        let mut now = Instant::now();
+        loop {
+            let timeout = self.check_liveness(now)?;
+            self.publisher.announce(now, timeout);
+            if let Some(event) = self.connection.next(timeout)? {
+                if self.take_all(event)? {
+                    return self.disconnected();
+                }
+                now = Instant::now();
+                self.last_event = now;
+                self.look_for_life(now);
+                self.publisher.send_acknowledgements();
+                self.proceed()?;
+            } else {
+                now = Instant::now();
+                // it may have been interrupted while it wrote a packet
+                if self.publisher.interrupt() {
+                    self.connection.nudge();
+                }
+                self.look_for_life(now);
+            }
+        }
+    }
+
+    /// Takes an event and all that were read with it. Returns true at a DISCONNECT.
+    fn take_all(&mut self, event: Event) -> Result<bool, Lost> {
+        let mut next = Some(event);
+        while let Some(event) = next {
+            count(&event);
+            self.liveness.heard(&event);
+            if event == Event::Disconnected {
+                return Ok(true);
+            }
+            self.take(event)?;
+            next = self.connection.buffered();
+        }
+        Ok(false)
+    }
+
+    /// A DISCONNECT was written.
+    fn disconnected(&self) -> Result<(), Lost> {
+        if self.is_leaving {
+            return Err(Lost::new("the journal takes messages again, and those that it did not take are asked for"));
+        }
+        if !self.publisher.is_ending() {
+            return Err(Lost::new("the connection was ended over a packet that the broker must not send"));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), Lost> {
+        let followed = match event {
+            Event::PublishWritten(packet_identifier) => {
+                self.last_published = Some(Instant::now());
+                self.publisher.written(packet_identifier, true)
+            }
+            Event::Acknowledged(Acknowledgement::PubComp, packet_identifier, ..)
+                if self.released(packet_identifier) =>
+            {
+                Ok(())
+            }
+            Event::Acknowledged(kind, packet_identifier, code, words) => {
+                log_acknowledgement(packet_identifier, code, words.as_deref());
+                self.publisher.acknowledged(kind, packet_identifier, code, words)
+            }
+            Event::SubscribeWritten(packet_identifier) => {
+                self.subscriber.written(packet_identifier);
+                Ok(())
+            }
+            Event::Subscribed(packet_identifier, answers, words) => {
+                let reports = self.subscriber.subscribed(packet_identifier, &answers);
+                // who reads the record finds us ready
+                self.proceed()?;
+                for report in reports {
+                    report.log(words.as_deref());
+                }
+                Ok(())
+            }
+            Event::Unsubscribed(packet_identifier, failure) => {
+                self.subscriber.unsubscribed(packet_identifier, failure);
+                Ok(())
+            }
+            Event::Received(message, packet_identifier) => {
+                self.inbound.take(&message, packet_identifier);
+                Ok(())
+            }
+            Event::Released(packet_identifier) => {
+                self.inbound.released(packet_identifier);
+                Ok(())
+            }
+            Event::Violation(what) => return Err(Lost::new(what)),
+            Event::Disconnected | Event::Alive | Event::Other => Ok(()),
+        };
+        followed.map_err(|violation| Lost::new(violation.to_string()))
+    }
+
+    /// Takes an event that was pending at the end. A packet that was written may not have been sent; a violation has no
+    /// consequence any more.
+    fn take_left_over(&mut self, event: Event) {
+        let followed = match event {
+            Event::PublishWritten(packet_identifier) => self.publisher.written(packet_identifier, false),
+            Event::Acknowledged(kind, packet_identifier, code, words) => {
+                self.publisher.acknowledged(kind, packet_identifier, code, words)
+            }
+            Event::Subscribed(packet_identifier, answers, _) => {
+                self.subscriber.subscribed(packet_identifier, &answers);
+                Ok(())
+            }
+            event => {
+                let _ = self.take(event);
+                Ok(())
+            }
+        };
+        if let Err(violation) = followed {
+            log::debug!("{violation}");
+        }
+    }
+}
+
+/// Counts what is counted, whenever it comes.
+fn count(event: &Event) {
+    if let Event::Received { .. } = event {
+        metrics::received();
+    }
+}
+
+/// Records the reason string of an acknowledgement.
+fn log_acknowledgement(packet_identifier: u16, code: Option<u8>, words: Option<&str>) {
+    if let Some(words) = words {
+        let code = code.unwrap_or_default();
+        log::debug!(
+            REASON_CODE = code;
+            "the broker says of packet identifier {packet_identifier}: {}: {words}", Reason(code)
+        );
+    }
+}
