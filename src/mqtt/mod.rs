@@ -1,22 +1,44 @@
-//! The connection to the broker.
+//! The MQTT side: one connection to the broker, shared by everything that publishes and subscribes.
 //!
-//! A message goes `publisher` → `in_flight` → `pipe` (`v4` or `v5` by a `transport`, which alone name rumqttc) →
-//! broker; an answer goes broker → `pipe` → `connection` → `in_flight` → the caller, who is told an `outcome`. What
-//! others publish goes broker → `pipe` → `connection` → `received` → the journal, and back when it is written there;
-//! and by `subscriber`, as its `subscriptions` tell, to the `channel` of each filter and to those whose `requests` it
-//! answers. That we are there is a message too, `presence`'s.
+//! # A publish
+//!
+//! 1. An HTTP worker calls [`Publisher::publish`] with a message and a caller that waits for the outcome. `publisher/mod.rs`
+//! 2. The message gets an entry in the table of unsettled messages, in which it waits. `session/in_flight/`
+//! 3. If the connection is ready and the window has room, the message is handed over at once, by the worker; otherwise later,
+//!    by the thread that made room. At QoS 0 the caller is told now: [`Published::HandedOver`]. `publisher/`
+//! 4. The thread `mqtt` writes the packet and reads the acknowledgement. `driver/established/`, `client/`
+//! 5. The acknowledgement finds the entry by its packet identifier, and the caller is told the [`Outcome`]. A caller whose
+//!    deadline has come is told by the thread `clock`. `session/in_flight/`, `outcome.rs`
+//! 6. When the connection is lost, its entries wait again or are owed to the resumed session. The thread `mqtt` connects
+//!    again, sends what is owed, subscribes, and goes on with 3. `driver/`
+//!
+//! # A received message
+//!
+//! 1. The thread `mqtt` reads it. `client/`, `driver/established/`
+//! 2. The topic filters that match it say where it goes. `inbound.rs`, `session/subscriptions/`
+//! 3. It is put into the queue of the journal, if a filter of the configuration or of `/subscribe` matches. When it is
+//!    written there, it is acknowledged to the broker. `inbound.rs`
+//! 4. It is put into the buffer of each filter that somebody listens to. `session/topic_buffer/`
+//! 5. If it is the answer to a request, the caller of the request gets it. `subscriber/`, `session/requests.rs`
+//!
+//! # Who knows what
+//!
+//! `session/` has the tables and does no I/O. `publisher/` and `subscriber/` put a lock around them, for all threads. `client/`
+//! is the MQTT client, and alone names rumqttc. `driver/` is the thread `mqtt`. `protocol.rs` is what all of these share.
+//! `presence.rs` publishes whether the bridge is connected, and `status.rs` tells the state of it all.
 
 mod publisher;
 mod subscriber;
 
 mod driver;
 mod inbound;
+mod presence;
+
 mod session;
 
 mod client;
 
 mod outcome;
-mod presence;
 mod protocol;
 pub mod reason;
 mod status;
@@ -37,15 +59,15 @@ use crate::thread::Watch;
 /// The name of the thread that drives the connection.
 pub const THREAD: &str = "mqtt";
 
-/// The name of the thread that tells callers when their time is over, and that of the other one, for those who subscribe,
-/// listen and ask.
+/// The names of the threads that tell callers when their deadline has come: those who publish, and those who subscribe,
+/// listen or send a request.
 const CLOCK: &str = "clock";
 const SECOND_CLOCK: &str = "clock-2";
 
-/// Starts the threads that connect, and stay connected, until the publisher is told to disconnect.
+/// Starts the threads, which connect and stay connected until [`Publisher::disconnect`] or [`Publisher::end`].
 ///
 /// # Errors
-/// If the system has no thread to give.
+/// If the system cannot create a thread.
 pub fn start(config: &Config, watch: &Watch) -> io::Result<(Publisher, Subscriber, Presence)> {
     let publisher = Publisher::new(config);
     let subscriber = Subscriber::new(config, publisher.clone());

@@ -1,4 +1,4 @@
-//! What became of a message, and no more than is known.
+//! What became of a publish, of a subscription and of a request over MQTT: each outcome says no more than is known.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::config::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::memory::Full;
 use crate::metrics::PublishResult;
 
-/// What the caller of a publish is told, once.
+/// The outcome of a publish, which its caller is told once.
 pub type Outcome = Result<Published, Failure>;
 
-/// The broker has the message, or as much of that as its quality of service can tell.
+/// The message was published, as far as its QoS tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
     /// QoS 0: handed over to a live connection, which may not have written it yet.
@@ -21,25 +21,25 @@ pub enum Published {
     Acknowledged {
         /// Of this message.
         packet_identifier: u16,
-        /// Of PUBACK or PUBREC: 0, or 16 if nobody subscribes. MQTT 3.1.1 has none, and 16 is not told where the message
-        /// had been sent before: that copy may have found somebody.
+        /// Of the PUBACK or PUBREC: 0, or 16 if nobody subscribes. `None` in MQTT 3.1.1, and instead of 16 if the message
+        /// had been sent before, as that copy may have reached a subscriber.
         reason_code: Option<u8>,
     },
 }
 
-/// The broker does not have the message, or nobody can tell.
+/// The message was not published, or that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
     /// Certainly not sent: no connection came about in time.
     #[error("not sent: there was no connection to the broker within the timeout")]
     NotConnected,
-    /// Certainly not sent: there is a connection, and something comes first, which is said here.
+    /// Certainly not sent: there is a connection, on which the broker has to do something first.
     #[error("not sent: there is a connection to the broker, which did not {0} within the timeout")]
     NotReady(&'static str),
-    /// Certainly not sent: the broker had not acknowledged enough of what came before.
+    /// Certainly not sent: too many earlier messages were unacknowledged.
     #[error("not sent: the broker was busy with earlier messages for the whole timeout")]
     Busy,
-    /// Certainly not sent: the daemon is about to end.
+    /// Certainly not sent: the daemon is stopping.
     #[error("not sent: the bridge is stopping")]
     Stopping,
     /// Certainly not sent: `max-waiting` is reached.
@@ -50,21 +50,21 @@ pub enum Failure {
         "not sent: as many publishes and requests of this token wait as its `max-waiting` allows, or half of the bytes of all"
     )]
     ShareTaken,
-    /// Certainly not sent: requests hold as much memory as they may.
+    /// Certainly not sent: the memory for requests is used up.
     #[error("not sent: all requests together hold as much memory as they may")]
     NoRoom,
-    /// Not sent: the packet is larger than we or the broker allow.
+    /// Not sent: the packet is over our limit or the broker's.
     #[error("not sent: an MQTT packet of {size} bytes is over the limit of {limit}")]
     PacketTooLarge {
         /// Of the whole PUBLISH packet, in bytes.
         size: usize,
-        /// The smaller one of `max-packet-size` and the broker's own.
+        /// The lower one of `max-packet-size` and the limit of the broker.
         limit: u32,
     },
-    /// Not sent: the broker announced that it keeps no messages.
+    /// Not sent: the broker announced that it stores no retained messages.
     #[error("not sent: this broker does not support `retain`")]
     RetainNotSupported,
-    /// Not sent: over the broker's Maximum QoS.
+    /// Not sent: over the Maximum QoS of the broker.
     #[error("not sent: this broker supports `qos` {0} at most")]
     QosNotSupported(u8),
     /// Not sent: MQTT 3.1.1 has no properties.
@@ -73,15 +73,15 @@ pub enum Failure {
     /// The broker refused it, with this reason code.
     #[error("refused by the broker: {}", Reason(*.0))]
     Refused(u8),
-    /// The same, in the broker's own words too (MQTT 5, 3.4.2.2.2), cut and printable.
+    /// The same, with the broker's reason string (MQTT 5, 3.4.2.2.2).
     #[error("refused by the broker: {}: {words}", Reason(*.code))]
     RefusedSaying {
         /// The reason code.
         code: u8,
-        /// The reason string.
+        /// Cut and printable.
         words: Arc<str>,
     },
-    /// The broker refused one that was no larger, and each refusal costs the connection.
+    /// Not sent: the broker refused a packet that was no larger, and each such refusal ends the connection.
     #[error(
         "refused: this broker takes no MQTT packet of {size} bytes, as it refused one of {refused}: {}",
         Reason(PACKET_TOO_LARGE)
@@ -89,13 +89,13 @@ pub enum Failure {
     TooLargeForBroker {
         /// Of the whole PUBLISH packet, in bytes.
         size: usize,
-        /// Of the one that the broker refused.
+        /// Of the packet that the broker refused.
         refused: usize,
     },
-    /// The broker ended the connection each time that the message was sent.
+    /// The connection ended each time that the message was sent.
     #[error("given up: the connection ended each of three times that the message was sent")]
     GivenUp,
-    /// It was handed to a connection, and no acknowledgement came in time.
+    /// It was handed over to a connection, and no acknowledgement came in time.
     #[error("sent, outcome unknown: no acknowledgement from the broker in time")]
     Unknown,
 }
@@ -110,13 +110,13 @@ impl From<Full> for Failure {
 }
 
 impl Failure {
-    /// The broker refused a message, perhaps in words.
+    /// The broker refused the message, perhaps with a reason string.
     #[must_use]
     pub fn refused(code: u8, words: Option<Arc<str>>) -> Self {
         words.map_or(Self::Refused(code), |words| Self::RefusedSaying { code, words })
     }
 
-    /// What the broker gave as the reason, for this message or one that was no larger.
+    /// The reason code of the broker, for this message or for one that was no larger.
     #[must_use]
     pub fn reason_code(&self) -> Option<u8> {
         match self {
@@ -127,7 +127,7 @@ impl Failure {
     }
 }
 
-/// A topic filter is not subscribed to, or nobody can tell.
+/// A topic filter is not subscribed to, or that is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The broker was certainly not asked: no connection came about in time.
@@ -136,7 +136,7 @@ pub enum Refusal {
     /// The broker was certainly not asked, though there is a connection.
     #[error("not done: the broker was busy with earlier questions for the whole timeout")]
     Busy,
-    /// The broker was not asked: the daemon is about to end.
+    /// The broker was not asked: the daemon is stopping.
     #[error("not done: the bridge is stopping")]
     Stopping,
     /// The broker was asked, and no answer came in time.
@@ -145,16 +145,16 @@ pub enum Refusal {
     /// The broker refused it, with this reason code.
     #[error("refused by the broker: {}", Reason(*.0))]
     Refused(u8),
-    /// Connections ended over it: the broker is not asked for a while.
+    /// The broker is not asked for a while, as connections ended over this topic filter.
     #[error("not done: the topic filter is left out for a while, as the connection to the broker ended over it")]
     LeftOut,
-    /// It is in the configuration file.
+    /// The topic filter is in the configuration file.
     #[error("`topic` is a [[subscribe]] of the configuration file: only there it can be changed")]
     OfConfiguration,
-    /// The library cannot with a session that the broker keeps.
+    /// QoS 2 is not supported with a session that the broker keeps.
     #[error("`qos` 2 needs `clean-session = true`")]
     QosNotSupported,
-    /// The bound of filters at run time is reached.
+    /// The most topic filters at run time are subscribed to.
     #[error(
         "not done: there are {} topic filters beside those of the configuration already, or {} bytes of them",
         MAX_FILTERS,
@@ -166,13 +166,13 @@ pub enum Refusal {
     TooManyListeners,
 }
 
-/// A request has no answer.
+/// A request over MQTT has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoAnswer {
-    /// The request itself was not published, or nobody can tell.
+    /// The request itself was not published, or that is not known.
     #[error(transparent)]
     Publish(#[from] Failure),
-    /// The response topic is not subscribed to: then nothing was published.
+    /// Nothing was published, as the response topic is not subscribed to.
     #[error("not sent: the response topic is not subscribed to: {0}")]
     Subscribe(#[from] Refusal),
     /// The broker says that nobody subscribes to the topic.
@@ -181,21 +181,21 @@ pub enum NoAnswer {
     /// It was published, and no answer came in time.
     #[error("sent, and no answer came within the timeout")]
     TimedOut,
-    /// It was published, and the daemon is about to end.
+    /// It was published, and the daemon is stopping.
     #[error("sent, and the bridge is stopping")]
     Stopping,
-    /// Another request awaits its answer on the same response topic, where nothing tells the two from each other.
+    /// Another request awaits its answer on the same response topic, and nothing would tell the two answers apart.
     #[error("not sent: another request awaits its answer on this response topic")]
     TopicTaken,
-    /// There can be no topic for its answer.
+    /// No response topic can be made.
     #[error("not sent: no response topic can be made of the client identifier")]
     NotPossible,
-    /// As many requests await their answers as there may be.
+    /// The most requests await their answers.
     #[error("not sent: too many requests await an answer")]
     TooManyRequests,
 }
 
-/// What is counted.
+/// How an outcome is counted.
 pub fn result(outcome: &Outcome) -> PublishResult {
     match outcome {
         Ok(Published::HandedOver) => PublishResult::HandedOver,

@@ -1,7 +1,7 @@
-//! Whether the bridge is there, told by a retained message on the topic of its last will.
+//! Presence: a retained message on the topic of the last will says whether the bridge is connected.
 //!
-//! While there is a connection it says `online`, and else what the will says: the broker publishes that when it loses us,
-//! and we do before a DISCONNECT, which lets the broker forget the will.
+//! At each connection the bridge publishes `online` there. When the connection is lost the broker publishes the will. Before
+//! a DISCONNECT, over which the broker discards the will, the bridge publishes what the will says.
 
 use std::fmt;
 use std::sync::mpsc::sync_channel;
@@ -17,7 +17,7 @@ use crate::printable::Printable;
 /// How much of topic and payload is shown, in bytes.
 const SHOWN: usize = 200;
 
-/// Says nothing where the configuration has no `online`.
+/// `None` if the configuration has no `online`: then nothing is published.
 #[derive(Clone)]
 pub struct Presence(Option<Arc<Shared>>);
 
@@ -31,15 +31,15 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The outcome of an `online` is awaited: there is one at a time, and the table sends it again on a new connection. On
-    /// one that resumes a session it is settled before [`Presence::connected`].
+    /// An `online` has no outcome yet. There is one at a time, and the publisher sends it again on a new connection; on one
+    /// that resumes a session its outcome comes before [`Presence::connected`].
     is_announcing: bool,
-    /// The broker ended the connection over it again and again: the next one goes without.
-    is_deadly: bool,
+    /// It was given up, as connections ended over it: on the next connection it is not published.
+    was_given_up: bool,
 }
 
 impl Presence {
-    /// Nothing is said before [`Self::connected`].
+    /// Nothing is published before [`Self::connected`].
     pub(super) fn new(config: &Config, publisher: Publisher) -> Self {
         let will = config.mqtt.will.as_ref();
         Self(will.and_then(|will| will.online.as_ref().map(|online| (will, online))).map(|(will, online)| {
@@ -51,21 +51,21 @@ impl Presence {
     /// A connection takes messages from now on.
     pub(super) fn connected(&self) {
         let Some(shared) = &self.0 else { return };
-        let is_deadly = std::mem::take(&mut shared.lock().is_deadly);
-        if !is_deadly {
+        let was_given_up = std::mem::take(&mut shared.lock().was_given_up);
+        if !was_given_up {
             shared.announce();
         }
     }
 
-    /// Says at a clean stop what the will says, and waits until the broker has it. Returns false if that is not known by
-    /// the deadline: then the connection is to end without a DISCONNECT, so that the broker publishes the will.
+    /// At a clean stop: publishes what the will says, and waits for the acknowledgement. Returns false if there is none by
+    /// the deadline: then the connection has to end without a DISCONNECT, so that the broker publishes the will.
     #[must_use]
     pub fn leave(&self, deadline: Instant) -> bool {
         let Some(shared) = self.0.as_ref().filter(|shared| shared.publisher.is_connected()) else { return true };
         let (sender, outcome) = sync_channel(1);
-        let told = Box::new(move |outcome| _ = sender.try_send(outcome));
+        let caller = Box::new(move |outcome| _ = sender.try_send(outcome));
         let left = || deadline.saturating_duration_since(Instant::now());
-        shared.publisher.publish_own(shared.offline.clone(), left(), Phase::Stopping, told);
+        shared.publisher.publish_own(shared.offline.clone(), left(), Phase::Stopping, caller);
         match outcome.recv_timeout(left()).unwrap_or(Err(Failure::Unknown)) {
             Ok(_) => true,
             Err(failure) => {
@@ -82,19 +82,19 @@ impl Shared {
             return;
         }
         let shared = self.clone();
-        let told = Box::new(move |outcome| shared.announced(outcome));
-        self.publisher.publish_own(self.online.clone(), self.timeout, Phase::Running, told);
+        let caller = Box::new(move |outcome| shared.announced(outcome));
+        self.publisher.publish_own(self.online.clone(), self.timeout, Phase::Running, caller);
     }
 
     fn announced(self: &Arc<Self>, outcome: Outcome) {
         let mut state = self.lock();
         state.is_announcing = false;
-        state.is_deadly = outcome == Err(Failure::GivenUp);
+        state.was_given_up = outcome == Err(Failure::GivenUp);
         drop(state);
         match outcome {
             Ok(_) | Err(Failure::Stopping | Failure::NotConnected) => {}
             Err(Failure::Busy) => self.announce(),
-            // the next connection tells
+            // it is sent again on the next connection
             Err(Failure::Unknown) if !self.publisher.is_connected() => {}
             Err(failure) => warn(&self.online, &failure),
         }

@@ -1,17 +1,17 @@
-//! What the broker's return codes and reason codes say in words.
+//! The words for the return codes and reason codes of brokers.
 
 use std::fmt;
 
-/// Nobody subscribes to the topic name of a publish (MQTT 5, 3.4.2.1).
+/// Nobody subscribes to the topic of a publish (MQTT 5, 3.4.2.1).
 pub const NO_MATCHING_SUBSCRIBERS: u8 = 16;
 
 /// The broker's access control denies a publish or a subscription (MQTT 5, 2.4).
 pub const NOT_AUTHORIZED: u8 = 135;
 
-/// The broker does not take a packet for its size (MQTT 5, 2.4).
+/// The broker refuses a packet because of its size (MQTT 5, 2.4).
 pub const PACKET_TOO_LARGE: u8 = 149;
 
-/// A code from CONNACK, SUBACK or DISCONNECT, shown as `words (reason code N)`.
+/// A reason code of any packet, or a return code of a CONNACK in MQTT 3.1.1; shown as `words (reason code N)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason(pub u8);
 

@@ -1,4 +1,4 @@
-//! What is known of the connection, for those who ask: in one line, or in full.
+//! The state of the connection and of the subscriptions: for `/status`, `/readyz`, `/metrics`, and in one line for systemd.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,57 +14,57 @@ use crate::{journal, metrics};
 /// How much of a topic filter is shown, in bytes.
 const SHOWN: usize = 200;
 
-/// What does not change.
+/// The part that does not change.
 #[derive(Debug)]
 pub struct Settings {
     /// `HOST:PORT` of the broker.
     pub broker: String,
     /// The version of MQTT.
     pub protocol: Protocol,
-    /// Our name at the broker; where it is empty, the broker gives one.
+    /// Where it is empty, the broker assigns one.
     pub client_id: String,
-    /// When the bridge started.
+    /// When the bridge was started.
     pub started: Instant,
 }
 
-/// What happened to the connection so far.
+/// What has happened to the connection so far.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// `None` while there is no connection.
     pub connected_since: Option<SystemTime>,
     /// How long the connection may be silent before it is probed; `None` while there is none.
     pub keepalive: Option<Duration>,
-    /// The name that the broker gave us.
+    /// The client identifier that the broker assigned.
     pub assigned_client_id: Option<String>,
-    /// Connections that came about after the first.
+    /// Connections after the first.
     pub reconnects: u64,
-    /// Why the last connection ended or did not come about, in printable words, and when.
+    /// Why the last connection ended or did not come about, in printable text, and when.
     pub last_error: Option<(String, SystemTime)>,
     was_connected: bool,
 }
 
-/// What is known of the connection at one moment.
+/// The state at one moment.
 #[derive(Debug)]
 pub struct Status {
-    /// What does not change.
+    /// The part that does not change.
     pub settings: Arc<Settings>,
-    /// What happened so far.
+    /// What has happened so far.
     pub history: History,
-    /// Publishes that the broker takes unacknowledged, by its own word.
+    /// Publishes that the broker accepts unacknowledged, as it announced.
     pub receive_maximum: Option<u16>,
-    /// The same as far as we make use of it; `None` where nothing can be published.
+    /// How many of these we use; `None` while nothing can be published.
     pub window: Option<u16>,
-    /// Publishes that were accepted and are not yet settled.
+    /// Publishes that were accepted and have no outcome yet.
     pub waiting: usize,
     /// How long the oldest of them has waited.
     pub oldest_waiting: Duration,
     /// Publishes that were sent and are not acknowledged.
     pub unacknowledged: usize,
-    /// Nothing more is accepted.
+    /// A stop has begun.
     pub stopping: bool,
-    /// Every topic filter that is wanted.
+    /// Every topic filter, of the configuration and of run time.
     pub subscriptions: Arc<[Standing]>,
-    /// Streams of messages that are open.
+    /// Open streams of messages.
     pub listeners: usize,
 }
 
@@ -104,13 +104,13 @@ impl Status {
         self.subscriptions.iter().filter(|standing| standing.source == Source::File)
     }
 
-    /// How many of them the broker granted.
+    /// How many of these the broker granted.
     #[must_use]
     pub fn granted(&self) -> usize {
         self.configured().filter(|standing| matches!(standing.answer, Some(Ok(_)))).count()
     }
 
-    /// What keeps the bridge from doing all that it is configured for.
+    /// Why the bridge is not ready, if it is not.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
         if self.stopping {
@@ -143,7 +143,7 @@ impl Status {
         }
     }
 
-    /// For Prometheus.
+    /// The part that is a metric.
     #[must_use]
     pub fn metrics(&self) -> metrics::State {
         metrics::State {
@@ -159,7 +159,7 @@ impl Status {
     }
 }
 
-/// One line, for people who look at a table of services.
+/// One line, which `systemctl status` shows.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.stopping {
@@ -170,7 +170,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// Why what comes from the broker is not recorded, if that is so. The log cannot tell.
+/// Why received messages are not recorded, if they are not. A record cannot say it.
 fn unrecorded() -> Option<String> {
     journal::fault().map(|fault| format!("received messages are not recorded: {fault}"))
 }

@@ -28,6 +28,9 @@
 //! - A lower Receive Maximum on reconnect breaks its counter; a new client starts with a new one: `version.rs`
 //! - It resends without DUP: `resend` in `v4/mod.rs` and `v5/mod.rs`
 //! - It does not subscribe again, and only logs a refusal: [`Event::Subscribed`], from `v4/mod.rs` and `v5/mod.rs`
+//! - Its DISCONNECT does not wait for acknowledgements, and without one the broker publishes the will: callers hand it over
+//!   when everything is acknowledged, and read until [`Event::Disconnected`]
+//! - Its event loop never ends by itself, though every sender is dropped: whoever calls [`Connection::next`] stops doing so
 //!
 //! Sizes and contents:
 //! - A packet over a limit ends the connection, and so do an empty topic and a NUL; a topic over 64 KiB is sent mutilated.
@@ -49,7 +52,9 @@
 //!   `v4/options.rs`; the caller's timeout of [`Connection::next`], with [`Connection::nudge`] to write on, in both
 //! - `recv_timeout` below the time that connecting takes never connects: `connect` in `v4/mod.rs` and `v5/mod.rs`
 //! - It ends the connection over a second PINGREQ without an answer, though bytes pass: `traffic.rs`
-//! - With a keep alive of 0 from the broker it sends PINGREQ without a pause: `connected` in `v5/mod.rs`
+//! - With a keep alive of 0 from the broker it sends PINGREQ without a pause: `connected` in `v5/mod.rs`. It panics over a
+//!   configured one under 5 s, which `config` excludes
+//! - It hands out what it has read before it writes again: callers take all that is [`Connection::buffered`] at once
 //!
 //! Words:
 //! - Its errors hide their cause, and the server reference of a DISCONNECT: `v4/losses.rs`, `v5/losses.rs`, `transport.rs`,
