@@ -7,15 +7,16 @@ mod breaches;
 mod log;
 mod takeover;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::backoff::Backoff;
 use self::breaches::Breaches;
 use self::established::{Ending, Established};
 use self::takeover::{Takeover, Verdict};
-use super::client::{Cause, Version};
+use super::client::{Cause, Connection, Sender, Version};
 use super::inbound::{Inbound, Unreleased};
 use super::presence::Presence;
+use super::protocol::Connack;
 use super::publisher::Publisher;
 use super::session::in_flight::Blame;
 use super::session::subscriptions::Culprit;
@@ -78,29 +79,7 @@ impl Driver {
             let Some(established) = self.connect() else { return };
             let since = Instant::now();
             let (ending, culprit) = self.drive(established);
-            let is_kept = self.session() != Session::Clean;
-            let blame = match culprit {
-                Culprit::Unknown => ending.blame,
-                _ => Blame::Elsewhere,
-            };
-            let aftermath = self.publisher.lost(is_kept, blame);
-            // the broker's session may still use the packet identifier of a message that was given up
-            self.session_spoilt |= aftermath.given_up;
-            let Some(lost) = ending.lost else { return };
-            self.lost_at = Some(Instant::now());
-            self.log_lost(&lost);
-            if let Culprit::Filter(finding) = &culprit {
-                Self::log_left_out(finding, &lost);
-            }
-            // some brokers end the connection over a message that we may not publish
-            let is_explained = aftermath.given_up || aftermath.found;
-            let cause = if is_explained { Cause::Other } else { lost.cause };
-            match self.takeover.ended(cause, since.elapsed()) {
-                Verdict::Stable => self.backoff.reset(),
-                Verdict::Short => {}
-                Verdict::Takeover => self.log_likely_takeover(),
-            }
-            let pause = self.backoff.pause_after(aftermath.found || culprit != Culprit::Unknown);
+            let Some(pause) = self.settle(ending, &culprit, since) else { return };
             if self.publisher.pause(pause) {
                 return;
             }
@@ -115,23 +94,7 @@ impl Driver {
             let begun = Instant::now();
             self.publisher.announce(begun, connection.connect_timeout());
             match connection.connect() {
-                Ok(connack) => {
-                    self.logged.clear();
-                    self.log_connected(&connack.terms);
-                    let (session_present, limits) = (connack.session_present, connack.limits);
-                    let number = self.publisher.connected(sender, limits, session_present, connack.terms);
-                    let unreleased = std::mem::take(&mut self.unreleased);
-                    let inbound = Inbound::new(
-                        self.publisher.clone(),
-                        self.subscriber.clone(),
-                        number,
-                        session != Session::Clean,
-                        if session_present { unreleased } else { Unreleased::default() },
-                    );
-                    let users = (self.publisher.clone(), self.subscriber.clone(), self.presence.clone());
-                    let established = Established::new(users, connection, inbound, (session_present, limits));
-                    return Some(established.with_probation(self.breaches.probation()));
-                }
+                Ok(connack) => return Some(self.connected(session, sender, connection, connack)),
                 Err(lost) => {
                     self.log_failure(&lost);
                     if self.publisher.pause(self.backoff.pause(begun.elapsed())) {
@@ -140,6 +103,25 @@ impl Driver {
                 }
             }
         }
+    }
+
+    fn connected(
+        &mut self,
+        session: Session,
+        sender: Box<dyn Sender>,
+        connection: Box<dyn Connection>,
+        Connack { session_present, limits, terms }: Connack,
+    ) -> Established {
+        self.logged.clear();
+        self.log_connected(&terms);
+        let number = self.publisher.connected(sender, limits, session_present, terms);
+        let unreleased = std::mem::take(&mut self.unreleased);
+        let unreleased = if session_present { unreleased } else { Unreleased::default() };
+        let (publisher, subscriber) = (&self.publisher, &self.subscriber);
+        let is_kept = session != Session::Clean;
+        let inbound = Inbound::new(publisher.clone(), subscriber.clone(), number, is_kept, unreleased);
+        Established::new(publisher, subscriber, &self.presence, connection, inbound, session_present, limits)
+            .with_probation(self.breaches.probation())
     }
 
     /// Drives a connection to its end. Returns what its end shows about topic filters, too.
@@ -159,6 +141,30 @@ impl Driver {
         };
         self.subscriber.disconnected();
         (ending, culprit)
+    }
+
+    /// Settles what the connection left, and records its end. Returns how long to wait before the next one; `None` if there
+    /// is to be none.
+    fn settle(&mut self, ending: Ending, culprit: &Culprit, since: Instant) -> Option<Duration> {
+        let blame = if *culprit == Culprit::Unknown { ending.blame } else { Blame::Elsewhere };
+        let aftermath = self.publisher.lost(self.session() != Session::Clean, blame);
+        // the broker's session may still use the packet identifier of a message that was given up
+        self.session_spoilt |= aftermath.given_up;
+        let lost = ending.lost?;
+        self.lost_at = Some(Instant::now());
+        self.log_lost(&lost);
+        if let Culprit::Filter(finding) = culprit {
+            Self::log_left_out(finding, &lost);
+        }
+        // some brokers end the connection over a message that we may not publish
+        let is_explained = aftermath.given_up || aftermath.found;
+        let cause = if is_explained { Cause::Other } else { lost.cause };
+        match self.takeover.ended(cause, since.elapsed()) {
+            Verdict::Stable => self.backoff.reset(),
+            Verdict::Short => {}
+            Verdict::Takeover => self.log_likely_takeover(),
+        }
+        Some(self.backoff.pause_after(aftermath.found || *culprit != Culprit::Unknown))
     }
 
     /// The session to ask for: not the kept one if its messages ended connections again and again.

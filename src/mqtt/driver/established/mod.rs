@@ -15,7 +15,7 @@ use crate::mqtt::presence::Presence;
 use crate::mqtt::protocol::{Acknowledgement, Limits, Window};
 use crate::mqtt::publisher::Publisher;
 use crate::mqtt::reason::Reason;
-use crate::mqtt::session::in_flight::Blame;
+use crate::mqtt::session::in_flight::{Blame, Violation};
 use crate::mqtt::session::subscriptions::Breach;
 use crate::mqtt::subscriber::Subscriber;
 
@@ -61,16 +61,19 @@ pub struct Ending {
 
 impl Established {
     pub fn new(
-        (publisher, subscriber, presence): (Publisher, Subscriber, Presence),
+        publisher: &Publisher,
+        subscriber: &Subscriber,
+        presence: &Presence,
         connection: Box<dyn Connection>,
         inbound: Inbound,
-        (session_present, limits): (bool, Limits),
+        session_present: bool,
+        limits: Limits,
     ) -> Self {
         let (now, window) = (Instant::now(), connection.window());
         Self {
-            publisher,
-            subscriber,
-            presence,
+            publisher: publisher.clone(),
+            subscriber: subscriber.clone(),
+            presence: presence.clone(),
             connection,
             session_present,
             limits,
@@ -103,7 +106,6 @@ impl Established {
         self.subscriber.set_open(false);
         // what was read before the end counts
         for event in self.connection.left_over() {
-            count(&event);
             self.take_left_over(event);
         }
         let lost = result.err().map(|lost| self.attribute(lost));
@@ -179,24 +181,18 @@ impl Established {
     }
 
     fn take(&mut self, event: Event) -> Result<(), Lost> {
-        let followed = match event {
+        match event {
             Event::PublishWritten(packet_identifier) => {
                 self.last_published = Some(Instant::now());
-                self.publisher.written(packet_identifier, true)
+                self.publisher.written(packet_identifier, true).map_err(violated)?;
             }
             Event::Acknowledged(Acknowledgement::PubComp, packet_identifier, ..)
-                if self.released(packet_identifier) =>
-            {
-                Ok(())
-            }
+                if self.released(packet_identifier) => {}
             Event::Acknowledged(kind, packet_identifier, code, words) => {
                 log_acknowledgement(packet_identifier, code, words.as_deref());
-                self.publisher.acknowledged(kind, packet_identifier, code, words)
+                self.publisher.acknowledged(kind, packet_identifier, code, words).map_err(violated)?;
             }
-            Event::SubscribeWritten(packet_identifier) => {
-                self.subscriber.written(packet_identifier);
-                Ok(())
-            }
+            Event::SubscribeWritten(packet_identifier) => self.subscriber.written(packet_identifier),
             Event::Subscribed(packet_identifier, answers, words) => {
                 let reports = self.subscriber.subscribed(packet_identifier, &answers);
                 // who reads the record finds us ready
@@ -204,47 +200,41 @@ impl Established {
                 for report in reports {
                     report.log(words.as_deref());
                 }
-                Ok(())
             }
-            Event::Unsubscribed(packet_identifier, failure) => {
-                self.subscriber.unsubscribed(packet_identifier, failure);
-                Ok(())
-            }
-            Event::Received(message, packet_identifier) => {
-                self.inbound.take(&message, packet_identifier);
-                Ok(())
-            }
-            Event::Released(packet_identifier) => {
-                self.inbound.released(packet_identifier);
-                Ok(())
-            }
+            Event::Unsubscribed(packet_identifier, failure) => self.subscriber.unsubscribed(packet_identifier, failure),
+            Event::Received(message, packet_identifier) => self.inbound.take(&message, packet_identifier),
+            Event::Released(packet_identifier) => self.inbound.released(packet_identifier),
             Event::Violation(what) => return Err(Lost::new(what)),
-            Event::Disconnected | Event::Alive | Event::Other => Ok(()),
-        };
-        followed.map_err(|violation| Lost::new(violation.to_string()))
+            Event::Disconnected | Event::Alive | Event::Other => {}
+        }
+        Ok(())
     }
 
     /// Takes an event that was pending at the end. A packet that was written may not have been sent; a violation has no
     /// consequence any more.
     fn take_left_over(&mut self, event: Event) {
-        let followed = match event {
-            Event::PublishWritten(packet_identifier) => self.publisher.written(packet_identifier, false),
+        count(&event);
+        let taken = match event {
+            Event::PublishWritten(packet_identifier) => {
+                self.publisher.written(packet_identifier, false).map_err(violated)
+            }
             Event::Acknowledged(kind, packet_identifier, code, words) => {
-                self.publisher.acknowledged(kind, packet_identifier, code, words)
+                self.publisher.acknowledged(kind, packet_identifier, code, words).map_err(violated)
             }
             Event::Subscribed(packet_identifier, answers, _) => {
                 self.subscriber.subscribed(packet_identifier, &answers);
                 Ok(())
             }
-            event => {
-                let _ = self.take(event);
-                Ok(())
-            }
+            event => self.take(event),
         };
-        if let Err(violation) = followed {
+        if let Err(violation) = taken {
             log::debug!("{violation}");
         }
     }
+}
+
+fn violated(violation: Violation) -> Lost {
+    Lost::new(violation.to_string())
 }
 
 /// Counts what is counted, whenever it comes.
