@@ -10,7 +10,7 @@ use crate::metrics;
 
 /// Received messages that may wait. An MQTT 5 broker is told, and sends no more unacknowledged ones.
 pub const MAX_MESSAGES: u16 = 10_000;
-/// Bytes that they may take together. Nothing is accepted from a broker that is larger (`mqtt/pipe.rs`).
+/// Bytes that they may take together. Nothing is accepted from a broker that is larger (`mqtt/client/bounds.rs`).
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Records of our own that may wait beside them.
 const MAX_OWN: usize = 1000;

@@ -56,7 +56,7 @@ impl Liveness {
 
 impl Established {
     /// Counts the bytes that pass. They show life before they make up a packet; answers to us may wait behind it.
-    pub(super) fn look_for_life(&mut self, now: Instant) {
+    pub(super) fn update_liveness(&mut self, now: Instant) {
         let longest_silence = self.longest_silence();
         let liveness = &mut self.liveness;
         if std::mem::take(&mut liveness.is_heard) {

@@ -140,7 +140,7 @@ impl Established {
                 }
                 now = Instant::now();
                 self.last_event = now;
-                self.look_for_life(now);
+                self.update_liveness(now);
                 self.publisher.send_acknowledgements();
                 self.proceed()?;
             } else {
@@ -149,7 +149,7 @@ impl Established {
                 if self.publisher.interrupt() {
                     self.connection.nudge();
                 }
-                self.look_for_life(now);
+                self.update_liveness(now);
             }
         }
     }
@@ -195,7 +195,7 @@ impl Established {
             Event::SubscribeWritten(packet_identifier) => self.subscriber.written(packet_identifier),
             Event::Subscribed(packet_identifier, answers, words) => {
                 let reports = self.subscriber.subscribed(packet_identifier, &answers);
-                // who reads the record finds us ready
+                // before the record, whose reader may publish at once
                 self.proceed()?;
                 for report in reports {
                     report.log(words.as_deref());
