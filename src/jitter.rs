@@ -1,4 +1,4 @@
-//! Random numbers for jitter, from the keys that std gives to hash maps: random enough for that, and no crate is needed.
+//! Random numbers for jitter, from the keys that std gives to hash maps: no crate is needed.
 
 use std::hash::{BuildHasher, RandomState};
 

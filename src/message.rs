@@ -1,4 +1,4 @@
-//! What is published and subscribed to, checked when it is made: topic name, topic filter, QoS and message. Does no I/O.
+//! What is published and subscribed to, checked when it is made. Does no I/O.
 
 mod priority;
 mod properties;
@@ -40,8 +40,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// Its memory while it waits, in bytes. The MQTT client has a copy of all but the payload, from the hand-over to the
-    /// acknowledgement.
+    /// Its memory while it waits, in bytes. The MQTT client has a copy of all but the payload, from the hand-over to
+    /// the acknowledgement.
     #[must_use]
     pub fn bytes(&self) -> usize {
         ALONE + allocated(self.payload.len()) + 2 * (self.topic.bytes() + self.properties.bytes())

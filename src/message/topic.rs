@@ -73,7 +73,7 @@ impl TopicFilter {
         self.takes(topic.split('/'))
     }
 
-    /// Whether it matches every topic name that the other one can match; of a shared subscription the inner filter counts.
+    /// Whether it matches all that the other one can match; of a shared subscription the inner filter counts.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         self.takes(other.levels())

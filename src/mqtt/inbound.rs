@@ -1,4 +1,4 @@
-//! Received messages: recorded in the journal, passed to subscribers, and acknowledged to the broker when they are recorded.
+//! Received messages: into the journal, to subscribers, and acknowledged to the broker when they are recorded.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ pub type Unreleased = HashSet<u16>;
 pub struct Inbound {
     publisher: Publisher,
     subscriber: Subscriber,
-    /// The number of the connection. An acknowledgement on another one could be taken for that of a later message with the
-    /// same packet identifier.
+    /// The number of the connection. An acknowledgement on another one could be taken for that of a later message with
+    /// the same packet identifier.
     connection: u64,
     /// The broker delivers again what is unacknowledged when the connection ends.
     is_kept: bool,
     unreleased: Unreleased,
-    /// A message found no room in the journal and was left unacknowledged. So are all that follow it, and all of them come
-    /// again in their order.
+    /// A message found no room in the journal and was left unacknowledged. So are all that follow it, and all of them
+    /// come again in their order.
     is_starved: bool,
 }
 
@@ -74,8 +74,8 @@ impl Inbound {
         }
     }
 
-    /// Acknowledges a message when it is recorded; one without a priority, which is not recorded, after all that came before
-    /// (MQTT 5, 4.6.0-2). Returns whether it was taken.
+    /// Acknowledges a message when it is recorded; one without a priority, which is not recorded, after all that came
+    /// before (MQTT 5, 4.6.0-2). Returns whether it was taken.
     fn record_surely(&mut self, message: &Arc<Received>, priority: Option<Priority>, packet_identifier: u16) -> bool {
         let (publisher, connection, qos) = (self.publisher.clone(), self.connection, message.qos);
         let acknowledge = move || publisher.acknowledge(connection, packet_identifier, qos);

@@ -2,15 +2,16 @@
 //!
 //! # A publish
 //!
-//! 1. An HTTP worker calls [`Publisher::publish`] with a message and a caller that waits for the outcome. `publisher/mod.rs`
+//! 1. An HTTP worker calls [`Publisher::publish`] with a message and a caller that waits for the outcome.
+//!    `publisher/mod.rs`
 //! 2. The message gets an entry in the table of unsettled messages, in which it waits. `session/in_flight/`
-//! 3. If the connection is ready and the window has room, the message is handed over at once, by the worker; otherwise later,
-//!    by the thread that made room. At QoS 0 the caller is told now: [`Published::HandedOver`]. `publisher/`
+//! 3. If the connection is ready and the window has room, the message is handed over at once, by the worker; otherwise
+//!    later, by the thread that made room. At QoS 0 the caller is told now: [`Published::HandedOver`]. `publisher/`
 //! 4. The thread `mqtt` writes the packet and reads the acknowledgement. `driver/established/`, `client/`
-//! 5. The acknowledgement finds the entry by its packet identifier, and the caller is told the [`Outcome`]. A caller whose
-//!    deadline has come is told by the thread `clock`. `session/in_flight/`, `outcome.rs`
-//! 6. When the connection is lost, its entries wait again or are owed to the resumed session. The thread `mqtt` connects
-//!    again, sends what is owed, subscribes, and goes on with 3. `driver/`
+//! 5. The acknowledgement finds the entry by its packet identifier, and the caller is told the [`Outcome`]. A caller
+//!    whose deadline has come is told by the thread `clock`. `session/in_flight/`, `outcome.rs`
+//! 6. When the connection is lost, its entries wait again or are owed to the resumed session. The thread `mqtt`
+//!    connects again, sends what is owed, subscribes, and goes on with 3. `driver/`
 //!
 //! # A received message
 //!
@@ -23,9 +24,9 @@
 //!
 //! # Who knows what
 //!
-//! `session/` has the tables and does no I/O. `publisher/` and `subscriber/` put a lock around them, for all threads. `client/`
-//! is the MQTT client, and alone names rumqttc. `driver/` is the thread `mqtt`. `protocol.rs` is what all of these share.
-//! `presence.rs` publishes whether the bridge is connected, and `status.rs` tells the state of it all.
+//! `session/` has the tables and does no I/O. `publisher/` and `subscriber/` put a lock around them, for all threads.
+//! `client/` is the MQTT client, and alone names rumqttc. `driver/` is the thread `mqtt`. `protocol.rs` is what all of
+//! these share. `presence.rs` publishes whether the bridge is connected, and `status.rs` tells the state of it all.
 
 mod publisher;
 mod subscriber;

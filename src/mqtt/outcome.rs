@@ -21,8 +21,8 @@ pub enum Published {
     Acknowledged {
         /// Of this message.
         packet_identifier: u16,
-        /// Of the PUBACK or PUBREC: 0, or 16 if nobody subscribes. `None` in MQTT 3.1.1, and instead of 16 if the message
-        /// had been sent before, as that copy may have reached a subscriber.
+        /// Of the PUBACK or PUBREC: 0, or 16 if nobody subscribes. `None` in MQTT 3.1.1, and instead of 16 if the
+        /// message had been sent before, as that copy may have reached a subscriber.
         reason_code: Option<u8>,
     },
 }

@@ -1,7 +1,7 @@
 //! Presence: a retained message on the topic of the last will says whether the bridge is connected.
 //!
-//! At each connection the bridge publishes `online` there. When the connection is lost the broker publishes the will. Before
-//! a DISCONNECT, over which the broker discards the will, the bridge publishes what the will says.
+//! At each connection the bridge publishes `online` there. When the connection is lost the broker publishes the will.
+//! Before a DISCONNECT, over which the broker discards the will, the bridge publishes what the will says.
 
 use std::fmt;
 use std::sync::mpsc::sync_channel;
@@ -31,8 +31,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// An `online` has no outcome yet. There is one at a time, and the publisher sends it again on a new connection; on one
-    /// that resumes a session its outcome comes before [`Presence::connected`].
+    /// An `online` has no outcome yet. There is one at a time, and the publisher sends it again on a new connection; on
+    /// one that resumes a session its outcome comes before [`Presence::connected`].
     is_announcing: bool,
     /// It was given up, as connections ended over it: on the next connection it is not published.
     was_given_up: bool,
@@ -57,8 +57,8 @@ impl Presence {
         }
     }
 
-    /// At a clean stop: publishes what the will says, and waits for the acknowledgement. Returns false if there is none by
-    /// the deadline: then the connection has to end without a DISCONNECT, so that the broker publishes the will.
+    /// At a clean stop: publishes what the will says, and waits for the acknowledgement. Returns false if there is none
+    /// by the deadline: then the connection has to end without a DISCONNECT, so that the broker publishes the will.
     #[must_use]
     pub fn leave(&self, deadline: Instant) -> bool {
         let Some(shared) = self.0.as_ref().filter(|shared| shared.publisher.is_connected()) else { return true };

@@ -1,12 +1,13 @@
-//! What the tables of a session, the connection and the threads that use both share: packet identifiers, acknowledgements,
-//! and what a broker says in its CONNACK.
+//! What the tables of a session, the connection and the threads that use both share: packet identifiers,
+//! acknowledgements, and what a broker says in its CONNACK.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::message::Message;
 
-/// How many packet identifiers we use, from 1 on: more than `max-inflight` allows. The MQTT client allocates a slot for each.
+/// How many packet identifiers we use, from 1 on: more than `max-inflight` allows. The MQTT client allocates a slot for
+/// each.
 pub const PACKET_IDENTIFIERS: u16 = 1024;
 
 /// All packet identifiers that a broker may use (MQTT 5, 2.2.1).
@@ -38,8 +39,8 @@ pub enum Owed {
 /// How much a connection takes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Publishes at QoS 1 and 2 that may be unacknowledged at a time. While there are so many, the MQTT client takes nothing
-    /// that is handed over, so that QoS 0 waits too.
+    /// Publishes at QoS 1 and 2 that may be unacknowledged at a time. While there are so many, the MQTT client takes
+    /// nothing that is handed over, so that QoS 0 waits too.
     pub size: u16,
     /// After so many packet identifiers the first one is used again.
     pub cycle: u16,

@@ -1,4 +1,5 @@
-//! The state of the connection and of the subscriptions: for `/status`, `/readyz`, `/metrics`, and in one line for systemd.
+//! The state of the connection and of the subscriptions: for `/status`, `/readyz`, `/metrics`, and in one line for
+//! systemd.
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,15 +3,15 @@
 use crate::journal;
 use crate::message::MAX_OVERHEAD;
 
-/// Requests that its queue holds: one publish, a SUBSCRIBE, a DISCONNECT, and acknowledgements, which wait in a queue of ours
-/// where there is no room.
+/// Requests that its queue holds: one publish, a SUBSCRIBE, a DISCONNECT, and acknowledgements, which wait in a queue
+/// of ours where there is no room.
 pub const QUEUE: usize = 256;
-/// The least and the most that is accepted of a packet from the broker, in bytes, whatever `max-packet-size` is: of a packet
-/// of short user properties rumqttc makes 16 times as much in memory, and it holds nine packets at a time.
+/// The least and the most that is accepted of a packet from the broker, in bytes, whatever `max-packet-size` is: of a
+/// packet of short user properties rumqttc makes 16 times as much in memory, and it holds nine packets at a time.
 const LEAST_INBOUND: u32 = 64 * 1024;
 const MOST_INBOUND: u32 = 32 * 1024 * 1024;
-/// In MQTT 3.1.1 the limit cannot be announced to the broker, and a packet over the limit ends the connection. A packet there
-/// takes no more memory than its bytes, so that so many times `max-packet-size` are accepted.
+/// In MQTT 3.1.1 the limit cannot be announced to the broker, and a packet over the limit ends the connection. A packet
+/// there takes no more memory than its bytes, so that so many times `max-packet-size` are accepted.
 const UNANNOUNCED_FACTOR: u32 = 4;
 // whatever is accepted finds room in an empty journal
 const _: () = assert!(MOST_INBOUND as usize + MAX_OVERHEAD <= journal::MAX_BYTES);

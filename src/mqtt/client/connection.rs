@@ -33,17 +33,17 @@ pub trait Connection {
     fn connect_timeout(&self) -> Duration;
     /// Connects, and waits for the CONNACK. Once for each connection: a further try needs a new one.
     fn connect(&mut self) -> Result<Connack, Lost>;
-    /// Waits for the next event; `None` if none came within the timeout. After an error only [`Self::left_over`] is of use.
+    /// Waits for the next event; `None` at the timeout. After an error only [`Self::left_over`] is of use.
     fn next(&mut self, timeout: Duration) -> Result<Option<Event>, Lost>;
     /// An event that was read together with the one before. Never waits.
     fn buffered(&mut self) -> Option<Event>;
-    /// The events that were pending when the connection ended. The packet of an [`Event::PublishWritten`] among them may
-    /// not have been sent.
+    /// The events that were pending when the connection ended. The packet of an [`Event::PublishWritten`] among them
+    /// may not have been sent.
     fn left_over(&mut self) -> Vec<Event>;
     /// Sends again what the session owes, before anything that is handed over.
     fn resend(&mut self, owed: Vec<Owed>);
-    /// Sends a PINGREQ. To be called after [`Self::next`] returned `None` while it may have been writing a packet: the rest
-    /// of that packet is written before the PINGREQ.
+    /// Sends a PINGREQ. To be called after [`Self::next`] returned `None` while it may have been writing a packet: the
+    /// rest of that packet is written before the PINGREQ.
     fn nudge(&mut self);
     /// How long the connection may be silent before it is probed, as configured or as the broker wants it.
     fn keepalive(&self) -> Duration;
@@ -53,8 +53,8 @@ pub trait Connection {
     fn window(&self) -> Window;
     /// Whether so much of the window is lost that [`Self::recover`] is due.
     fn needs_recovery(&self) -> bool;
-    /// Restores the window. Only to be called while nothing that was sent is unacknowledged. `unreleased` are the packet
-    /// identifiers of received messages at QoS 2 whose PUBREL is to come.
+    /// Restores the window. Only to be called while nothing that was sent is unacknowledged. `unreleased` are the
+    /// packet identifiers of received messages at QoS 2 whose PUBREL is to come.
     fn recover(&mut self, unreleased: &HashSet<u16>);
 }
 
@@ -75,8 +75,8 @@ pub enum Event {
     PublishWritten(u16),
     /// A PUBACK, PUBREC or PUBCOMP, in MQTT 5 with a reason code and perhaps with a reason string, which is printable.
     Acknowledged(Acknowledgement, u16, Option<u8>, Option<Arc<str>>),
-    /// A DISCONNECT is written, after everything that was handed over before it. It may be one that nobody handed over: the
-    /// answer to a packet that the broker must not send.
+    /// A DISCONNECT is written, after everything that was handed over before it. It may be one that nobody handed over:
+    /// the answer to a packet that the broker must not send.
     Disconnected,
     /// Something happened that must not happen. The connection is to be ended.
     Violation(String),

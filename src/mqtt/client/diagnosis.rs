@@ -1,5 +1,5 @@
-//! What may be wrong where a broker does not answer our CONNECT. rumqttc does not tell what it read, so that connections of
-//! our own ask.
+//! What may be wrong where a broker does not answer our CONNECT. rumqttc does not tell what it read, so that
+//! connections of our own ask.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

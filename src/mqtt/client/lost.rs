@@ -38,8 +38,8 @@ pub enum Cause {
     TakenOver,
     /// The broker said that it does not speak our version of MQTT.
     Version,
-    /// The broker ended the connection or stayed silent instead of answering our CONNECT. Some brokers do that when they
-    /// do not know our version.
+    /// The broker ended the connection or stayed silent instead of answering our CONNECT. Some brokers do that when
+    /// they do not know our version.
     NoConnack,
 }
 

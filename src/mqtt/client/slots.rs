@@ -38,8 +38,8 @@ impl Slots {
         Window { size: self.size().min(left), cycle: self.receive_maximum.clamp(1, PACKET_IDENTIFIERS) }
     }
 
-    /// The size without leaks: one less than the broker allows, where that is possible, as rumqttc takes no DISCONNECT from
-    /// its queue while the window is full.
+    /// The size without leaks: one less than the broker allows, where that is possible, as rumqttc takes no DISCONNECT
+    /// from its queue while the window is full.
     fn size(&self) -> u16 {
         self.receive_maximum.saturating_sub(1).clamp(1, self.max_inflight)
     }

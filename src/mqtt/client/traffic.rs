@@ -1,4 +1,4 @@
-//! How many bytes pass on the connection. rumqttc tells of a packet only when it is complete, and a long one takes long.
+//! How many bytes pass on the connection: rumqttc tells of a packet only when it is complete.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -52,8 +52,8 @@ impl Traffic {
         traffic
     }
 
-    /// What has passed since the last call: bytes that came, and bytes of a backlog that the other side has acknowledged.
-    /// Without a backlog the latter show no more than a living system at the other end, not a living broker.
+    /// What has passed since the last call: bytes that came, and bytes of a backlog that the other side has
+    /// acknowledged. Without a backlog an acknowledgement shows that the system there is alive, not that the broker is.
     pub fn passed(&mut self) -> Passed {
         let now = self.look();
         let before = std::mem::replace(&mut self.seen, now);
@@ -61,8 +61,8 @@ impl Traffic {
         Passed { bytes: passed(before, now), has_new_backlog: has_backlog(now) && !has_backlog(before) }
     }
 
-    /// A PINGREQ was written. rumqttc would end the connection over the second that is not answered, though the answer may
-    /// be coming behind a long message, or the PINGREQ itself wait behind one: its check is switched off, and bytes count.
+    /// A PINGREQ was written. rumqttc would end the connection over the second one without an answer, though the answer
+    /// may be coming behind a long message, or the PINGREQ wait behind one. Its check is off, and bytes count.
     pub fn pinged(&mut self, keepalive: Duration) {
         let (now, seen) = (Instant::now(), self.look());
         match self.pinged {
@@ -96,8 +96,8 @@ fn passed(before: Option<Seen>, now: Option<Seen>) -> u64 {
     now.received.saturating_sub(before.received) + taken
 }
 
-/// The youngest socket whose other end has this port. An HTTP client may have the same port; its connection is told by our
-/// end, which is a port that this process listens on, and which the system gives to no outgoing connection.
+/// The youngest socket whose other end has this port. An HTTP client may have the same port; its connection is told by
+/// our end, which is a port that this process listens on, and which the system gives to no outgoing connection.
 fn find(port: u16) -> Option<(RawFd, Cookie)> {
     let numbers = fs::read_dir("/proc/self/fd").ok()?;
     let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::jitter::jitter;
 
 const FIRST: Duration = Duration::from_millis(100);
-/// So many connections follow another one without a pause, where the cause of its end is known: a caller who can end it by a
-/// publish must not make us connect at full speed.
+/// So many connections follow another one without a pause, where the cause of its end is known: a caller who can end it
+/// by a publish must not make us connect at full speed.
 const MAX_AT_ONCE: u32 = 4;
 
 /// The pauses between tries to connect.
@@ -22,9 +22,9 @@ impl Backoff {
         Self { next: FIRST.min(longest), longest, at_once: 0 }
     }
 
-    /// The next pause: between half and all of 0.1 s, 0.2 s, 0.4 s … up to the longest, less the time that the try took, so
-    /// that after a timeout there is no further pause. The jitter keeps many bridges from connecting to a restarted broker at
-    /// the same moment.
+    /// The next pause: between half and all of 0.1 s, 0.2 s, 0.4 s … up to the longest, less the time that the try
+    /// took, so that after a timeout there is no further pause. The jitter keeps many bridges from connecting to a
+    /// restarted broker at the same moment.
     pub fn pause(&mut self, took: Duration) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.longest);

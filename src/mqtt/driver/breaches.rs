@@ -29,8 +29,8 @@ impl Breaches {
         Some(PROBATION * 2u32.pow(doublings))
     }
 
-    /// A connection ended so, and showed this. Where a session was resumed, its messages may be the cause even if a filter
-    /// was found.
+    /// A connection ended so, and showed this. Where a session was resumed, its messages may be the cause even if a
+    /// filter was found.
     fn ended(&mut self, breach: Breach, culprit: &Culprit, session_present: bool) {
         let is_found = matches!(culprit, Culprit::Filter(_));
         self.in_a_row += u32::from(!is_found || session_present);

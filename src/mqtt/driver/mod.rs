@@ -23,8 +23,8 @@ use super::session::subscriptions::Culprit;
 use super::subscriber::Subscriber;
 use crate::config::{Config, Mqtt, Session};
 
-/// How many connections try to release the session of an earlier process: some brokers end the connection over a PUBREL that
-/// they do not know, and some do not answer. After that the session is discarded.
+/// How many connections try to release the session of an earlier process: some brokers end the connection over a PUBREL
+/// that they do not know, and some do not answer. After that the session is discarded.
 const MAX_RELEASES: u32 = 2;
 
 /// What the thread keeps from one connection to the next.
@@ -143,8 +143,8 @@ impl Driver {
         (ending, culprit)
     }
 
-    /// Settles what the connection left, and records its end. Returns how long to wait before the next one; `None` if there
-    /// is to be none.
+    /// Settles what the connection left, and records its end. Returns the pause before the next one, if there is
+    /// to be one.
     fn settle(&mut self, ending: Ending, culprit: &Culprit, since: Instant) -> Option<Duration> {
         let blame = if *culprit == Culprit::Unknown { ending.blame } else { Blame::Elsewhere };
         let aftermath = self.publisher.lost(self.session() != Session::Clean, blame);

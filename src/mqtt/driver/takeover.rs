@@ -1,18 +1,18 @@
-//! Whether another client uses our client identifier: the broker then ends the connection of each when the other connects.
+//! Whether another client uses our client identifier: each time one connects, the broker ends the other's connection.
 
 use std::time::Duration;
 
 use crate::mqtt::client::Cause;
 
-/// A connection that lasted so long is stable: the next pause is the shortest one again. A shorter connection may have ended
-/// over what we sent, and must not be made again at full speed.
+/// A connection that lasted so long is stable: the next pause is the shortest one again. A shorter connection may have
+/// ended over what we sent, and must not be made again at full speed.
 pub const STABLE: Duration = Duration::from_secs(10);
 /// After so many connections in a row that were closed without a reason before they were stable, a takeover is likely.
 pub const MAX_CLOSES: u32 = 3;
 
 /// What is known of another client with our client identifier.
 pub struct Takeover {
-    /// No connection lasts longer while the other client, if it is a bridge too, connects again after its longest pause.
+    /// The longest that a connection lasts while the other client, a bridge too, connects again after its pauses.
     calm: Duration,
     closes: u32,
     is_known: bool,

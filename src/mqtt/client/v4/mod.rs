@@ -134,8 +134,8 @@ impl Connection4 {
         }
     }
 
-    /// Has a PUBREL with one of these answered, as often as it comes: by itself rumqttc ends the connection over one whose
-    /// PUBLISH came on another connection, or that comes again.
+    /// Has a PUBREL with one of these answered, as often as it comes: by itself rumqttc ends the connection over one
+    /// whose PUBLISH came on another connection, or that comes again.
     fn expect_releases(&mut self, packet_identifiers: impl IntoIterator<Item = u16>) {
         let state = &mut self.rumqttc.eventloop.state;
         for packet_identifier in packet_identifiers {

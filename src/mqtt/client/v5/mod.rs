@@ -155,8 +155,8 @@ impl Connection5 {
         Ok(Connack { session_present: connack.session_present, limits, terms })
     }
 
-    /// Has a PUBREL with one of these answered, as often as it comes: by itself rumqttc ends the connection over one whose
-    /// PUBLISH came on another connection, or that comes again.
+    /// Has a PUBREL with one of these answered, as often as it comes: by itself rumqttc ends the connection over one
+    /// whose PUBLISH came on another connection, or that comes again.
     fn expect_releases(&mut self, packet_identifiers: impl IntoIterator<Item = u16>) {
         let state = &mut self.rumqttc.eventloop.state;
         for packet_identifier in packet_identifiers {

@@ -33,8 +33,8 @@ pub fn breach(lost: &Lost) -> Option<Breach> {
     }
 }
 
-/// Whether a DISCONNECT with this reason code may be about a SUBSCRIBE (MQTT 5, 3.14.2.1). The others are about the broker
-/// itself or about another packet.
+/// Whether a DISCONNECT with this reason code may be about a SUBSCRIBE (MQTT 5, 3.14.2.1). The others are about the
+/// broker itself or about another packet.
 fn may_be_of_subscribe(code: u8) -> bool {
     matches!(code, 128..=131 | 135 | 143 | 149 | 151 | 155 | 158 | 161 | 162)
 }

@@ -9,9 +9,9 @@ use crate::mqtt::protocol::{Owed, PACKET_IDENTIFIERS};
 
 /// The state of a connection.
 pub enum Stage {
-    /// The session of an earlier process may still use packet identifiers for messages at QoS 2 that were not released: the
-    /// broker would take a new message with one of these for the old one, acknowledge it, and not deliver it. Each of our
-    /// packet identifiers is released; `left` are those without a PUBCOMP.
+    /// The session of an earlier process may still use packet identifiers for messages at QoS 2 that were not released:
+    /// the broker would take a new message with one of these for the old one, acknowledge it, and not deliver it. Each
+    /// of our packet identifiers is released; `left` are those without a PUBCOMP.
     Releasing { left: HashSet<u16>, since: Instant },
     /// What the session owes is sent again: its packet identifiers must be free before they are used for anything else.
     Resuming,
