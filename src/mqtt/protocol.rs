@@ -1,7 +1,6 @@
 //! What the tables of a session, the connection and the threads that use both share: packet identifiers,
 //! acknowledgements, and what a broker says in its CONNACK.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::message::Message;
@@ -9,11 +8,6 @@ use crate::message::Message;
 /// How many packet identifiers we use, from 1 on: more than `max-inflight` allows. The MQTT client allocates a slot for
 /// each.
 pub const PACKET_IDENTIFIERS: u16 = 1024;
-
-/// All packet identifiers that a broker may use (MQTT 5, 2.2.1).
-pub fn all_packet_identifiers() -> RangeInclusive<u16> {
-    1..=u16::MAX
-}
 
 /// The packets that acknowledge a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,16 +9,18 @@
 //! Packet identifiers and acknowledgements:
 //! - It has no outcome for each publish, and tells packet identifiers only by an event when it has written the packet.
 //!   So [`Event::PublishWritten`] belongs to the one message that was handed over last; `session/in_flight` hands over
-//!   one at a time. `connection.rs`
+//!   one at a time: `outgoing.rs`
 //! - It takes the next identifier in turn without looking whether it is free: one in use for QoS 2 is used twice, a
 //!   collision blocks all requests, and a released collision is forgotten (rumqtt#1014, #1056). So it has
 //!   [`PACKET_IDENTIFIERS`](super::protocol::PACKET_IDENTIFIERS) slots, more than the window: `v4/options.rs`,
 //!   `v5/options.rs`; callers keep to [`Window::cycle`](super::protocol::Window), and a collision is an
-//!   [`Event::Violation`]: `v4/mod.rs`, `v5/mod.rs`
+//!   [`Event::Violation`]: `outgoing.rs`
 //! - A refused publish at QoS 2 and an unknown PUBCOMP leak a slot of the window in MQTT 5 (rumqtt#1060): `slots.rs`
 //! - It takes no DISCONNECT from its queue while the window is full: `slots.rs`
 //! - It ends the connection over a PUBREL whose PUBLISH came on another connection, or that comes again (rumqtt#664):
 //!   `expect_releases` in `v4/mod.rs` and `v5/mod.rs`
+//! - It delivers a message at QoS 2 at every PUBLISH, repetitions included: callers keep its packet identifier until
+//!   [`Event::Released`]
 //! - It acknowledges a message before anyone has recorded it. So acknowledgements are manual: `v4/options.rs`,
 //!   `v5/options.rs`
 //!
@@ -38,6 +40,7 @@
 //! - A packet over a limit ends the connection, and so do an empty topic and a NUL; a topic over 64 KiB is sent
 //!   mutilated. The types of `crate::message` exclude these topics, and callers check [`Version::packet_size`] before
 //!   the hand-over: `packet_size.rs`
+//! - It does not keep to the Maximum QoS and Retain Available of the broker: `v5/connack.rs` reads them, and callers check
 //! - Its limits are 10 KiB by default: `bounds.rs`, `v4/options.rs`, `v5/options.rs`
 //! - A received message keeps the buffer that it was read with, and may have any number of user properties:
 //!   `v4/mod.rs`, `v5/received.rs`
@@ -73,6 +76,7 @@ mod v4;
 mod v5;
 
 mod bounds;
+mod outgoing;
 mod packet_size;
 mod slots;
 #[cfg(feature = "tls")]

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use rumqttc::mqttbytes::QoS;
 use rumqttc::{
-    Client, ConnAck, Event as Rumqttc, Outgoing, Packet, PingReq, PubRel, Publish, RecvTimeoutError, Request,
-    SubscribeReasonCode,
+    Client, ConnAck, Event as Rumqttc, Packet, PingReq, PubRel, Publish, RecvTimeoutError, Request, SubscribeReasonCode,
 };
 
 use self::losses::lost;
@@ -21,10 +20,10 @@ use super::connection::{Connection, Event, Sender};
 use super::lost::{Cause, Lost};
 use super::slots::Slots;
 use super::traffic::{Passed, Traffic};
-use super::transport;
+use super::{outgoing, transport};
 use crate::config::{Mqtt, Session};
 use crate::message::Received;
-use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Owed, Terms, Window, all_packet_identifiers};
+use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Owed, Terms, Window};
 
 struct Connection4 {
     rumqttc: rumqttc::Connection,
@@ -125,7 +124,7 @@ impl Connection4 {
         self.rumqttc.eventloop.set_network_options(network_options(FLUSH_TIMEOUT));
         if connack.session_present {
             // the session may owe us the PUBREL of any, of an earlier process too
-            self.expect_releases(all_packet_identifiers());
+            self.expect_releases(1..=u16::MAX);
         }
         Connack {
             session_present: connack.session_present,
@@ -148,21 +147,10 @@ impl Connection4 {
     }
 
     fn translate(&mut self, event: Rumqttc) -> Event {
+        let keepalive = self.keepalive();
         match event {
             Rumqttc::Incoming(packet) => self.translate_incoming(packet),
-            Rumqttc::Outgoing(Outgoing::Publish(packet_identifier)) => Event::PublishWritten(packet_identifier),
-            Rumqttc::Outgoing(Outgoing::Subscribe(identifier) | Outgoing::Unsubscribe(identifier)) => {
-                Event::SubscribeWritten(identifier)
-            }
-            Rumqttc::Outgoing(Outgoing::PingReq) => {
-                self.traffic.pinged(self.keepalive());
-                Event::Other
-            }
-            Rumqttc::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
-            Rumqttc::Outgoing(Outgoing::AwaitAck(packet_identifier)) => {
-                Event::Violation(format!("packet identifier {packet_identifier} is in use"))
-            }
-            Rumqttc::Outgoing(_) => Event::Other,
+            Rumqttc::Outgoing(outgoing) => outgoing::translate(&outgoing, &mut self.traffic, keepalive),
         }
     }
 

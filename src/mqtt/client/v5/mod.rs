@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubCompReason, PubRel, Publish};
 use rumqttc::v5::{Client, ConnectionError, Event as Rumqttc, RecvTimeoutError, Request, StateError};
@@ -27,9 +26,9 @@ use super::connection::{Connection, Event, Sender};
 use super::lost::{Cause, Lost};
 use super::slots::Slots;
 use super::traffic::{Passed, Traffic};
-use super::transport;
+use super::{outgoing, transport};
 use crate::config::{Mqtt, Session};
-use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Owed, Terms, Window, all_packet_identifiers};
+use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Owed, Terms, Window};
 use crate::printable::Printable;
 
 /// How much of a reason string about one message is shown, in bytes.
@@ -126,7 +125,7 @@ impl Connection for Connection5 {
         self.slots.recovered();
         // `clean` forgets them
         if self.session_present {
-            self.expect_releases(all_packet_identifiers());
+            self.expect_releases(1..=u16::MAX);
         } else {
             self.expect_releases(unreleased.iter().copied());
         }
@@ -148,7 +147,7 @@ impl Connection5 {
         }
         if connack.session_present {
             // the session may owe us the PUBREL of any, of an earlier process too
-            self.expect_releases(all_packet_identifiers());
+            self.expect_releases(1..=u16::MAX);
         }
         let client_id = connack.properties.and_then(|announced| announced.assigned_client_identifier);
         let terms = Terms { keepalive: self.keepalive(), client_id };
@@ -169,21 +168,10 @@ impl Connection5 {
     }
 
     fn translate(&mut self, event: Rumqttc) -> Event {
+        let keepalive = self.keepalive();
         match event {
             Rumqttc::Incoming(packet) => self.translate_incoming(packet),
-            Rumqttc::Outgoing(Outgoing::Publish(packet_identifier)) => Event::PublishWritten(packet_identifier),
-            Rumqttc::Outgoing(Outgoing::Subscribe(identifier) | Outgoing::Unsubscribe(identifier)) => {
-                Event::SubscribeWritten(identifier)
-            }
-            Rumqttc::Outgoing(Outgoing::PingReq) => {
-                self.traffic.pinged(self.keepalive());
-                Event::Other
-            }
-            Rumqttc::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
-            Rumqttc::Outgoing(Outgoing::AwaitAck(packet_identifier)) => {
-                Event::Violation(format!("packet identifier {packet_identifier} is in use"))
-            }
-            Rumqttc::Outgoing(_) => Event::Other,
+            Rumqttc::Outgoing(outgoing) => outgoing::translate(&outgoing, &mut self.traffic, keepalive),
         }
     }
 
