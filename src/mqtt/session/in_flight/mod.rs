@@ -4,8 +4,8 @@
 //! can leave late), is sent, and is settled by an acknowledgement, a refusal, a loss or its deadline. Who waits for it
 //! is told once, whatever happens; an entry whose caller was told may stay, so that a late acknowledgement finds it.
 //!
-//! rumqttc gives packet identifiers in turn and tells of them in the order of hand-over. So that none is used twice
-//! at a time, the unfinished hand-overs of a connection lie within one cycle of identifiers (bytebeamio/rumqtt#1014).
+//! The MQTT client gives packet identifiers in turn and tells of them in the order of hand-over. So that none is used
+//! twice at a time, the unfinished hand-overs of a connection lie within one cycle of identifiers (rumqtt#1014).
 
 mod acknowledgement;
 mod session;

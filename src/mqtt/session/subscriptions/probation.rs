@@ -21,7 +21,7 @@ const PROBATION: Duration = Duration::from_millis(250);
 pub enum Breach {
     /// Perhaps what the broker sent for a filter, or the question for it.
     Suspected,
-    /// The answer to a SUBSCRIBE or an UNSUBSCRIBE, with a reason code that rumqttc does not list.
+    /// The answer to a SUBSCRIBE or an UNSUBSCRIBE, with a reason code that the MQTT client does not know.
     Refused(u8),
 }
 
