@@ -17,20 +17,14 @@ pub use self::access::Tokens;
 // the bytes of a request, for `fuzz/` alone
 #[doc(hidden)]
 pub use self::api::publish::parse as publish_body;
-pub use self::server::listener::{BindError, Listener, check, listen};
-pub use self::server::{REPLY_THREAD, Server};
+pub use self::server::{BindError, Listener, REPLY_THREAD, Server, check, listen};
 
 use self::Endpoint::{NeedsToken, Open};
 use self::api::call::{Call, Handled};
 use self::api::context::Context;
 use self::api::{bulk, emqx, messages, openapi, operations, page, publish, request, subscriptions, topics};
 use self::reply::Reply;
-use self::server::Limits;
-use self::server::exchange::Exchange;
-use self::server::framing::require_sound_framing;
-use self::server::head::Head;
-use self::server::responder::Responder;
-use self::server::target::Target;
+use self::server::{Exchange, Head, Limits, Responder, Target};
 use crate::config::Config;
 use crate::mqtt::{Publisher, Subscriber};
 use crate::thread::Watch;
@@ -96,14 +90,8 @@ fn answer(context: &Context, mut responder: Responder) {
     let exchange = responder.exchange();
     let Some(head) = exchange.head() else { return };
     let (origin, target) = (context.access.allowed_origin(head), Target::of(head));
-    let handled = match require_sound_framing(head, context.max_body) {
-        Ok(()) => handle(context, &target, exchange),
-        Err(refusal) => {
-            // what follows it on the connection may be anything
-            exchange.set_last();
-            Err(refusal)
-        }
-    };
+    let framing = exchange.require_sound_framing(context.max_body);
+    let handled = framing.and_then(|()| handle(context, &target, exchange));
     responder.allow_origin(origin);
     match handled {
         Ok(Handled::Later(begin)) => begin(responder),

@@ -2,8 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::http::server::head::Head;
-use crate::http::server::target::Absolute;
+use crate::http::server::{Head, Target};
 
 /// A well-formed authority without user information (RFC 3986, 3.2).
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +32,7 @@ impl<'a> Authority<'a> {
 
     /// The authority of a target in absolute form (RFC 9112, 3.2.2), unparsed.
     pub fn in_target(head: Head<'a>) -> Option<&'a str> {
-        Absolute::parse(head.target()).map(|absolute| absolute.authority)
+        Target::authority_of(head)
     }
 
     /// Whether it names nothing at all.
@@ -74,7 +73,7 @@ fn is_of_a_name(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::server::head::testing::TestHead;
+    use crate::http::server::TestHead;
 
     #[test]
     fn only_what_names_a_server_is_well_formed() {

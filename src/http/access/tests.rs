@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Environment, Source, hash};
-use crate::http::server::head::testing::TestHead;
+use crate::http::server::TestHead;
 
 const HERE: (&str, &str) = ("Host", "localhost:8000");
 const PREFLIGHT: (&str, &str) = ("Access-Control-Request-Method", "POST");

@@ -8,11 +8,7 @@ use crate::http::access::{Place, Principal};
 use crate::http::input::parameters::Parameters;
 use crate::http::input::requirements::{require_json, require_method};
 use crate::http::reply::Reply;
-use crate::http::server::exchange::Exchange;
-use crate::http::server::framing::SMALL_BODY;
-use crate::http::server::head::Head;
-use crate::http::server::responder::Responder;
-use crate::http::server::target::Target;
+use crate::http::server::{Exchange, Head, Responder, SMALL_BODY, Target};
 use crate::message::Message;
 use crate::mqtt::{Caller, Failure, Outcome, Status};
 

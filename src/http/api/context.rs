@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{Config, Protocol};
 use crate::http::access::{Access, Tokens};
-use crate::http::server::listener::Reach;
+use crate::http::server::Reach;
 use crate::mqtt::{Publisher, Subscriber};
 
 /// The bridge as the endpoints of one listener see it.

@@ -11,7 +11,7 @@ use crate::http::input::parameters::Parameters;
 use crate::http::input::requirements::READ;
 use crate::http::input::values;
 use crate::http::reply::Reply;
-use crate::http::server::exchange::Stream;
+use crate::http::server::Stream;
 use crate::instance_id::instance_id;
 use crate::jitter::jitter;
 use crate::message::{Qos, TopicFilter};

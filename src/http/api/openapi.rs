@@ -5,7 +5,7 @@ use super::context::Context;
 use crate::http::access::base_url;
 use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
-use crate::http::server::head::Head;
+use crate::http::server::Head;
 
 /// `OpenAPI` 3.1; what differs from one daemon to the next is put in by [`render`].
 const DOCUMENT: &str = include_str!("openapi.json");

@@ -11,7 +11,7 @@ use crate::config::Protocol;
 use crate::http::access::Own;
 use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
-use crate::http::server::head::Head;
+use crate::http::server::Head;
 use crate::metrics;
 use crate::mqtt::{Standing, Status};
 

@@ -10,7 +10,7 @@ use super::call::Handled;
 use super::context::Context;
 use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
-use crate::http::server::head::Head;
+use crate::http::server::Head;
 
 const PAGE: &str = include_str!("page.html");
 

@@ -12,7 +12,7 @@ use crate::http::input::properties::{PAIRS, checked_pair};
 use crate::http::input::requirements::require_no_coding;
 use crate::http::input::values::{self, Scalar};
 use crate::http::reply::Reply;
-use crate::http::server::head::Head;
+use crate::http::server::Head;
 use crate::message::{Message, MqttString, Properties, Qos, TopicName};
 
 /// What the path starts with; the topic is all that follows.
@@ -150,7 +150,7 @@ fn user_properties(value: &str) -> Result<Vec<(MqttString, MqttString)>, String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::server::head::testing::TestHead;
+    use crate::http::server::TestHead;
 
     fn said(query: &str) -> Result<Said, String> {
         read(Parameters::parse(query)?, Duration::from_secs(60))

@@ -1,7 +1,7 @@
 //! What an endpoint requires of the head of a request: its method, and how the body is encoded.
 
 use crate::http::reply::{Reply, SHOWN};
-use crate::http::server::head::Head;
+use crate::http::server::Head;
 use crate::printable::Printable;
 
 /// The methods of what can only be read.
@@ -49,7 +49,7 @@ pub fn require_no_coding(head: Head) -> Result<(), Reply> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::server::head::testing::TestHead;
+    use crate::http::server::TestHead;
 
     fn status(fields: &[(&str, &str)]) -> u16 {
         require_json(TestHead::post(fields).head()).map_or_else(|refusal| refusal.status(), |()| 200)

@@ -7,19 +7,19 @@
 //! that knows it, by the `reply_writer`, or by a thread of a `thread_pool` where it may wait for the client. The
 //! `reaper` watches the connections that tiny_http hides, by their `sockets` and `descriptors`.
 
-pub mod listener;
+mod listener;
 
 mod limits;
 mod workers;
 
-pub mod exchange;
-pub mod head;
-pub mod responder;
-pub mod target;
+mod exchange;
+mod head;
+mod responder;
+mod target;
 
 mod body;
 mod chunks;
-pub mod framing;
+mod framing;
 
 mod acceptor;
 mod connections;
@@ -39,11 +39,19 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, io};
 
+pub use self::exchange::{Exchange, Stream};
+pub use self::framing::SMALL_BODY;
+pub use self::head::Head;
+#[cfg(test)]
+pub use self::head::testing::TestHead;
 pub use self::limits::Limits;
+pub use self::listener::{BindError, Listener, Reach, check, listen};
+pub use self::responder::Responder;
+pub use self::target::Target;
 pub use self::workers::Handler;
 
 use self::connections::Connections;
-use self::listener::{Listener, allow_connections};
+use self::listener::allow_connections;
 use self::reaper::Reaper;
 use self::reply_writer::ReplyWriter;
 use self::responder::Writers;

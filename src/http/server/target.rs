@@ -28,6 +28,11 @@ impl Target {
         Self { path: format!("{start}{path}"), query }
     }
 
+    /// The authority of a target in absolute form, as it was sent; `None` in any other form.
+    pub fn authority_of(head: Head<'_>) -> Option<&str> {
+        Absolute::parse(head.target()).map(|absolute| absolute.authority)
+    }
+
     /// The path by which its endpoint is found. Those who watch us may add a slash; no other path has two forms, since a
     /// proxy may close one by its exact name.
     pub fn endpoint(&self) -> &str {
@@ -52,16 +57,16 @@ impl Target {
 /// A target in absolute form, as `scheme://authority` and the rest: where it goes and by what name it calls us must be
 /// read from the same parts.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Absolute<'a> {
+struct Absolute<'a> {
     scheme: &'a str,
-    pub authority: &'a str,
+    authority: &'a str,
     /// Path, query and fragment, each of which may be missing.
     rest: &'a str,
 }
 
 impl<'a> Absolute<'a> {
     /// `None` in any other form.
-    pub fn parse(target: &'a str) -> Option<Self> {
+    fn parse(target: &'a str) -> Option<Self> {
         let (scheme, rest) = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme))?;
         let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         Some(Self { scheme, authority, rest })

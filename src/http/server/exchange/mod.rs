@@ -11,7 +11,7 @@ use tiny_http::{HTTPVersion, Method, Request, Response};
 use super::acceptor::Acceptor;
 use super::connections::{Client, Cut, Turn};
 use super::disposal::{drop_unanswered, is_too_long_to_drop};
-use super::framing::{has_connection_option, has_whole_body, is_last_for_tiny_http};
+use super::framing::{has_connection_option, has_whole_body, is_last_for_tiny_http, require_sound_framing};
 use super::head::Head;
 use super::target::Target;
 use super::wire::Form;
@@ -91,6 +91,16 @@ impl Exchange {
     /// Whether writing the answer waits for no client, as far as that is known: where it may, a thread is there for that.
     pub fn has_room(&self) -> bool {
         self.client.is_none_or(|client| self.acceptor.connections().has_room(client))
+    }
+
+    /// Refuses a head that is too large or that could be understood in two ways.
+    pub fn require_sound_framing(&mut self, max_body: usize) -> Result<(), Reply> {
+        let sound = self.request.as_ref().map_or(Ok(()), |request| require_sound_framing(Head::of(request), max_body));
+        // what follows such a head on the connection cannot be parsed reliably
+        if sound.is_err() {
+            self.set_last();
+        }
+        sound
     }
 
     /// Makes the answer the last on its connection, whatever was pipelined behind it.
