@@ -12,8 +12,8 @@ use std::{io, thread};
 use tiny_http::Server;
 
 use super::connections::{Client, Connections, Turn};
-use super::descriptors::{self, Cookie};
-use super::listener::Listener;
+use super::listener::socket::Listener;
+use super::sockets::descriptors::{self, Cookie};
 
 /// One server, and the requests that come by it.
 pub struct Acceptor {

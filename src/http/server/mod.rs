@@ -7,54 +7,42 @@
 //! that knows it, by the `reply_writer`, or by a thread of a `thread_pool` where it may wait for the client. The
 //! `reaper` watches the connections that tiny_http hides, by their `sockets` and `descriptors`.
 
+mod limits;
 mod listener;
 
-mod limits;
+mod acceptor;
 mod workers;
 
 mod exchange;
-mod head;
-mod responder;
-mod target;
-
-mod body;
-mod chunks;
-mod framing;
-
-mod acceptor;
-mod connections;
-
-mod reply_writer;
+mod request;
+mod response;
 mod thread_pool;
-mod wire;
 
-mod descriptors;
-mod disposal;
+mod connections;
 mod reaper;
 mod sockets;
-
-mod probe;
 
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, io};
 
+pub use self::exchange::responder::Responder;
 pub use self::exchange::{Exchange, Stream};
-pub use self::framing::SMALL_BODY;
-pub use self::head::Head;
-#[cfg(test)]
-pub use self::head::testing::TestHead;
 pub use self::limits::Limits;
-pub use self::listener::{BindError, Listener, Reach, check, listen};
-pub use self::responder::Responder;
-pub use self::target::Target;
+pub use self::listener::socket::{BindError, Listener, Reach, check, listen};
+pub use self::request::framing::SMALL_BODY;
+pub use self::request::head::Head;
+#[cfg(test)]
+pub use self::request::head::testing::TestHead;
+pub use self::request::target::Target;
 pub use self::workers::Handler;
 
 use self::connections::Connections;
-use self::listener::allow_connections;
+use self::exchange::reply_writer::ReplyWriter;
+use self::exchange::responder::Writers;
+use self::listener::probe;
+use self::listener::socket::allow_connections;
 use self::reaper::Reaper;
-use self::reply_writer::ReplyWriter;
-use self::responder::Writers;
 use self::sockets::Sockets;
 use self::thread_pool::ThreadPool;
 use self::workers::Workers;

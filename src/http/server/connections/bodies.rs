@@ -4,7 +4,7 @@ use std::mem;
 use std::time::Instant;
 
 use super::{Client, Connections};
-use crate::http::server::descriptors;
+use crate::http::server::sockets::descriptors;
 
 /// A body that is being read.
 pub struct Body {

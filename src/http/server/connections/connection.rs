@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
+use super::attribution::{Doubtful, next_id};
 use super::bodies::Body;
 use super::size;
-use super::successors::{Doubtful, next_id};
-use crate::http::server::descriptors;
 use crate::http::server::sockets::Place;
+use crate::http::server::sockets::descriptors;
 
 /// Bytes by which the size of requests may be overestimated: a header needs no space before its value.
 pub(super) const MISCOUNTED: u64 = 16;

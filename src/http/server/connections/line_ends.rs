@@ -8,7 +8,7 @@
 //! on another connection, whose first request is served. What comes after the answer still meets the 400.
 
 use super::{Client, Connections};
-use crate::http::server::descriptors;
+use crate::http::server::sockets::descriptors;
 
 /// Bytes of a line end: they are all that came beyond the request.
 const LINE_END: u64 = 2;

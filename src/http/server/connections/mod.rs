@@ -3,11 +3,11 @@
 //! tiny_http writes the answers of a connection in the order of its requests, and makes whoever answers too early
 //! wait. The broker may answer in any order, so that two requests of one connection must not be with it together.
 
+mod attribution;
 mod bodies;
 mod connection;
 mod line_ends;
-mod refusals;
-mod successors;
+mod lingering;
 #[cfg(test)]
 mod tests;
 
@@ -19,17 +19,17 @@ use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
+use self::attribution::Told;
+pub use self::attribution::{Client, Turn};
 pub use self::bodies::Cut;
 pub use self::connection::{Connection, End};
-use self::refusals::Lingering;
-use self::successors::Told;
-pub use self::successors::{Client, Turn};
-use super::descriptors;
-use super::disposal::drop_unanswered;
-use super::framing::{has_whole_body, head_size};
-use super::head::Head;
-use super::sockets::{Place, Sockets};
-use super::thread_pool::ThreadPool;
+use self::lingering::Lingering;
+use crate::http::server::request::framing::{has_whole_body, head_size};
+use crate::http::server::request::head::Head;
+use crate::http::server::response::disposal::drop_unanswered;
+use crate::http::server::sockets::descriptors;
+use crate::http::server::sockets::{Place, Sockets};
+use crate::http::server::thread_pool::ThreadPool;
 use crate::memory::Memory;
 
 /// Requests that may be pipelined behind one that is not yet answered.

@@ -1,5 +1,8 @@
 //! One request whose turn it is, and its answer; however it ends, the turn passes on.
 
+mod body;
+pub mod reply_writer;
+pub mod responder;
 mod stream;
 
 use std::io::{self, Write};
@@ -8,14 +11,16 @@ use std::time::Duration;
 
 use tiny_http::{HTTPVersion, Method, Request, Response};
 
-use super::acceptor::Acceptor;
-use super::connections::{Client, Cut, Turn};
-use super::disposal::{drop_unanswered, is_too_long_to_drop};
-use super::framing::{has_connection_option, has_whole_body, is_last_for_tiny_http, require_sound_framing};
-use super::head::Head;
-use super::target::Target;
-use super::wire::Form;
 use crate::http::reply::{Reply, SHOWN};
+use crate::http::server::acceptor::Acceptor;
+use crate::http::server::connections::{Client, Cut, Turn};
+use crate::http::server::request::framing::{
+    has_connection_option, has_whole_body, is_last_for_tiny_http, require_sound_framing,
+};
+use crate::http::server::request::head::Head;
+use crate::http::server::request::target::Target;
+use crate::http::server::response::disposal::{drop_unanswered, is_too_long_to_drop};
+use crate::http::server::response::form::Form;
 use crate::memory::{Full, Memory, Share};
 use crate::metrics;
 use crate::printable::Printable;
@@ -64,7 +69,7 @@ impl Exchange {
     }
 
     /// The request; `None` only after its answer.
-    pub(super) fn request(&mut self) -> Option<&mut Request> {
+    pub(in crate::http::server) fn request(&mut self) -> Option<&mut Request> {
         self.request.as_mut()
     }
 

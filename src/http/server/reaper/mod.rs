@@ -4,9 +4,9 @@
 //! of a burst of connections without a thread; and its accepting thread dies of a lack of either. From outside, with
 //! its public interface alone, all of that can be seen and cured, but for two leaks, which are counted.
 
-mod pairs;
-mod spare;
-mod watched;
+mod eviction;
+mod shared_addresses;
+mod tracked;
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
@@ -18,16 +18,16 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use self::spare::{Kind, Spare, select};
-use self::watched::{HELP_PAUSE, Verdict, Watched};
-use super::acceptor::Acceptor;
-use super::connections::{Connection, Connections, Cut, MAX_FOLLOWERS};
-use super::descriptors::{self, Cookie};
-use super::limits::Limits;
-use super::sockets::{Place, Whose, is_there};
-use super::wire::Form;
-use super::workers::Workers;
+use self::eviction::{Kind, Spare, select};
+use self::tracked::{HELP_PAUSE, Verdict, Watched};
 use crate::http::reply::Reply;
+use crate::http::server::acceptor::Acceptor;
+use crate::http::server::connections::{Connection, Connections, Cut, MAX_FOLLOWERS};
+use crate::http::server::limits::Limits;
+use crate::http::server::response::form::Form;
+use crate::http::server::sockets::descriptors::{self, Cookie};
+use crate::http::server::sockets::{Place, Whose, is_there};
+use crate::http::server::workers::Workers;
 use crate::metrics;
 
 /// How often it looks while there are connections: what one may send until it is seen has to be held in memory.

@@ -81,8 +81,8 @@ fn is_scheme(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::head::testing::TestHead;
     use super::*;
+    use crate::http::server::request::head::testing::TestHead;
 
     #[test]
     fn a_target_has_a_path_and_perhaps_a_query() {

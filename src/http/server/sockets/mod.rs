@@ -1,5 +1,7 @@
 //! The sockets of one listener's connections, which tiny_http owns: found, spoken to and ended from outside.
 
+pub mod descriptors;
+
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::RawFd;
 use std::{io, mem};
@@ -7,7 +9,7 @@ use std::{io, mem};
 use rustix::net::{RecvFlags, recv};
 use socket2::{SockAddr, SockRef};
 
-use super::descriptors::{self, Cookie, Descriptors};
+use self::descriptors::{Cookie, Descriptors};
 
 /// How much is thrown away at a time, in bytes.
 const DISCARDED: usize = 16 * 1024;

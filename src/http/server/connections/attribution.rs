@@ -11,7 +11,7 @@ use tiny_http::Request;
 
 use super::connection::MISCOUNTED;
 use super::{Connection, Connections, End, MAX_FOLLOWERS, State, size};
-use crate::http::server::descriptors;
+use crate::http::server::sockets::descriptors;
 use crate::http::server::sockets::{Place, is_connected};
 
 /// What tells a connection from those that had its address before.

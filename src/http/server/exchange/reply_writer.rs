@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::exchange::Exchange;
 use crate::http::reply::Reply;
+use crate::http::server::exchange::Exchange;
 
 /// The answers to be written. There are no more of them than connections: each has one request with us at a time.
 #[derive(Clone, Default)]

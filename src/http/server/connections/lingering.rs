@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tiny_http::Request;
 
 use super::{Client, Connections, End, State};
-use crate::http::server::disposal::drop_unanswered;
+use crate::http::server::response::disposal::drop_unanswered;
 use crate::http::server::sockets::Place;
 
 /// How long a client may go on sending what was refused: ended at once, it might never read why (RFC 9112, 9.6).

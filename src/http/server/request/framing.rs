@@ -144,8 +144,8 @@ pub fn head_too_large() -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use super::super::head::testing::TestHead;
     use super::*;
+    use crate::http::server::request::head::testing::TestHead;
 
     fn status(head: &TestHead) -> u16 {
         require_sound_framing(head.head(), 1000).map_or_else(|refusal| refusal.status(), |()| 200)

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tiny_http::Request;
 
-use super::chunks::Chunks;
-use super::connections::Cut;
-use super::exchange::Exchange;
-use super::framing::{has_whole_body, is_upgrade};
-use super::head::Head;
 use crate::http::reply::Reply;
+use crate::http::server::connections::Cut;
+use crate::http::server::exchange::Exchange;
+use crate::http::server::request::chunks::Chunks;
+use crate::http::server::request::framing::{has_whole_body, is_upgrade};
+use crate::http::server::request::head::Head;
 use crate::memory::Full;
 
 /// How much of a body is read, and how much memory it gets, at a time. In bytes.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::exchange::{Exchange, Stream};
 use super::reply_writer::ReplyWriter;
-use super::thread_pool::ThreadPool;
 use crate::http::reply::Reply;
+use crate::http::server::exchange::{Exchange, Stream};
+use crate::http::server::thread_pool::ThreadPool;
 
 /// The threads that write what the thread that knows an answer must not write itself.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Responder {
 }
 
 impl Responder {
-    pub(super) fn new(exchange: Exchange, writers: Writers) -> Self {
+    pub(in crate::http::server) fn new(exchange: Exchange, writers: Writers) -> Self {
         Self { exchange, writers, origin: None }
     }
 

@@ -14,9 +14,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
-use super::descriptors::{self, Cookie, Descriptors};
 use super::probe::is_out_of_reach;
 use crate::config::{Http, Listen};
+use crate::http::server::sockets::descriptors::{self, Cookie, Descriptors};
 use crate::passing::may_pass;
 
 /// Connections that wait to be accepted; the system's own limit may be lower (`net.core.somaxconn`).
@@ -192,17 +192,17 @@ impl Listener {
     }
 
     /// Our end of its connections, with the port that the system chose for 0.
-    pub(super) fn address(&self) -> &SockAddr {
+    pub(in crate::http::server) fn address(&self) -> &SockAddr {
         &self.address
     }
 
     /// What tells it from all other sockets.
-    pub(super) fn cookie(&self) -> Cookie {
+    pub(in crate::http::server) fn cookie(&self) -> Cookie {
         self.cookie
     }
 
     /// Another descriptor of it for tiny_http, and its number.
-    pub(super) fn for_tiny_http(&self) -> io::Result<(RawFd, tiny_http::Listener)> {
+    pub(in crate::http::server) fn for_tiny_http(&self) -> io::Result<(RawFd, tiny_http::Listener)> {
         Ok(match &self.socket {
             Kind::Tcp(socket) => {
                 let socket = socket.try_clone()?;
@@ -216,7 +216,7 @@ impl Listener {
     }
 
     /// Makes a connection that ends at once, for a thread of tiny_http's to notice.
-    pub(super) fn knock(&self) -> io::Result<()> {
+    pub(in crate::http::server) fn knock(&self) -> io::Result<()> {
         let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         match socket.connect(&self.address) {
@@ -232,7 +232,7 @@ impl Listener {
 
     /// Takes no further connections from the backlog. Of our own socket, those in it are refused; in a passed one
     /// they stay for our successor, except perhaps for one, which is served.
-    pub(super) fn stop_accepting(&self, acceptor: RawFd) -> io::Result<()> {
+    pub(in crate::http::server) fn stop_accepting(&self, acceptor: RawFd) -> io::Result<()> {
         if !self.is_passed {
             if let (Kind::Unix(_), Some(path)) = (&self.socket, self.path()) {
                 fs::remove_file(path)?;
@@ -263,7 +263,7 @@ impl Listener {
     }
 
     /// Whether it is systemd's.
-    pub(super) fn is_passed(&self) -> bool {
+    pub(in crate::http::server) fn is_passed(&self) -> bool {
         self.is_passed
     }
 

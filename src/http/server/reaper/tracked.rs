@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::http::reply::Reply;
 use crate::http::server::acceptor::Acceptor;
 use crate::http::server::connections::{Connection, Cut, End};
-use crate::http::server::descriptors;
-use crate::http::server::framing::head_too_large;
 use crate::http::server::limits::Limits;
+use crate::http::server::request::framing::head_too_large;
+use crate::http::server::sockets::descriptors;
 use crate::http::server::sockets::{Place, Whose, is_there};
 
 /// Bytes of requests that tiny_http may have taken from a connection and not handed on: it takes what is pipelined as

@@ -12,7 +12,7 @@ pub struct Head<'a>(&'a Request);
 
 impl<'a> Head<'a> {
     /// The head of this request.
-    pub(super) fn of(request: &'a Request) -> Self {
+    pub(in crate::http::server) fn of(request: &'a Request) -> Self {
         Self(request)
     }
 
@@ -65,12 +65,12 @@ impl<'a> Head<'a> {
     }
 
     /// The value of the first header field of this name.
-    pub(super) fn first(self, name: &'static str) -> Option<&'a str> {
+    pub(in crate::http::server) fn first(self, name: &'static str) -> Option<&'a str> {
         self.all(name).next()
     }
 
     /// The values of all header fields of this name.
-    pub(super) fn all(self, name: &'static str) -> impl Iterator<Item = &'a str> {
+    pub(in crate::http::server) fn all(self, name: &'static str) -> impl Iterator<Item = &'a str> {
         let is_it = move |header: &&Header| header.field.equiv(name);
         self.0.headers().iter().filter(is_it).map(|header| header.value.as_str())
     }

@@ -1,0 +1,4 @@
+//! The listening sockets, and a request to one of them that tests whether it is served.
+
+pub mod probe;
+pub mod socket;
