@@ -5,11 +5,11 @@ pub mod reply_writer;
 pub mod responder;
 mod stream;
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tiny_http::{HTTPVersion, Method, Request, Response};
+use tiny_http::{HTTPVersion, Method, Request};
 
 use crate::http::reply::{Reply, SHOWN};
 use crate::http::server::acceptor::Acceptor;
@@ -21,19 +21,18 @@ use crate::http::server::request::head::Head;
 use crate::http::server::request::target::Target;
 use crate::http::server::response::disposal::{drop_unanswered, is_too_long_to_drop};
 use crate::http::server::response::form::Form;
+use crate::http::server::response::write::{is_disconnected, write, write_before_body};
 use crate::memory::{Full, Memory, Share};
 use crate::metrics;
 use crate::printable::Printable;
 use crate::request_id::RequestId;
 
-use self::stream::Patient;
 pub use self::stream::Stream;
 
-/// Bytes of an answer from which on it may have to wait for the client, and for how long that may take nothing.
+/// A longer answer may have to wait for its client, so that a thread of its own writes it. In bytes.
 const LARGE: usize = 64 * 1024;
-const LARGE_PATIENCE: Duration = Duration::from_secs(10);
-/// An interim response that asks for nothing (RFC 2518, 10.1).
-const PROCESSING: u16 = 102;
+/// The stall timeout for such an answer. For others it is zero: the socket's buffer takes them at once.
+const LARGE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request with its way back to the client.
 pub struct Exchange {
@@ -176,7 +175,7 @@ impl Exchange {
 
     /// Reading the body failed.
     pub fn set_failed(&self, error: &io::Error) {
-        if let Some(client) = self.client.filter(|_| is_gone(error)) {
+        if let Some(client) = self.client.filter(|_| is_disconnected(error)) {
             self.acceptor.connections().set_gone(client);
         }
     }
@@ -212,16 +211,12 @@ impl Exchange {
         self.last |= closes && !is_last_for_tiny_http(Head::of(&request));
         let words = form(&request, self.id.clone(), closes).write(reply);
         match self.client {
-            Some(client) if self.unread && self.acceptor.connections().is_one_of_two(client) => {
-                self.refuse_one_of_two(client, request, &words);
-            }
-            Some(client) if self.unread => {
+            Some(client) if self.unread && !self.acceptor.connections().is_one_of_two(client) => {
                 self.is_refused = true;
                 self.acceptor.connections().refuse(client, request, &words);
             }
-            Some(client) if words.len() > LARGE => self.write_large(client, request, words),
-            Some(client) => self.write(Some(client), request, &words),
-            None => self.write_elsewhere(request, words),
+            Some(_) if self.unread || words.len() <= LARGE => self.write(request, &words),
+            _ => self.write_in_pool(request, words),
         }
     }
 
@@ -244,74 +239,49 @@ impl Exchange {
         client.is_some_and(|client| self.acceptor.connections().has_line_end_behind(client, is_held))
     }
 
-    /// Its socket cannot be told from another's: `tiny_http` alone knows where the answer goes, and then both end.
-    fn refuse_one_of_two(&self, client: Client, request: Request, words: &[u8]) {
-        let connections = self.acceptor.connections();
-        if *request.http_version() < (1, 1) {
-            connections.shut_all(client);
-            return drop_unanswered(request);
-        }
-        let is_too_long = is_too_long_to_drop(&request);
-        let mut stream = request.upgrade("HTTP/1.1", Response::empty(PROCESSING));
-        let _ = stream.write_all(words).and_then(|()| stream.flush());
-        connections.shut_all(client);
-        if is_too_long {
-            std::mem::forget(stream);
-        }
-    }
-
-    /// Whose turn it is on a Unix socket cannot be told, and tiny_http makes an answer wait for those of earlier
-    /// requests: for each its own thread waits.
-    fn write_elsewhere(self, request: Request, words: Vec<u8>) {
+    /// Writes the answer in a thread that may wait: a large one, for which the client may have to make room, and any on a
+    /// Unix socket, which tiny_http holds back until earlier requests of the connection are answered.
+    fn write_in_pool(self, request: Request, bytes: Vec<u8>) {
         let acceptor = self.acceptor.clone();
-        let write = |(exchange, request, words): (Self, Request, Vec<u8>)| {
-            if exchange.unread && *request.http_version() >= (1, 1) {
-                refuse(request, &words);
-            } else {
-                exchange.write(None, request, &words);
+        let job = |(exchange, request, bytes): (Self, Request, Vec<u8>)| exchange.write(request, &bytes);
+        match acceptor.connections().writers().run_with((self, request, bytes), job) {
+            Some((mut exchange, request, _)) if exchange.client.is_none() => {
+                // this thread must not wait, and dropping the request may; leaks tiny_http's thread and its descriptors
+                exchange.share = None;
+                std::mem::forget((exchange, request));
             }
-        };
-        let writers = acceptor.connections().writers();
-        // who passes requests on must not wait, and letting go of one may
-        if let Some((mut exchange, request, _)) = writers.run_with((self, request, words), write) {
-            exchange.share = None;
-            std::mem::forget((exchange, request));
+            Some((exchange, request, bytes)) => exchange.write(request, &bytes),
+            None => {}
         }
     }
 
-    /// What the system does not take at once has a thread of its own, which waits for the client.
-    fn write_large(self, client: Client, request: Request, words: Vec<u8>) {
-        let acceptor = self.acceptor.clone();
-        let write = move |(exchange, request, words): (Self, Request, Vec<u8>)| {
-            exchange.write(Some(client), request, &words);
-        };
-        let writers = acceptor.connections().writers();
-        if let Some((exchange, request, words)) = writers.run_with((self, request, words), write) {
-            exchange.write(Some(client), request, &words);
-        }
-    }
-
-    fn write(&self, client: Option<Client>, request: Request, words: &[u8]) {
+    /// Writes the answer in this thread.
+    fn write(&self, request: Request, bytes: &[u8]) {
         let connections = self.acceptor.connections();
-        if let Some(client) = client.filter(|_| self.last) {
+        if self.unread {
+            // the socket is not known, or is one of several with the same address: only tiny_http knows where to write
+            let close = || self.client.into_iter().for_each(|client| connections.shut_all(client));
+            if *request.http_version() >= HTTPVersion(1, 1) {
+                return write_before_body(request, bytes, close);
+            }
+            // HTTP/1.0 has no change of protocol, so that nothing can be written before the body was read
+            if self.client.is_some() || is_too_long_to_drop(&request) {
+                close();
+                return drop_unanswered(request);
+            }
+        }
+        if let Some(client) = self.client.filter(|_| self.last) {
             connections.end(client);
         }
-        if self.unread && is_too_long_to_drop(&request) {
-            // a client of HTTP/1.0 on a Unix socket, which has no address to end it by
-            return drop_unanswered(request);
-        }
         let mut writer = request.into_writer();
-        let patience = if words.len() > LARGE { LARGE_PATIENCE } else { Duration::ZERO };
-        let mut patient = Patient::new(&mut *writer, patience, || false);
-        let written = patient.write_all(words).and_then(|()| patient.flush());
-        let Some(client) = client else { return };
+        let stall_timeout = if bytes.len() > LARGE { LARGE_STALL_TIMEOUT } else { Duration::ZERO };
+        let written = write(&mut *writer, bytes, stall_timeout);
+        let Some(client) = self.client else { return };
         match written {
-            Err(error) if is_gone(&error) => connections.set_gone(client),
+            Err(error) if is_disconnected(&error) => connections.set_gone(client),
             Ok(()) if !self.last => {}
-            // before tiny_http gets the writer back, which has its own words for what it cannot read
-            Ok(()) | Err(_) => {
-                connections.shut(client, &[]);
-            }
+            // before the writer is dropped: then tiny_http reads on, and answers by itself what it cannot parse
+            Ok(()) | Err(_) => connections.shut(client, &[]),
         }
     }
 }
@@ -328,26 +298,6 @@ impl Drop for Exchange {
         if !self.is_refused {
             self.acceptor.finish(self.client);
         }
-    }
-}
-
-/// Whether there is no connection to its client any more.
-fn is_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
-}
-
-/// Writes the answer to a request whose body is still to come, and then waits for the body.
-///
-/// tiny_http lets nobody write without letting go of the body first, for which it waits; but for a change of protocol,
-/// which may begin with any interim response (RFC 9110, 15.2).
-fn refuse(request: Request, words: &[u8]) {
-    let is_too_long = is_too_long_to_drop(&request);
-    let mut stream = request.upgrade("HTTP/1.1", Response::empty(PROCESSING));
-    let _ = stream.write_all(words).and_then(|()| stream.flush());
-    if is_too_long {
-        // its thread and its descriptors stay; the reaper counts them
-        std::mem::forget(stream);
     }
 }
 

@@ -1,15 +1,11 @@
 //! An answer that goes on, piece by piece, for as long as its writer likes.
 
-use std::io::{self, ErrorKind, Write};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::io::{self, Write};
+use std::time::Duration;
 
 use super::Exchange;
 use crate::http::reply::Reply;
-
-/// The pauses between tries to write to a client that takes nothing: each try waits a little by itself.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+use crate::http::server::response::write::{TimedWriter, is_disconnected};
 
 /// An answer that has begun. Its connection ends with it.
 pub struct Stream {
@@ -46,12 +42,12 @@ impl Stream {
     /// `is_over`.
     pub fn send(&mut self, piece: &[u8], patience: Duration, is_over: impl Fn() -> bool) -> io::Result<()> {
         let sent = self.send_piece(piece, patience, is_over);
-        self.is_gone |= sent.as_ref().is_err_and(super::is_gone);
+        self.is_gone |= sent.as_ref().is_err_and(is_disconnected);
         sent
     }
 
     fn send_piece(&mut self, piece: &[u8], patience: Duration, is_over: impl Fn() -> bool) -> io::Result<()> {
-        let mut writer = Patient::new(&mut *self.writer, patience, is_over);
+        let mut writer = TimedWriter::new(&mut *self.writer, patience, is_over);
         if !self.in_chunks {
             writer.write_all(piece)?;
         } else if !piece.is_empty() {
@@ -73,54 +69,6 @@ impl Stream {
             self.writer.write_all(b"0\r\n\r\n")?;
         }
         self.writer.flush()
-    }
-}
-
-/// A writer that tries again where there is no room, for as long as the client takes a little now and then.
-pub struct Patient<'a, F> {
-    writer: &'a mut dyn Write,
-    longest: Duration,
-    is_over: F,
-    since: Instant,
-    pause: Duration,
-}
-
-impl<'a, F: Fn() -> bool> Patient<'a, F> {
-    /// A client that takes nothing for so long is given up, and at once when `is_over`.
-    pub fn new(writer: &'a mut dyn Write, longest: Duration, is_over: F) -> Self {
-        Self { writer, longest, is_over, since: Instant::now(), pause: SHORTEST_PAUSE }
-    }
-
-    pub fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
-        while !rest.is_empty() {
-            match self.writer.write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    rest = &rest[written..];
-                    (self.since, self.pause) = (Instant::now(), SHORTEST_PAUSE);
-                }
-                Err(error) => self.wait(error)?,
-            }
-        }
-        Ok(())
-    }
-
-    pub fn flush(&mut self) -> io::Result<()> {
-        while let Err(error) = self.writer.flush() {
-            self.wait(error)?;
-        }
-        Ok(())
-    }
-
-    /// Waits before the next try, if the error was that there is no room.
-    fn wait(&mut self, error: io::Error) -> io::Result<()> {
-        let may_pass = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted);
-        if !may_pass || (self.is_over)() || self.since.elapsed() >= self.longest {
-            return Err(error);
-        }
-        sleep(self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        Ok(())
     }
 }
 
