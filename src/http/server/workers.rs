@@ -128,7 +128,7 @@ impl Workers {
     /// Serves a request whose body is still to come, in a thread that may wait for the client.
     fn serve_elsewhere(&self, exchange: Exchange) {
         let workers = self.clone();
-        if let Some(exchange) = self.0.bodies.run_with(exchange, move |exchange| workers.serve(exchange)) {
+        if let Some(exchange) = self.0.bodies.run(exchange, move |exchange| workers.serve(exchange)) {
             exchange.answer(&Reply::busy());
         }
     }

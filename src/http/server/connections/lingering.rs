@@ -67,6 +67,6 @@ impl Connections {
 
     pub(super) fn drop_elsewhere(&self, request: Request) {
         // no thread to be had: it stays, and is counted
-        self.writers.run_with(request, drop_unanswered).into_iter().for_each(mem::forget);
+        self.writers.run(request, drop_unanswered).into_iter().for_each(mem::forget);
     }
 }

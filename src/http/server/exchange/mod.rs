@@ -244,7 +244,7 @@ impl Exchange {
     fn write_in_pool(self, request: Request, bytes: Vec<u8>) {
         let acceptor = self.acceptor.clone();
         let job = |(exchange, request, bytes): (Self, Request, Vec<u8>)| exchange.write(request, &bytes);
-        match acceptor.connections().writers().run_with((self, request, bytes), job) {
+        match acceptor.connections().writers().run((self, request, bytes), job) {
             Some((mut exchange, request, _)) if exchange.client.is_none() => {
                 // this thread must not wait, and dropping the request may; leaks tiny_http's thread and its descriptors
                 exchange.share = None;

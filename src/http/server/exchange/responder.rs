@@ -77,7 +77,7 @@ impl Responder {
                 write(stream);
             }
         };
-        if let Some(exchange) = self.writers.streams.run_with(self.exchange, begin) {
+        if let Some(exchange) = self.writers.streams.run(self.exchange, begin) {
             self.writers.replies.push(exchange, Reply::busy());
         }
     }
