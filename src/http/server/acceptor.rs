@@ -1,9 +1,8 @@
-//! tiny_http's server on the listening socket: its accepting thread may die, and then the next acceptor takes over
-//! while this one goes on serving the connections that it has.
+//! One tiny_http server on the listening socket. Its accepting thread may die; then another acceptor takes over, and this
+//! one goes on serving the connections that it has.
 
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,40 +10,38 @@ use std::{io, thread};
 
 use tiny_http::Server;
 
-use super::connections::{Client, Connections, Turn};
+use super::connections::{ConnectionId, Connections, ReadyRequest};
 use super::listener::socket::Listener;
-use super::sockets::descriptors::{self, Cookie};
+use super::sockets::SocketId;
 
-/// One server, and the requests that come by it.
+/// One tiny_http server, and the requests that it returns.
 pub struct Acceptor {
-    /// Never dropped: that would connect to the socket, which is the next acceptor's, and remove a Unix socket's path.
+    /// Never dropped: that would connect to the socket, from which the next acceptor accepts, and remove the path of a
+    /// Unix socket.
     server: ManuallyDrop<Server>,
     /// The accepting thread's descriptor of the listening socket, closed when that thread dies.
-    descriptor: RawFd,
-    /// Held from tiny_http's queue to our own books, and on over short requests: two of one connection must not overtake
-    /// each other.
+    accepting: SocketId,
+    /// Held from tiny_http's queue to `connections`, and while a quick request is served: two requests of one connection
+    /// must not overtake each other.
     receiving: Mutex<()>,
-    /// Followers whose turn has come.
-    ready: Mutex<VecDeque<Turn>>,
+    /// Requests that were kept until an earlier one of their connection was answered, and are to be served now.
+    ready: Mutex<VecDeque<ReadyRequest>>,
     connections: Arc<Connections>,
     ending: AtomicBool,
 }
 
-/// The right to receive requests, which one worker has at a time. Giving it up wakes the next one.
+/// The right to receive requests, which one worker has at a time. Dropping it wakes the next one.
 pub struct Receiving<'a>(#[expect(dead_code, reason = "it is held")] MutexGuard<'a, ()>);
 
 /// A worker is to end.
 pub struct Ended;
 
 impl Acceptor {
-    /// Lets tiny_http accept connections from this socket, from now on.
-    ///
-    /// # Errors
-    /// If there is no descriptor or no thread to be had.
+    /// Lets tiny_http accept connections from the socket from now on. Fails if there is no descriptor or no thread left.
     pub fn start(listener: &Listener, connections: Arc<Connections>) -> io::Result<Arc<Self>> {
         require_threads()?;
-        let (descriptor, socket) = listener.for_tiny_http()?;
-        // it panics where it finds no thread: in one without a name, that is no record
+        let (accepting, socket) = listener.for_tiny_http()?;
+        // it panics where there is no thread. A panic in a thread without a name is not logged
         let starting =
             thread::Builder::new().spawn(|| Server::from_listener(socket, None)).map_err(|error| no_thread(&error))?;
         let server = starting
@@ -53,7 +50,7 @@ impl Acceptor {
             .map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Arc::new(Self {
             server: ManuallyDrop::new(server),
-            descriptor,
+            accepting,
             receiving: Mutex::default(),
             ready: Mutex::default(),
             connections,
@@ -61,22 +58,22 @@ impl Acceptor {
         }))
     }
 
-    /// Waits until nobody else receives.
+    /// Waits until no other worker receives.
     pub fn receive(&self) -> Receiving<'_> {
         Receiving(self.receiving.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for the next request whose turn it is. `None` says to ask again.
-    pub fn next(&self, _receiving: &Receiving<'_>) -> Result<Option<Turn>, Ended> {
+    /// Waits for the next request that is to be served. Returns `None` if there was none, and is then to be called again.
+    pub fn next(&self, _receiving: &Receiving<'_>) -> Result<Option<ReadyRequest>, Ended> {
         if !self.connections.await_room() {
             return Ok(None);
         }
-        if let Some(turn) = self.ready().pop_front() {
-            return Ok(Some(turn));
+        if let Some(request) = self.ready().pop_front() {
+            return Ok(Some(request));
         }
         match self.server.recv() {
-            Ok(request) => Ok(self.connections.arrive(request)),
-            // accepting failed: the reaper finds the thread dead
+            Ok(request) => Ok(self.connections.register(request)),
+            // accept failed; the reaper finds the accepting thread dead
             Err(error) if error.raw_os_error().is_some() => Ok(None),
             // unblocked
             Err(_) if self.ending.load(Ordering::SeqCst) && self.ready().is_empty() => Err(Ended),
@@ -84,30 +81,30 @@ impl Acceptor {
         }
     }
 
-    /// The request of this client is answered: the next one's turn, if there is one.
-    pub fn finish(&self, client: Option<Client>) {
-        self.connections.settle();
-        self.pass_on(client);
+    /// Counts a request as answered, and has the next one of its connection served.
+    pub fn finish(&self, id: Option<ConnectionId>) {
+        self.connections.count_answered();
+        self.serve_next(id);
     }
 
-    /// The next one's turn, if there is one.
-    pub fn pass_on(&self, client: Option<Client>) {
-        if let Some(follower) = self.connections.pass_on(client) {
-            self.take(follower);
+    /// Has the next request of a connection served, if there is one.
+    pub fn serve_next(&self, id: Option<ConnectionId>) {
+        if let Some(next) = self.connections.next_request(id) {
+            self.serve(next);
         }
     }
 
-    /// Takes a request whose turn has come.
-    pub fn take(&self, turn: Turn) {
-        self.ready().push_back(turn);
-        // a worker that waits for requests of the server looks there too
+    /// Has a request served by the next worker that is free.
+    pub fn serve(&self, request: ReadyRequest) {
+        self.ready().push_back(request);
+        // a worker may be waiting for requests in tiny_http
         self.server.unblock();
     }
 
-    /// Lets each of so many workers end after the requests that are already there.
+    /// Lets this many workers end after the requests that are already there.
     pub fn end(&self, workers: usize) {
         self.ending.store(true, Ordering::SeqCst);
-        // one token each; they lie behind the requests that came before
+        // tiny_http queues one token for each call, behind the requests that came before
         for _ in 0..workers {
             self.server.unblock();
         }
@@ -118,21 +115,16 @@ impl Acceptor {
         self.ending.load(Ordering::SeqCst)
     }
 
-    /// Whether the accepting thread is there: it alone owns its descriptor of the listening socket.
-    pub fn is_accepting(&self, socket: Cookie) -> bool {
-        descriptors::cookie(self.descriptor) == Some(socket)
-    }
-
-    /// The accepting thread's descriptor of the listening socket.
-    pub fn descriptor(&self) -> RawFd {
-        self.descriptor
+    /// The accepting thread's descriptor of the listening socket: it alone owns it, so that it is open while it lives.
+    pub fn accepting(&self) -> SocketId {
+        self.accepting
     }
 
     pub fn connections(&self) -> &Connections {
         &self.connections
     }
 
-    fn ready(&self) -> MutexGuard<'_, VecDeque<Turn>> {
+    fn ready(&self) -> MutexGuard<'_, VecDeque<ReadyRequest>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,18 +132,18 @@ impl Acceptor {
 /// How many threads tiny_http starts with: the accepting one, and four that wait for connections.
 const FIRST_THREADS: usize = 5;
 
-/// Finds out whether tiny_http's first threads are to be had: without them it would die at once.
+/// Checks whether tiny_http's first threads can be started: without them its accepting thread would die at once.
 fn require_threads() -> io::Result<()> {
     let (end, ended) = sync_channel::<()>(0);
     let ended = Arc::new(Mutex::new(ended));
-    let wait = |_| {
+    let start = |_| {
         let ended = ended.clone();
-        // they wait for each other's turn, and all of them end with the channel
+        // all of them end when the channel is closed
         thread::Builder::new().spawn(move || {
             let _ = ended.lock().map(|ended| ended.recv());
         })
     };
-    let started: io::Result<Vec<_>> = (0..=FIRST_THREADS).map(wait).collect();
+    let started: io::Result<Vec<_>> = (0..=FIRST_THREADS).map(start).collect();
     drop(end);
     started.map_err(|error| no_thread(&error))?.into_iter().for_each(|thread| drop(thread.join()));
     Ok(())

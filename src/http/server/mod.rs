@@ -1,11 +1,37 @@
-//! An HTTP server for one listening socket, on tiny_http, whose faults end here: whoever reads the way of a request knows
-//! that a handler gets each request with a `Responder`, and need not enter.
+//! An HTTP server for one listening socket, on tiny_http 0.12. The rest of `http` uses the names that are exported here
+//! and knows nothing of tiny_http.
 //!
-//! A request comes in by a `listener`; an `acceptor`, one server of tiny_http's, takes it; `connections` lets one request
-//! of a connection pass at a time; one of the `workers` makes it an `exchange`, checks its `framing`, and calls the handler.
-//! `body` is read piece by piece, in `chunks` too; an answer gets its bytes from `wire` and is written by the thread
-//! that knows it, by the `reply_writer`, or by a thread of a `thread_pool` where it may wait for the client. The
-//! `reaper` watches the connections that tiny_http hides, by their `sockets` and `descriptors`.
+//! The way of a request: an `acceptor`, which is one server of tiny_http's, accepts its connection from a `listener`.
+//! One of the `workers` receives it, makes it an `exchange` and calls the handler with a `Responder`. The handler checks
+//! its framing (`request`), reads its body, and replies at once or later. The `response` is written by the thread that
+//! has it, by the reply thread, or by a thread of a `thread_pool` where the client may have to be waited for.
+//!
+//! `connections`, `sockets` and the `reaper` make up for what tiny_http lacks. Its faults, and where each is cured:
+//!
+//! * Its accepting thread dies of an error of `accept` (no descriptor left, a connection aborted) or of a panic (no
+//!   thread left), silently and for good: `acceptor`, `reaper::accepting`. It accepts only from a blocking socket:
+//!   `listener::bind`.
+//! * Its end connects to the listening socket and removes the path of a Unix socket, and it has no way to stop accepting:
+//!   `acceptor`, `listener::socket`.
+//! * In a burst of connections some get no thread until others are closed: `reaper::threads`.
+//! * It has no limit and no timeout for connections, heads, bodies and replies: `reaper::verdict`, `reaper::eviction`,
+//!   `connections::bodies`, `response::write`.
+//! * It reads pipelined requests as fast as they come, and keeps them: `connections`, `reaper::judging`.
+//! * A reply waits for the replies to earlier requests of its connection, and blocks its thread: `connections`; on a Unix
+//!   socket `exchange::reply`.
+//! * A request tells nothing of its connection but the client's address: `connections::attribution`,
+//!   `reaper::shared_addresses`.
+//! * It neither closes a connection when asked to, nor says that it does: `connections::closing`, `response::serializer`.
+//! * Dropping a request whose body is unread waits for the body, and allocates as much memory as `Content-Length` says,
+//!   which may abort the process: `connections::lingering`, `response::disposal`. Nothing can be written before:
+//!   `response::write`.
+//! * It accepts heads of any size, ambiguous lengths and control characters: `request::framing`.
+//! * A body that is cut short reads as complete, trailers read as an error, and with `Connection: upgrade` the body is
+//!   not decoded: `exchange::body`, `request::decoded_chunks`, `request::chunks`.
+//! * A line end behind a body reads as a request: `connections::line_ends`.
+//! * It does not flush a stream: `exchange::stream`. It does not set `TCP_NODELAY`: `listener::socket`.
+//! * A request of HTTP/2 or later, and one that is too long to drop, leave a thread behind for ever: they are counted, and
+//!   the daemon restarts before there are too many (`reaper::threads`).
 
 mod limits;
 mod listener;
@@ -22,57 +48,53 @@ mod connections;
 mod reaper;
 mod sockets;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
-use std::{fmt, io};
 
 pub use self::exchange::responder::Responder;
 pub use self::exchange::{Exchange, Stream};
 pub use self::limits::Limits;
-pub use self::listener::socket::{BindError, Listener, Reach, check, listen};
+pub use self::listener::bind::{BindError, check, listen};
+pub use self::listener::socket::{Listener, Reach};
+pub use self::request::Head;
+pub use self::request::Target;
 pub use self::request::framing::SMALL_BODY;
-pub use self::request::head::Head;
 #[cfg(test)]
 pub use self::request::head::testing::TestHead;
-pub use self::request::target::Target;
-pub use self::workers::Handler;
+pub use self::workers::Server;
 
 use self::connections::Connections;
 use self::exchange::reply_writer::ReplyWriter;
 use self::exchange::responder::Writers;
-use self::listener::probe;
-use self::listener::socket::allow_connections;
+use self::listener::probe::{is_unreachable, probe};
 use self::reaper::Reaper;
 use self::sockets::Sockets;
 use self::thread_pool::ThreadPool;
-use self::workers::Workers;
+use self::workers::Handler;
 use crate::memory::Memory;
 use crate::thread::Watch;
 
-/// The name of the thread that writes the answers that others must not.
+/// The name of the thread that writes replies in the place of threads that must not wait.
 pub const REPLY_THREAD: &str = "reply";
 /// The name of the thread that watches the connections.
 const REAPER: &str = "reaper";
-/// The names of the threads that wait for bodies, of those that write answers that may wait for a client, and of those
-/// that write streams.
+/// The names of the threads that wait for bodies, that write replies where the client may have to be waited for, and that
+/// write streams.
 const BODY: &str = "body";
 const WRITER: &str = "write";
 const STREAM: &str = "stream";
-/// What unfinished bodies may take together, unless a single one may be longer than half of it. In bytes.
-const MAX_HELD: usize = 64 * 1024 * 1024;
-/// Answers that may wait for a thread that writes; the reaper ends the connections of clients that do not read.
+/// The most bytes of memory for bodies that are being read, unless one may be longer than half of it.
+const MAX_RESERVED: usize = 64 * 1024 * 1024;
+/// The most replies that wait for a thread that writes. The reaper closes the connections of clients that do not read.
 const MAX_UNWRITTEN: usize = 100_000;
 
-/// A listening socket that is served.
-#[derive(Clone)]
-pub struct Server(Workers);
-
 impl Server {
-    /// Serves the socket from now on: the handler is called with each request, by many threads at a time.
-    /// Bodies and answers take from `memory`.
+    /// Serves the socket from now on. Several threads at a time call the handler with a request each. Bodies and replies
+    /// take from `memory`.
     ///
     /// # Errors
-    /// If the system has no thread or no descriptor to give.
+    /// If there is no thread or no descriptor left.
     pub fn start(
         listener: Listener,
         limits: &Limits,
@@ -82,75 +104,35 @@ impl Server {
     ) -> io::Result<Self> {
         let pool = |name, threads, max_waiting| ThreadPool::new(name, watch.clone(), threads, max_waiting);
         let sockets = Sockets::new(listener.cookie(), listener.address().clone())?;
-        let elsewhere = pool(WRITER, limits.max_connections + limits.max_streams, MAX_UNWRITTEN);
-        let max_held = MAX_HELD.max(2 * limits.max_body);
-        let connections = Connections::new(sockets, elsewhere, limits.request_timeout, max_held, memory);
+        let waiting = pool(WRITER, limits.max_connections + limits.max_streams, MAX_UNWRITTEN);
+        let max_reserved = MAX_RESERVED.max(2 * limits.max_body);
+        let connections = Connections::new(sockets, waiting, limits.request_timeout, max_reserved, memory);
         let writers = Writers { replies: ReplyWriter::default(), streams: pool(STREAM, limits.max_streams, 0) };
         let replies = writers.replies.clone();
         let bodies = (pool(BODY, 2 * limits.max_connections, 0), limits.workers);
-        let workers = Workers::new(listener, Arc::new(connections), handler, writers, bodies, watch.clone());
+        let server = Self::new(listener, Arc::new(connections), handler, writers, bodies, watch.clone());
         watch.spawn(REPLY_THREAD, move || {
             replies.run();
             Ok(())
         })?;
-        workers.accept()?;
-        let limits = Limits { max_connections: allow_connections(limits.max_connections), ..*limits };
-        let mut reaper = Reaper::new(workers.clone(), limits);
+        server.accept()?;
+        let mut reaper = Reaper::new(server.clone(), limits.with_descriptors());
         watch.spawn(REAPER, move || {
             reaper.run();
             Ok(())
         })?;
-        Ok(Self(workers))
+        Ok(server)
     }
 
-    /// Has a request answered that comes in as all others do.
+    /// Tests whether a request is answered that comes as all others do.
     ///
     /// # Errors
-    /// If that does not succeed by the deadline.
+    /// If it is not answered with success by the deadline.
     pub fn probe(&self, deadline: Instant) -> io::Result<()> {
-        match probe::ask(self.0.listener().address(), deadline) {
-            // we may be kept from our own socket, or its address may be away: that says nothing about us
-            Err(error) if probe::is_out_of_reach(&error) && self.0.is_accepting() => Ok(()),
-            asked => asked,
+        match probe(self.listener().address(), deadline) {
+            // nothing is known then of requests of others
+            Err(error) if is_unreachable(&error) && self.is_accepting() => Ok(()),
+            result => result,
         }
-    }
-
-    /// Takes no further connections, and ends each of those that are there with its next answer.
-    pub fn stop_accepting(&self) {
-        self.0.stop_accepting();
-    }
-
-    /// Waits until each connection that was accepted had a request, or the deadline has come.
-    pub fn await_first_requests(&self, deadline: Instant) {
-        self.0.connections().await_first_requests(deadline);
-    }
-
-    /// Waits until every request that came is answered, or the deadline has come. Returns how many are not.
-    #[must_use]
-    pub fn await_idle(&self, deadline: Instant) -> usize {
-        self.0.connections().await_idle(deadline)
-    }
-
-    /// Lets each worker end after the requests that are already there, and waits for that up to the deadline.
-    pub fn end(&self, deadline: Instant) {
-        self.0.end(deadline);
-    }
-
-    /// Lets the thread that writes answers end when all are written.
-    pub fn end_replies(&self) {
-        self.0.end_replies();
-    }
-}
-
-/// Where requests go, as a URL.
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.listener().fmt(f)
-    }
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Server({self})")
     }
 }

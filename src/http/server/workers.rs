@@ -1,9 +1,9 @@
-//! The acceptors of one listener and the workers that serve what comes by them.
+//! The server of one listener: its acceptors, and the worker threads that serve the requests of each.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use std::{fmt, io};
 
 use super::acceptor::{Acceptor, Ended};
 use super::connections::Connections;
@@ -14,15 +14,15 @@ use super::thread_pool::ThreadPool;
 use crate::http::reply::Reply;
 use crate::thread::Watch;
 
-/// What the names of the workers' threads start with.
+/// The beginning of the workers' thread names.
 const WORKER: &str = "http-";
 
 /// Answers a request.
 pub type Handler = Arc<dyn Fn(Responder) + Send + Sync>;
 
-/// Everything that serves one listener.
+/// A server of one listening socket.
 #[derive(Clone)]
-pub struct Workers(Arc<Shared>);
+pub struct Server(Arc<Shared>);
 
 struct Shared {
     listener: Listener,
@@ -32,7 +32,7 @@ struct Shared {
     /// Threads that wait for bodies.
     bodies: ThreadPool,
     watch: Watch,
-    /// Workers of an acceptor.
+    /// Workers of each acceptor.
     count: usize,
     state: Mutex<State>,
     /// Notified when a worker ends.
@@ -41,21 +41,21 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The newest one last, which alone may be accepting.
-    crews: Vec<Crew>,
-    /// No connection is accepted any more.
+    /// Only the last one, which is the newest, may be accepting connections.
+    acceptors: Vec<Entry>,
+    /// No connection is to be accepted any more.
     is_stopped: bool,
 }
 
-/// An acceptor and its workers.
-struct Crew {
+struct Entry {
     acceptor: Arc<Acceptor>,
+    /// Workers that have not ended.
     workers: usize,
 }
 
-impl Workers {
+impl Server {
     /// `count` workers for each acceptor, of which there is none yet.
-    pub fn new(
+    pub(super) fn new(
         listener: Listener,
         connections: Arc<Connections>,
         handler: Handler,
@@ -67,34 +67,34 @@ impl Workers {
         Self(Arc::new(Shared { listener, connections, handler, writers, bodies, watch, count, state, ended }))
     }
 
-    /// Starts an acceptor, which takes the place of the one before.
-    pub fn accept(&self) -> io::Result<()> {
+    /// Starts an acceptor, which accepts in the place of the one before.
+    pub(super) fn accept(&self) -> io::Result<()> {
         let acceptor = Acceptor::start(&self.0.listener, self.0.connections.clone())?;
-        let descriptor = acceptor.descriptor();
+        let accepting = acceptor.accepting();
         let is_late = {
             let mut state = self.lock();
-            state.crews.push(Crew { acceptor, workers: 0 });
+            state.acceptors.push(Entry { acceptor, workers: 0 });
             state.is_stopped
         };
-        // a stop came meanwhile and knew only the acceptor before; a socket of our own is shut down for both
+        // `stop_accepting` came meanwhile and knew only the acceptor before. The shutdown of our own socket acts on both
         if is_late && self.0.listener.is_passed() {
-            self.0.listener.stop_accepting(descriptor)?;
+            self.0.listener.stop_accepting(accepting)?;
         }
-        self.staff()
+        self.start_missing()
     }
 
     /// Starts the workers that are missing.
-    pub fn staff(&self) -> io::Result<()> {
+    pub(super) fn start_missing(&self) -> io::Result<()> {
         let mut state = self.lock();
-        for crew in state.crews.iter_mut().filter(|crew| !crew.acceptor.is_ending()) {
-            while crew.workers < self.0.count {
-                let (workers, acceptor) = (self.clone(), crew.acceptor.clone());
+        for entry in state.acceptors.iter_mut().filter(|entry| !entry.acceptor.is_ending()) {
+            while entry.workers < self.0.count {
+                let (server, acceptor) = (self.clone(), entry.acceptor.clone());
                 let body = move || {
-                    workers.work(&acceptor);
+                    server.work(&acceptor);
                     Ok(())
                 };
-                self.0.watch.spawn_passing(&format!("{WORKER}{}", crew.workers + 1), body)?;
-                crew.workers += 1;
+                self.0.watch.spawn_passing(&format!("{WORKER}{}", entry.workers + 1), body)?;
+                entry.workers += 1;
             }
         }
         Ok(())
@@ -102,19 +102,19 @@ impl Workers {
 
     fn work(&self, acceptor: &Arc<Acceptor>) {
         while self.receive(acceptor).is_ok() {}
-        self.lock().leave(acceptor);
+        self.lock().remove_worker(acceptor);
         self.0.ended.notify_all();
     }
 
-    /// Serves requests up to the first one that takes its time, before which the next worker begins to receive: waking
-    /// that one takes longer than most requests do.
+    /// Serves quick requests and one that may take longer, before which the next worker begins to receive: waking that
+    /// one takes longer than most requests.
     fn receive(&self, acceptor: &Arc<Acceptor>) -> Result<(), Ended> {
         let receiving = acceptor.receive();
         loop {
-            let Some(turn) = acceptor.next(&receiving)? else { continue };
-            let exchange = Exchange::new(turn, acceptor.clone());
+            let Some(request) = acceptor.next(&receiving)? else { continue };
+            let exchange = Exchange::new(request, acceptor.clone());
             if exchange.may_wait() {
-                self.serve_elsewhere(exchange);
+                self.serve_in_pool(exchange);
             } else if exchange.is_quick() {
                 self.serve(exchange);
             } else {
@@ -126,63 +126,62 @@ impl Workers {
     }
 
     /// Serves a request whose body is still to come, in a thread that may wait for the client.
-    fn serve_elsewhere(&self, exchange: Exchange) {
-        let workers = self.clone();
-        if let Some(exchange) = self.0.bodies.run(exchange, move |exchange| workers.serve(exchange)) {
-            exchange.answer(&Reply::busy());
+    fn serve_in_pool(&self, exchange: Exchange) {
+        let server = self.clone();
+        if let Some(exchange) = self.0.bodies.run(exchange, move |exchange| server.serve(exchange)) {
+            exchange.send(&Reply::busy());
         }
     }
 
-    /// Calls the handler; a panic costs the answer to this request only.
+    /// Calls the handler. After a panic only this request gets no reply.
     fn serve(&self, exchange: Exchange) {
         let (id, responder) = (exchange.id().clone(), Responder::new(exchange, self.0.writers.clone()));
-        // the panic is in the log already, and leaves nothing behind that others use
+        // the panic is logged already, and leaves no state behind that others use
         let _ = catch_unwind(AssertUnwindSafe(|| id.during(|| (self.0.handler)(responder))));
     }
 
     /// Whether the newest acceptor accepts connections.
-    pub fn is_accepting(&self) -> bool {
-        let state = self.lock();
-        state.crews.last().is_some_and(|crew| crew.acceptor.is_accepting(self.0.listener.cookie()))
+    pub(super) fn is_accepting(&self) -> bool {
+        self.lock().acceptors.last().is_some_and(|entry| entry.acceptor.accepting().is_open())
     }
 
     /// Whether no connection is to be accepted any more.
-    pub fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.lock().is_stopped
     }
 
     /// The newest acceptor.
-    pub fn newest(&self) -> Option<Arc<Acceptor>> {
-        self.lock().crews.last().map(|crew| crew.acceptor.clone())
+    pub(super) fn newest(&self) -> Option<Arc<Acceptor>> {
+        self.lock().acceptors.last().map(|entry| entry.acceptor.clone())
     }
 
     /// Ends the acceptors that are not the newest and have no connection left.
-    pub fn retire(&self, has_connections: impl Fn(&Arc<Acceptor>) -> bool) {
+    pub(super) fn retire(&self, has_connections: impl Fn(&Arc<Acceptor>) -> bool) {
         let mut state = self.lock();
-        let Some((_, older)) = state.crews.split_last() else { return };
-        for crew in older.iter().filter(|crew| !crew.acceptor.is_ending() && !has_connections(&crew.acceptor)) {
-            crew.acceptor.end(crew.workers);
+        let Some((_, older)) = state.acceptors.split_last() else { return };
+        for entry in older.iter().filter(|entry| !entry.acceptor.is_ending() && !has_connections(&entry.acceptor)) {
+            entry.acceptor.end(entry.workers);
         }
-        state.sweep();
+        state.remove_ended();
     }
 
-    /// Takes no further connections, and ends each of those that are there with its next answer.
+    /// Accepts no further connection, and closes each of those that are open after its next reply.
     pub fn stop_accepting(&self) {
         let mut state = self.lock();
         state.is_stopped = true;
-        let descriptor = state.crews.last().map(|crew| crew.acceptor.descriptor());
+        let accepting = state.acceptors.last().map(|entry| entry.acceptor.accepting());
         drop(state);
-        self.0.connections.close();
-        if let Some(Err(error)) = descriptor.map(|descriptor| self.0.listener.stop_accepting(descriptor)) {
+        self.0.connections.drain();
+        if let Some(Err(error)) = accepting.map(|accepting| self.0.listener.stop_accepting(accepting)) {
             log::warn!("cannot stop listening on {}: {error}", self.0.listener);
         }
     }
 
-    /// Lets each worker end after the requests that are already there, and waits for that up to the deadline.
+    /// Lets each worker end after the requests that are already there, and waits for that until the deadline.
     pub fn end(&self, deadline: Instant) {
         let mut state = self.lock();
-        for crew in &state.crews {
-            crew.acceptor.end(crew.workers);
+        for entry in &state.acceptors {
+            entry.acceptor.end(entry.workers);
         }
         while state.working() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -193,23 +192,34 @@ impl Workers {
         }
     }
 
-    /// Lets the thread that writes answers end when all are written.
+    /// Lets the reply thread end when all replies are written.
     pub fn end_replies(&self) {
         self.0.writers.replies.close();
     }
 
+    /// Waits until each accepted connection had a request, or until the deadline.
+    pub fn await_first_requests(&self, deadline: Instant) {
+        self.connections().await_first_requests(deadline);
+    }
+
+    /// Waits until every request is answered, or until the deadline. Returns how many are not.
+    #[must_use]
+    pub fn await_idle(&self, deadline: Instant) -> usize {
+        self.connections().await_idle(deadline)
+    }
+
     /// Asks main to stop in good order and to fail, so that systemd starts the daemon again.
-    pub fn request_restart(&self, why: String) {
+    pub(super) fn request_restart(&self, why: String) {
         self.0.watch.request_restart(why);
     }
 
     /// What is known of the connections.
-    pub fn connections(&self) -> &Connections {
+    pub(super) fn connections(&self) -> &Connections {
         &self.0.connections
     }
 
     /// The listening socket.
-    pub fn listener(&self) -> &Listener {
+    pub(super) fn listener(&self) -> &Listener {
         &self.0.listener
     }
 
@@ -218,22 +228,35 @@ impl Workers {
     }
 }
 
+/// The URL, or the path of a Unix socket.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.listener().fmt(f)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({self})")
+    }
+}
+
 impl State {
-    /// Workers that have not ended.
+    /// How many workers have not ended.
     fn working(&self) -> usize {
-        self.crews.iter().map(|crew| crew.workers).sum()
+        self.acceptors.iter().map(|entry| entry.workers).sum()
     }
 
-    /// A worker of this acceptor has ended.
-    fn leave(&mut self, acceptor: &Arc<Acceptor>) {
-        for crew in self.crews.iter_mut().filter(|crew| Arc::ptr_eq(&crew.acceptor, acceptor)) {
-            crew.workers -= 1;
+    /// Records that a worker of this acceptor has ended.
+    fn remove_worker(&mut self, acceptor: &Arc<Acceptor>) {
+        for entry in self.acceptors.iter_mut().filter(|entry| Arc::ptr_eq(&entry.acceptor, acceptor)) {
+            entry.workers -= 1;
         }
-        self.sweep();
+        self.remove_ended();
     }
 
-    /// Forgets the acceptors that have ended.
-    fn sweep(&mut self) {
-        self.crews.retain(|crew| crew.workers > 0 || !crew.acceptor.is_ending());
+    /// Removes the acceptors that have ended.
+    fn remove_ended(&mut self) {
+        self.acceptors.retain(|entry| entry.workers > 0 || !entry.acceptor.is_ending());
     }
 }

@@ -1,234 +1,177 @@
-//! Connections that have the address of another, which its client has reset: a request tells no more than an address, and
-//! what one connection has left behind must not be counted against the next.
+//! Attributes requests to connections where a client has reset one and connected again from the same address: tiny_http
+//! tells the client's address of a request, and nothing else of its connection.
+//!
+//! What an earlier connection has left must not be counted against the next one. Between two scans of the reaper it is
+//! not known which connection a request came on; it is then kept as `unattributed`.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
-use super::connection::MISCOUNTED;
-use super::{Connection, Connections, End, MAX_FOLLOWERS, State, size};
-use crate::http::server::sockets::descriptors;
-use crate::http::server::sockets::{Place, is_connected};
+use super::Connections;
+use super::connection::{Connection, End, MAX_PIPELINED, ReadyRequest, SIZE_ERROR, Unattributed, size};
+use super::state::State;
+use crate::http::server::sockets::SocketId;
 
-/// What tells a connection from those that had its address before.
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-
-/// Whose a request is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Client {
-    pub address: SocketAddr,
-    pub(super) id: u64,
-}
-
-/// A request whose turn it is.
-pub struct Turn {
-    pub request: Request,
-    /// `None` on a Unix socket.
-    pub client: Option<Client>,
-}
-
-/// A request of which only the reaper's next look tells whether it is of the connection that is known by its address, or
-/// of the next.
-pub struct Doubtful {
-    request: Request,
-    since: Instant,
-}
-
-/// What becomes of requests when the reaper knows whose they are.
+/// What becomes of unattributed requests when their connection is known.
 #[derive(Default)]
-pub struct Told {
-    /// Those whose turn it is.
-    pub turns: Vec<Turn>,
-    /// Those that get no answer.
-    pub orphans: Vec<Request>,
-}
-
-pub(super) fn next_id() -> u64 {
-    NEXT_ID.fetch_add(1, Ordering::Relaxed)
-}
-
-impl State {
-    /// The connection of this client, unless another has its address by now.
-    pub(super) fn of(&self, client: Client) -> Option<&Connection> {
-        self.table.get(&client.address).filter(|connection| connection.id == client.id)
-    }
-
-    pub(super) fn of_mut(&mut self, client: Client) -> Option<&mut Connection> {
-        self.table.get_mut(&client.address).filter(|connection| connection.id == client.id)
-    }
-
-    /// The connection at a place. `None` if another has its address by now.
-    pub fn meet(&mut self, address: SocketAddr, place: Place, now: Instant) -> Option<&mut Connection> {
-        let connection = self.table.entry(address).or_insert_with(|| Connection::new(now));
-        let is_it = match connection.place {
-            Some(known) => known.cookie == place.cookie,
-            None if connection.ended && (!connection.running || connection.end == End::Gone) => false,
-            None => !connection.running || connection.may_be_at(place),
-        };
-        if !is_it {
-            // of one that was reset a descriptor may still be there
-            if !is_connected(place, address) {
-                return None;
-            }
-            let is_alone = !connection.place.is_some_and(|known| is_connected(known, address));
-            connection.is_shared |= !is_alone || self.pairs.contains(&address);
-            if !is_alone {
-                return self.table.get_mut(&address);
-            }
-            // what is left may be of the one that is still there
-            if !connection.is_shared || connection.ended {
-                // nothing is told of a number that was closed meanwhile
-                let old = connection.succeed(descriptors::read(place.number)?, now);
-                connection.ended = old.flooded.is_some_and(|flooded| flooded.cookie == place.cookie);
-                self.held -= old.body.map_or(0, |body| body.held);
-                self.orphans.extend(old.followers);
-            }
-        }
-        let connection = self.table.get_mut(&address)?;
-        connection.set_place(place);
-        Some(connection)
-    }
-
-    /// Whether this client's connection is one of two that cannot be told apart.
-    pub(super) fn is_shared(&self, client: Client) -> bool {
-        self.of(client).is_some_and(|connection| connection.is_shared)
-    }
-
-    /// Says whose the doubtful requests are that came before the look that began at `now`: where the address is nobody
-    /// else's, they were sent before the connection was reset.
-    pub fn tell(&mut self, now: Instant, request_timeout: Duration) -> Told {
-        let mut told = Told { turns: Vec::new(), orphans: mem::take(&mut self.orphans) };
-        for (address, connection) in &mut self.table {
-            connection.adopt(*address, now, request_timeout, &mut told);
-        }
-        self.unanswered -= told.orphans.len();
-        told
-    }
+struct Attributed {
+    /// To be served now.
+    ready: Vec<ReadyRequest>,
+    /// Not to be answered.
+    unanswerable: Vec<Request>,
 }
 
 impl Connections {
-    /// Ends the connection that has this client's address by now: it has sent more than is kept for it.
-    pub(super) fn end_flood(&self, client: Client) {
-        log::debug!("{} is ended: more than {MAX_FOLLOWERS} requests pipelined", client.address);
-        for place in self.sockets.search_all(client.address) {
-            if let Some(connection) = self.lock().of_mut(client) {
-                connection.flooded = Some(place);
+    /// Attributes the requests that came before `now`, when a scan began. Returns those that are to be served now.
+    pub fn attribute(&self, now: Instant) -> Vec<ReadyRequest> {
+        let mut attributed = Attributed::default();
+        self.change(|state| attributed = state.attribute(now, self.request_timeout));
+        attributed.unanswerable.into_iter().for_each(|request| self.drop_in_pool(request));
+        attributed.ready
+    }
+}
+
+impl State {
+    /// The connection of a socket that the reaper has found. `None` if another one has its address.
+    pub fn connection_of(&mut self, socket: SocketId, address: SocketAddr, now: Instant) -> Option<&mut Connection> {
+        let connection = self.table.entry(address).or_insert_with(|| Connection::new(now));
+        let is_it = match connection.socket {
+            Some(known) => known.cookie == socket.cookie,
+            None if connection.ended && (!connection.running || connection.end == End::Reset) => false,
+            None => !connection.running || connection.may_have(socket),
+        };
+        if !is_it {
+            // after a reset one of tiny_http's descriptors may still be open
+            if !socket.is_connected(address) {
+                return None;
             }
-            self.sockets.shut(place, &[]);
+            let is_alone = !connection.socket.is_some_and(|known| known.is_connected(address));
+            connection.is_shared |= !is_alone || self.shared_addresses.contains(&address);
+            if !is_alone {
+                return self.table.get_mut(&address);
+            }
+            // the state of a shared one may be that of the connection that is still open
+            if !connection.is_shared || connection.ended {
+                // nothing is known of a descriptor that was closed meanwhile
+                let old = connection.replace(socket.read()?, now);
+                connection.ended = old.flooding.is_some_and(|flooding| flooding.cookie == socket.cookie);
+                self.reserved -= old.body.map_or(0, |body| body.reserved);
+                self.unanswerable.extend(old.pipelined);
+            }
         }
+        let connection = self.table.get_mut(&address)?;
+        connection.set_socket(socket);
+        Some(connection)
+    }
+
+    /// Attributes the requests that came before the scan that began at `now`: where the scan found no later connection
+    /// with the address, they were sent before the reset.
+    fn attribute(&mut self, now: Instant, request_timeout: Duration) -> Attributed {
+        let mut attributed = Attributed { ready: Vec::new(), unanswerable: mem::take(&mut self.unanswerable) };
+        for (address, connection) in &mut self.table {
+            connection.adopt(*address, now, request_timeout, &mut attributed);
+        }
+        self.unanswered -= attributed.unanswerable.len();
+        attributed
     }
 }
 
 impl Connection {
-    pub(super) fn client(&self, address: SocketAddr) -> Client {
-        Client { address, id: self.id }
+    /// Whether its socket no longer has its address, so that a request from there came on another connection. Checked
+    /// once between two scans, so that it costs nothing where requests come fast.
+    pub(super) fn has_lost_address(&mut self, address: SocketAddr, scans: u64) -> bool {
+        let is_known = self.running
+            || self.ended
+            || !self.unattributed.is_empty()
+            || mem::replace(&mut self.checked_at_scan, scans + 1) > scans;
+        !is_known && self.socket.is_some_and(|socket| !socket.is_connected(address))
     }
 
-    /// Whether nothing of it is with us, and its address is another's: asked once between two looks of the reaper, so that
-    /// it costs nothing where requests come fast.
-    pub(super) fn was_left(&mut self, address: SocketAddr, looks: u64) -> bool {
-        let is_known =
-            self.running || self.ended || !self.doubtful.is_empty() || mem::replace(&mut self.found, looks + 1) > looks;
-        !is_known && self.place.is_some_and(|place| !is_connected(place, address))
-    }
-
-    /// Whether a request that comes from the address may be another connection's.
-    pub(super) fn may_be_over(&self, address: SocketAddr) -> bool {
-        match self.place {
-            _ if !self.doubtful.is_empty() || self.is_flooded(address) => true,
+    /// Whether a request from its address may have come on a later connection.
+    pub(super) fn may_be_replaced(&self, address: SocketAddr) -> bool {
+        match self.socket {
+            _ if !self.unattributed.is_empty() || self.is_flooding(address) => true,
             _ if !self.running && !self.ended => false,
-            Some(place) => !is_connected(place, address),
+            Some(socket) => !socket.is_connected(address),
             None => self.ended,
         }
     }
 
-    /// Whether the connection at its address has sent too many doubtful requests.
-    pub(super) fn is_flooded(&self, address: SocketAddr) -> bool {
-        self.flooded.is_some_and(|place| is_connected(place, address))
+    /// Whether the connection that has its address has sent too many unattributed requests.
+    pub(super) fn is_flooding(&self, address: SocketAddr) -> bool {
+        self.flooding.is_some_and(|socket| socket.is_connected(address))
     }
 
-    /// Keeps a request until it is known whose it is. Gives all back if there are too many: none gets an answer then.
-    pub(super) fn doubt(&mut self, request: Request, now: Instant) -> Vec<Request> {
-        self.doubtful.push_back(Doubtful { request, since: now });
-        if self.doubtful.len() <= MAX_FOLLOWERS + 1 {
+    /// Keeps a request until its connection is known. Returns all that were kept if there are too many: none of them is
+    /// answered then.
+    pub(super) fn keep_unattributed(&mut self, request: Request, now: Instant) -> Vec<Request> {
+        self.unattributed.push_back(Unattributed { request, arrived: now });
+        if self.unattributed.len() <= MAX_PIPELINED + 1 {
             return Vec::new();
         }
-        mem::take(&mut self.doubtful).into_iter().map(|doubtful| doubtful.request).collect()
+        mem::take(&mut self.unattributed).into_iter().map(|kept| kept.request).collect()
     }
 
-    /// The reaper knows where its socket is, and all requests so far are its own.
-    pub(super) fn set_place(&mut self, place: Place) {
-        self.place = Some(place);
-        self.seen = self.turns;
-    }
-
-    /// Its address is another's now, of which so many bytes were read. Returns what is left of the one before.
-    fn succeed(&mut self, read: u64, now: Instant) -> Self {
-        // requests that came after the last look may be those of either
-        let is_unknown =
-            self.place.is_some() && self.turns > self.seen && self.doubtful.is_empty() && read > 1 && !self.ended;
+    /// Makes place for the next connection with its address, of which this many bytes were read. Returns what remains of
+    /// the old one.
+    fn replace(&mut self, read: u64, now: Instant) -> Self {
+        // requests that came after the last scan may be of either connection
+        let is_unknown = self.socket.is_some()
+            && self.started > self.started_at_scan
+            && self.unattributed.is_empty()
+            && read > 1
+            && !self.ended;
         let mut next = Self::new(now);
-        if is_unknown && self.running && read + MISCOUNTED >= self.size {
-            // it is served as the other's, and only its answer ends that
-            self.booked = read;
+        if is_unknown && self.running && read + SIZE_ERROR >= self.request_size {
+            // the request that is being served is taken to be the next connection's; its reply ends the doubt
+            self.accounted = read;
             return next;
         }
         if is_unknown && !self.running {
-            (next.turns, next.booked) = (self.turns - self.seen, read);
+            (next.started, next.accounted) = (self.started - self.started_at_scan, read);
         }
-        // where nobody has seen the one before, they may be of either too
-        if self.place.is_none() {
-            next.doubtful
-                .extend(mem::take(&mut self.followers).into_iter().map(|request| Doubtful { request, since: now }));
+        // the reaper never saw the old one, so that these may be of either too
+        if self.socket.is_none() {
+            let pipelined = mem::take(&mut self.pipelined).into_iter();
+            next.unattributed.extend(pipelined.map(|request| Unattributed { request, arrived: now }));
         }
-        next.doubtful.append(&mut self.doubtful);
-        // what is more than the next has sent is of the one before
-        while next.doubtful.iter().map(|doubtful| size(&doubtful.request)).sum::<u64>() > read + MISCOUNTED {
-            self.followers.extend(next.doubtful.pop_front().map(|doubtful| doubtful.request));
+        next.unattributed.append(&mut self.unattributed);
+        // requests beyond what was read from the next one are the old one's
+        while next.unattributed.iter().map(|kept| size(&kept.request)).sum::<u64>() > read + SIZE_ERROR {
+            self.pipelined.extend(next.unattributed.pop_front().map(|kept| kept.request));
         }
         mem::replace(self, next)
     }
 
-    /// Takes the doubtful requests for its own.
-    fn adopt(&mut self, address: SocketAddr, now: Instant, request_timeout: Duration, told: &mut Told) {
-        if self.doubtful.back().is_none_or(|last| last.since >= now) {
+    /// Takes the unattributed requests as its own.
+    fn adopt(&mut self, address: SocketAddr, now: Instant, request_timeout: Duration, attributed: &mut Attributed) {
+        if self.unattributed.back().is_none_or(|last| last.arrived >= now) {
             return;
         }
-        let requests = mem::take(&mut self.doubtful).into_iter().map(|doubtful| doubtful.request);
+        let requests = mem::take(&mut self.unattributed).into_iter().map(|kept| kept.request);
         if self.ended {
-            return told.orphans.extend(requests);
+            return attributed.unanswerable.extend(requests);
         }
         for request in requests {
-            self.booked += size(&request);
-            self.followers.push_back(request);
+            self.accounted += size(&request);
+            self.pipelined.push_back(request);
         }
         if self.running {
             return;
         }
-        if let Some(request) = self.followers.pop_front() {
+        if let Some(request) = self.pipelined.pop_front() {
             self.start(&request, now, request_timeout);
-            told.turns.push(Turn { request, client: Some(self.client(address)) });
+            attributed.ready.push(ReadyRequest { request, connection: Some(self.id(address)) });
         }
     }
 
-    /// Has those that follow it for a connection of their own, of which nothing else is known.
-    pub(super) fn pass_followers(&mut self, now: Instant) {
-        let followers: VecDeque<Request> = mem::take(&mut self.followers);
-        let (booked, doubtful) = (followers.iter().map(size).sum(), mem::take(&mut self.doubtful));
-        *self = Self { booked, followers, doubtful, ..Self::new(now) };
-    }
-
-    /// Whether it may go from the table where its socket is not there any more.
-    pub fn is_done(&self) -> bool {
-        !self.running && self.doubtful.is_empty()
-    }
-
-    /// Whether nothing that comes from its address is its own any more.
-    pub(super) fn is_gone(&self) -> bool {
-        self.ended && self.is_done() && self.end == End::Gone
+    /// Becomes a new connection with the pipelined requests of this one, of which nothing else is known.
+    pub(super) fn restart_with_pipelined(&mut self, now: Instant) {
+        let (pipelined, unattributed) = (mem::take(&mut self.pipelined), mem::take(&mut self.unattributed));
+        let accounted = pipelined.iter().map(size).sum();
+        *self = Self { accounted, pipelined, unattributed, ..Self::new(now) };
     }
 }

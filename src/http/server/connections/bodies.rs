@@ -1,78 +1,61 @@
-//! Bodies that are being read, which share a bounded memory.
+//! Bodies that are being read, which share a bounded amount of memory.
 
 use std::mem;
 use std::time::Instant;
 
-use super::{Client, Connections};
-use crate::http::server::sockets::descriptors;
-
-/// A body that is being read.
-pub struct Body {
-    pub since: Instant,
-    pub deadline: Instant,
-    /// Bytes.
-    pub(super) held: usize,
-    pub cut: Option<Cut>,
-}
-
-/// Why a body was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// Its deadline came.
-    Late,
-    /// Others needed the memory.
-    Evicted,
-}
+use super::Connections;
+use super::connection::{Body, ConnectionId, Cut};
 
 impl Connections {
-    /// Makes place for the next bytes of this client's body; if there is too little, those who have had their time
-    /// longest go.
-    pub fn hold(&self, client: Client, bytes: usize) {
+    /// Reserves memory for the next bytes of a body. If there is too little, the bodies with the earliest deadlines are
+    /// cut short.
+    pub fn reserve_for_body(&self, id: ConnectionId, bytes: usize) {
         let mut locked = self.lock();
         let state = &mut *locked;
-        let Some(connection) = state.table.get_mut(&client.address).filter(|connection| connection.id == client.id)
+        let Some(connection) = state.table.get_mut(&id.address).filter(|connection| connection.serial == id.serial)
         else {
             return;
         };
-        let (since, deadline) = (Instant::now(), connection.due);
-        connection.body.get_or_insert(Body { since, deadline, held: 0, cut: None }).held += bytes;
-        state.held += bytes;
+        let (since, deadline) = (Instant::now(), connection.deadline);
+        connection.body.get_or_insert(Body { since, deadline, reserved: 0, cut: None }).reserved += bytes;
+        state.reserved += bytes;
         let mut evicted = Vec::new();
-        while state.held > self.max_held {
+        while state.reserved > self.max_reserved {
             let bodies = state.table.iter_mut().filter_map(|(address, connection)| {
-                let (client, place) = (connection.client(*address), connection.place);
-                connection.body.as_mut().filter(|body| body.held > 0).map(|body| (client, place, body))
+                let (id, socket) = (connection.id(*address), connection.socket);
+                connection.body.as_mut().filter(|body| body.reserved > 0).map(|body| (id, socket, body))
             });
-            let Some((client, place, body)) = bodies.min_by_key(|(_, _, body)| body.deadline) else { break };
+            let Some((id, socket, body)) = bodies.min_by_key(|(_, _, body)| body.deadline) else { break };
             body.cut = body.cut.or(Some(Cut::Evicted));
-            let freed = mem::take(&mut body.held);
-            evicted.push((client, place));
-            state.held -= freed;
+            let freed = mem::take(&mut body.reserved);
+            evicted.push((id, socket));
+            state.reserved -= freed;
         }
         drop(locked);
-        for (client, place) in evicted {
-            let places = self.places(client);
-            place.into_iter().chain(places).for_each(|place| self.sockets.cut(place));
+        for (id, socket) in evicted {
+            let sockets = self.sockets_of(id);
+            socket.into_iter().chain(sockets).for_each(|socket| self.sockets.close_read(socket));
         }
     }
 
-    /// So many bytes of this client's body were read, and no more will be. Tells whether it was cut.
-    pub fn release(&self, client: Client, read: usize) -> Option<Cut> {
+    /// Records that reading a body is over, with this many bytes more than were accounted for. Tells whether it was cut
+    /// short.
+    pub fn finish_body(&self, id: ConnectionId, read: usize) -> Option<Cut> {
         let mut locked = self.lock();
         let state = &mut *locked;
-        let connection = state.table.get_mut(&client.address).filter(|connection| connection.id == client.id)?;
-        connection.booked += read as u64;
+        let connection = state.table.get_mut(&id.address).filter(|connection| connection.serial == id.serial)?;
+        connection.accounted += read as u64;
         let body = connection.body.take()?;
-        state.held -= body.held;
+        state.reserved -= body.reserved;
         body.cut
     }
 
-    /// Lets nothing more come from this client. Returns whether all that came was read.
-    pub fn end_reading(&self, client: Client) -> bool {
-        let place = self.find(client).filter(|_| !self.lock().is_shared(client));
-        let Some(place) = place else { return false };
-        let is_all_read = descriptors::unread(place.number) == 0;
-        self.sockets.cut(place);
+    /// Ends the client's direction. Returns whether all that came was read.
+    pub fn end_reading(&self, id: ConnectionId) -> bool {
+        let socket = self.socket_of(id).filter(|_| !self.lock().is_shared(id));
+        let Some(socket) = socket else { return false };
+        let is_all_read = socket.unread() == 0;
+        self.sockets.close_read(socket);
         is_all_read
     }
 }

@@ -1,72 +1,56 @@
-//! Connections that are refused while their clients may still be sending: who is ended at once might never read why.
+//! Lingering close (RFC 9112, 9.6): a request is refused while its client is still sending the body. If the connection
+//! were closed at once, the client might get a reset and never read the reply.
 
 use std::mem;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
-use super::{Client, Connections, End, State};
+use super::Connections;
+use super::connection::{ConnectionId, End};
+use super::state::LingeringClose;
 use crate::http::server::response::disposal::drop_unanswered;
-use crate::http::server::sockets::Place;
 
-/// How long a client may go on sending what was refused: ended at once, it might never read why (RFC 9112, 9.6).
+/// How long a client may go on sending after its request was refused.
 const LINGER: Duration = Duration::from_secs(2);
-/// A connection that is refused and may still be sending. Its request is kept, which keeps tiny_http from reading.
-pub struct Lingering {
-    pub place: Option<Place>,
-    pub until: Instant,
-    client: Client,
-    request: Request,
-}
 
 impl Connections {
-    /// Refuses a request whose body is not read: says why, and ends the connection when the client has had the time
-    /// to hear it.
-    pub fn refuse(&self, client: Client, request: Request, words: &[u8]) {
-        let place = self.find(client);
-        let end = if place.is_some() { End::Refused } else { End::Gone };
-        if let Some(connection) = self.lock().of_mut(client) {
+    /// Refuses a request whose body is not read: writes the reply, discards what the client still sends, and closes the
+    /// connection when the client ends its direction, or after a while.
+    pub fn refuse(&self, id: ConnectionId, request: Request, reply: &[u8]) {
+        let socket = self.socket_of(id);
+        let end = if socket.is_some() { End::Refused } else { End::Reset };
+        if let Some(connection) = self.lock().get_mut(id) {
             (connection.ended, connection.end) = (true, end);
         }
-        if let Some(place) = place {
-            self.sockets.dismiss(place, words);
+        if let Some(socket) = socket {
+            self.sockets.close_write(socket, reply);
         }
         let until = Instant::now() + LINGER;
-        self.lock().lingering.push(Lingering { place, until, client, request });
-        self.settle();
+        self.lock().lingering.push(LingeringClose { socket, until, connection: id, request });
+        self.count_answered();
     }
 
-    /// Gives so many of the refused connections no more time, the longest refused first. Returns how many there were.
-    pub fn hurry(state: &mut State, count: usize, now: Instant) -> usize {
-        let hurried = state.lingering.iter_mut().filter(|refused| refused.until > now).take(count);
-        hurried.map(|refused| refused.until = now).count()
-    }
-
-    /// Ends the refused connections whose clients have heard it, or have had their time. Called by the reaper. Returns the
-    /// clients whose turn is over.
-    pub fn see_off(&self, now: Instant) -> Vec<Client> {
+    /// Closes the lingering connections whose clients have ended their direction or have had their time. Called by the
+    /// reaper. Returns those connections.
+    pub fn finish_lingering(&self, now: Instant) -> Vec<ConnectionId> {
         let lingering = mem::take(&mut self.lock().lingering);
-        let mut over = Vec::new();
+        let mut finished = Vec::new();
         for refused in lingering {
-            let may_send = refused.place.is_some_and(|place| self.sockets.drain(place));
+            let may_send = refused.socket.is_some_and(|socket| self.sockets.discard_input(socket));
             if may_send && now < refused.until {
                 self.lock().lingering.push(refused);
                 continue;
             }
-            if refused.place.is_some_and(|place| self.sockets.shut(place, &[])) {
+            if refused.socket.is_some_and(|socket| self.sockets.close(socket, &[])) {
                 drop_unanswered(refused.request);
             } else {
-                // reset by its client, as it seems; should it be there nevertheless, letting go of it waits for the
-                // rest of its body, and who calls this must not wait
-                self.drop_elsewhere(refused.request);
+                // its client seems to have reset it. If not, dropping the request waits for the rest of the body, and
+                // the reaper must not wait
+                self.drop_in_pool(refused.request);
             }
-            over.push(refused.client);
+            finished.push(refused.connection);
         }
-        over
-    }
-
-    pub(super) fn drop_elsewhere(&self, request: Request) {
-        // no thread to be had: it stays, and is counted
-        self.writers.run(request, drop_unanswered).into_iter().for_each(mem::forget);
+        finished
     }
 }

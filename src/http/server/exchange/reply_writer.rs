@@ -1,12 +1,12 @@
-//! The thread that writes answers which others must not write, so that nobody else waits for a slow client.
+//! The thread that writes replies in the place of threads that must not wait for a slow client.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::Exchange;
 use crate::http::reply::Reply;
-use crate::http::server::exchange::Exchange;
 
-/// The answers to be written. There are no more of them than connections: each has one request with us at a time.
+/// A queue of replies. There are no more of them than connections, since each has one request that is being served.
 #[derive(Clone, Default)]
 pub struct ReplyWriter(Arc<Shared>);
 
@@ -19,13 +19,13 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queue: VecDeque<(Exchange, Reply)>,
-    /// The thread waits for the next answer.
+    /// The thread waits for the next reply.
     is_idle: bool,
     closed: bool,
 }
 
 impl ReplyWriter {
-    /// Has an answer written. Never waits.
+    /// Queues a reply. Never waits.
     pub fn push(&self, exchange: Exchange, reply: Reply) {
         self.change(|state| state.queue.push_back((exchange, reply)));
     }
@@ -35,10 +35,10 @@ impl ReplyWriter {
         self.change(|state| state.closed = true);
     }
 
-    /// Writes one answer after another. For one thread only: `is_idle` speaks of no more.
+    /// Writes one reply after another. To be called by one thread only, since `is_idle` stands for one.
     pub fn run(&self) {
         loop {
-            let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.lock();
             while state.queue.is_empty() {
                 if state.closed {
                     return;
@@ -46,22 +46,26 @@ impl ReplyWriter {
                 state.is_idle = true;
                 state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            let answers = std::mem::take(&mut state.queue);
+            let replies = std::mem::take(&mut state.queue);
             drop(state);
-            for (exchange, reply) in answers {
-                exchange.answer(&reply);
+            for (exchange, reply) in replies {
+                exchange.send(&reply);
             }
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         change(&mut state);
-        // to notify is a system call even if nobody waits
+        // notifying costs a system call even if nobody waits
         let is_awaited = std::mem::take(&mut state.is_idle);
         drop(state);
         if is_awaited {
             self.0.changed.notify_one();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

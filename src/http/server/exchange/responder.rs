@@ -2,25 +2,26 @@
 
 use std::sync::Arc;
 
+use super::Exchange;
 use super::reply_writer::ReplyWriter;
+use super::stream::Stream;
 use crate::http::reply::Reply;
-use crate::http::server::exchange::{Exchange, Stream};
 use crate::http::server::thread_pool::ThreadPool;
 
-/// The threads that write what the thread that knows an answer must not write itself.
+/// The threads that write replies in the place of the thread that has made them.
 #[derive(Clone)]
 pub struct Writers {
-    /// One thread, for answers.
+    /// One thread for all replies.
     pub replies: ReplyWriter,
     /// A thread for each stream.
     pub streams: ThreadPool,
 }
 
-/// A request that waits for its answer. Without one it is answered with 500, and its connection ends.
+/// A request that waits for its reply. If it is dropped, the client gets none.
 pub struct Responder {
     exchange: Exchange,
     writers: Writers,
-    /// The origin of the page that may read the answer.
+    /// The origin of the page that may read the reply.
     origin: Option<Arc<str>>,
 }
 
@@ -29,47 +30,47 @@ impl Responder {
         Self { exchange, writers, origin: None }
     }
 
-    /// The request, and what is known of its connection.
+    /// The request that is to be answered.
     pub fn exchange(&mut self) -> &mut Exchange {
         &mut self.exchange
     }
 
-    /// Lets a browser show the answer to a page of this origin.
+    /// Allows a browser to show the reply to a page of this origin.
     pub fn allow_origin(&mut self, origin: Option<Arc<str>>) {
         self.origin = origin;
     }
 
-    /// Answers from the thread that serves the request: the reply is written here, unless the client has not yet read
-    /// the ones before it.
+    /// Answers from the thread that serves the request: it writes the reply, unless the client has not yet read the
+    /// earlier ones.
     pub fn reply_now(mut self, reply: Reply) {
         let reply = self.exchange.fit_in_reserve(reply.readable_by(self.origin.take()));
         // a request whose body is still to be read is served by a thread that may wait
         if self.exchange.may_wait() || self.exchange.has_room() {
-            self.exchange.answer(&reply);
+            self.exchange.send(&reply);
         } else {
             self.writers.replies.push(self.exchange, reply);
         }
     }
 
-    /// Answers from any thread, with another reply where there is no memory for this one. Never waits.
+    /// Answers from any thread, with `instead` where there is no memory for the reply. Never waits.
     pub fn reply_or(mut self, reply: Reply, instead: fn() -> Reply) {
         let reply = self.exchange.fit(reply, instead);
         self.reply(reply);
     }
 
-    /// Answers from any thread. Never waits. The reply says what was done, so no other may take its place: it is short, or
-    /// has its memory already.
+    /// Answers from any thread. Never waits. The reply tells what was done, so that no other may take its place: it must
+    /// be short, or have its memory already.
     pub fn reply(self, reply: Reply) {
         let reply = reply.readable_by(self.origin);
-        // to wake the thread that writes takes as long as to write
+        // waking the thread that writes takes as long as writing
         if reply.is_short() && self.exchange.may_be_answered_here() {
-            self.exchange.answer(&reply);
+            self.exchange.send(&reply);
         } else {
             self.writers.replies.push(self.exchange, reply);
         }
     }
 
-    /// Begins an answer that lasts as long as `write`, in a thread of its own. Never waits.
+    /// Answers with a stream, for as long as `write` runs in a thread of its own. Never waits.
     pub fn stream(self, head: Reply, write: impl FnOnce(Stream) + Send + 'static) {
         let head = head.readable_by(self.origin);
         let begin = move |exchange: Exchange| {

@@ -1,53 +1,55 @@
-//! An answer that goes on, piece by piece, for as long as its writer likes.
+//! A reply without a known length, written piece by piece.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use super::Exchange;
 use crate::http::reply::Reply;
+use crate::http::server::request::Head;
+use crate::http::server::response::serializer::Serializer;
 use crate::http::server::response::write::{TimedWriter, is_disconnected};
 
-/// An answer that has begun. Its connection ends with it.
+/// A reply that has begun. Dropping it ends its connection.
 pub struct Stream {
     writer: Box<dyn Write + Send>,
-    /// Chunks tell where it ends (RFC 9112, 7.1); a client of HTTP/1.0 knows none.
+    /// Chunks mark its end (RFC 9112, 7.1); for a client of HTTP/1.0 the end of the connection does.
     in_chunks: bool,
-    /// Ends the connection, and passes the turn on.
     exchange: Exchange,
-    /// Its client has reset it.
-    is_gone: bool,
+    /// The client has reset the connection.
+    is_reset: bool,
 }
 
 impl Exchange {
-    /// Writes the head of an answer that goes on; `None` if there is nobody to write to.
-    pub fn begin(mut self, reply: &Reply) -> Option<Stream> {
+    /// Writes the head of a reply that is a stream; `None` if the client cannot be written to.
+    pub(super) fn begin(mut self, reply: &Reply) -> Option<Stream> {
         if self.unread {
-            // an endpoint refuses it; tiny_http would wait for the body here
-            self.answer(&Reply::length_required());
+            // endpoints refuse such a request; tiny_http would wait for the body here
+            self.send(&Reply::length_required());
             return None;
         }
         let request = self.request.take()?;
-        self.tell(&request, reply);
-        let in_chunks = *request.http_version() >= (1, 1);
-        let head = super::form(&request, self.id.clone(), true).write_head(reply, in_chunks);
+        let head = Head::of(&request);
+        self.record(head, reply);
+        let in_chunks = head.version() >= (1, 1);
+        let bytes = Serializer::new(head, self.id.clone(), true).serialize_head(reply, in_chunks);
         self.acceptor.connections().streams_changed(1);
-        let mut stream = Stream { writer: request.into_writer(), in_chunks, exchange: self, is_gone: false };
-        stream.writer.write_all(&head).ok()?;
+        let mut stream = Stream { writer: request.into_writer(), in_chunks, exchange: self, is_reset: false };
+        stream.writer.write_all(&bytes).ok()?;
         Some(stream)
     }
 }
 
 impl Stream {
-    /// Writes a piece, and sees that it leaves. A client that takes nothing for so long is given up, and at once when
-    /// `is_over`.
-    pub fn send(&mut self, piece: &[u8], patience: Duration, is_over: impl Fn() -> bool) -> io::Result<()> {
-        let sent = self.send_piece(piece, patience, is_over);
-        self.is_gone |= sent.as_ref().is_err_and(is_disconnected);
+    /// Writes a piece and flushes it. A client that takes nothing for `stall_timeout` is given up, and at once when
+    /// `is_cancelled`.
+    pub fn send(&mut self, piece: &[u8], stall_timeout: Duration, is_cancelled: impl Fn() -> bool) -> io::Result<()> {
+        let sent = self.send_piece(piece, stall_timeout, is_cancelled);
+        self.is_reset |= sent.as_ref().is_err_and(is_disconnected);
         sent
     }
 
-    fn send_piece(&mut self, piece: &[u8], patience: Duration, is_over: impl Fn() -> bool) -> io::Result<()> {
-        let mut writer = TimedWriter::new(&mut *self.writer, patience, is_over);
+    fn send_piece(&mut self, piece: &[u8], stall_timeout: Duration, is_cancelled: impl Fn() -> bool) -> io::Result<()> {
+        let mut writer = TimedWriter::new(&mut *self.writer, stall_timeout, is_cancelled);
         if !self.in_chunks {
             writer.write_all(piece)?;
         } else if !piece.is_empty() {
@@ -58,12 +60,12 @@ impl Stream {
         writer.flush()
     }
 
-    /// Whether nothing more can come from the client, which may be gone. On a Unix socket that is not known.
+    /// Whether the client has ended its direction, which may mean that it is gone. Not known on a Unix socket.
     pub fn is_at_end(&self) -> bool {
         self.exchange.is_at_end()
     }
 
-    /// Says that this was all.
+    /// Writes the end of the stream.
     pub fn finish(&mut self) -> io::Result<()> {
         if self.in_chunks {
             self.writer.write_all(b"0\r\n\r\n")?;
@@ -76,13 +78,13 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let connections = self.exchange.acceptor.connections();
         connections.streams_changed(-1);
-        let Some(client) = self.exchange.client else { return };
-        if self.is_gone {
-            // whoever has its address by now is another
-            connections.set_gone(client);
+        let Some(id) = self.exchange.connection else { return };
+        if self.is_reset {
+            // a socket with its address is another connection's
+            connections.set_reset(id);
         } else {
-            // before tiny_http gets the writer back, which waits for a further request
-            connections.shut(client, &[]);
+            // before the writer is dropped: then tiny_http waits for a further request
+            connections.close(id, &[]);
         }
     }
 }

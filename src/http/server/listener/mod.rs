@@ -1,4 +1,5 @@
 //! The listening sockets, and a request to one of them that tests whether it is served.
 
+pub mod bind;
 pub mod probe;
 pub mod socket;

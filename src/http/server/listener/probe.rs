@@ -1,4 +1,4 @@
-//! A request to ourselves, through the front workers as everybody else: whether it is answered.
+//! A request to our own listener, to find out whether requests are answered.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockAddr, Socket, Type};
 
-/// Needs no token, and is not refused for its host anywhere.
+/// It needs no token, and no configuration refuses its host.
 const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-/// What the answer starts with.
+/// The beginning of the expected reply.
 const SUCCESS: &[u8] = b"HTTP/1.1 200 ";
-/// More than the answer takes, in bytes.
+/// More bytes than the reply has.
 const LONGEST: usize = 4096;
 
-/// Asks whoever listens on this address, over a new connection.
+/// Sends the request over a new connection to this address.
 ///
 /// # Errors
-/// If the answer is not 200, or has not come by the deadline.
-pub fn ask(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
-    try_ask(listener, deadline).map_err(|error| match error.kind() {
+/// If the reply is not 200, or has not come by the deadline.
+pub fn probe(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
+    try_probe(listener, deadline).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
         }
@@ -26,9 +26,9 @@ pub fn ask(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
     })
 }
 
-/// Whether it is not we who do not answer: a Unix socket that was passed may belong to others and lie where we cannot see
-/// it, and an address may leave the machine for a while.
-pub fn is_out_of_reach(error: &io::Error) -> bool {
+/// Whether an error means that we cannot reach the listener, while clients may: a Unix socket that was passed may be in a
+/// folder that we may not read, and an address may be removed from the machine for a while.
+pub fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::{
         AddrNotAvailable, HostUnreachable, NetworkUnreachable, NotADirectory, NotFound, PermissionDenied,
     };
@@ -36,29 +36,29 @@ pub fn is_out_of_reach(error: &io::Error) -> bool {
     kinds.contains(&error.kind())
 }
 
-fn try_ask(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
+fn try_probe(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
     let address = reachable(listener);
     let mut socket = Socket::new(address.domain(), Type::STREAM, None)?;
     socket.connect_timeout(&address, left(deadline)?)?;
     socket.set_write_timeout(Some(left(deadline)?))?;
     socket.write_all(REQUEST)?;
-    let (mut answer, mut piece) = (Vec::new(), [0; 512]);
-    // to its end, so that the connection ends as it should
-    while answer.len() < LONGEST {
+    let (mut reply, mut piece) = (Vec::new(), [0; 512]);
+    // to the end, so that the connection is closed in order
+    while reply.len() < LONGEST {
         socket.set_read_timeout(Some(left(deadline)?))?;
         match socket.read(&mut piece)? {
             0 => break,
-            read => answer.extend_from_slice(&piece[..read]),
+            read => reply.extend_from_slice(&piece[..read]),
         }
     }
-    if answer.starts_with(SUCCESS) {
+    if reply.starts_with(SUCCESS) {
         return Ok(());
     }
-    let line = answer.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let line = reply.split(|&byte| byte == b'\r').next().unwrap_or_default();
     Err(io::Error::other(format!("the answer is `{}`", String::from_utf8_lossy(line))))
 }
 
-/// The address by which we reach it ourselves: a socket that is bound to none in particular, over loopback.
+/// The address by which to connect: over loopback, if the socket is bound to all addresses.
 fn reachable(listener: &SockAddr) -> SockAddr {
     match listener.as_socket() {
         Some(SocketAddr::V4(address)) if address.ip().is_unspecified() => {
@@ -71,7 +71,7 @@ fn reachable(listener: &SockAddr) -> SockAddr {
     }
 }
 
-/// Never zero, which would be no limit.
+/// The time that is left. Never zero, which a socket takes for no limit.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
@@ -91,40 +91,40 @@ mod tests {
         Instant::now() + Duration::from_secs(10)
     }
 
-    /// Answers one connection with these words.
-    fn answering(place: &str, words: &'static str) -> SockAddr {
-        let listener = TcpListener::bind(place).unwrap();
+    /// The address of a listener that answers one connection with this reply.
+    fn answering(address: &str, reply: &'static str) -> SockAddr {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap().into();
         thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
             let mut request = [0; REQUEST.len()];
             socket.read_exact(&mut request).unwrap();
-            socket.write_all(words.as_bytes()).unwrap();
+            socket.write_all(reply.as_bytes()).unwrap();
         });
         address
     }
 
     #[test]
-    fn only_200_is_an_answer() {
+    fn only_200_is_success() {
         let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        for place in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
-            ask(&answering(place, ok), soon()).expect(place);
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+            probe(&answering(address, ok), soon()).expect(address);
         }
-        let error = ask(&answering("127.0.0.1:0", "HTTP/1.1 503 Busy\r\n\r\n"), soon()).unwrap_err();
+        let error = probe(&answering("127.0.0.1:0", "HTTP/1.1 503 Busy\r\n\r\n"), soon()).unwrap_err();
         assert_eq!(error.to_string(), "the answer is `HTTP/1.1 503 Busy`");
-        assert!(ask(&answering("127.0.0.1:0", ""), soon()).is_err());
+        assert!(probe(&answering("127.0.0.1:0", ""), soon()).is_err());
     }
 
     #[test]
-    fn who_accepts_and_says_nothing_does_not_answer() {
+    fn a_listener_that_accepts_and_is_silent_does_not_answer() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().into();
-        let error = ask(&address, Instant::now() + Duration::from_millis(50)).unwrap_err();
+        let error = probe(&address, Instant::now() + Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.to_string(), "no answer in time");
     }
 
     #[test]
-    fn a_unix_socket_whose_backlog_is_full_is_not_waited_for() {
+    fn a_unix_socket_with_a_full_backlog_is_not_waited_for() {
         let path = std::env::temp_dir().join(format!("mqtt-bridge-probe-{}", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
         SockRef::from(&listener).listen(0).unwrap();
@@ -135,23 +135,23 @@ mod tests {
         };
         let filling: Vec<_> = (0..4).map_while(|_| connect().ok()).collect();
         assert!(filling.len() < 4);
-        assert!(ask(&address, Instant::now() + Duration::from_millis(50)).is_err());
+        assert!(probe(&address, Instant::now() + Duration::from_millis(50)).is_err());
         std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
-    fn a_socket_out_of_reach_is_told_from_one_that_does_not_answer() {
+    fn an_unreachable_socket_is_told_from_one_that_does_not_answer() {
         let gone = SockAddr::unix("/nonexistent/folder/socket").unwrap();
-        assert!(is_out_of_reach(&ask(&gone, soon()).unwrap_err()));
-        // bound, and so nobody else's, and not listened on
+        assert!(is_unreachable(&probe(&gone, soon()).unwrap_err()));
+        // bound, so that no other process has it, and not listening
         let closed = Socket::new(socket2::Domain::IPV4, Type::STREAM, None).unwrap();
         closed.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-        assert!(!is_out_of_reach(&ask(&closed.local_addr().unwrap(), soon()).unwrap_err()));
+        assert!(!is_unreachable(&probe(&closed.local_addr().unwrap(), soon()).unwrap_err()));
         for code in [libc::EACCES, libc::EPERM, libc::ENETUNREACH, libc::EADDRNOTAVAIL] {
-            assert!(is_out_of_reach(&io::Error::from_raw_os_error(code)), "{code}");
+            assert!(is_unreachable(&io::Error::from_raw_os_error(code)), "{code}");
         }
         for code in [libc::EMFILE, libc::ECONNREFUSED, libc::ETIMEDOUT] {
-            assert!(!is_out_of_reach(&io::Error::from_raw_os_error(code)), "{code}");
+            assert!(!is_unreachable(&io::Error::from_raw_os_error(code)), "{code}");
         }
     }
 }

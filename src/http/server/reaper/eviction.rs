@@ -1,61 +1,64 @@
-//! Connections that may go when there are too many, and who goes first.
+//! Which connections are evicted when there are too many.
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::http::server::connections::Connection;
-use crate::http::server::sockets::Place;
+use crate::http::server::sockets::SocketId;
 
-/// How long a connection stays in any case: a client far away needs a moment for its first request.
+/// How long a new connection is spared: a client far away needs a moment for its first request.
 const GRACE: Duration = Duration::from_secs(1);
-/// Unless there are so many times more of them than there may be.
+/// New connections are evicted too where there are this many times `max_connections`.
 const MANY_TIMES: usize = 2;
-/// A connection that may go if there are too many.
-pub struct Spare {
-    /// When it began to be what it is.
-    pub since: Instant,
+
+/// A connection that may be evicted.
+pub struct Candidate {
     pub client: SocketAddr,
-    pub place: Place,
-    pub kind: Kind,
+    pub socket: SocketId,
+    pub progress: Progress,
+    /// When it came to this progress.
+    pub since: Instant,
 }
 
-/// What it is, those that lose the least first.
+/// How far the next request has come, in the order in which connections are evicted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// It has no request.
+pub enum Progress {
+    /// There is none.
     Idle,
-    /// The head of its request is half there.
+    /// A part of its head has come.
     Head,
-    /// The body is.
+    /// A part of its body has come.
     Body,
 }
 
-impl Connection {
-    /// Whether it may go if there are too many.
-    pub fn spare(&self) -> Option<(Kind, Instant)> {
-        match (&self.body, self.running || self.ended) {
-            (Some(body), _) => body.cut.is_none().then_some((Kind::Body, body.since)),
-            (None, true) => None,
-            (None, false) => Some(self.first_byte.map_or((Kind::Idle, self.quiet_since), |since| (Kind::Head, since))),
+/// How far the next request of a connection has come, and since when; `None` if the connection must not be evicted.
+pub fn progress(connection: &Connection) -> Option<(Progress, Instant)> {
+    match (&connection.body, connection.running || connection.ended) {
+        (Some(body), _) => body.cut.is_none().then_some((Progress::Body, body.since)),
+        (None, true) => None,
+        (None, false) => {
+            let idle = (Progress::Idle, connection.idle_since);
+            Some(connection.first_byte.map_or(idle, |since| (Progress::Head, since)))
         }
     }
 }
 
-/// Those of the spare ones that go when `too_many` of all `count` connections are.
+/// The candidates that are evicted when `too_many` of all `count` connections must go.
 pub fn select(
-    spare: Vec<Spare>,
+    candidates: Vec<Candidate>,
     too_many: usize,
     count: usize,
     max_connections: usize,
     now: Instant,
-) -> impl Iterator<Item = Spare> {
-    let (mut young, mut old): (Vec<_>, Vec<_>) = spare.into_iter().partition(|spare| now < spare.since + GRACE);
-    // of those who had time enough the idle lose the least
-    old.sort_unstable_by_key(|spare| (spare.kind, spare.since));
+) -> impl Iterator<Item = Candidate> {
+    let (mut new, mut old): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|candidate| now < candidate.since + GRACE);
+    // idle ones first: their clients lose the least
+    old.sort_unstable_by_key(|candidate| (candidate.progress, candidate.since));
     old.truncate(too_many);
-    // and of the others those with a body have had the most
-    young.sort_unstable_by_key(|spare| (Reverse(spare.kind), spare.since));
-    young.truncate(count.saturating_sub(old.len() + MANY_TIMES * max_connections));
-    old.into_iter().chain(young)
+    // those with a body first: they have been open for the longest time
+    new.sort_unstable_by_key(|candidate| (Reverse(candidate.progress), candidate.since));
+    new.truncate(count.saturating_sub(old.len() + MANY_TIMES * max_connections));
+    old.into_iter().chain(new)
 }

@@ -1,39 +1,39 @@
-//! Two connections from one address and port, to two addresses of ours: a request does not tell which of them it is of.
+//! Two connections from one address and port, to two addresses of ours: a request does not tell which of them it came on.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 use super::Reaper;
-use crate::http::server::sockets::{Place, is_connected};
+use crate::http::server::sockets::SocketId;
 
 impl Reaper {
-    /// Addresses from which there are two connections at once.
-    pub(super) fn pairs(&self) -> HashSet<SocketAddr> {
-        let (mut seen, mut pairs) = (HashMap::new(), HashSet::new());
-        for watched in self.watched.values() {
-            let Some(client) = watched.client else { continue };
-            let is_here = |place: &Place| is_connected(*place, client);
-            if !seen.get(&client).is_some_and(is_here) {
-                seen.insert(client, watched.place);
-            } else if is_here(&watched.place) {
-                pairs.insert(client);
+    /// Addresses from which two connections are open at once.
+    pub(super) fn shared_addresses(&self) -> HashSet<SocketAddr> {
+        let (mut seen, mut shared) = (HashMap::new(), HashSet::new());
+        for tracked in self.tracked.values() {
+            let Some(client) = tracked.client else { continue };
+            let is_connected = |socket: &SocketId| socket.is_connected(client);
+            if !seen.get(&client).is_some_and(is_connected) {
+                seen.insert(client, tracked.socket);
+            } else if is_connected(&tracked.socket) {
+                shared.insert(client);
             }
         }
-        pairs
+        shared
     }
 
-    /// Those that cannot be told from one of these.
-    pub(super) fn others_of(
+    /// All sockets that cannot be told from one of these.
+    pub(super) fn sharing_with(
         &self,
-        places: impl Iterator<Item = Place>,
+        sockets: impl Iterator<Item = SocketId>,
         is_shared: impl Fn(&SocketAddr) -> bool,
-    ) -> Vec<(SocketAddr, Place)> {
-        let clients = places.filter_map(|place| self.watched.get(&place.cookie)?.client);
+    ) -> Vec<(SocketAddr, SocketId)> {
+        let clients = sockets.filter_map(|socket| self.tracked.get(&socket.cookie)?.client);
         let clients: HashSet<SocketAddr> = clients.filter(is_shared).collect();
         if clients.is_empty() {
             return Vec::new();
         }
-        let all = self.watched.values().filter_map(|watched| Some((watched.client?, watched.place)));
+        let all = self.tracked.values().filter_map(|tracked| Some((tracked.client?, tracked.socket)));
         all.filter(|(client, _)| clients.contains(client)).collect()
     }
 }

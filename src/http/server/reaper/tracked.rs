@@ -1,293 +1,148 @@
-//! What the reaper knows of one socket, and what it makes of that.
+//! The socket statistics of one connection, from one scan to the next.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::http::reply::Reply;
 use crate::http::server::acceptor::Acceptor;
-use crate::http::server::connections::{Connection, Cut, End};
-use crate::http::server::limits::Limits;
-use crate::http::server::request::framing::head_too_large;
-use crate::http::server::sockets::descriptors;
-use crate::http::server::sockets::{Place, Whose, is_there};
+use crate::http::server::connections::{Connection, End};
+use crate::http::server::sockets::{Peer, SocketId};
 
-/// Bytes of requests that tiny_http may have taken from a connection and not handed on: it takes what is pipelined as
-/// fast as it comes, and each request costs thirty times its length in memory.
-const MAX_BACKLOG: u64 = 64 * 1024;
-/// How long a connection may wait for a thread of tiny_http's before it is refused.
-const MAX_STARVING: Duration = Duration::from_secs(2);
-/// How long until a connection that still waits for a thread is helped again: each time is one more connection to accept.
-pub const HELP_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes of answers that a client on a Unix socket may leave untaken, where there are many requests, and for how long.
-const MAX_UNSENT: u64 = 64 * 1024;
-const MAX_UNSENT_TIME: Duration = Duration::from_millis(100);
+/// How long until a thread is woken again for a connection that still waits for one: each time costs one more connection.
+pub const WAKE_PAUSE: Duration = Duration::from_millis(100);
 
-/// One socket of ours.
-pub struct Watched {
-    /// `None` on a Unix socket.
+/// A socket of one of our connections.
+pub struct Tracked {
+    /// The client's address; `None` on a Unix socket.
     pub client: Option<SocketAddr>,
-    /// By which it came.
+    /// The acceptor that has accepted it.
     pub acceptor: Option<Arc<Acceptor>>,
-    pub place: Place,
-    pub round: u64,
-    /// Bytes that came in; `None` where that could not be told.
-    received: Option<u64>,
-    /// The turn that the next two belong to.
-    turn: u64,
-    /// Bytes that had come in when that turn was over.
-    received_before: u64,
-    /// Those of them that tiny_http had taken.
-    read_before: u64,
-    /// Bytes that tiny_http had taken and not handed on when nothing of the connection was with us.
-    slack: u64,
-    /// Bytes that it has taken since and not handed on.
-    pub backlog: u64,
-    /// Bytes that came in and that tiny_http has not taken.
-    unread: u64,
-    /// Bytes that came in beyond those that requests account for, when the turn before was over.
-    surplus: u64,
-    /// How many more they were at the end of that turn: white space that nobody counts is the same each time.
-    usual: Option<u64>,
-    /// tiny_http has read from it: it has a thread.
+    pub socket: SocketId,
+    /// The scan that last found it.
+    pub scan: u64,
+    /// Bytes received; `None` where that is not known.
+    pub(super) received: Option<u64>,
+    /// Bytes received that tiny_http has not read.
+    pub(super) unread: u64,
+    /// tiny_http has read from it, so that it has a thread.
     was_read: bool,
-    /// When it was last helped to a thread.
-    helped: Option<Instant>,
-    /// On a Unix socket: since when the same bytes have lain there unread.
-    still: Option<Instant>,
-    /// On a Unix socket: bytes that its client has not taken, and since when they have been the same.
-    unsent: u64,
-    full: Option<Instant>,
+    /// Bytes of requests that tiny_http has read and not returned.
+    pub backlog: u64,
+    /// The same when no request of the connection was being served: white space that is not accounted for.
+    slack: u64,
+    /// How many requests of the connection were started when the next two were measured.
+    pub(super) started: u64,
+    /// Bytes received with these requests.
+    pub(super) received_before: u64,
+    /// How many of them tiny_http had read.
+    pub(super) read_before: u64,
+    /// Bytes received beyond the accounted ones, when `started` last changed.
+    surplus: u64,
+    /// By how much the surplus grew with each request. White space behind requests is the same each time.
+    surplus_each: Option<u64>,
+    /// When a thread was last woken for it.
+    woken: Option<Instant>,
+    /// On a Unix socket: since when `unread` is the same and not 0.
+    pub(super) unread_since: Option<Instant>,
+    /// On a Unix socket: bytes that its client has not taken, and since when they are the same and not 0.
+    pub(super) unsent: u64,
+    pub(super) unsent_since: Option<Instant>,
+    /// When it ended: it waits for tiny_http to close it.
     pub ended: Option<Instant>,
 }
 
-/// What is to be done about a connection.
-pub enum Verdict {
-    Leave,
-    /// Its body has had its time.
-    Cut,
-    /// It has no thread.
-    Help,
-    End(Option<Reply>),
-}
-
-impl Watched {
-    pub fn new(whose: Whose, acceptor: Option<Arc<Acceptor>>, place: Place, round: u64, since: Instant) -> Self {
-        let client = if let Whose::Client(client) = whose { Some(client) } else { None };
+impl Tracked {
+    pub fn new(peer: Peer, acceptor: Option<Arc<Acceptor>>, socket: SocketId, scan: u64, now: Instant) -> Self {
+        let client = if let Peer::Client(client) = peer { Some(client) } else { None };
         Self {
             client,
             acceptor,
-            place,
-            round,
+            socket,
+            scan,
             received: None,
-            turn: 0,
+            unread: 0,
+            was_read: false,
+            backlog: 0,
+            slack: 0,
+            started: 0,
             received_before: 0,
             read_before: 0,
-            slack: 0,
-            backlog: 0,
-            unread: 0,
             surplus: 0,
-            usual: None,
-            was_read: false,
-            helped: None,
-            still: None,
+            surplus_each: None,
+            woken: None,
+            unread_since: None,
             unsent: 0,
-            full: None,
-            // what tiny_http makes of it is all that there is to see
-            ended: (whose == Whose::Gone).then_some(since),
+            unsent_since: None,
+            ended: (peer == Peer::Reset).then_some(now),
         }
     }
 
+    /// Reads the statistics of a TCP connection.
     pub fn measure(&mut self) {
         if self.client.is_none() {
             return;
         }
-        let received = descriptors::received(self.place.number);
+        let received = self.socket.received();
         if received != self.received || self.unread > 0 {
-            (self.received, self.unread) = (received, descriptors::unread(self.place.number));
+            (self.received, self.unread) = (received, self.socket.unread());
         }
+        // the client's end of stream may count as one byte
         self.was_read |= self.read() > 1;
     }
 
-    /// Whether a thread of tiny_http's has it or will have it: those of an older acceptor get the next one of
-    /// theirs that is free.
+    /// Bytes that tiny_http has read from the connection.
+    pub(super) fn read(&self) -> u64 {
+        self.received.unwrap_or_default().saturating_sub(self.unread)
+    }
+
+    /// Whether a thread of tiny_http's has it or will have it: the threads of the newest acceptor can still be woken.
     pub fn has_thread(&self, newest: Option<&Arc<Acceptor>>) -> bool {
         let is_newest = || self.acceptor.as_ref().zip(newest).is_some_and(|(ours, newest)| Arc::ptr_eq(ours, newest));
         self.was_read || self.client.is_none() || is_newest()
     }
 
-    /// Whether it may be in the queue of `tiny_http`: nothing of it was read, or that cannot be told.
+    /// Whether it may wait for a thread: nothing of it was read, or that is not known.
     pub fn may_lack_thread(&self) -> bool {
         self.ended.is_none() && !(self.was_read && self.client.is_some())
     }
 
-    /// What is to be done about a connection on a Unix socket, of whose requests nothing can be told.
-    pub fn judge_unix(&mut self, is_crowded: bool, now: Instant) -> Verdict {
-        if descriptors::is_hung_up(self.place.number) {
-            // what tiny_http makes of it is all that there is to see
-            self.ended.get_or_insert(now);
-            return Verdict::Leave;
-        }
-        let (unread, unsent) = (descriptors::unread(self.place.number), descriptors::unsent(self.place.number));
-        let (is_unread, is_unsent) = (unread > 0 && unread == self.unread, unsent > 0 && unsent == self.unsent);
-        (self.unread, self.unsent) = (unread, unsent);
-        let since = |still: &mut Option<Instant>, is_still| {
-            *still = still.filter(|_| is_still).or(is_still.then_some(now));
-            still.map_or(Duration::ZERO, |since| now - since)
-        };
-        let (starving, full) = (since(&mut self.still, is_unread), since(&mut self.full, is_unsent));
-        if unsent > MAX_UNSENT && is_crowded && full > MAX_UNSENT_TIME {
-            Verdict::End(None)
-        } else if is_unread && starving < MAX_STARVING {
-            Verdict::Help
-        } else {
-            Verdict::Leave
-        }
-    }
-
-    /// Whether it is time to be helped, for the first time or again.
-    pub fn is_helped(&mut self, now: Instant) -> bool {
-        let is_due = self.helped.is_none_or(|helped| now >= helped + HELP_PAUSE);
+    /// Whether a thread is to be woken for it now, for the first time or again.
+    pub fn is_due_to_wake(&mut self, now: Instant) -> bool {
+        let is_due = self.woken.is_none_or(|woken| now >= woken + WAKE_PAUSE);
         if is_due {
-            self.helped = Some(now);
+            self.woken = Some(now);
         }
         is_due
     }
 
-    /// Bytes that tiny_http has taken from the connection.
-    fn read(&self) -> u64 {
-        self.received.unwrap_or_default().saturating_sub(self.unread)
-    }
-
-    /// Finds out how much tiny_http has taken and not handed on: requests that nobody has seen yet.
-    fn book(&mut self, connection: &Connection) {
+    /// Computes the backlog: what tiny_http has read beyond the accounted bytes.
+    pub(super) fn measure_backlog(&mut self, connection: &Connection) {
         if !connection.running && self.unread == 0 {
-            self.slack = self.read().saturating_sub(connection.booked);
+            self.slack = self.read().saturating_sub(connection.accounted);
         }
-        // of a body the reader keeps the books, and of what is refused nobody
-        let is_booked = connection.body.is_none() && connection.end != End::Refused;
-        self.backlog = if is_booked { self.read().saturating_sub(connection.booked + self.slack) } else { 0 };
+        // a body is accounted for when it is read, and what comes after a refusal is not at all
+        let is_accounted = connection.body.is_none() && connection.end != End::Refused;
+        self.backlog = if is_accounted { self.read().saturating_sub(connection.accounted + self.slack) } else { 0 };
     }
 
-    pub fn judge(&mut self, connection: &mut Connection, limits: &Limits, now: Instant) -> Verdict {
-        self.book(connection);
-        if self.backlog > MAX_BACKLOG && (connection.running || !connection.ended) && is_there(self.place) {
-            // what runs on a connection that is over anyway gets its answer
-            return if connection.ended { Verdict::Cut } else { Verdict::End(None) };
-        }
-        if connection.running {
-            return match &mut connection.body {
-                Some(body) if now > body.deadline && body.cut.is_none() => {
-                    body.cut = Some(Cut::Late);
-                    Verdict::Cut
-                }
-                _ => Verdict::Leave,
-            };
-        }
-        if connection.ended {
-            self.ended.get_or_insert(now);
-            return Verdict::Leave;
-        }
-        let Some(received) = self.received else { return Verdict::Leave };
-        let verdict = self.judge_quiet(connection, received, limits, now);
-        // a number that was closed and given to another since may have told of that one
-        if is_there(self.place) { verdict } else { Verdict::Leave }
+    /// Measures what came with the requests that were started since the last call, but for what belongs to the next
+    /// request.
+    pub(super) fn measure_started(&mut self, connection: &Connection) {
+        // the last measurement may be older than the requests
+        self.measure();
+        let Some(received) = self.received.filter(|_| self.socket.is_open()) else { return };
+        let (read, requests) = (self.read(), connection.started.saturating_sub(self.started));
+        let begun = self.begun(received.saturating_sub(connection.accounted), requests);
+        (self.started, self.received_before, self.read_before) = (connection.started, received - begun, read);
     }
 
-    /// How much of a further request came with those of so many turns, as far as that can be told.
-    fn begun(&mut self, surplus: u64, turns: u64) -> u64 {
+    /// How many bytes of a further request came with this many requests, as far as known.
+    fn begun(&mut self, surplus: u64, requests: u64) -> u64 {
         let more = surplus.saturating_sub(self.surplus);
         self.surplus = surplus;
-        let each = more / turns.max(1);
-        let is_white_space = more == each * turns && (turns > 1 || self.usual == Some(each));
-        self.usual = Some(each);
+        let each = more / requests.max(1);
+        let is_white_space = more == each * requests && (requests > 1 || self.surplus_each == Some(each));
+        self.surplus_each = Some(each);
         if is_white_space { 0 } else { more }
-    }
-
-    /// A connection none of whose requests is with us.
-    fn judge_quiet(&mut self, connection: &mut Connection, received: u64, limits: &Limits, now: Instant) -> Verdict {
-        let is_new_turn = self.turn != connection.turns;
-        if !is_new_turn && received <= self.received_before {
-            connection.first_byte = None;
-            return if now > connection.quiet_since + limits.idle_timeout {
-                Verdict::End(None)
-            } else {
-                Verdict::Leave
-            };
-        }
-        if is_new_turn {
-            // what was measured may be older than the turn
-            self.measure();
-            let Some(received) = self.received.filter(|_| is_there(self.place)) else { return Verdict::Leave };
-            let (read, turns) = (self.read(), connection.turns.saturating_sub(self.turn));
-            let begun = self.begun(received.saturating_sub(connection.booked), turns);
-            (self.turn, self.received_before, self.read_before) = (connection.turns, received - begun, read);
-            return Verdict::Leave;
-        }
-        let read = self.read();
-        let waited = now - *connection.first_byte.get_or_insert(now);
-        // nothing of it was ever read; its end may count as a byte
-        if read <= 1 {
-            return if waited > MAX_STARVING { Verdict::End(Some(Reply::busy())) } else { Verdict::Help };
-        }
-        // several requests may be on their way to us; a body of any length may lie there unread
-        if read.saturating_sub(self.read_before) > MAX_BACKLOG {
-            return Verdict::End(Some(head_too_large()));
-        }
-        if waited > limits.request_timeout {
-            return Verdict::End(Some(Reply::request_timeout()));
-        }
-        Verdict::Leave
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
-
-    use super::*;
-
-    const LIMITS: Limits = Limits {
-        workers: 1,
-        max_connections: 10,
-        max_streams: 0,
-        max_body: 0,
-        idle_timeout: Duration::from_secs(60),
-        request_timeout: Duration::from_secs(2),
-    };
-
-    #[test]
-    fn a_request_that_comes_while_it_is_looked_at_is_none_that_is_unfinished() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (mut server, address) = listener.accept().unwrap();
-        let number = descriptors::number(&server);
-        let place = Place { number, cookie: descriptors::cookie(number).unwrap() };
-        let start = Instant::now();
-        let mut watched = Watched::new(Whose::Client(address), None, place, 1, start);
-        let mut connection = Connection::new(start);
-        for turn in 1..=3 {
-            // it is measured, and after that a request comes, and has its answer before it is judged
-            watched.measure();
-            client.write_all(&[b'x'; 100]).unwrap();
-            server.read_exact(&mut [0; 100]).unwrap();
-            (connection.turns, connection.booked) = (turn, 100 * turn);
-            assert!(matches!(watched.judge(&mut connection, &LIMITS, start), Verdict::Leave));
-            watched.measure();
-            for seconds in [1, 10] {
-                let later = start + Duration::from_secs(seconds);
-                let verdict = watched.judge(&mut connection, &LIMITS, later);
-                assert!(matches!(verdict, Verdict::Leave), "after turn {turn} and {seconds} s");
-            }
-        }
-        // one that does begin is seen
-        client.write_all(b"x").unwrap();
-        server.read_exact(&mut [0]).unwrap();
-        watched.measure();
-        assert!(matches!(watched.judge(&mut connection, &LIMITS, start), Verdict::Leave));
-        let later = start + Duration::from_secs(3);
-        let verdict = watched.judge(&mut connection, &LIMITS, later);
-        assert!(matches!(verdict, Verdict::End(Some(reply)) if reply.status() == 408));
     }
 }

@@ -1,83 +1,83 @@
-//! Chunks (RFC 9112, 7.1), where `tiny_http` leaves them to us. Trailers are read and dropped.
+//! Decodes chunks (RFC 9112, 7.1) where tiny_http gives the raw bytes. Trailers are read and dropped.
 
 use std::io::{self, ErrorKind, Read};
 
 use super::framing::is_token;
 
-/// Bytes that extensions and trailers may take together: as many as a head.
+/// The most bytes of extensions and trailers together: as many as of a head.
 const MAX_EXTRAS: usize = 16 * 1024;
-/// The most digits of a size, zeros before it included.
+/// The most digits of a size, leading zeros included.
 const MAX_DIGITS: usize = 32;
 
-/// What is known of a body from one read to the next.
+/// The state of the decoder between two reads.
 #[derive(Debug, Default)]
 pub struct Chunks {
-    place: Place,
+    next: Next,
     /// Bytes of extensions and trailers so far.
     extras: usize,
 }
 
-/// What comes next.
+/// What comes next in the body.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Next {
     #[default]
     Size,
-    /// So many bytes of a chunk.
+    /// This many bytes of a chunk.
     Data(u64),
-    /// The line end behind them.
+    /// The line end behind a chunk.
     EndOfData,
     Trailers,
     Nothing,
 }
 
 impl Chunks {
-    /// Reads data; nothing only behind the last chunk and its trailers, of which not a byte more is taken.
+    /// Reads data. Returns 0 behind the last chunk and its trailers only, and reads not a byte beyond them.
     ///
     /// # Errors
-    /// Of the source; `UnexpectedEof` where it ends too early, and `InvalidData` with words for what no chunks are.
+    /// Those of the source; `UnexpectedEof` where it ends too early, and `InvalidData` for invalid chunks.
     pub fn read(&mut self, source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
         loop {
-            self.place = match self.place {
-                Place::Size => match self.size(source)? {
-                    0 => Place::Trailers,
-                    size => Place::Data(size),
+            self.next = match self.next {
+                Next::Size => match self.size(source)? {
+                    0 => Next::Trailers,
+                    size => Next::Data(size),
                 },
-                Place::Data(left) => {
+                Next::Data(left) => {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
                     let read = source.read(&mut buffer[..most])?;
                     if read == 0 {
                         return Err(ErrorKind::UnexpectedEof.into());
                     }
                     let left = left - read as u64;
-                    self.place = if left == 0 { Place::EndOfData } else { Place::Data(left) };
+                    self.next = if left == 0 { Next::EndOfData } else { Next::Data(left) };
                     return Ok(read);
                 }
-                Place::EndOfData if byte(source)? == b'\r' && byte(source)? == b'\n' => Place::Size,
-                Place::EndOfData => return Err(invalid("a chunk is longer than its size")),
-                Place::Trailers => match self.trailer(source)? {
-                    None => Place::Nothing,
-                    Some(name) if str::from_utf8(&name).is_ok_and(is_token) => Place::Trailers,
+                Next::EndOfData if byte(source)? == b'\r' && byte(source)? == b'\n' => Next::Size,
+                Next::EndOfData => return Err(invalid("a chunk is longer than its size")),
+                Next::Trailers => match self.trailer(source)? {
+                    None => Next::Nothing,
+                    Some(name) if str::from_utf8(&name).is_ok_and(is_token) => Next::Trailers,
                     Some(_) => return Err(invalid("a trailer's name must be a token")),
                 },
-                Place::Nothing => return Ok(0),
+                Next::Nothing => return Ok(0),
             };
         }
     }
 
     /// Whether the last chunk and its trailers were read.
     pub fn are_complete(&self) -> bool {
-        self.place == Place::Nothing
+        self.next == Next::Nothing
     }
 
-    /// The size of the next chunk. What extends it counts for nothing.
+    /// Reads the size of the next chunk, and ignores its extensions.
     fn size(&mut self, source: &mut dyn Read) -> io::Result<u64> {
         let line = line(source, MAX_DIGITS + MAX_EXTRAS - self.extras)?;
         let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
         self.extras += line.len() - digits.len();
-        // what the line has less of the one, it may not have more of the other
+        // the line was limited by the sum of both
         if digits.len() > MAX_DIGITS || self.extras > MAX_EXTRAS {
             return Err(invalid("a line is too long"));
         }
@@ -87,7 +87,7 @@ impl Chunks {
         size.ok_or_else(|| invalid("the size of a chunk must be a hexadecimal number"))
     }
 
-    /// The name of the next trailer; nothing behind the last.
+    /// Reads the next trailer and returns its name; `None` behind the last.
     fn trailer(&mut self, source: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
         let mut line = line(source, MAX_EXTRAS - self.extras)?;
         self.extras += line.len();
@@ -100,7 +100,7 @@ impl Chunks {
     }
 }
 
-/// A line of so many bytes at most, without its end.
+/// Reads a line of at most `max` bytes, and returns it without its end.
 fn line(source: &mut dyn Read, max: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     loop {
@@ -118,8 +118,8 @@ fn byte(source: &mut dyn Read) -> io::Result<u8> {
     source.read_exact(&mut byte).map(|()| byte[0])
 }
 
-fn invalid(words: &'static str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, words)
+fn invalid(message: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, message)
 }
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// The data, and what is left behind it; or what is wrong.
+    /// Returns the data and the bytes behind the chunks, or the error.
     fn decode(bytes: &[u8], piece: usize) -> Result<(Vec<u8>, Vec<u8>), (ErrorKind, String)> {
         let (mut chunks, mut source, mut data) = (Chunks::default(), bytes, Vec::new());
         loop {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_what_is_left_without_sizes_extensions_and_trailers() {
+    fn sizes_extensions_and_trailers_are_removed() {
         for (bytes, data, rest) in [
             ("0\r\n\r\n", "", ""),
             ("3\r\nabc\r\n0\r\n\r\n", "abc", ""),
@@ -158,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn what_no_chunks_are_is_refused() {
+    fn invalid_chunks_are_refused() {
         let long = format!("1;{}\r\n", "x".repeat(MAX_EXTRAS + MAX_DIGITS));
         let many = format!("0\r\n{}", format!("X: {}\r\n", "y".repeat(1000)).repeat(20));
         let extended = format!("1;{}\r\na\r\n", "y".repeat(1000)).repeat(20);
         let size = "the size of a chunk must be a hexadecimal number";
         let control = "a line must not contain control characters";
-        for (bytes, words) in [
+        for (bytes, message) in [
             ("\r\n", size),
             (";\r\n", size),
             ("zz\r\n", size),
@@ -186,13 +186,13 @@ mod tests {
             (&many, "a line is too long"),
             (&extended, "a line is too long"),
         ] {
-            let expected = Err((ErrorKind::InvalidData, words.to_owned()));
+            let expected = Err((ErrorKind::InvalidData, message.to_owned()));
             assert_eq!(decode(bytes.as_bytes(), 10), expected, "{}", &bytes[..bytes.len().min(30)]);
         }
     }
 
     #[test]
-    fn extensions_and_trailers_together_are_no_longer_than_a_head() {
+    fn extensions_and_trailers_together_are_limited() {
         let too_long = Err((ErrorKind::InvalidData, "a line is too long".to_owned()));
         for extension in MAX_EXTRAS - 1..=MAX_EXTRAS + MAX_DIGITS {
             let line = format!("0;{}\r\n", "x".repeat(extension - 1));
@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_it_is_divided_it_comes_back_and_no_part_of_it_is_whole(
+        fn chunks_of_any_size_are_decoded_and_incomplete_ones_are_refused(
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6),
             piece in 1usize..50,
             cut in any::<prop::sample::Index>(),
@@ -232,7 +232,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), piece in 1usize..20) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), piece in 1usize..20) {
             let _ = decode(&bytes, piece);
         }
     }

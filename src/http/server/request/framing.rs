@@ -1,4 +1,7 @@
-//! Which heads are refused before anything else is looked at, and where the body of a request ends.
+//! Which heads are refused before anything else is checked, and where the body of a request ends.
+//!
+//! tiny_http accepts heads of any size, takes the first of two lengths and any transfer coding for chunks, and leaves
+//! control characters in header values.
 
 use super::head::Head;
 use crate::http::reply::{Reply, SHOWN};
@@ -10,11 +13,10 @@ pub const MAX_HEAD: u64 = 16 * 1024;
 pub const MAX_HEADERS: usize = 100;
 /// The longest target, in bytes (RFC 9112, 3, asks for 8000 at least).
 pub const MAX_TARGET: usize = 8000;
-/// The longest body that tiny_http reads together with the head, in bytes.
+/// The longest body that tiny_http reads together with the head, in bytes. It reads others when we ask for them.
 pub const SMALL_BODY: u64 = 1024;
 
-/// Refuses what is too large, and whatever could be understood in two ways: tiny_http takes the first of two
-/// lengths, any transfer coding for chunks, and bare control characters for text (RFC 9112, 6.3 and 11).
+/// Refuses a head that is too large, or that two parsers could understand in two ways (RFC 9112, 6.3 and 11).
 pub fn require_sound_framing(head: Head, max_body: usize) -> Result<(), Reply> {
     if !matches!(head.version(), (1, 0 | 1)) {
         return Err(Reply::version_not_supported());
@@ -34,11 +36,17 @@ fn require_small_head(head: Head) -> Result<(), Reply> {
     }
 }
 
-/// Bytes of the head on the wire, less white space that tiny_http drops.
-pub fn head_size(head: Head) -> u64 {
+/// Bytes of the head on the wire, without white space that tiny_http drops.
+fn head_size(head: Head) -> u64 {
     let length = |(name, value): (&str, &str)| name.len() + value.len() + ": \r\n".len();
     let line = head.method().len() + head.target().len() + "  HTTP/1.1\r\n".len();
     (line + head.fields().map(length).sum::<usize>() + "\r\n".len()) as u64
+}
+
+/// Bytes of the head and the body on the wire, without a body that is still to be read.
+pub fn size_with_body(head: Head) -> u64 {
+    let body = if has_whole_body(head) { head.body_length().unwrap_or_default() } else { 0 };
+    head_size(head) + body as u64
 }
 
 fn require_plain_head(head: Head) -> Result<(), Reply> {
@@ -62,7 +70,7 @@ fn require_plain_head(head: Head) -> Result<(), Reply> {
     Ok(())
 }
 
-/// RFC 9112, 6.3: one length, or chunks.
+/// Requires one length, or chunks (RFC 9112, 6.3).
 fn require_one_length(head: Head, max_body: usize) -> Result<(), Reply> {
     let codings = head.header("Transfer-Encoding")?;
     let length = head.header("Content-Length")?;
@@ -81,7 +89,7 @@ fn require_one_length(head: Head, max_body: usize) -> Result<(), Reply> {
             if is_number && head.body_length().is_some() {
                 return Ok(());
             }
-            // larger than any number that tiny_http knows, or none
+            // a number that tiny_http cannot represent, or none
             if is_number {
                 Err(Reply::body_too_large(max_body))
             } else {
@@ -94,20 +102,20 @@ fn require_one_length(head: Head, max_body: usize) -> Result<(), Reply> {
     }
 }
 
-/// RFC 9110, 5.6.2.
+/// Whether a text is a token (RFC 9110, 5.6.2).
 pub fn is_token(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_allowed)
 }
 
-/// Whether a request may have a body of which nothing tells where it ends.
+/// Whether a request may have a body whose end nothing tells.
 fn lacks_length(head: Head) -> bool {
     let may_have_body = matches!(head.method(), "POST" | "PUT" | "PATCH");
     let is_old = head.version() < (1, 1);
     is_old && may_have_body && !head.has("Content-Length") && !head.has("Transfer-Encoding")
 }
 
-/// Whether all of the body came with the request, or there is none: tiny_http reads a small one by itself.
+/// Whether tiny_http has read all of the body together with the head, or there is no body.
 pub fn has_whole_body(head: Head) -> bool {
     match head.body_length() {
         Some(0) => true,
@@ -116,14 +124,13 @@ pub fn has_whole_body(head: Head) -> bool {
     }
 }
 
-/// Whether tiny_http takes the rest of the connection for the body.
+/// Whether tiny_http treats the rest of the connection as the body.
 pub fn is_upgrade(head: Head) -> bool {
     let first = head.first("Connection");
     first.is_some_and(|value| value.to_ascii_lowercase().contains("upgrade"))
 }
 
-/// Whether tiny_http takes no further request from the connection: it looks for words anywhere in the first
-/// `Connection`.
+/// Whether tiny_http reads no further request from the connection: it searches the first `Connection` for substrings.
 pub fn is_last_for_tiny_http(head: Head) -> bool {
     let is_old = head.version() < (1, 1);
     let first = head.first("Connection");
@@ -137,22 +144,22 @@ pub fn has_connection_option(head: Head, option: &str) -> bool {
     options.any(|found| found.trim().eq_ignore_ascii_case(option))
 }
 
-/// 431 with the limits of a head.
+/// The reply 431 with the limits of a head.
 pub fn head_too_large() -> Reply {
     Reply::head_too_large(MAX_HEAD, MAX_HEADERS)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::head::testing::TestHead;
     use super::*;
-    use crate::http::server::request::head::testing::TestHead;
 
     fn status(head: &TestHead) -> u16 {
         require_sound_framing(head.head(), 1000).map_or_else(|refusal| refusal.status(), |()| 200)
     }
 
     #[test]
-    fn a_body_has_one_length_that_nobody_can_read_in_two_ways() {
+    fn a_body_must_have_exactly_one_valid_length() {
         for (fields, expected) in [
             (&[("Content-Length", "5")][..], 200),
             (&[("Content-Length", "5"), ("Content-Length", "5")], 400),
@@ -168,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_and_bad_names_are_refused() {
+    fn control_characters_and_invalid_names_are_refused() {
         for (name, value, expected) in [
             ("X-A", "a\tb", 200),
             ("X-A", "a\nb", 400),
@@ -187,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_have_their_limits() {
+    fn heads_beyond_the_limits_are_refused() {
         let path = |length: usize| TestHead::get(&format!("/{}", "a".repeat(length - 1)));
         assert_eq!((status(&path(MAX_TARGET)), status(&path(MAX_TARGET + 1))), (200, 414));
         let fields = |count: usize, length: usize| {

@@ -1,4 +1,4 @@
-//! The head of a request, as tiny_http has read it: the request line and the header fields.
+//! The head of a request as tiny_http has parsed it: the request line and the header fields.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,6 @@ use crate::http::reply::Reply;
 pub struct Head<'a>(&'a Request);
 
 impl<'a> Head<'a> {
-    /// The head of this request.
     pub(in crate::http::server) fn of(request: &'a Request) -> Self {
         Self(request)
     }
@@ -32,7 +31,7 @@ impl<'a> Head<'a> {
         (version.0, version.1)
     }
 
-    /// `Content-Length`, if it is there and a number. In bytes.
+    /// `Content-Length` in bytes, if tiny_http could parse it.
     pub fn body_length(self) -> Option<usize> {
         self.0.body_length()
     }
@@ -47,7 +46,7 @@ impl<'a> Head<'a> {
         self.0.headers().iter().map(|header| (header.field.as_str().as_str(), header.value.as_str()))
     }
 
-    /// The value of a header field that must not be there twice.
+    /// The value of a header field that must not be repeated.
     ///
     /// # Errors
     /// 400 if it is.
@@ -83,11 +82,11 @@ pub mod testing {
 
     use super::*;
 
-    /// A request that nobody sent.
+    /// A request that came on no connection.
     pub struct TestHead(Request);
 
     impl TestHead {
-        /// One with these header fields; `version` is the minor one of HTTP/1.
+        /// A request with these header fields; `version` is the major and the minor version.
         pub fn new(method: &str, target: &str, version: (u8, u8), fields: &[(&str, &str)]) -> Self {
             let request = TestRequest::new()
                 .with_method(method.parse().unwrap())
@@ -96,18 +95,18 @@ pub mod testing {
             Self(fields.iter().fold(request, with_field).into())
         }
 
-        /// One with a body of this many bytes, of which tiny_http knows the length.
+        /// A request with a body of this many bytes, of which tiny_http knows the length.
         pub fn with_length(length: usize, fields: &[(&str, &str)]) -> Self {
             let body: &'static str = &"12345678"[..length];
             Self(fields.iter().fold(TestRequest::new().with_body(body), with_field).into())
         }
 
-        /// `GET` of a target.
+        /// `GET` of this target.
         pub fn get(target: &str) -> Self {
             Self::new("GET", target, (1, 1), &[])
         }
 
-        /// `POST /publish` with header fields.
+        /// `POST /publish` with these header fields.
         pub fn post(fields: &[(&str, &str)]) -> Self {
             Self::new("POST", "/publish", (1, 1), fields)
         }

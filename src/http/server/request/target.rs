@@ -4,22 +4,22 @@ use super::head::Head;
 use crate::http::reply::{Reply, SHOWN};
 use crate::printable::Printable;
 
-/// Where a request goes.
+/// The parts of a request target.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target {
-    /// As it was sent: nothing is decoded, and nothing is made canonical.
+    /// As it was sent: not decoded and not normalized.
     pub path: String,
     /// What follows the question mark, if there is one.
     pub query: Option<String>,
 }
 
 impl Target {
-    /// The target in origin form or in absolute form, which a server must take too (RFC 9112, 3.2.2).
+    /// Parses a target in origin form or in absolute form, which a server must accept too (RFC 9112, 3.2.2).
     pub fn of(head: Head) -> Self {
         let target = head.target();
         let absolute = Absolute::parse(target).filter(|absolute| absolute.scheme.eq_ignore_ascii_case("http"));
         let (start, rest) = match absolute {
-            // an empty path is that of the root (RFC 9110, 4.2.3)
+            // an empty path means `/` (RFC 9110, 4.2.3)
             Some(Absolute { rest, .. }) if !rest.starts_with('/') => ("/", rest),
             Some(Absolute { rest, .. }) => ("", rest),
             None => ("", target),
@@ -33,8 +33,8 @@ impl Target {
         Absolute::parse(head.target()).map(|absolute| absolute.authority)
     }
 
-    /// The path by which its endpoint is found. Those who watch us may add a slash; no other path has two forms, since a
-    /// proxy may close one by its exact name.
+    /// The path by which the endpoint is found. Monitoring systems may add a slash; no other path has two forms, since a
+    /// proxy may block a path by its exact name.
     pub fn endpoint(&self) -> &str {
         match self.path.as_str() {
             "/healthz/" => "/healthz",
@@ -43,7 +43,7 @@ impl Target {
         }
     }
 
-    /// Refuses parameters: they would be ignored in silence.
+    /// Refuses parameters, which would be ignored silently.
     pub fn require_no_parameters(&self) -> Result<(), Reply> {
         match self.query.as_deref() {
             None | Some("") => Ok(()),
@@ -54,13 +54,13 @@ impl Target {
     }
 }
 
-/// A target in absolute form, as `scheme://authority` and the rest: where it goes and by what name it calls us must be
-/// read from the same parts.
+/// A target in absolute form, `scheme://authority` and the rest. The path and the authority are both taken from here, so
+/// that they cannot be parsed in two ways.
 #[derive(Debug, PartialEq, Eq)]
 struct Absolute<'a> {
     scheme: &'a str,
     authority: &'a str,
-    /// Path, query and fragment, each of which may be missing.
+    /// Path, query and fragment, each of which may be empty.
     rest: &'a str,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Absolute<'a> {
     }
 }
 
-/// RFC 3986, 3.1.
+/// Whether a text is a scheme (RFC 3986, 3.1).
 fn is_scheme(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_allowed)
@@ -81,11 +81,11 @@ fn is_scheme(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::head::testing::TestHead;
     use super::*;
-    use crate::http::server::request::head::testing::TestHead;
 
     #[test]
-    fn a_target_has_a_path_and_perhaps_a_query() {
+    fn targets_are_split_into_path_and_query() {
         for (target, path, query) in [
             ("/publish", "/publish", None),
             ("/publish?", "/publish", Some("")),

@@ -1,5 +1,5 @@
-//! What a client gets: a reply as bytes, how it is written with a deadline, and the end of a tiny_http request.
+//! What a client gets: a reply as bytes, how it is written with a deadline, and how a request of tiny_http's is dropped.
 
 pub mod disposal;
-pub mod form;
+pub mod serializer;
 pub mod write;

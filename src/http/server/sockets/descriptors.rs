@@ -1,38 +1,36 @@
-//! Descriptors that tiny_http owns and does not show: looked at by their number, and acted on through one of ours.
+//! Acts on sockets that tiny_http owns and does not show, through a descriptor of our own.
 //!
-//! A number may be closed and given to another file at any time by the thread that owns it. So a look may tell of a
-//! file that was not meant, and is compared with what was; and nothing is done to a number: the file behind it is
-//! duplicated onto a descriptor of ours, looked at again there, and only then acted on.
-#![expect(unsafe_code, reason = "the descriptors of others are known by number only")]
+//! The owner of a descriptor may close it at any time, and the number may then refer to another file. So nothing is done
+//! to the owner's descriptor: the file that it refers to is duplicated onto ours, checked there by its cookie, and only
+//! then acted on.
+#![expect(unsafe_code, reason = "other threads' descriptors are known by number only")]
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{DupFlags, dup3, fcntl_getfd, ioctl_fionread};
+use rustix::io::{DupFlags, dup3, fcntl_getfd};
 use socket2::SockRef;
 
-pub use crate::socket::{Cookie, cookie, ends, is_established, received, unsent};
-
+use super::socket_id::SocketId;
 use crate::socket::look;
 
-/// What `/proc/self/status` may take.
+/// The longest `/proc/self/status`, in bytes.
 const STATUS_BYTES: usize = 4096;
 
-/// The descriptors of this process. Nothing here takes a new one, so that it works when there are none left.
+/// The descriptors of this process. No method opens a further one (but `has_room`), so that all work at the limit of
+/// descriptors.
 #[derive(Debug)]
 pub struct Descriptors {
     status: File,
-    /// Behind [`Self::hand`] while it holds nothing.
-    nothing: File,
-    /// What is acted through.
-    hand: Mutex<OwnedFd>,
-    /// Its number.
-    ours: RawFd,
+    /// `/dev/null`, to which `scratch` refers while it is not in use.
+    null: File,
+    /// Our descriptor, onto which others are duplicated.
+    scratch: Mutex<OwnedFd>,
+    /// The number of `scratch`.
+    scratch_fd: RawFd,
 }
 
 impl Descriptors {
@@ -42,19 +40,19 @@ impl Descriptors {
         let open = |path| {
             File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{path} cannot be opened: {error}")))
         };
-        let nothing = open("/dev/null")?;
-        let hand = OwnedFd::from(nothing.try_clone()?);
-        let ours = hand.as_raw_fd();
-        Ok(Self { status: open("/proc/self/status")?, nothing, hand: Mutex::new(hand), ours })
+        let null = open("/dev/null")?;
+        let scratch = OwnedFd::from(null.try_clone()?);
+        let scratch_fd = scratch.as_raw_fd();
+        Ok(Self { status: open("/proc/self/status")?, null, scratch: Mutex::new(scratch), scratch_fd })
     }
 
-    /// All numbers that may be in use by others: what our hand holds, somebody else has.
-    pub fn numbers(&self) -> impl Iterator<Item = RawFd> {
-        let ours = self.ours;
-        (0..self.table_size()).filter(move |number| *number != ours)
+    /// All numbers that may be open descriptors, but for `scratch`, which shows another's file for a moment.
+    pub fn fds(&self) -> impl Iterator<Item = RawFd> {
+        let scratch = self.scratch_fd;
+        (0..self.table_size()).filter(move |fd| *fd != scratch)
     }
 
-    /// As many numbers as the system has place for now, of which there may be fewer in use.
+    /// The size of the system's table of our descriptors, some of which may be closed.
     fn table_size(&self) -> RawFd {
         let mut bytes = [0; STATUS_BYTES];
         let length = self.status.read_at(&mut bytes, 0).unwrap_or_default();
@@ -63,63 +61,35 @@ impl Descriptors {
         size.unwrap_or_default()
     }
 
-    /// Whether so many descriptors are to be had.
+    /// Whether this many descriptors can be opened.
     pub fn has_room(&self, count: usize) -> bool {
-        let taken: io::Result<Vec<File>> = (0..count).map(|_| self.nothing.try_clone()).collect();
-        taken.is_ok()
+        let opened: io::Result<Vec<File>> = (0..count).map(|_| self.null.try_clone()).collect();
+        opened.is_ok()
     }
 
-    /// Does something to the socket behind a number, if it is still the one that was meant.
-    pub fn act<R>(&self, number: RawFd, cookie: Cookie, act: impl FnOnce(SockRef<'_>) -> R) -> Option<R> {
-        let mut hand = self.hand.lock().unwrap_or_else(PoisonError::into_inner);
-        dup3(look(number), &mut hand, DupFlags::CLOEXEC).ok()?;
-        let socket = SockRef::from(&*hand);
-        let done = socket.cookie().is_ok_and(|found| found == cookie).then(|| act(SockRef::from(&*hand)));
-        // without this the client would wait for an end that our hand keeps open
-        let _ = dup3(&self.nothing, &mut hand, DupFlags::CLOEXEC);
+    /// Calls `act` with the socket, if the descriptor still refers to it.
+    pub fn act<R>(&self, socket: SocketId, act: impl FnOnce(SockRef<'_>) -> R) -> Option<R> {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        dup3(look(socket.fd), &mut scratch, DupFlags::CLOEXEC).ok()?;
+        let is_it = SockRef::from(&*scratch).cookie().is_ok_and(|cookie| cookie == socket.cookie);
+        let done = is_it.then(|| act(SockRef::from(&*scratch)));
+        // otherwise `scratch` would keep the connection open after tiny_http has closed it
+        let _ = dup3(&self.null, &mut scratch, DupFlags::CLOEXEC);
         done
     }
 
-    /// Puts a socket into the place of the one behind a number, whose owner goes on with it without knowing.
-    pub fn replace(number: RawFd, replacement: impl AsFd) -> io::Result<()> {
-        // SAFETY: dup3 closes what the number stood for and opens the replacement in one step; the owner may go on
-        // using the number, which is given back unclosed
-        let mut taken = unsafe { OwnedFd::from_raw_fd(number) };
-        let replaced = dup3(replacement, &mut taken, DupFlags::CLOEXEC);
-        std::mem::forget(taken);
+    /// Makes another thread's descriptor refer to `replacement`, which that thread goes on using.
+    pub fn replace(fd: RawFd, replacement: impl AsFd) -> io::Result<()> {
+        // SAFETY: dup3 closes the old file and opens the replacement in one step; the owner may go on using the number,
+        // since `owned` is forgotten and closes nothing
+        let mut owned = unsafe { OwnedFd::from_raw_fd(fd) };
+        let replaced = dup3(replacement, &mut owned, DupFlags::CLOEXEC);
+        std::mem::forget(owned);
         Ok(replaced?)
     }
 }
 
-/// Whether a descriptor has this number.
-pub fn is_open(number: RawFd) -> bool {
-    fcntl_getfd(look(number)).is_ok()
-}
-
-/// The client's address of a TCP connection, as tiny_http tells it.
-pub fn client(number: RawFd) -> Option<SocketAddr> {
-    SockRef::from(&look(number)).peer_addr().ok()?.as_socket()
-}
-
-/// Whether the other end of a connection is closed for good. Of TCP tiny_http's own reading tells that.
-pub fn is_hung_up(number: RawFd) -> bool {
-    let descriptor = look(number);
-    let mut asked = [PollFd::new(&descriptor, PollFlags::empty())];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().contains(PollFlags::HUP)
-}
-
-/// Bytes that came in and that nobody has read yet.
-pub fn unread(number: RawFd) -> u64 {
-    ioctl_fionread(look(number)).unwrap_or_default()
-}
-
-/// Bytes that came in on a TCP connection and were read.
-pub fn read(number: RawFd) -> Option<u64> {
-    Some(received(number)?.saturating_sub(unread(number)))
-}
-
-/// The number of a descriptor, to find out later whether its owner still has it.
-pub fn number(socket: &impl AsFd) -> RawFd {
-    socket.as_fd().as_raw_fd()
+/// Whether this number is an open descriptor.
+pub fn is_open(fd: RawFd) -> bool {
+    fcntl_getfd(look(fd)).is_ok()
 }

@@ -1,45 +1,47 @@
-//! The sockets of one listener's connections, which tiny_http owns: found, spoken to and ended from outside.
+//! The sockets of one listener's connections, which tiny_http owns and does not show: finds them, writes to them and
+//! closes them.
+//!
+//! Nothing here waits for a client: a reply is written as far as the socket takes it at once. `response::write`, which
+//! waits, needs tiny_http's own writer; here there may be no request, and so no writer.
 
 pub mod descriptors;
+mod socket_id;
+
+pub use self::socket_id::SocketId;
 
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::{io, mem};
 
 use rustix::net::{RecvFlags, recv};
 use socket2::{SockAddr, SockRef};
 
-use self::descriptors::{Cookie, Descriptors};
+use self::descriptors::Descriptors;
+use crate::socket::{Cookie, ends, is_established};
 
-/// How much is thrown away at a time, in bytes.
+/// Bytes discarded per call.
 const DISCARDED: usize = 16 * 1024;
-/// How often in a row: together more than a socket holds.
+/// The most calls in a row: together they discard more than a socket's buffer holds.
 const MAX_DISCARDS: usize = 1024;
 
-/// All of them.
+/// The sockets of one listener's connections.
 pub struct Sockets {
-    /// The listener.
+    /// The listening socket.
     listener: Cookie,
+    /// Its address.
     address: SockAddr,
     descriptors: Descriptors,
 }
 
-/// A socket among the descriptors of the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    pub number: RawFd,
-    pub cookie: Cookie,
-}
-
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// A client by its address.
+pub enum Peer {
+    /// A client with this address.
     Client(SocketAddr),
-    /// Somebody on a Unix socket.
+    /// A client of a Unix socket.
     Unix,
-    /// Nobody any more: the client has reset the connection.
-    Gone,
+    /// Nobody: the client has reset the connection.
+    Reset,
 }
 
 impl Sockets {
@@ -49,120 +51,119 @@ impl Sockets {
         Ok(Self { listener, address, descriptors: Descriptors::new()? })
     }
 
-    /// All numbers of descriptors that may be in use.
-    pub fn numbers(&self) -> impl Iterator<Item = RawFd> {
-        self.descriptors.numbers()
+    /// All numbers that may be open descriptors.
+    pub fn fds(&self) -> impl Iterator<Item = RawFd> {
+        self.descriptors.fds()
     }
 
-    /// Whether so many descriptors are to be had.
+    /// Whether this many descriptors can be opened.
     pub fn has_room(&self, count: usize) -> bool {
         self.descriptors.has_room(count)
     }
 
-    /// Says the last words and ends both directions; what came in unread is thrown away. Returns whether the socket was
-    /// there.
-    pub fn shut(&self, place: Place, words: &[u8]) -> bool {
-        let done = self.act(place, |socket| {
-            say(&socket, words);
+    /// Writes a last reply, shuts down both directions and discards unread input. Returns whether the socket was there.
+    pub fn close(&self, socket: SocketId, reply: &[u8]) -> bool {
+        let done = self.act(socket, |socket| {
+            write(&socket, reply);
             let _ = socket.shutdown(Shutdown::Both);
             discard(&socket);
         });
         done.is_some()
     }
 
-    /// Says the last words and ends our direction only: who is still sending might otherwise not read them.
-    pub fn dismiss(&self, place: Place, words: &[u8]) {
-        self.act(place, |socket| {
-            say(&socket, words);
+    /// Writes a last reply and shuts down our direction only: a client that is still sending might otherwise get a reset
+    /// in the place of the reply.
+    pub fn close_write(&self, socket: SocketId, reply: &[u8]) {
+        self.act(socket, |socket| {
+            write(&socket, reply);
             let _ = socket.shutdown(Shutdown::Write);
         });
     }
 
-    /// Ends what comes in, so that whoever reads finds out.
-    pub fn cut(&self, place: Place) {
-        self.act(place, |socket| {
+    /// Shuts down the client's direction, so that whoever reads from it gets the end.
+    pub fn close_read(&self, socket: SocketId) {
+        self.act(socket, |socket| {
             let _ = socket.shutdown(Shutdown::Read);
             discard(&socket);
         });
     }
 
-    /// Throws away what came in unread. Returns whether more may come.
-    pub fn drain(&self, place: Place) -> bool {
-        self.act(place, |socket| discard(&socket)) == Some(false)
+    /// Discards unread input. Returns whether more may come.
+    pub fn discard_input(&self, socket: SocketId) -> bool {
+        self.act(socket, |socket| discard(&socket)) == Some(false)
     }
 
-    /// Takes a line end off what comes in, if there is nothing else. Nobody else may be reading.
-    pub fn skip_line_end(&self, place: Place) -> bool {
+    /// Discards a line end, if it is all there is to read. Nobody else may be reading.
+    pub fn skip_line_end(&self, socket: SocketId) -> bool {
         let skip = |socket: SockRef<'_>| {
             let mut found = [0; 3];
             let is_it = recv(&*socket, &mut found, RecvFlags::PEEK | RecvFlags::DONTWAIT) == Ok((2, 2));
             is_it && found.starts_with(b"\r\n") && recv(&*socket, &mut found[..2], RecvFlags::DONTWAIT).is_ok()
         };
-        self.act(place, skip) == Some(true)
+        self.act(socket, skip) == Some(true)
     }
 
-    /// Whether all that will ever come in was read.
-    pub fn is_at_end(&self, place: Place) -> bool {
+    /// Whether the client has ended its direction and all of it was read.
+    pub fn is_at_end(&self, socket: SocketId) -> bool {
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        let look = |socket: SockRef<'_>| match socket.recv_with_flags(&mut [mem::MaybeUninit::uninit()], flags) {
-            // tiny_http ends what comes in when it has read the last request, and that reads like the client's end
-            Ok(bytes) => bytes == 0 && !descriptors::is_established(descriptors::number(&*socket)),
+        let peek = |socket: SockRef<'_>| match socket.recv_with_flags(&mut [mem::MaybeUninit::uninit()], flags) {
+            // tiny_http shuts the client's direction down after the last request, which reads as an end too
+            Ok(bytes) => bytes == 0 && !is_established(socket.as_raw_fd()),
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         };
-        self.act(place, look).unwrap_or(true)
+        self.act(socket, peek).unwrap_or(true)
     }
 
-    /// Does something to a socket, if it is still there.
-    fn act<R>(&self, place: Place, act: impl Fn(SockRef<'_>) -> R) -> Option<R> {
-        self.descriptors.act(place.number, place.cookie, &act).or_else(|| {
-            // of tiny_http's two descriptors one may be closed
-            let is_it = |number: &RawFd| descriptors::cookie(*number) == Some(place.cookie);
-            let other = self.descriptors.numbers().find(is_it)?;
-            self.descriptors.act(other, place.cookie, &act)
+    /// Calls `act` with a socket, if it is still open.
+    fn act<R>(&self, socket: SocketId, act: impl Fn(SockRef<'_>) -> R) -> Option<R> {
+        self.descriptors.act(socket, &act).or_else(|| {
+            // tiny_http has two descriptors of it, and may have closed one
+            let mut others = self.fds().filter_map(SocketId::at);
+            let other = others.find(|other| other.cookie == socket.cookie)?;
+            self.descriptors.act(other, &act)
         })
     }
 
-    /// Where the socket is that is connected to a client.
-    pub fn search(&self, client: SocketAddr) -> Option<Place> {
-        self.search_all(client).next()
+    /// The socket that is connected to a client.
+    pub fn find(&self, client: SocketAddr) -> Option<SocketId> {
+        self.find_all(client).next()
     }
 
-    /// Where all those are that are connected to it; a socket may be there by two numbers.
-    pub fn search_all(&self, client: SocketAddr) -> impl Iterator<Item = Place> {
-        self.descriptors.numbers().filter_map(move |number| {
-            let cookie = descriptors::cookie(number)?;
-            let (local, peer) = descriptors::ends(number)?;
-            let is_it = peer?.as_socket() == Some(client) && self.is_ours(&local);
-            is_it.then_some(Place { number, cookie })
+    /// All sockets that are connected to a client; one may appear twice, by both of its descriptors.
+    pub fn find_all(&self, client: SocketAddr) -> impl Iterator<Item = SocketId> {
+        self.fds().filter_map(SocketId::at).filter(move |socket| {
+            let ends = ends(socket.fd);
+            ends.is_some_and(|(local, peer)| {
+                peer.and_then(|peer| peer.as_socket()) == Some(client) && self.is_ours(&local)
+            })
         })
     }
 
-    /// Whether the connections have no addresses.
+    /// Whether the listener is a Unix socket, whose clients have no addresses.
     pub fn is_unix(&self) -> bool {
         self.address.as_socket().is_none()
     }
 
-    /// Whose connection is at a place, if it came through our listener.
-    pub fn whose(&self, place: Place) -> Option<Whose> {
-        let (local, client) = descriptors::ends(place.number)?;
-        if place.cookie == self.listener || !self.is_ours(&local) {
+    /// The peer of a socket; `None` if it is no connection of our listener.
+    pub fn peer(&self, socket: SocketId) -> Option<Peer> {
+        let (local, peer) = ends(socket.fd)?;
+        if socket.cookie == self.listener || !self.is_ours(&local) {
             return None;
         }
-        match client {
-            Some(client) => Some(client.as_socket().map_or(Whose::Unix, Whose::Client)),
-            // on a Unix socket nothing else tells a listener from a connection
-            None => (!self.is_unix()).then_some(Whose::Gone),
+        match peer {
+            Some(peer) => Some(peer.as_socket().map_or(Peer::Unix, Peer::Client)),
+            // a Unix socket without a peer may as well be a listening one
+            None => (!self.is_unix()).then_some(Peer::Reset),
         }
     }
 
-    /// Whether a connection whose end on our side has this address came through our listener.
+    /// Whether a connection with this local address was accepted from our listener.
     fn is_ours(&self, local: &SockAddr) -> bool {
         match (self.address.as_socket(), local.as_socket()) {
-            (Some(SocketAddr::V4(ours)), Some(SocketAddr::V4(local))) => {
-                ours.port() == local.port() && (ours.ip().is_unspecified() || ours.ip() == local.ip())
-            }
-            (Some(SocketAddr::V6(ours)), Some(SocketAddr::V6(local))) => {
-                ours.port() == local.port() && (ours.ip().is_unspecified() || ours.ip() == local.ip())
+            (Some(ours), Some(local)) => {
+                ours.is_ipv4() == local.is_ipv4()
+                    && ours.port() == local.port()
+                    && (ours.ip().is_unspecified() || ours.ip() == local.ip())
             }
             (None, None) => self.address == *local,
             _ => false,
@@ -170,31 +171,21 @@ impl Sockets {
     }
 }
 
-/// Whether the socket is still where it was.
-pub fn is_there(place: Place) -> bool {
-    descriptors::cookie(place.number) == Some(place.cookie)
-}
-
-/// Whether the socket is still where it was, and connected to this client.
-pub fn is_connected(place: Place, client: SocketAddr) -> bool {
-    descriptors::client(place.number) == Some(client) && is_there(place)
-}
-
-/// Writes as much as the socket takes at once: a client that does not read has no use for the rest.
-fn say(socket: &SockRef<'_>, words: &[u8]) {
-    if !words.is_empty() {
-        let _ = socket.send_with_flags(words, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+/// Writes as much as the socket takes at once: a client that does not read would not read the rest either.
+fn write(socket: &SockRef<'_>, reply: &[u8]) {
+    if !reply.is_empty() {
+        let _ = socket.send_with_flags(reply, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
     }
 }
 
-/// Throws away what came in unread. Returns whether nothing more can come.
+/// Discards unread input. Returns whether nothing more can come.
 fn discard(socket: &SockRef<'_>) -> bool {
-    let mut nowhere = [const { mem::MaybeUninit::uninit() }; DISCARDED];
-    // TCP copies nothing when the truncated rest is all (tcp(7), MSG_TRUNC)
+    let mut buffer = [const { mem::MaybeUninit::uninit() }; DISCARDED];
+    // TCP copies nothing (tcp(7), MSG_TRUNC)
     let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-    // bounded, for a client that sends as fast as we throw away
+    // bounded, since a client may send as fast as we discard
     for _ in 0..MAX_DISCARDS {
-        match socket.recv_with_flags(&mut nowhere, flags) {
+        match socket.recv_with_flags(&mut buffer, flags) {
             Ok(0) => return true,
             Ok(_) => {}
             Err(error) => return error.kind() != io::ErrorKind::WouldBlock,

@@ -1,6 +1,7 @@
-//! An answer as the bytes that the client gets (RFC 9112, 4 to 6).
+//! A reply as the bytes that the client gets (RFC 9112, 4 to 6).
 //!
-//! tiny_http could write it too, but knows no way to say that a connection ends, or that one in HTTP/1.0 does not.
+//! tiny_http could serialize it too, but ignores `Connection`: it cannot announce that it closes a connection, nor that it
+//! keeps one of HTTP/1.0.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -9,30 +10,40 @@ use httpdate::HttpDate;
 use tiny_http::StatusCode;
 
 use crate::http::reply::Reply;
+use crate::http::server::request::Head;
 use crate::request_id::RequestId;
 
-/// What the request and the state of its connection make of an answer.
+/// What a reply takes from its request and from the state of the connection.
 #[derive(Debug, Clone)]
-pub struct Form {
-    /// What the request is called.
-    pub id: RequestId,
+pub struct Serializer {
+    id: RequestId,
     /// The value of `Connection`, if it needs one.
-    pub connection: Option<&'static str>,
-    /// The length of the body is told, and the body is not sent (RFC 9110, 9.3.2).
-    pub without_body: bool,
+    connection: Option<&'static str>,
+    /// `Content-Length` is written, and the body is not (RFC 9110, 9.3.2).
+    without_body: bool,
 }
 
-impl Form {
-    /// What is said on a connection that ends before there is a request.
-    pub fn last() -> Self {
+impl Serializer {
+    /// For the reply to a request, after which the connection is closed if `closes`.
+    pub fn new(head: Head, id: RequestId, closes: bool) -> Self {
+        let connection = match (closes, head.version() < (1, 1)) {
+            (true, _) => Some("close"),
+            (false, true) => Some("keep-alive"),
+            (false, false) => None,
+        };
+        Self { id, connection, without_body: head.method() == "HEAD" }
+    }
+
+    /// For a reply on a connection that is closed before tiny_http has returned a request.
+    pub fn without_request() -> Self {
         Self { id: RequestId::made(), connection: Some("close"), without_body: false }
     }
 
     /// The head, and the body if there is to be one.
-    pub fn write(&self, reply: &Reply) -> Vec<u8> {
+    pub fn serialize(&self, reply: &Reply) -> Vec<u8> {
         let body = reply.body();
         let mut bytes = self.begin(reply, 256 + body.len());
-        // no content, no length (RFC 9110, 8.6)
+        // a 204 has no content and no length (RFC 9110, 8.6)
         if reply.status() != 204 {
             // writing to memory cannot fail
             let _ = write!(bytes, "Content-Length: {}\r\n", body.len());
@@ -44,15 +55,15 @@ impl Form {
         bytes
     }
 
-    /// The head of an answer of any length, in chunks (RFC 9112, 7.1) or up to the end of the connection.
-    pub fn write_head(&self, reply: &Reply, in_chunks: bool) -> Vec<u8> {
+    /// The head of a stream, which is sent in chunks (RFC 9112, 7.1) or ends with the connection.
+    pub fn serialize_head(&self, reply: &Reply, in_chunks: bool) -> Vec<u8> {
         let mut bytes = self.begin(reply, 256);
         let end: &[u8] = if in_chunks { b"Transfer-Encoding: chunked\r\n\r\n" } else { b"\r\n" };
         bytes.extend_from_slice(end);
         bytes
     }
 
-    /// The head but for what tells the length.
+    /// The status line and the header fields that do not concern the length.
     fn begin(&self, reply: &Reply, capacity: usize) -> Vec<u8> {
         let status = StatusCode(reply.status());
         let mut bytes = Vec::with_capacity(capacity);
