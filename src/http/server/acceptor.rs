@@ -1,5 +1,5 @@
-//! One tiny_http server on the listening socket. Its accepting thread may die; then another acceptor takes over, and this
-//! one goes on serving the connections that it has.
+//! One tiny_http server on the listening socket. Its accepting thread may die; then another acceptor takes over, and
+//! this one goes on serving the connections that it has.
 
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
@@ -21,8 +21,8 @@ pub struct Acceptor {
     server: ManuallyDrop<Server>,
     /// The accepting thread's descriptor of the listening socket, closed when that thread dies.
     accepting: SocketId,
-    /// Held from tiny_http's queue to `connections`, and while a quick request is served: two requests of one connection
-    /// must not overtake each other.
+    /// Held from tiny_http's queue to `connections`, and while a quick request is served: two requests of one
+    /// connection must not overtake each other.
     receiving: Mutex<()>,
     /// Requests that were kept until an earlier one of their connection was answered, and are to be served now.
     ready: Mutex<VecDeque<ReadyRequest>>,
@@ -37,7 +37,8 @@ pub struct Receiving<'a>(#[expect(dead_code, reason = "it is held")] MutexGuard<
 pub struct Ended;
 
 impl Acceptor {
-    /// Lets tiny_http accept connections from the socket from now on. Fails if there is no descriptor or no thread left.
+    /// Lets tiny_http accept connections from the socket from now on. Fails if there is no descriptor or no thread
+    /// left.
     pub fn start(listener: &Listener, connections: Arc<Connections>) -> io::Result<Arc<Self>> {
         require_threads()?;
         let (accepting, socket) = listener.for_tiny_http()?;
@@ -63,7 +64,8 @@ impl Acceptor {
         Receiving(self.receiving.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for the next request that is to be served. Returns `None` if there was none, and is then to be called again.
+    /// Waits for the next request that is to be served. Returns `None` if there was none, and is then to be called
+    /// again.
     pub fn next(&self, _receiving: &Receiving<'_>) -> Result<Option<ReadyRequest>, Ended> {
         if !self.connections.await_room() {
             return Ok(None);

@@ -2,36 +2,38 @@
 //! and knows nothing of tiny_http.
 //!
 //! The way of a request: an `acceptor`, which is one server of tiny_http's, accepts its connection from a `listener`.
-//! One of the `workers` receives it, makes it an `exchange` and calls the handler with a `Responder`. The handler checks
-//! its framing (`request`), reads its body, and replies at once or later. The `response` is written by the thread that
-//! has it, by the reply thread, or by a thread of a `thread_pool` where the client may have to be waited for.
+//! One of the `workers` receives it, makes it an `exchange` and calls the handler with a `Responder`. The handler
+//! checks its framing (`request`), reads its body, and replies at once or later. The `response` is written by the
+//! thread that has it, by the reply thread, or by a thread of a `thread_pool` where the client may have to be waited
+//! for.
 //!
 //! `connections`, `sockets` and the `reaper` make up for what tiny_http lacks. Its faults, and where each is cured:
 //!
 //! * Its accepting thread dies of an error of `accept` (no descriptor left, a connection aborted) or of a panic (no
 //!   thread left), silently and for good: `acceptor`, `reaper::accepting`. It accepts only from a blocking socket:
 //!   `listener::bind`.
-//! * Its end connects to the listening socket and removes the path of a Unix socket, and it has no way to stop accepting:
-//!   `acceptor`, `listener::socket`.
+//! * Its end connects to the listening socket and removes the path of a Unix socket, and it has no way to stop
+//!   accepting: `acceptor`, `listener::socket`.
 //! * In a burst of connections some get no thread until others are closed: `reaper::threads`.
 //! * It has no limit and no timeout for connections, heads, bodies and replies: `reaper::verdict`, `reaper::eviction`,
 //!   `connections::bodies`, `response::write`.
 //! * It reads pipelined requests as fast as they come, and keeps them: `connections`, `reaper::judging`.
-//! * A reply waits for the replies to earlier requests of its connection, and blocks its thread: `connections`; on a Unix
-//!   socket `exchange::reply`.
-//! * A request tells nothing of its connection but the client's address: `connections::attribution`,
+//! * A reply waits for the replies to earlier requests of its connection, and blocks its thread: `connections`; on a
+//!   Unix socket `exchange::reply`.
+//! * A request is returned with the client's address and nothing else of its connection: `connections::attribution`,
 //!   `reaper::shared_addresses`.
-//! * It neither closes a connection when asked to, nor says that it does: `connections::closing`, `response::serializer`.
+//! * It neither closes a connection when asked to, nor says that it does: `connections::closing`,
+//!   `response::serializer`.
 //! * Dropping a request whose body is unread waits for the body, and allocates as much memory as `Content-Length` says,
 //!   which may abort the process: `connections::lingering`, `response::disposal`. Nothing can be written before:
 //!   `response::write`.
 //! * It accepts heads of any size, ambiguous lengths and control characters: `request::framing`.
-//! * A body that is cut short reads as complete, trailers read as an error, and with `Connection: upgrade` the body is
-//!   not decoded: `exchange::body`, `request::decoded_chunks`, `request::chunks`.
-//! * A line end behind a body reads as a request: `connections::line_ends`.
+//! * A body that is cut short looks complete, trailers are an error, and with `Connection: upgrade` the body is not
+//!   decoded: `exchange::body`, `request::decoded_chunks`, `request::chunks`.
+//! * A line end behind a body is parsed as a request: `connections::line_ends`.
 //! * It does not flush a stream: `exchange::stream`. It does not set `TCP_NODELAY`: `listener::socket`.
-//! * A request of HTTP/2 or later, and one that is too long to drop, leave a thread behind for ever: they are counted, and
-//!   the daemon restarts before there are too many (`reaper::threads`).
+//! * A request of HTTP/2 or later, and one that is too long to drop, leave a thread behind for ever: they are counted,
+//!   and the daemon restarts before there are too many (`reaper::threads`).
 
 mod limits;
 mod listener;
@@ -75,12 +77,12 @@ use self::workers::Handler;
 use crate::memory::Memory;
 use crate::thread::Watch;
 
-/// The name of the thread that writes replies in the place of threads that must not wait.
+/// The name of the thread that writes replies instead of threads that must not wait.
 pub const REPLY_THREAD: &str = "reply";
 /// The name of the thread that watches the connections.
 const REAPER: &str = "reaper";
-/// The names of the threads that wait for bodies, that write replies where the client may have to be waited for, and that
-/// write streams.
+/// The names of the threads that wait for bodies, that write replies where the client may have to be waited for, and
+/// that write streams.
 const BODY: &str = "body";
 const WRITER: &str = "write";
 const STREAM: &str = "stream";
@@ -90,8 +92,8 @@ const MAX_RESERVED: usize = 64 * 1024 * 1024;
 const MAX_UNWRITTEN: usize = 100_000;
 
 impl Server {
-    /// Serves the socket from now on. Several threads at a time call the handler with a request each. Bodies and replies
-    /// take from `memory`.
+    /// Serves the socket from now on. Several threads at a time call the handler with a request each. Bodies and
+    /// replies take from `memory`.
     ///
     /// # Errors
     /// If there is no thread or no descriptor left.

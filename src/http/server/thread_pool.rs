@@ -44,8 +44,8 @@ impl ThreadPool {
         self.0.max_threads
     }
 
-    /// Runs a job in a thread of its own, or in the next free one if there are `max_threads`. Returns the job's argument
-    /// if too many jobs wait already.
+    /// Runs a job in a thread of its own, or in the next free one if there are `max_threads`. Returns the job's
+    /// argument if too many jobs wait already.
     pub fn run<T: Send + 'static>(&self, argument: T, job: impl FnOnce(T) + Send + 'static) -> Option<T> {
         let mut state = self.0.lock();
         if state.idle <= state.queue.len() {

@@ -67,7 +67,7 @@ impl Server {
         Self(Arc::new(Shared { listener, connections, handler, writers, bodies, watch, count, state, ended }))
     }
 
-    /// Starts an acceptor, which accepts in the place of the one before.
+    /// Starts an acceptor, which accepts instead of the one before.
     pub(super) fn accept(&self) -> io::Result<()> {
         let acceptor = Acceptor::start(&self.0.listener, self.0.connections.clone())?;
         let accepting = acceptor.accepting();
@@ -76,7 +76,8 @@ impl Server {
             state.acceptors.push(Entry { acceptor, workers: 0 });
             state.is_stopped
         };
-        // `stop_accepting` came meanwhile and knew only the acceptor before. The shutdown of our own socket acts on both
+        // `stop_accepting` came meanwhile and knew only the acceptor before. The shutdown of our own socket acts on
+        // both
         if is_late && self.0.listener.is_passed() {
             self.0.listener.stop_accepting(accepting)?;
         }

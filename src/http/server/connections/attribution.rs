@@ -1,5 +1,5 @@
-//! Attributes requests to connections where a client has reset one and connected again from the same address: tiny_http
-//! tells the client's address of a request, and nothing else of its connection.
+//! Attributes requests to connections where a client has reset one and connected again from the same address: of the
+//! connection of a request tiny_http gives the client's address and nothing else.
 //!
 //! What an earlier connection has left must not be counted against the next one. Between two scans of the reaper it is
 //! not known which connection a request came on; it is then kept as `unattributed`.
@@ -115,7 +115,7 @@ impl Connection {
         mem::take(&mut self.unattributed).into_iter().map(|kept| kept.request).collect()
     }
 
-    /// Makes place for the next connection with its address, of which this many bytes were read. Returns what remains of
+    /// Becomes the next connection with its address, of which this many bytes were read. Returns what remains of
     /// the old one.
     fn replace(&mut self, read: u64, now: Instant) -> Self {
         // requests that came after the last scan may be of either connection

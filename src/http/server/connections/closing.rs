@@ -84,7 +84,7 @@ impl Connections {
         let socket = self.sockets.find(id.address)?;
         let mut state = self.lock();
         let connection = state.get_mut(id).filter(|connection| connection.may_have(socket))?;
-        // tells later requests with this address from those of this connection
+        // lets later requests with this address be told from those of this connection
         connection.set_socket(socket);
         Some(socket)
     }

@@ -29,7 +29,7 @@ pub struct ConnectionId {
 /// A request that is to be served now: no earlier one of its connection is being served.
 pub struct ReadyRequest {
     pub request: Request,
-    /// `None` on a Unix socket, where a request does not tell its connection.
+    /// `None` on a Unix socket, where a request does not say which connection it came on.
     pub connection: Option<ConnectionId>,
 }
 
@@ -38,8 +38,8 @@ pub struct Connection {
     pub(super) serial: u64,
     /// Its socket, once the reaper has found it.
     pub socket: Option<SocketId>,
-    /// Another connection from the same address is open at the same time, to another address of ours. A request does not
-    /// tell which of them it came on, so that they are treated as one.
+    /// Another connection from the same address is open at the same time, to another address of ours. It is not known
+    /// which of them a request came on, so that they are treated as one.
     pub is_shared: bool,
     pub created: Instant,
     /// A request of it is being served.

@@ -2,10 +2,10 @@
 //!
 //! tiny_http parses it as a request line, writes a 400 without a body behind the reply, and closes the connection: the
 //! client would read that 400 as the reply to its next request. What tiny_http has in its buffer cannot be taken back,
-//! and its parser cannot be changed. So a line end is discarded while it is still in the system's buffer and nobody else
-//! reads from the connection: behind a body that we read, which is a long one or one with `Expect`. Behind any other,
-//! the reply says `Connection: close`, and the client comes again on a new connection, whose first request is served.
-//! What the client sends after the reply on the same connection still meets the 400.
+//! and its parser cannot be changed. So a line end is discarded while it is still in the system's buffer and tiny_http
+//! does not read from the connection: behind a body that we read, which is a long one or one with `Expect`. Behind any
+//! other, the reply says `Connection: close`, and the client comes again on a new connection, whose first request is
+//! served. What the client sends after the reply on the same connection still meets the 400.
 
 use super::Connections;
 use super::connection::ConnectionId;
@@ -18,7 +18,8 @@ const MAX_SEARCHED: usize = 256;
 
 impl Connections {
     /// Whether the reply should be the last on its connection because a line end follows the body. A client that sends
-    /// none behind its first request is taken to send none later. `is_held`: tiny_http does not read from the connection.
+    /// none behind its first request is taken to send none later. `is_held`: tiny_http does not read from the
+    /// connection.
     pub fn has_line_end_behind(&self, id: ConnectionId, is_held: bool) -> bool {
         let known = {
             let state = self.lock();

@@ -35,7 +35,7 @@ use crate::memory::Memory;
 /// All connections of one listener.
 pub struct Connections {
     sockets: Sockets,
-    /// Threads for what may wait for a client: writing a long reply, dropping a request whose body is unread.
+    /// Threads for what may have to wait for a client: writing a long reply, dropping a request whose body is unread.
     writers: ThreadPool,
     request_timeout: Duration,
     /// The most unanswered requests on a Unix socket: one for each thread that may write.
@@ -184,8 +184,8 @@ impl Connections {
         state.streams = state.streams.saturating_add_signed(change);
     }
 
-    /// Whether this request is the only one that waits for a reply, so that nobody else waits while it is written, and
-    /// the socket takes it at once. Never waits; returns false where it would have to.
+    /// Whether this request is the only one that waits for a reply, so that no other request waits while it is written,
+    /// and the socket takes it at once. Never waits; returns false where it would have to.
     pub fn is_only_and_has_room(&self, id: ConnectionId) -> bool {
         let is_draining = self.draining.load(Ordering::SeqCst);
         !is_draining && self.state.try_lock().is_ok_and(|state| state.has_one_unanswered() && state.has_room(id))

@@ -24,7 +24,7 @@ pub struct State {
     pub(super) unanswered: usize,
     /// How many of them are being answered with a stream.
     pub(super) streams: usize,
-    /// Threads that wait for a change. There is hardly ever one, and notifying nobody costs a system call.
+    /// Threads that wait for a change. There is hardly ever one, and notifying costs a system call even without any.
     pub(super) waiters: usize,
     /// Bytes of memory reserved for bodies that are being read.
     pub(super) reserved: usize,

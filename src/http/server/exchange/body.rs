@@ -20,7 +20,7 @@ const PIECE: usize = 16 * 1024;
 const SETTLING: Duration = Duration::from_millis(50);
 
 impl Exchange {
-    /// Reads the whole body, at most `max` bytes. One whose `Content-Length` is larger is refused without being read.
+    /// Reads the whole body, at most `max` bytes. A larger `Content-Length` is refused without reading the body.
     pub fn body(&mut self, max: usize) -> Result<Vec<u8>, Reply> {
         let Some(head) = self.head() else { return Err(Reply::busy()) };
         let announced = head.body_length();
@@ -29,7 +29,7 @@ impl Exchange {
         }
         let mut decoder = Decoder::new(head, self.connection.is_some());
         let is_chunked = !matches!(decoder, Decoder::Identity);
-        // reading one byte more than is allowed tells whether chunks are too long. Never reads to the end of the
+        // one byte more than is allowed, to find out whether chunks are too long. Never reads to the end of the
         // connection, which for some requests is the only end that tiny_http knows
         let limit = announced.unwrap_or(if is_chunked { max + 1 } else { 0 });
         let mut body = Vec::new();
@@ -142,9 +142,9 @@ impl Exchange {
     }
 }
 
-/// How the data of a body is told from its framing.
+/// How the data of a body is separated from its framing.
 enum Decoder {
-    /// There is no framing: a length tells the end, or there is no body.
+    /// There is no framing: the length is known, or there is no body.
     Identity,
     /// Chunks that tiny_http decodes.
     Decoded(DecodedChunks),

@@ -75,7 +75,8 @@ impl Exchange {
         self.unread
     }
 
-    /// Whether serving it takes next to no time: its body came with the head and is short, and it asks for no long reply.
+    /// Whether serving it takes next to no time: its body came with the head and is short, and it asks for no long
+    /// reply.
     pub fn is_quick(&self) -> bool {
         !self.unread && self.request.as_ref().is_some_and(|request| *request.method() == Method::Post)
     }
@@ -107,13 +108,13 @@ impl Exchange {
         }
     }
 
-    /// The reply if there is memory for it, or else a short one in its place.
+    /// The reply if there is memory for it, or else a short one.
     fn fit(&mut self, reply: Reply, instead: impl FnOnce() -> Reply) -> Reply {
         // twice: the reply, and its serialized form
         if reply.is_short() || self.make_room(2 * reply.size()).is_ok() { reply } else { instead() }
     }
 
-    /// The same for a reply to a request that has nothing done, which may take memory from a reserve: it may tell why
+    /// The same for a reply to a request that publishes nothing, which may take memory from a reserve: it may show why
     /// others find no room.
     fn fit_in_reserve(&mut self, reply: Reply) -> Reply {
         if reply.is_short() {

@@ -71,8 +71,8 @@ impl Exchange {
         id.is_some_and(|id| self.acceptor.connections().has_line_end_behind(id, !has_whole_body(head)))
     }
 
-    /// Writes the reply in a thread that may wait: a large one, for which the client may have to make room, and any on a
-    /// Unix socket, which tiny_http holds back until earlier requests of the connection are answered.
+    /// Writes the reply in a thread that may wait: a large one, for which the client may have to make room, and any on
+    /// a Unix socket, which tiny_http holds back until earlier requests of the connection are answered.
     fn write_in_pool(self, request: Request, bytes: Vec<u8>) {
         let acceptor = self.acceptor.clone();
         let job = |(exchange, request, bytes): (Self, Request, Vec<u8>)| exchange.write(request, &bytes);

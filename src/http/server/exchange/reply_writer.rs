@@ -1,4 +1,4 @@
-//! The thread that writes replies in the place of threads that must not wait for a slow client.
+//! The thread that writes replies instead of threads that must not wait for a slow client.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -57,7 +57,7 @@ impl ReplyWriter {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        // notifying costs a system call even if nobody waits
+        // notifying costs a system call even if the thread does not wait
         let is_awaited = std::mem::take(&mut state.is_idle);
         drop(state);
         if is_awaited {

@@ -8,7 +8,7 @@ use super::stream::Stream;
 use crate::http::reply::Reply;
 use crate::http::server::thread_pool::ThreadPool;
 
-/// The threads that write replies in the place of the thread that has made them.
+/// The threads that write replies instead of the thread that has made them.
 #[derive(Clone)]
 pub struct Writers {
     /// One thread for all replies.
@@ -58,8 +58,8 @@ impl Responder {
         self.reply(reply);
     }
 
-    /// Answers from any thread. Never waits. The reply tells what was done, so that no other may take its place: it must
-    /// be short, or have its memory already.
+    /// Answers from any thread. Never waits. The reply says what was done and must not be replaced by another, so it
+    /// must be short, or have its memory already.
     pub fn reply(self, reply: Reply) {
         let reply = reply.readable_by(self.origin);
         // waking the thread that writes takes as long as writing

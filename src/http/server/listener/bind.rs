@@ -134,7 +134,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Checks whether a socket can be made at a path, perhaps in the place of another socket.
+/// Checks whether a socket can be made at a path, which may replace another socket.
 fn require_bindable(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket"));
@@ -146,7 +146,7 @@ fn require_bindable(path: &Path) -> io::Result<()> {
     Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
-/// Binds a path, and removes a socket there on which nobody listens any more.
+/// Binds a path, and removes a socket there that no process listens on any more.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let is_stale = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
         && matches!(UnixStream::connect(path), Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);

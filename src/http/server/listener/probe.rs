@@ -13,10 +13,8 @@ const SUCCESS: &[u8] = b"HTTP/1.1 200 ";
 /// More bytes than the reply has.
 const LONGEST: usize = 4096;
 
-/// Sends the request over a new connection to this address.
-///
-/// # Errors
-/// If the reply is not 200, or has not come by the deadline.
+/// Sends the request over a new connection to this address. Fails if the reply is not 200, or has not come by the
+/// deadline.
 pub fn probe(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
     try_probe(listener, deadline).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
@@ -26,8 +24,8 @@ pub fn probe(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
     })
 }
 
-/// Whether an error means that we cannot reach the listener, while clients may: a Unix socket that was passed may be in a
-/// folder that we may not read, and an address may be removed from the machine for a while.
+/// Whether an error means that we cannot reach the listener, while clients may: a Unix socket that was passed may be in
+/// a folder that we may not read, and an address may be removed from the machine for a while.
 pub fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::{
         AddrNotAvailable, HostUnreachable, NetworkUnreachable, NotADirectory, NotFound, PermissionDenied,

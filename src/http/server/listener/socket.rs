@@ -119,7 +119,8 @@ impl Listener {
     }
 
     /// Accepts no further connection. Those in the backlog of our own socket are refused. In a passed one they stay for
-    /// the next process, except perhaps for one, which is served. `accepting`: the descriptor that tiny_http accepts from.
+    /// the next process, except perhaps for one, which is served. `accepting`: the descriptor that tiny_http accepts
+    /// from.
     pub(in crate::http::server) fn stop_accepting(&self, accepting: SocketId) -> io::Result<()> {
         if !self.is_passed {
             if let (Kind::Unix(_), Some(path)) = (&self.socket, self.path()) {
@@ -128,7 +129,7 @@ impl Listener {
             return SockRef::from(&self.socket).shutdown(Shutdown::Read);
         }
         // a shutdown would act on systemd's descriptor too. So tiny_http's descriptor is made to refer to a socket that
-        // nobody connects to. The accept call that is running still waits for the old one: one connection ends it
+        // no client connects to. The accept call that is running still waits for the old one: one connection ends it
         if accepting.is_open() {
             Descriptors::replace(accepting.fd, self.unused_socket()?)?;
         }
@@ -136,7 +137,7 @@ impl Listener {
         self.connect_once().or_else(|error| if is_unreachable(&error) { Ok(()) } else { Err(error) })
     }
 
-    /// A listening socket of the same kind that nobody connects to.
+    /// A listening socket of the same kind that no client connects to.
     fn unused_socket(&self) -> io::Result<Socket> {
         let socket = match &self.socket {
             Kind::Tcp(_) => {

@@ -1,9 +1,9 @@
 //! The reaper: a thread that watches the connections that tiny_http hides, and closes those that would harm others.
 //!
 //! tiny_http keeps a thread and two descriptors for each connection, for as long as the client likes; it leaves some
-//! connections of a burst without a thread; and its accepting thread dies when there is no descriptor or no thread left.
-//! All of that is found and cured by what the system tells about our own descriptors, but for two leaks, which are
-//! counted as stuck connections.
+//! connections of a burst without a thread; and its accepting thread dies when there is no descriptor or no thread
+//! left. All of that can be found and cured with socket statistics, but for two leaks, which are counted as stuck
+//! connections.
 
 mod accepting;
 mod eviction;
@@ -162,7 +162,7 @@ impl Reaper {
         }
     }
 
-    /// Has the requests served whose connection is known since the scan.
+    /// Has those requests served of which the scan has found out the connection.
     fn serve_attributed(&self, now: Instant) {
         let requests = self.server.connections().attribute(now);
         for (request, acceptor) in requests.into_iter().zip(self.server.newest().into_iter().cycle()) {

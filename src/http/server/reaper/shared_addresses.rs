@@ -1,4 +1,4 @@
-//! Two connections from one address and port, to two addresses of ours: a request does not tell which of them it came on.
+//! Two connections from one address and port to two addresses of ours. It is not known which of them a request came on.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;

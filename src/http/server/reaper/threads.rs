@@ -13,11 +13,12 @@ const STUCK_AFTER: Duration = Duration::from_secs(5);
 const MAX_STUCK: usize = 200;
 
 impl Reaper {
-    /// Wakes a thread of tiny_http's for each connection that waits for one, by a connection of our own: where no thread
-    /// is idle, tiny_http starts one for a new connection, and that thread takes the next one of the queue when it is
-    /// done. In that queue, a silent connection may be before others; so from time to time threads are woken for all.
+    /// Wakes a thread of tiny_http's for each connection that waits for one, by a connection of our own: where no
+    /// thread is idle, tiny_http starts one for a new connection, and that thread takes the next one of the queue when
+    /// it is done. In that queue, a silent connection may be before others; so from time to time threads are woken for
+    /// all.
     pub(super) fn wake_threads(&mut self, without_thread: usize, now: Instant) {
-        // nobody would accept the connection
+        // the connection would not be accepted
         if without_thread == 0 || !self.server.is_accepting() {
             return;
         }

@@ -8,7 +8,8 @@ use crate::http::server::acceptor::Acceptor;
 use crate::http::server::connections::{Connection, End};
 use crate::http::server::sockets::{Peer, SocketId};
 
-/// How long until a thread is woken again for a connection that still waits for one: each time costs one more connection.
+/// How long until a thread is woken again for a connection that still waits for one: each time costs one more
+/// connection.
 pub const WAKE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A socket of one of our connections.

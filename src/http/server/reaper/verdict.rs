@@ -8,12 +8,13 @@ use crate::http::server::connections::{Connection, Cut};
 use crate::http::server::limits::Limits;
 use crate::http::server::request::framing::head_too_large;
 
-/// Bytes of requests that tiny_http may have read from a connection and not returned: it reads pipelined requests as fast
-/// as they come, and each takes thirty times its length of memory.
+/// Bytes of requests that tiny_http may have read from a connection and not returned: it reads pipelined requests as
+/// fast as they come, and each takes thirty times its length of memory.
 const MAX_BACKLOG: u64 = 64 * 1024;
 /// How long a connection may wait for a thread of tiny_http's before it is refused.
 const MAX_WITHOUT_THREAD: Duration = Duration::from_secs(2);
-/// How many bytes of replies a client on a Unix socket may leave untaken where there are many requests, and for how long.
+/// How many bytes of replies a client on a Unix socket may leave untaken where there are many requests, and for how
+/// long.
 const MAX_UNSENT: u64 = 64 * 1024;
 const MAX_UNSENT_TIME: Duration = Duration::from_millis(100);
 

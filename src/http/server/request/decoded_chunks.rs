@@ -1,14 +1,15 @@
 //! Chunks that tiny_http decodes (`chunked_transfer` 1.5), whose decoder fails at trailers as at any other error.
 //!
 //! After the last chunk and one byte more it returns an error, and shows neither. What it has taken from the connection
-//! cannot be read again, and its reader is behind a trait that shows only data, so that no other decoder can replace it.
+//! cannot be read again, and its reader is behind a trait that shows only data, so that no other decoder can replace
+//! it.
 //!
 //! So of an error it is only known whether it came with data: then a chunk does not end where it should. Without data,
 //! and after some, it is the first trailer, or a line that is no chunk size. From there on, the decoder reads a line at
-//! each call, and returns data for those that are sizes: then chunks follow, and the line was no trailer. Where the client
-//! announces trailers (RFC 9110, 6.6.2), this is not tried. One case remains: a client that leaves its chunks unfinished
-//! and goes on with something else on the same connection. What it sent up to there is taken for the whole body, and the
-//! connection ends.
+//! each call, and returns data for those that are sizes: then chunks follow, and the line was no trailer. Where the
+//! client announces trailers (RFC 9110, 6.6.2), this is not tried. One case remains: a client that leaves its chunks
+//! unfinished and goes on with something else on the same connection. What it sent up to there is taken for the whole
+//! body, and the connection ends.
 
 use std::io::{self, ErrorKind, Read};
 

@@ -108,7 +108,7 @@ pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_allowed)
 }
 
-/// Whether a request may have a body whose end nothing tells.
+/// Whether a request may have a body of unknown length.
 fn lacks_length(head: Head) -> bool {
     let may_have_body = matches!(head.method(), "POST" | "PUT" | "PATCH");
     let is_old = head.version() < (1, 1);

@@ -33,8 +33,8 @@ impl Target {
         Absolute::parse(head.target()).map(|absolute| absolute.authority)
     }
 
-    /// The path by which the endpoint is found. Monitoring systems may add a slash; no other path has two forms, since a
-    /// proxy may block a path by its exact name.
+    /// The path by which the endpoint is found. Monitoring systems may add a slash; no other path has two forms, since
+    /// a proxy may block a path by its exact name.
     pub fn endpoint(&self) -> &str {
         match self.path.as_str() {
             "/healthz/" => "/healthz",
@@ -54,8 +54,8 @@ impl Target {
     }
 }
 
-/// A target in absolute form, `scheme://authority` and the rest. The path and the authority are both taken from here, so
-/// that they cannot be parsed in two ways.
+/// A target in absolute form, `scheme://authority` and the rest. The path and the authority are both taken from here,
+/// so that they cannot be parsed in two ways.
 #[derive(Debug, PartialEq, Eq)]
 struct Absolute<'a> {
     scheme: &'a str,

@@ -2,8 +2,8 @@
 
 use tiny_http::Request;
 
-/// The longest body that is dropped, in bytes: tiny_http allocates as much memory for the unread part of it, and a length
-/// that cannot be allocated aborts the process (`equal_reader.rs` of tiny_http 0.12).
+/// The longest body that is dropped, in bytes: tiny_http allocates as much memory for the unread part of it, and a
+/// length that cannot be allocated aborts the process (`equal_reader.rs` of tiny_http 0.12).
 const MAX_DROPPED: usize = 64 * 1024 * 1024;
 
 /// Drops a request that gets no reply, on a connection that has ended.

@@ -1,4 +1,5 @@
-//! What a client gets: a reply as bytes, how it is written with a deadline, and how a request of tiny_http's is dropped.
+//! What a client gets: a reply as bytes, how it is written with a deadline, and how a request of tiny_http's is
+//! dropped.
 
 pub mod disposal;
 pub mod serializer;

@@ -1,7 +1,7 @@
 //! A reply as the bytes that the client gets (RFC 9112, 4 to 6).
 //!
-//! tiny_http could serialize it too, but ignores `Connection`: it cannot announce that it closes a connection, nor that it
-//! keeps one of HTTP/1.0.
+//! tiny_http could serialize it too, but ignores `Connection`: it cannot announce that it closes a connection, nor that
+//! it keeps one of HTTP/1.0.
 
 use std::io::Write;
 use std::time::SystemTime;

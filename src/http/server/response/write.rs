@@ -1,8 +1,8 @@
 //! Writes a reply with a deadline: a client that takes nothing for the length of a stall timeout is given up.
 //!
 //! All replies to requests are written here. The listening socket has a send timeout of 1 ms, so that each try to write
-//! returns soon. Only `sockets` writes otherwise: it sends a reply on a connection of which there is no request, or whose
-//! request cannot be answered through tiny_http before its body was read, and it never waits.
+//! returns soon. Only `sockets` writes otherwise: it sends a reply on a connection of which there is no request, or
+//! whose request cannot be answered through tiny_http before its body was read, and it never waits.
 
 use std::io::{self, ErrorKind, Write};
 use std::thread::sleep;
@@ -25,8 +25,8 @@ pub fn write(writer: &mut dyn Write, reply: &[u8], stall_timeout: Duration) -> i
     writer.flush()
 }
 
-/// Writes the reply to a request whose body tiny_http has not read, calls `close`, and drops the request, which waits for
-/// the rest of the body. Needs HTTP/1.1.
+/// Writes the reply to a request whose body tiny_http has not read, calls `close`, and drops the request, which waits
+/// for the rest of the body. Needs HTTP/1.1.
 ///
 /// tiny_http gives its writer only to those who drop the body, which waits for the body. The exception is a change of
 /// protocol, which begins with a response of our choice: an interim one (RFC 9110, 15.2), which the reply may follow.

@@ -1,8 +1,8 @@
 //! Acts on sockets that tiny_http owns and does not show, through a descriptor of our own.
 //!
-//! The owner of a descriptor may close it at any time, and the number may then refer to another file. So nothing is done
-//! to the owner's descriptor: the file that it refers to is duplicated onto ours, checked there by its cookie, and only
-//! then acted on.
+//! The owner of a descriptor may close it at any time, and the number may then refer to another file. So nothing is
+//! done to the owner's descriptor: the file that it refers to is duplicated onto ours, checked there by its cookie, and
+//! only then acted on.
 #![expect(unsafe_code, reason = "other threads' descriptors are known by number only")]
 
 use std::fs::File;
@@ -34,8 +34,7 @@ pub struct Descriptors {
 }
 
 impl Descriptors {
-    /// # Errors
-    /// If there is no `/proc`, or no descriptor left.
+    /// Fails if there is no `/proc`, or no descriptor left.
     pub fn new() -> io::Result<Self> {
         let open = |path| {
             File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{path} cannot be opened: {error}")))

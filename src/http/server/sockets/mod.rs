@@ -45,8 +45,7 @@ pub enum Peer {
 }
 
 impl Sockets {
-    /// # Errors
-    /// If there is no descriptor left.
+    /// Fails if there is no descriptor left.
     pub fn new(listener: Cookie, address: SockAddr) -> io::Result<Self> {
         Ok(Self { listener, address, descriptors: Descriptors::new()? })
     }
@@ -71,8 +70,8 @@ impl Sockets {
         done.is_some()
     }
 
-    /// Writes a last reply and shuts down our direction only: a client that is still sending might otherwise get a reset
-    /// in the place of the reply.
+    /// Writes a last reply and shuts down our direction only: a client that is still sending might otherwise get a
+    /// reset instead of the reply.
     pub fn close_write(&self, socket: SocketId, reply: &[u8]) {
         self.act(socket, |socket| {
             write(&socket, reply);
@@ -80,7 +79,7 @@ impl Sockets {
         });
     }
 
-    /// Shuts down the client's direction, so that whoever reads from it gets the end.
+    /// Shuts down the client's direction, so that tiny_http reads the end of the stream.
     pub fn close_read(&self, socket: SocketId) {
         self.act(socket, |socket| {
             let _ = socket.shutdown(Shutdown::Read);
@@ -160,10 +159,10 @@ impl Sockets {
     /// Whether a connection with this local address was accepted from our listener.
     fn is_ours(&self, local: &SockAddr) -> bool {
         match (self.address.as_socket(), local.as_socket()) {
-            (Some(ours), Some(local)) => {
-                ours.is_ipv4() == local.is_ipv4()
-                    && ours.port() == local.port()
-                    && (ours.ip().is_unspecified() || ours.ip() == local.ip())
+            (Some(listening), Some(local)) => {
+                listening.is_ipv4() == local.is_ipv4()
+                    && listening.port() == local.port()
+                    && (listening.ip().is_unspecified() || listening.ip() == local.ip())
             }
             (None, None) => self.address == *local,
             _ => false,

@@ -10,7 +10,7 @@ use socket2::SockRef;
 use crate::socket::{self, Cookie, look};
 
 /// A socket by one of its descriptors, which only its owner keeps open. The owner may close the descriptor at any time,
-/// and its number may then refer to another file; the cookie tells.
+/// and its number may then refer to another file, which has another cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketId {
     pub fd: RawFd,
@@ -59,7 +59,7 @@ impl SocketId {
         socket::unsent(self.fd)
     }
 
-    /// Whether the client has closed the connection. For Unix sockets: of TCP, what tiny_http reads tells it.
+    /// Whether the client has closed a connection on a Unix socket.
     pub fn is_hung_up(self) -> bool {
         let descriptor = look(self.fd);
         let mut polled = [PollFd::new(&descriptor, PollFlags::empty())];
