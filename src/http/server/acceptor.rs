@@ -20,13 +20,13 @@ pub struct Acceptor {
     /// Unix socket.
     server: ManuallyDrop<Server>,
     /// The accepting thread's descriptor of the listening socket, closed when that thread dies.
-    accepting: SocketId,
+    pub accepting: SocketId,
     /// Held from tiny_http's queue to `connections`, and while a quick request is served: two requests of one
     /// connection must not overtake each other.
     receiving: Mutex<()>,
     /// Requests that were kept until an earlier one of their connection was answered, and are to be served now.
     ready: Mutex<VecDeque<ReadyRequest>>,
-    connections: Arc<Connections>,
+    pub connections: Arc<Connections>,
     ending: AtomicBool,
 }
 
@@ -115,15 +115,6 @@ impl Acceptor {
     /// Whether its workers were told to end.
     pub fn is_ending(&self) -> bool {
         self.ending.load(Ordering::SeqCst)
-    }
-
-    /// The accepting thread's descriptor of the listening socket: it alone owns it, so that it is open while it lives.
-    pub fn accepting(&self) -> SocketId {
-        self.accepting
-    }
-
-    pub fn connections(&self) -> &Connections {
-        &self.connections
     }
 
     fn ready(&self) -> MutexGuard<'_, VecDeque<ReadyRequest>> {

@@ -70,7 +70,7 @@ impl Server {
     /// Starts an acceptor, which accepts instead of the one before.
     pub(super) fn accept(&self) -> io::Result<()> {
         let acceptor = Acceptor::start(&self.0.listener, self.0.connections.clone())?;
-        let accepting = acceptor.accepting();
+        let accepting = acceptor.accepting;
         let is_late = {
             let mut state = self.lock();
             state.acceptors.push(Entry { acceptor, workers: 0 });
@@ -143,7 +143,7 @@ impl Server {
 
     /// Whether the newest acceptor accepts connections.
     pub(super) fn is_accepting(&self) -> bool {
-        self.lock().acceptors.last().is_some_and(|entry| entry.acceptor.accepting().is_open())
+        self.lock().acceptors.last().is_some_and(|entry| entry.acceptor.accepting.is_open())
     }
 
     /// Whether no connection is to be accepted any more.
@@ -170,7 +170,7 @@ impl Server {
     pub fn stop_accepting(&self) {
         let mut state = self.lock();
         state.is_stopped = true;
-        let accepting = state.acceptors.last().map(|entry| entry.acceptor.accepting());
+        let accepting = state.acceptors.last().map(|entry| entry.acceptor.accepting);
         drop(state);
         self.0.connections.drain();
         if let Some(Err(error)) = accepting.map(|accepting| self.0.listener.stop_accepting(accepting)) {

@@ -29,7 +29,7 @@ impl Connections {
             }
             connection.socket
         };
-        if known.is_none() && self.sockets.fds().count() > MAX_SEARCHED {
+        if known.is_none() && self.sockets.descriptors.fds().count() > MAX_SEARCHED {
             return false;
         }
         let Some(socket) = known.or_else(|| self.socket_of(id)) else { return false };

@@ -34,16 +34,16 @@ use crate::memory::Memory;
 
 /// All connections of one listener.
 pub struct Connections {
-    sockets: Sockets,
+    pub sockets: Sockets,
     /// Threads for what may have to wait for a client: writing a long reply, dropping a request whose body is unread.
-    writers: ThreadPool,
+    pub writers: ThreadPool,
     request_timeout: Duration,
     /// The most unanswered requests on a Unix socket: one for each thread that may write.
     max_unanswered: usize,
     /// The most bytes of memory reserved for bodies that are being read.
     max_reserved: usize,
     /// The memory that all requests share, those of other listeners too.
-    memory: Memory,
+    pub memory: Memory,
     state: Mutex<State>,
     /// Notified of changes to the state if there are `waiters`.
     changed: Condvar,
@@ -203,21 +203,6 @@ impl Connections {
         }
         let state = self.lock();
         id.is_none_or(|id| state.get(id).is_none_or(|connection| connection.pipelined.is_empty()))
-    }
-
-    /// The memory that all requests share.
-    pub fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    /// The sockets of the connections.
-    pub fn sockets(&self) -> &Sockets {
-        &self.sockets
-    }
-
-    /// Threads that write replies for which the client may have to be waited for.
-    pub fn writers(&self) -> &ThreadPool {
-        &self.writers
     }
 
     /// The state, for the reaper.

@@ -21,7 +21,7 @@ pub struct State {
     /// Requests that cannot be answered: the client has reset their connection.
     pub(super) unanswerable: Vec<Request>,
     /// Requests that came and are not answered.
-    pub(super) unanswered: usize,
+    pub unanswered: usize,
     /// How many of them are being answered with a stream.
     pub(super) streams: usize,
     /// Threads that wait for a change. There is hardly ever one, and notifying costs a system call even without any.
@@ -42,11 +42,6 @@ pub struct LingeringClose {
 }
 
 impl State {
-    /// How many requests came and are not answered.
-    pub fn unanswered(&self) -> usize {
-        self.unanswered
-    }
-
     /// The connection with this identifier, unless a later one has its address.
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
         self.table.get(&id.address).filter(|connection| connection.serial == id.serial)

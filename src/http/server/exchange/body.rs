@@ -100,14 +100,14 @@ impl Exchange {
             return Ok(());
         }
         if let Some(connection) = self.connection {
-            self.acceptor.connections().reserve_for_body(connection, grown);
+            self.acceptor.connections.reserve_for_body(connection, grown);
         }
         self.make_room(body.capacity()).map_err(|full| io::Error::new(ErrorKind::OutOfMemory, full))
     }
 
     /// Records that reading the body is over, after this many bytes. Tells whether it was cut short by us.
     fn finish_body(&self, read: usize, error: Option<&io::Error>) -> Option<Cut> {
-        let (connections, connection) = (self.acceptor.connections(), self.connection?);
+        let (connections, connection) = (&self.acceptor.connections, self.connection?);
         // what came with the head is accounted for
         let cut = connections.finish_body(connection, if self.unread { read } else { 0 });
         if error.is_some_and(is_disconnected) {
@@ -130,7 +130,7 @@ impl Exchange {
     /// Whether tiny_http's decoder returns data of further chunks behind an error.
     fn chunks_follow(&mut self) -> bool {
         sleep(SETTLING);
-        let is_all_read = self.connection.is_some_and(|id| self.acceptor.connections().end_reading(id));
+        let is_all_read = self.connection.is_some_and(|id| self.acceptor.connections.end_reading(id));
         let Some(request) = self.request.as_mut().filter(|_| is_all_read) else { return true };
         let reader = request.as_reader();
         (0..=BUFFERED).any(|_| reader.read(&mut [0; 64]).is_ok())
@@ -138,7 +138,7 @@ impl Exchange {
 
     /// Whether the client has ended its direction and all was read. Not known on a Unix socket.
     pub(super) fn is_at_end(&self) -> bool {
-        self.connection.is_some_and(|id| self.acceptor.connections().is_at_end(id))
+        self.connection.is_some_and(|id| self.acceptor.connections.is_at_end(id))
     }
 }
 

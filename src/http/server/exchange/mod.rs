@@ -88,7 +88,7 @@ impl Exchange {
 
     /// Takes this many bytes in all, whatever was taken before. If there is no room, the request keeps what it had.
     pub fn make_room(&mut self, bytes: usize) -> Result<(), Full> {
-        let all = self.acceptor.connections().memory();
+        let all = &self.acceptor.connections.memory;
         let memory = self.memory.as_ref().unwrap_or(all);
         self.share.get_or_insert_with(|| memory.nothing()).resize(bytes)
     }
@@ -101,7 +101,7 @@ impl Exchange {
 
     /// Hands over this many of the bytes that it takes.
     pub fn split_room(&mut self, bytes: usize) -> Share {
-        let all = self.acceptor.connections().memory();
+        let all = &self.acceptor.connections.memory;
         match &mut self.share {
             Some(share) => share.split(bytes),
             None => all.nothing(),
@@ -120,7 +120,7 @@ impl Exchange {
         if reply.is_short() {
             return reply;
         }
-        let mut share = self.acceptor.connections().memory().nothing();
+        let mut share = self.acceptor.connections.memory.nothing();
         let fitting = share.resize_in_reserve(2 * reply.size());
         self.share = Some(share);
         fitting.map_or_else(|_| Reply::document_without_room(), |()| reply)
@@ -130,7 +130,7 @@ impl Exchange {
     fn set_last(&mut self) {
         self.last = true;
         if let Some(connection) = self.connection {
-            self.acceptor.connections().end(connection);
+            self.acceptor.connections.end(connection);
         }
     }
 }
@@ -140,7 +140,7 @@ impl Drop for Exchange {
         if let Some(request) = self.request.take() {
             // after a panic; dropping the request would wait for an unread body
             if let Some(connection) = self.connection.filter(|_| self.unread) {
-                self.acceptor.connections().close(connection, &[]);
+                self.acceptor.connections.close(connection, &[]);
             }
             drop_unanswered(request);
         }

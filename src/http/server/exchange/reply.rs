@@ -22,12 +22,12 @@ const LARGE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 impl Exchange {
     /// Whether a thread that must not wait may write a short reply. Such a reply does not close the connection.
     pub(super) fn may_be_answered_here(&self) -> bool {
-        !self.last && self.connection.is_some_and(|id| self.acceptor.connections().is_only_and_has_room(id))
+        !self.last && self.connection.is_some_and(|id| self.acceptor.connections.is_only_and_has_room(id))
     }
 
     /// Whether writing the reply waits for no client, as far as known.
     pub(super) fn has_room(&self) -> bool {
-        self.connection.is_none_or(|id| self.acceptor.connections().has_room(id))
+        self.connection.is_none_or(|id| self.acceptor.connections.has_room(id))
     }
 
     /// Writes the reply.
@@ -35,7 +35,7 @@ impl Exchange {
         let Some(request) = self.request.take() else { return };
         let head = Head::of(&request);
         self.record(head, reply);
-        let connections = self.acceptor.connections();
+        let connections = &self.acceptor.connections;
         let wants_close = wants_close(head);
         self.last |= self.unread || connections.is_last(self.connection);
         self.last |= !self.last && !wants_close && self.has_line_end_behind(head);
@@ -68,7 +68,7 @@ impl Exchange {
     fn has_line_end_behind(&self, head: Head) -> bool {
         let has_body = head.body_length().is_some_and(|length| length > 0);
         let id = self.connection.filter(|_| has_body);
-        id.is_some_and(|id| self.acceptor.connections().has_line_end_behind(id, !has_whole_body(head)))
+        id.is_some_and(|id| self.acceptor.connections.has_line_end_behind(id, !has_whole_body(head)))
     }
 
     /// Writes the reply in a thread that may wait: a large one, for which the client may have to make room, and any on
@@ -76,7 +76,7 @@ impl Exchange {
     fn write_in_pool(self, request: Request, bytes: Vec<u8>) {
         let acceptor = self.acceptor.clone();
         let job = |(exchange, request, bytes): (Self, Request, Vec<u8>)| exchange.write(request, &bytes);
-        match acceptor.connections().writers().run((self, request, bytes), job) {
+        match acceptor.connections.writers.run((self, request, bytes), job) {
             Some((mut exchange, request, _)) if exchange.connection.is_none() => {
                 // this thread must not wait, and dropping the request may; leaks tiny_http's thread and its descriptors
                 exchange.share = None;
@@ -89,7 +89,7 @@ impl Exchange {
 
     /// Writes the reply in this thread.
     fn write(&self, request: Request, bytes: &[u8]) {
-        let connections = self.acceptor.connections();
+        let connections = &self.acceptor.connections;
         if self.unread {
             // the socket is not known, or is one of several with the same address: only tiny_http knows where to write
             let close = || self.connection.into_iter().for_each(|id| connections.close_all(id));

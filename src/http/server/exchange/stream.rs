@@ -32,7 +32,7 @@ impl Exchange {
         self.record(head, reply);
         let in_chunks = head.version() >= (1, 1);
         let bytes = Serializer::new(head, self.id.clone(), true).serialize_head(reply, in_chunks);
-        self.acceptor.connections().streams_changed(1);
+        self.acceptor.connections.streams_changed(1);
         let mut stream = Stream { writer: request.into_writer(), in_chunks, exchange: self, is_reset: false };
         stream.writer.write_all(&bytes).ok()?;
         Some(stream)
@@ -76,7 +76,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let connections = self.exchange.acceptor.connections();
+        let connections = &self.exchange.acceptor.connections;
         connections.streams_changed(-1);
         let Some(id) = self.exchange.connection else { return };
         if self.is_reset {

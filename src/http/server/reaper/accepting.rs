@@ -50,7 +50,7 @@ impl Reaper {
         };
         self.retry = Some(Retry { at: now + backoff, backoff });
         let room = if backoff < LATE_BACKOFF { ROOM } else { MIN_ROOM };
-        if !self.server.connections().sockets().has_room(room) {
+        if !self.server.connections().sockets.descriptors.has_room(room) {
             return;
         }
         // all connections that are open now came by the dead acceptor

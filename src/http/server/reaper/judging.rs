@@ -49,13 +49,13 @@ impl Reaper {
         self.forget_closed(&mut state, now);
         self.add_shared(&mut state, &mut decisions);
         drop(state);
-        decisions.carry_out(connections.sockets())
+        decisions.carry_out(&connections.sockets)
     }
 
     /// Decides about each connection for itself.
     fn judge_each(&mut self, state: &mut State, now: Instant) -> Decisions {
         let mut decisions = Decisions::default();
-        let is_crowded = state.unanswered() > MAX_PIPELINED;
+        let is_crowded = state.unanswered > MAX_PIPELINED;
         for tracked in self.tracked.values_mut() {
             let socket = tracked.socket;
             let Some(client) = tracked.client else {

@@ -123,9 +123,9 @@ impl Reaper {
     fn scan(&mut self, now: Instant) {
         self.scan += 1;
         let server = self.server.clone();
-        let sockets = server.connections().sockets();
+        let sockets = &server.connections().sockets;
         self.lowest_closed = 0;
-        for fd in sockets.fds() {
+        for fd in sockets.descriptors.fds() {
             let Some(socket) = SocketId::at(fd) else {
                 if self.lowest_closed == 0 && !descriptors::is_open(fd) {
                     self.lowest_closed = fd;

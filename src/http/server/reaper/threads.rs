@@ -41,8 +41,8 @@ impl Reaper {
         };
         // a client may have gone while its request waits for the broker
         let state = self.server.connections().lock();
-        let waiting = if self.server.connections().sockets().is_unix() {
-            state.unanswered()
+        let waiting = if self.server.connections().sockets.is_unix() {
+            state.unanswered
         } else {
             state.table.values().filter(|connection| connection.running && connection.socket.is_none()).count()
         };

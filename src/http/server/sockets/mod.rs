@@ -10,7 +10,7 @@ mod socket_id;
 pub use self::socket_id::SocketId;
 
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::{io, mem};
 
 use rustix::net::{RecvFlags, recv};
@@ -30,7 +30,7 @@ pub struct Sockets {
     listener: Cookie,
     /// Its address.
     address: SockAddr,
-    descriptors: Descriptors,
+    pub descriptors: Descriptors,
 }
 
 /// Who is at the other end of a connection.
@@ -48,16 +48,6 @@ impl Sockets {
     /// Fails if there is no descriptor left.
     pub fn new(listener: Cookie, address: SockAddr) -> io::Result<Self> {
         Ok(Self { listener, address, descriptors: Descriptors::new()? })
-    }
-
-    /// All numbers that may be open descriptors.
-    pub fn fds(&self) -> impl Iterator<Item = RawFd> {
-        self.descriptors.fds()
-    }
-
-    /// Whether this many descriptors can be opened.
-    pub fn has_room(&self, count: usize) -> bool {
-        self.descriptors.has_room(count)
     }
 
     /// Writes a last reply, shuts down both directions and discards unread input. Returns whether the socket was there.
@@ -117,7 +107,7 @@ impl Sockets {
     fn act<R>(&self, socket: SocketId, act: impl Fn(SockRef<'_>) -> R) -> Option<R> {
         self.descriptors.act(socket, &act).or_else(|| {
             // tiny_http has two descriptors of it, and may have closed one
-            let mut others = self.fds().filter_map(SocketId::at);
+            let mut others = self.descriptors.fds().filter_map(SocketId::at);
             let other = others.find(|other| other.cookie == socket.cookie)?;
             self.descriptors.act(other, &act)
         })
@@ -130,7 +120,7 @@ impl Sockets {
 
     /// All sockets that are connected to a client; one may appear twice, by both of its descriptors.
     pub fn find_all(&self, client: SocketAddr) -> impl Iterator<Item = SocketId> {
-        self.fds().filter_map(SocketId::at).filter(move |socket| {
+        self.descriptors.fds().filter_map(SocketId::at).filter(move |socket| {
             let ends = ends(socket.fd);
             ends.is_some_and(|(local, peer)| {
                 peer.and_then(|peer| peer.as_socket()) == Some(client) && self.is_ours(&local)
