@@ -35,7 +35,6 @@
 //! * A request of HTTP/2 or later, and one that is too long to drop, leave a thread behind for ever: they are counted,
 //!   and the daemon restarts before there are too many (`reaper::threads`).
 
-mod limits;
 mod listener;
 
 mod acceptor;
@@ -43,6 +42,7 @@ mod workers;
 
 mod exchange;
 mod request;
+mod responder;
 mod response;
 mod thread_pool;
 
@@ -54,23 +54,22 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use self::exchange::responder::Responder;
 pub use self::exchange::{Exchange, Stream};
-pub use self::limits::Limits;
 pub use self::listener::bind::{BindError, check, listen};
+pub use self::listener::limits::Limits;
 pub use self::listener::socket::{Listener, Reach};
-pub use self::request::Head;
-pub use self::request::Target;
 pub use self::request::framing::SMALL_BODY;
 #[cfg(test)]
 pub use self::request::head::testing::TestHead;
+pub use self::request::{Head, Target};
+pub use self::responder::Responder;
 pub use self::workers::Server;
 
 use self::connections::Connections;
-use self::exchange::reply_writer::ReplyWriter;
-use self::exchange::responder::Writers;
 use self::listener::probe::{is_unreachable, probe};
 use self::reaper::Reaper;
+use self::responder::Writers;
+use self::responder::reply_writer::ReplyWriter;
 use self::sockets::Sockets;
 use self::thread_pool::ThreadPool;
 use self::workers::Handler;

@@ -1,5 +1,5 @@
-//! Attributes requests to connections where a client has reset one and connected again from the same address: of the
-//! connection of a request tiny_http gives the client's address and nothing else.
+//! Attributes requests to connections where a client has reset one and connected again from the same address:
+//! tiny_http does not say which connection a request came on, only the client's address.
 //!
 //! What an earlier connection has left must not be counted against the next one. Between two scans of the reaper it is
 //! not known which connection a request came on; it is then kept as `unattributed`.

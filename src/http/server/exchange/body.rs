@@ -34,7 +34,6 @@ impl Exchange {
         let limit = announced.unwrap_or(if is_chunked { max + 1 } else { 0 });
         let mut body = Vec::new();
         let read = self.read(&mut decoder, limit, &mut body);
-        let full = read.as_ref().err().and_then(|error| error.get_ref()?.downcast_ref::<Full>().copied());
         // the message may wait for the broker
         body.shrink_to_fit();
         if self.unread {
@@ -60,16 +59,10 @@ impl Exchange {
         }
         match (read, announced) {
             _ if is_whole => Ok(body),
-            _ if full.is_some() => Err(full.map_or_else(Reply::no_room, Reply::from)),
-            _ if cut == Some(Cut::Evicted) => Err(Reply::busy()),
-            _ if cut == Some(Cut::Late) => Err(Reply::request_timeout()),
-            (Err(error), _) if error.kind() == ErrorKind::UnexpectedEof => Err(Reply::chunks_cut_off()),
-            (Err(error), _) => Err(Reply::invalid(format!("the body could not be read: {error}"))),
-            (Ok(()), Some(length)) => {
-                Err(Reply::invalid(format!("the body ended after {} of {length} bytes", body.len())))
-            }
-            (Ok(()), None) if body.len() > max => Err(Reply::body_too_large(max)),
-            (Ok(()), None) => Err(Reply::chunks_cut_off()),
+            (read, _) if read.is_err() || cut.is_some() => Err(refusal(&read, cut)),
+            (_, Some(length)) => Err(Reply::invalid(format!("the body ended after {} of {length} bytes", body.len()))),
+            (_, None) if body.len() > max => Err(Reply::body_too_large(max)),
+            (_, None) => Err(Reply::chunks_cut_off()),
         }
     }
 
@@ -139,6 +132,20 @@ impl Exchange {
     /// Whether the client has ended its direction and all was read. Not known on a Unix socket.
     pub(super) fn is_at_end(&self) -> bool {
         self.connection.is_some_and(|id| self.acceptor.connections.is_at_end(id))
+    }
+}
+
+/// The refusal of a body that could not be read or was cut short.
+fn refusal(read: &io::Result<()>, cut: Option<Cut>) -> Reply {
+    let full = read.as_ref().err().and_then(|error| error.get_ref()?.downcast_ref::<Full>());
+    match (full, cut, read) {
+        (Some(full), _, _) => Reply::from(*full),
+        (None, Some(Cut::Evicted), _) => Reply::busy(),
+        (None, Some(Cut::Late), _) => Reply::request_timeout(),
+        (None, None, Err(error)) if error.kind() != ErrorKind::UnexpectedEof => {
+            Reply::invalid(format!("the body could not be read: {error}"))
+        }
+        (None, None, _) => Reply::chunks_cut_off(),
     }
 }
 

@@ -2,8 +2,6 @@
 
 mod body;
 mod reply;
-pub mod reply_writer;
-pub mod responder;
 mod stream;
 
 use std::sync::Arc;
@@ -109,14 +107,14 @@ impl Exchange {
     }
 
     /// The reply if there is memory for it, or else a short one.
-    fn fit(&mut self, reply: Reply, instead: impl FnOnce() -> Reply) -> Reply {
+    pub(in crate::http::server) fn fit(&mut self, reply: Reply, instead: impl FnOnce() -> Reply) -> Reply {
         // twice: the reply, and its serialized form
         if reply.is_short() || self.make_room(2 * reply.size()).is_ok() { reply } else { instead() }
     }
 
     /// The same for a reply to a request that publishes nothing, which may take memory from a reserve: it may show why
     /// others find no room.
-    fn fit_in_reserve(&mut self, reply: Reply) -> Reply {
+    pub(in crate::http::server) fn fit_in_reserve(&mut self, reply: Reply) -> Reply {
         if reply.is_short() {
             return reply;
         }

@@ -21,12 +21,12 @@ const LARGE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Exchange {
     /// Whether a thread that must not wait may write a short reply. Such a reply does not close the connection.
-    pub(super) fn may_be_answered_here(&self) -> bool {
+    pub(in crate::http::server) fn may_be_answered_here(&self) -> bool {
         !self.last && self.connection.is_some_and(|id| self.acceptor.connections.is_only_and_has_room(id))
     }
 
     /// Whether writing the reply waits for no client, as far as known.
-    pub(super) fn has_room(&self) -> bool {
+    pub(in crate::http::server) fn has_room(&self) -> bool {
         self.connection.is_none_or(|id| self.acceptor.connections.has_room(id))
     }
 
@@ -40,7 +40,7 @@ impl Exchange {
         self.last |= self.unread || connections.is_last(self.connection);
         self.last |= !self.last && !wants_close && self.has_line_end_behind(head);
         let closes = self.last || wants_close;
-        // otherwise tiny_http closes the connection by itself
+        // where tiny_http knows that the request was the last, it closes the connection by itself
         self.last |= closes && !is_last_for_tiny_http(head);
         let bytes = Serializer::new(head, self.id.clone(), closes).serialize(reply);
         match self.connection {

@@ -21,7 +21,7 @@ pub struct Stream {
 
 impl Exchange {
     /// Writes the head of a reply that is a stream; `None` if the client cannot be written to.
-    pub(super) fn begin(mut self, reply: &Reply) -> Option<Stream> {
+    pub(in crate::http::server) fn begin(mut self, reply: &Reply) -> Option<Stream> {
         if self.unread {
             // endpoints refuse such a request; tiny_http would wait for the body here
             self.send(&Reply::length_required());

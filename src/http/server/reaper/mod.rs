@@ -24,7 +24,7 @@ use rustix::time::{ClockId, clock_gettime};
 use self::accepting::Retry;
 use self::tracked::Tracked;
 use super::acceptor::Acceptor;
-use super::limits::Limits;
+use super::listener::limits::Limits;
 use super::sockets::{Peer, SocketId, descriptors};
 use super::workers::Server;
 use crate::metrics;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::tracked::Tracked;
 use crate::http::reply::Reply;
 use crate::http::server::connections::{Connection, Cut};
-use crate::http::server::limits::Limits;
+use crate::http::server::listener::limits::Limits;
 use crate::http::server::request::framing::head_too_large;
 
 /// Bytes of requests that tiny_http may have read from a connection and not returned: it reads pipelined requests as

@@ -29,7 +29,7 @@ pub struct Limits {
 impl Limits {
     /// Raises the process's limit of descriptors to what the connections need. Allows fewer connections if that is not
     /// possible, and logs it.
-    pub(super) fn with_descriptors(self) -> Self {
+    pub(in crate::http::server) fn with_descriptors(self) -> Self {
         let limit = getrlimit(Resource::Nofile);
         let wanted = self.max_connections as u64 * DESCRIPTORS_EACH * 2 + OTHER_DESCRIPTORS;
         let (current, maximum) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));

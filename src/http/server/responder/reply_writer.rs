@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::Exchange;
 use crate::http::reply::Reply;
+use crate::http::server::exchange::Exchange;
 
 /// A queue of replies. There are no more of them than connections, since each has one request that is being served.
 #[derive(Clone, Default)]

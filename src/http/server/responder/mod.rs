@@ -1,12 +1,13 @@
 //! How a handler answers a request: at once, later from any thread, or with a stream.
 
+pub mod reply_writer;
+
 use std::sync::Arc;
 
-use super::Exchange;
-use super::reply_writer::ReplyWriter;
-use super::stream::Stream;
+use self::reply_writer::ReplyWriter;
+use super::exchange::{Exchange, Stream};
+use super::thread_pool::ThreadPool;
 use crate::http::reply::Reply;
-use crate::http::server::thread_pool::ThreadPool;
 
 /// The threads that write replies instead of the thread that has made them.
 #[derive(Clone)]
@@ -26,7 +27,7 @@ pub struct Responder {
 }
 
 impl Responder {
-    pub(in crate::http::server) fn new(exchange: Exchange, writers: Writers) -> Self {
+    pub(super) fn new(exchange: Exchange, writers: Writers) -> Self {
         Self { exchange, writers, origin: None }
     }
 
