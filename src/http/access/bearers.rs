@@ -61,7 +61,7 @@ impl Tokens {
     }
 
     #[cfg(test)]
-    pub(super) fn numbered(&self, number: usize) -> Arc<Bearer> {
+    pub(super) fn in_item(&self, number: usize) -> Arc<Bearer> {
         self.0[number].clone()
     }
 
@@ -110,7 +110,7 @@ impl Bearer {
         let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(count, Instant::now());
         taken.map_err(|wait| {
             log::debug!(TOKEN = token.name; "token {} is over its rate", token.name);
-            Reply::too_fast(&token.name, wait)
+            Reply::rate_exceeded(&token.name, wait)
         })
     }
 

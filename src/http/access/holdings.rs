@@ -167,7 +167,7 @@ impl Bearer {
         match own.get_mut(filter).filter(|held| held.is_recorded()) {
             // whoever sees its own alone is told of no others, and ends nothing of theirs
             None if has_others && self.token.sees == Sees::Own => return Ok(Leave::Shared),
-            None if has_others => return Err(Reply::filter_of_others(&self.token.name, filter)),
+            None if has_others => return Err(Reply::subscription_of_others(&self.token.name, filter)),
             None => return Ok(Leave::Nobody),
             Some(held) if has_others => (held.qos, held.leaving) = (None, None),
             Some(held) => {
@@ -201,7 +201,7 @@ impl Bearer {
         let is_new = !own.get(filter).is_some_and(Held::is_read) && !self.holdings.of_file.contains(filter);
         let (count, bytes) = taken(own, Held::is_read);
         if is_new && (count >= MAX_FILTERS / 2 || bytes + filter.as_str().len() > MAX_FILTER_BYTES / 2) {
-            return Err(Reply::readers_share_taken(&self.token.name, MAX_FILTERS / 2, MAX_FILTER_BYTES / 2));
+            return Err(Reply::reader_quota_reached(&self.token.name, MAX_FILTERS / 2, MAX_FILTER_BYTES / 2));
         }
         *own.entry(filter.clone()).or_default().count(by) += 1;
         Ok(Reading { bearer: self.clone(), filter: filter.clone(), by })
@@ -209,7 +209,7 @@ impl Bearer {
 
     fn share_taken(&self, key: &str, what: &str) -> Reply {
         log::debug!(TOKEN = self.token.name; "token {} has as many {what} as its {key} allows", self.token.name);
-        Reply::share_taken(&self.token.name, key, what)
+        Reply::quota_reached(&self.token.name, key, what)
     }
 }
 
@@ -274,7 +274,7 @@ mod tests {
         let text = [table("a", "0"), table("b", "1")].concat();
         let config = Config::parse(&text, &Source::BuiltIn, &Environment::default()).unwrap();
         let bearers = Tokens::new(&config, &Memory::new(usize::MAX));
-        [0, 1].map(|number| bearers.numbered(number))
+        [0, 1].map(|number| bearers.in_item(number))
     }
 
     fn filter() -> TopicFilter {

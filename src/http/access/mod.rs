@@ -99,7 +99,7 @@ impl Access {
         // another port or name of the same site is another origin; where it is ours, `Origin` says so
         let is_foreign = origin.map_or_else(|| is_site("same-site"), |origin| !is_ours(origin));
         if is_foreign || is_site("cross-site") {
-            return Err(Reply::foreign_page(origin));
+            return Err(Reply::origin_denied(origin));
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Access {
         }
         let is_foreign = |host: &Authority| !host.is_loopback() && !host.is_one_of(&self.allowed_hosts);
         let foreign = [hosts.host, hosts.target].into_iter().flatten().find(is_foreign);
-        foreign.map_or(Ok(()), |host| Err(Reply::foreign_host(host.as_str())))
+        foreign.map_or(Ok(()), |host| Err(Reply::host_denied(host.as_str())))
     }
 
     fn check_proxy(&self, head: Head) -> Result<(), Reply> {
@@ -120,7 +120,7 @@ impl Access {
             return Ok(());
         }
         let sign = SIGNS_OF_A_PROXY.into_iter().find(|name| head.has(name));
-        sign.map_or(Ok(()), |name| Err(Reply::open_behind_proxy(name)))
+        sign.map_or(Ok(()), |name| Err(Reply::proxy_without_tokens(name)))
     }
 
     /// A browser asks on behalf of a page before it sends what the page wants, and has no token for that.
@@ -177,7 +177,7 @@ impl Principal<'_> {
     pub fn may_publish_all(&self, messages: &[Message]) -> Result<(), Reply> {
         let Some(bearer) = self.bearer else { return Ok(()) };
         for (number, message) in messages.iter().enumerate() {
-            bearer.require_topics(message).map_err(|refusal| refusal.of_item(number))?;
+            bearer.require_topics(message).map_err(|refusal| refusal.for_item(number))?;
         }
         bearer.require_rate(messages.len())?;
         for message in messages {

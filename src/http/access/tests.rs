@@ -251,7 +251,7 @@ fn a_preflight_of_an_allowed_origin_needs_no_token() {
     let gate = gate_with_tokens("[http]\nallowed-origins = [\"https://good.example\"]");
     let options = |headers: &[(&str, &str)]| request("OPTIONS", "/publish", &[&[HERE], headers].concat());
     let preflight = options(&[("Origin", "https://good.example"), PREFLIGHT]);
-    let reply = gate.admit(preflight.head()).unwrap_err().readable_by(gate.allowed_origin(preflight.head()));
+    let reply = gate.admit(preflight.head()).unwrap_err().with_allowed_origin(gate.allowed_origin(preflight.head()));
     assert_eq!((reply.status(), &*reply.body()), (204, [].as_slice()));
     let headers: Vec<_> = reply.headers().collect();
     let expected = [

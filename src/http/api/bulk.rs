@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::call::{Call, Handled};
 use super::publish::message;
 use crate::http::input::fields::Value;
-use crate::http::input::items::{self, numbered};
+use crate::http::input::items;
 use crate::http::input::values;
-use crate::http::reply::Reply;
+use crate::http::reply::{Reply, in_item};
 use crate::message::Message;
 
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain` and `properties`";
@@ -34,7 +34,7 @@ fn timeout(call: &mut Call) -> Result<Option<Duration>, Reply> {
 /// The messages in a body, one after the other.
 fn parse(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Invalid>>, Invalid> {
     let items = items::parse(body).map_err(Invalid)?.into_iter().enumerate();
-    Ok(items.map(|(number, value)| item(value).map_err(|what| Invalid(numbered(number, &what)))))
+    Ok(items.map(|(number, value)| item(value).map_err(|what| Invalid(in_item(number, &what)))))
 }
 
 /// What is wrong with a body.

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::call::{Call, Handled};
-use crate::http::input::fields::{Fields, Value, named};
-use crate::http::input::items::{self, numbered};
+use crate::http::input::fields::{Fields, Value};
+use crate::http::input::items;
 use crate::http::input::payload::{self, Encoding};
 use crate::http::input::properties;
 use crate::http::input::values::{self, Scalar};
-use crate::http::reply::Reply;
+use crate::http::reply::{Reply, in_field, in_item};
 use crate::instance_id::instance_id;
 use crate::message::{Message, Qos};
 use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED};
@@ -123,7 +123,7 @@ fn reason_code(reply: &Reply) -> u8 {
     reply.reason_code().unwrap_or(match reply.status() {
         403 => NOT_AUTHORIZED,
         413 | 429 => QUOTA_EXCEEDED,
-        503 if !reply.is_for_want_of_connection() => QUOTA_EXCEEDED,
+        503 if !reply.is_not_connected() => QUOTA_EXCEEDED,
         _ => IMPLEMENTATION_SPECIFIC,
     })
 }
@@ -155,14 +155,14 @@ impl From<&str> for Invalid {
 
 impl From<Invalid> for Reply {
     fn from(invalid: Invalid) -> Self {
-        Self::invalid(invalid.what).because_of(invalid.reason_code)
+        Self::invalid(invalid.what).with_reason_code(invalid.reason_code)
     }
 }
 
 fn messages(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Invalid>>, Invalid> {
     let item = |(number, item): (usize, Value)| {
         let message = item.object().map_err(Invalid::from).and_then(message);
-        message.map_err(|invalid| Invalid { what: numbered(number, &invalid.what), ..invalid })
+        message.map_err(|invalid| Invalid { what: in_item(number, &invalid.what), ..invalid })
     };
     Ok(items::parse(body)?.into_iter().enumerate().map(item))
 }
@@ -196,7 +196,7 @@ fn encoding(fields: &mut Fields) -> Result<Encoding, String> {
 /// A string, and no other value.
 fn payload(fields: &mut Fields, encoding: Encoding) -> Result<Vec<u8>, String> {
     let value = fields.take("payload").ok_or_else(|| fields.missing("payload"))?;
-    named("payload", value.text().and_then(|_| encoding.decode(value)))
+    in_field("payload", value.text().and_then(|_| encoding.decode(value)))
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub fn ask(mut call: Call) -> Result<Handled, Reply> {
         let answered = move |answer: Result<Arc<Received>, NoAnswer>| {
             drop((place, reading));
             let reply = answer.map_or_else(Reply::from, |received| Reply::json(&Answer::of(&received)));
-            responder.reply_or(reply, Reply::answer_without_room);
+            responder.reply_or(reply, Reply::response_without_room);
         };
         subscriber.request((message, share), response_topic, timeout, Box::new(answered));
     })))

@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::call::{Call, Handled};
-use crate::http::input::fields::{Value, named};
+use crate::http::input::fields::Value;
 use crate::http::input::parameters::{Parameters, decode};
 use crate::http::input::properties::{PAIRS, checked_pair};
 use crate::http::input::requirements::require_no_coding;
 use crate::http::input::values::{self, Scalar};
-use crate::http::reply::Reply;
+use crate::http::reply::{Reply, in_field};
 use crate::http::server::Head;
 use crate::message::{Message, MqttString, Properties, Qos, TopicName};
 
@@ -50,7 +50,7 @@ pub fn publish(mut call: Call) -> Result<Handled, Reply> {
     let says_empty = head.body_length() == Some(0);
     let payload = Bytes::from(call.body()?);
     if retain && payload.is_empty() && !says_empty {
-        return Err(Reply::clearing_not_said());
+        return Err(Reply::empty_without_length());
     }
     let message = Message { topic, payload, qos, retain, properties };
     call.principal.may_publish(&message)?;
@@ -105,13 +105,13 @@ fn read_clearing(mut parameters: Parameters, max_timeout: Duration) -> Result<(Q
 /// The topic of a path, decoded once: `%2F` separates levels as `/` does.
 fn topic(path: &str) -> Result<TopicName, String> {
     let topic = decode(path.strip_prefix(PATH).unwrap_or_default());
-    named("topic", topic.and_then(|topic| TopicName::try_from(topic).map_err(|error| error.to_string())))
+    in_field("topic", topic.and_then(|topic| TopicName::try_from(topic).map_err(|error| error.to_string())))
 }
 
 /// The checked value of a header that may be there once; the error names the header.
 fn read_header<T>(head: Head, name: &'static str, check: fn(&str) -> Result<T, String>) -> Result<Option<T>, Reply> {
     let value = head.header(name)?;
-    value.map(|value| named(name, check(value)).map_err(Reply::invalid)).transpose()
+    value.map(|value| in_field(name, check(value)).map_err(Reply::invalid)).transpose()
 }
 
 /// `None` for what says nothing of the body.

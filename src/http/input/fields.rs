@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::form;
 use super::items::Items;
 use super::values::Scalar;
-use crate::http::reply::SHOWN;
+use crate::http::reply::{SHOWN, in_field};
 use crate::printable::Printable;
 use crate::similar::{hint, similar};
 
@@ -58,7 +58,7 @@ impl<'a> Fields<'a> {
 
     /// The checked value of a field, if it is there; the error names the field.
     pub fn read<T>(&mut self, name: &str, check: impl Fn(Value<'a>) -> Result<T, String>) -> Result<Option<T>, String> {
-        self.take(name).map(|value| named(name, check(value))).transpose()
+        self.take(name).map(|value| in_field(name, check(value))).transpose()
     }
 
     /// Refuses what was not taken: a field that we do not know would be ignored in silence.
@@ -80,11 +80,6 @@ impl<'a> Fields<'a> {
         });
         format!("field `{name}` is missing{}", unknown.unwrap_or_default())
     }
-}
-
-/// Puts a field's name before what is wrong with it.
-pub fn named<T>(name: &str, checked: Result<T, String>) -> Result<T, String> {
-    checked.map_err(|what| format!("`{}` {what}", Printable::new(name, SHOWN)))
 }
 
 /// One JSON value, as it was written.

@@ -30,11 +30,6 @@ pub fn parse(body: &[u8]) -> Result<Vec<Value<'_>>, String> {
     if items.is_empty() { Err("the array is empty: it must have an item".to_owned()) } else { Ok(items) }
 }
 
-/// Puts an item's number, counted from 0, before what is wrong with it.
-pub fn numbered(number: usize, what: &str) -> String {
-    format!("item {number}: {what}")
-}
-
 /// The values of an array, of which there may be so many.
 pub struct Items(pub Most);
 

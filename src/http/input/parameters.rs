@@ -2,9 +2,8 @@
 
 use std::str::FromStr;
 
-use super::fields::named;
 use super::values::Scalar;
-use crate::http::reply::SHOWN;
+use crate::http::reply::{SHOWN, in_field};
 use crate::printable::Printable;
 use crate::similar::hint;
 
@@ -22,7 +21,7 @@ impl Parameters {
         for part in query.split('&').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let name = decode(name).map_err(|what| format!("the name of a parameter {what}"))?;
-            let value = named(&name, decode(value))?;
+            let value = in_field(&name, decode(value))?;
             if parameters.iter().any(|(other, _)| *other == name) {
                 return Err(format!("parameter `{}` is there twice", Printable::new(&name, SHOWN)));
             }
@@ -42,7 +41,7 @@ impl Parameters {
 
     /// The checked value of a parameter, if it is there; the error names the parameter.
     pub fn read<T>(&mut self, name: &str, check: impl Fn(Parameter) -> Result<T, String>) -> Result<Option<T>, String> {
-        self.take(name).map(|value| named(name, check(Parameter(value)))).transpose()
+        self.take(name).map(|value| in_field(name, check(Parameter(value)))).transpose()
     }
 
     /// Refuses what was not taken: a parameter that we do not know would be ignored in silence.

@@ -1,7 +1,8 @@
 //! What is published: the JSON value of a field as it stands, or the bytes that it is the base64 of.
 
-use super::fields::{Fields, Value, named};
+use super::fields::{Fields, Value};
 use super::values::{self, Scalar};
+use crate::http::reply::in_field;
 
 /// How a payload is written in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub fn read(fields: &mut Fields) -> Result<Vec<u8>, String> {
         (Some(_), Some(_)) => {
             Err("fields `msg` and `payload` are two names for one thing: only one may be there".to_owned())
         }
-        (Some(value), None) => named("msg", encoding.decode(value)),
-        (None, Some(value)) => named("payload", encoding.decode(value)),
+        (Some(value), None) => in_field("msg", encoding.decode(value)),
+        (None, Some(value)) => in_field("payload", encoding.decode(value)),
         (None, None) => Err(fields.missing("msg")),
     }
 }

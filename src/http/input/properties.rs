@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use super::fields::{Most, Value, named};
+use super::fields::{Most, Value};
 use super::values::{Scalar, expiry, string, topic};
+use crate::http::reply::in_field;
 use crate::message::{MAX_USER_PROPERTIES, MqttString, Properties};
 
 /// User properties of a message.
@@ -76,7 +77,7 @@ fn pair(value: Value) -> Result<(MqttString, MqttString), String> {
 /// A user property, whose name and value are both texts.
 pub fn checked_pair(name: String, value: Value) -> Result<(MqttString, MqttString), String> {
     let name = MqttString::try_from(name).map_err(|error| format!("has a name that {error}"))?;
-    let value = named(name.as_str(), string(value))?;
+    let value = in_field(name.as_str(), string(value))?;
     Ok((name, value))
 }
 

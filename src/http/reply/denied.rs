@@ -1,68 +1,69 @@
-//! What is refused for who asks: no token, one that may not or has had its part, a foreign page, a foreign name.
+//! What is refused for the caller: its token lacks a right or its quota is reached, its page or its host is foreign.
 
 use std::time::Duration;
 
-use super::{Code, Reply, SHOWN, Value};
+use super::error_text::SHOWN;
+use super::{HeaderValue, Reply, ReturnCode};
 use crate::message::{TopicFilter, TopicName};
 use crate::printable::Printable;
 
-/// How a client without a token learns that it needs one (RFC 6750, 3).
-const CHALLENGE: &str = "Bearer realm=\"mqtt-bridge\"";
-/// The other way of saying it, for clients that know names and passwords (RFC 7617, 2).
-const BASIC_CHALLENGE: &str = "Basic realm=\"mqtt-bridge\", charset=\"UTF-8\"";
-/// The first for one whose token is not known.
-const CHALLENGE_AGAIN: &str = "Bearer realm=\"mqtt-bridge\", error=\"invalid_token\"";
+/// The challenge to a request without a token (RFC 6750, 3).
+const BEARER: &str = "Bearer realm=\"mqtt-bridge\"";
+/// The challenge for clients that send a name and a password (RFC 7617, 2).
+const BASIC: &str = "Basic realm=\"mqtt-bridge\", charset=\"UTF-8\"";
+/// The challenge to a request with an unknown token.
+const BEARER_INVALID: &str = "Bearer realm=\"mqtt-bridge\", error=\"invalid_token\"";
 
 impl Reply {
-    /// 401: there are tokens, and the request has none.
+    /// 401: tokens are configured, and the request has none.
     pub fn token_missing() -> Self {
         let error = "this needs a token: `Authorization: Bearer SECRET`, or `Basic` with its name and its secret";
-        Self::unauthorized(error, CHALLENGE)
+        Self::unauthorized(error, BEARER)
     }
 
-    /// 401: the request's token is none of ours.
+    /// 401: the token is not a configured one.
     pub fn token_unknown() -> Self {
-        Self::unauthorized("this token is not known", CHALLENGE_AGAIN)
+        Self::unauthorized("this token is not known", BEARER_INVALID)
     }
 
     fn unauthorized(error: &str, challenge: &'static str) -> Self {
-        Self::refusal(401, Code::Authentication, error.to_owned())
-            .with("WWW-Authenticate", Value::Fixed(challenge))
-            .with("WWW-Authenticate", Value::Fixed(BASIC_CHALLENGE))
+        Self::refusal(401, ReturnCode::Authentication, error.to_owned())
+            .with("WWW-Authenticate", HeaderValue::Static(challenge))
+            .with("WWW-Authenticate", HeaderValue::Static(BASIC))
     }
 
-    /// 403: a page of another origin calls us from its visitor's browser.
-    pub fn foreign_page(origin: Option<&str>) -> Self {
+    /// 403: the request comes from a web page of another origin.
+    pub fn origin_denied(origin: Option<&str>) -> Self {
         let page = origin.map_or("another site".to_owned(), |origin| format!("`{}`", Printable::new(origin, SHOWN)));
         Self::forbidden(format!("a page of {page} may not call this: its origin is not in `allowed-origins`"))
     }
 
-    /// 403: the request calls us by a name that may be anybody's.
-    pub fn foreign_host(host: &str) -> Self {
+    /// 403: the host that the request names may be anyone's.
+    pub fn host_denied(host: &str) -> Self {
         let host = Printable::new(host, SHOWN);
         Self::forbidden(format!("the host must be an address of loopback or one of `allowed-hosts`, not `{host}`"))
     }
 
-    /// 403: a proxy, and whoever can reach that, must not get at a daemon that asks for no token.
-    pub fn open_behind_proxy(header: &str) -> Self {
+    /// 403: a proxy passes on the request, and without tokens everyone who can reach the proxy could publish.
+    pub fn proxy_without_tokens(header: &str) -> Self {
         Self::forbidden(format!(
             "`{header}` tells of a proxy, and there are no tokens: configure a [[token]], or `allow-anonymous`"
         ))
     }
 
-    /// 403: the token's filters do not match the topic.
+    /// 403: no filter in the token's `publish` matches the topic.
     pub fn topic_denied(token: &str, topic: &TopicName) -> Self {
         let topic = Printable::new(topic.as_str(), SHOWN);
         Self::forbidden(format!("not sent: token `{token}` may not publish to `{topic}`"))
     }
 
-    /// 403: the token's filters do not cover this one.
+    /// 403: no filter in the token's `subscribe` covers this filter.
     pub fn filter_denied(token: &str, filter: &TopicFilter) -> Self {
         let filter = Printable::new(filter.as_str(), SHOWN);
         Self::forbidden(format!("token `{token}` may not read all of `{filter}`"))
     }
 
-    /// 403: whoever answers would publish where the token may not.
+    /// 403: the responder would publish where the token may not.
     pub fn response_topic_denied(token: &str, topic: &TopicName) -> Self {
         let topic = Printable::new(topic.as_str(), SHOWN);
         Self::forbidden(format!(
@@ -71,35 +72,35 @@ impl Reply {
         ))
     }
 
-    /// 403: others want the filter, and this token does not.
-    pub fn filter_of_others(token: &str, filter: &TopicFilter) -> Self {
+    /// 403: other tokens have subscribed to the filter, and this one has not.
+    pub fn subscription_of_others(token: &str, filter: &TopicFilter) -> Self {
         let filter = Printable::new(filter.as_str(), SHOWN);
         Self::forbidden(format!("`{filter}` was subscribed to by another token: `{token}` cannot end that"))
     }
 
     /// 429: the token's messages come faster than its `rate`.
-    pub fn too_fast(token: &str, wait: Duration) -> Self {
+    pub fn rate_exceeded(token: &str, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self::refusal(429, Code::QueueSize, format!("not sent: token `{token}` is over its rate"))
-            .with("Retry-After", Value::Made(seconds.max(1).to_string().into()))
+        Self::refusal(429, ReturnCode::QueueSize, format!("not sent: token `{token}` is over its rate"))
+            .with("Retry-After", HeaderValue::Shared(seconds.max(1).to_string().into()))
     }
 
-    /// 429: the token has as much as this key of its own allows.
-    pub fn share_taken(token: &str, key: &str, what: &str) -> Self {
-        Self::refusal(429, Code::QueueSize, format!("token `{token}` has as many {what} as its `{key}` allows"))
-            .with_pause()
+    /// 429: the token holds as much as this key of its configuration allows.
+    pub fn quota_reached(token: &str, key: &str, what: &str) -> Self {
+        Self::refusal(429, ReturnCode::QueueSize, format!("token `{token}` has as many {what} as its `{key}` allows"))
+            .with_retry_after()
     }
 
-    /// 429: the token has as many filters of listeners and requests as one may have.
-    pub fn readers_share_taken(token: &str, filters: usize, bytes: usize) -> Self {
+    /// 429: the streams and requests of the token have as many filters as those of one token may have.
+    pub fn reader_quota_reached(token: &str, filters: usize, bytes: usize) -> Self {
         let error = format!(
             "token `{token}` has as many topic filters of listeners and requests as one token may have: {filters}, or \
              {bytes} bytes of them"
         );
-        Self::refusal(429, Code::QueueSize, error).with_pause()
+        Self::refusal(429, ReturnCode::QueueSize, error).with_retry_after()
     }
 
     fn forbidden(error: String) -> Self {
-        Self::refusal(403, Code::AclDenied, error)
+        Self::refusal(403, ReturnCode::AclDenied, error)
     }
 }

@@ -1,27 +1,14 @@
-//! What became of a message, of a topic filter or of a request, as an answer.
+//! The reply for the outcome of a publish, a subscription or a request.
 
-use super::{Code, Reply};
+use super::{Reply, ReturnCode};
 use crate::memory::Full;
 use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED, PACKET_TOO_LARGE};
 use crate::mqtt::{Failure, NoAnswer, Outcome, Published, Refusal};
 
 impl Reply {
-    /// 503: all requests together hold as much memory as they may.
+    /// 503: all requests together use as much memory as they may.
     pub fn no_room() -> Self {
         Self::from(Failure::NoRoom)
-    }
-
-    /// 503: the same for what sends nothing.
-    pub fn document_without_room() -> Self {
-        let error = "all requests together hold as much memory as they may: there is none for so long an answer";
-        Self::refusal(503, Code::QueueSize, error.to_owned()).with_pause()
-    }
-
-    /// 504: a device answered, and there is no memory for what it said. To ask again might have it act again.
-    pub fn answer_without_room() -> Self {
-        let error = "sent and answered, but all requests together hold as much memory as they may, so that the answer \
-                     is dropped";
-        Self::refusal(504, Code::ConnectionLost, error.to_owned())
     }
 }
 
@@ -41,7 +28,7 @@ impl From<Outcome> for Reply {
 }
 
 impl From<Published> for Reply {
-    /// 200: what was published is with the broker, or as near as its quality of service can tell.
+    /// 200: the broker has acknowledged the message; at QoS 0, the connection has it.
     fn from(published: Published) -> Self {
         let reply = Self::success();
         match published {
@@ -57,37 +44,37 @@ impl From<Failure> for Reply {
     fn from(failure: Failure) -> Self {
         let reason_code = failure.reason_code();
         let (status, code) = match &failure {
-            _ if reason_code == Some(PACKET_TOO_LARGE) => (413, Code::PayloadSize),
-            _ if reason_code == Some(NOT_AUTHORIZED) => (403, Code::AclDenied),
+            _ if reason_code == Some(PACKET_TOO_LARGE) => (413, ReturnCode::PayloadSize),
+            _ if reason_code == Some(NOT_AUTHORIZED) => (403, ReturnCode::AclDenied),
             Failure::NotConnected | Failure::NotReady(_) | Failure::Busy | Failure::Stopping => {
-                (503, Code::NoConnection)
+                (503, ReturnCode::NoConnection)
             }
-            Failure::TooManyWaiting | Failure::NoRoom => (503, Code::QueueSize),
-            Failure::ShareTaken => (429, Code::QueueSize),
-            Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } => (413, Code::PayloadSize),
+            Failure::TooManyWaiting | Failure::NoRoom => (503, ReturnCode::QueueSize),
+            Failure::ShareTaken => (429, ReturnCode::QueueSize),
+            Failure::PacketTooLarge { .. } | Failure::TooLargeForBroker { .. } => (413, ReturnCode::PayloadSize),
             Failure::RetainNotSupported | Failure::QosNotSupported(_) | Failure::PropertiesNotSupported => {
-                (501, Code::NotSupported)
+                (501, ReturnCode::NotSupported)
             }
-            Failure::Refused(_) | Failure::RefusedSaying { .. } | Failure::GivenUp => (502, Code::Unknown),
-            Failure::Unknown => (504, Code::ConnectionLost),
+            Failure::Refused(_) | Failure::RefusedSaying { .. } | Failure::GivenUp => (502, ReturnCode::Unknown),
+            Failure::Unknown => (504, ReturnCode::ConnectionLost),
         };
-        Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }.with_pause()
+        Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }.with_retry_after()
     }
 }
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         let (status, code) = match refusal {
-            Refusal::NotConnected | Refusal::Busy | Refusal::Stopping => (503, Code::NoConnection),
-            Refusal::TooManyFilters | Refusal::TooManyListeners => (503, Code::QueueSize),
-            Refusal::Unknown => (504, Code::ConnectionLost),
-            Refusal::Refused(NOT_AUTHORIZED) => (403, Code::AclDenied),
-            Refusal::Refused(_) | Refusal::LeftOut => (502, Code::Unknown),
-            Refusal::OfConfiguration => (409, Code::Invalid),
-            Refusal::QosNotSupported => (501, Code::NotSupported),
+            Refusal::NotConnected | Refusal::Busy | Refusal::Stopping => (503, ReturnCode::NoConnection),
+            Refusal::TooManyFilters | Refusal::TooManyListeners => (503, ReturnCode::QueueSize),
+            Refusal::Unknown => (504, ReturnCode::ConnectionLost),
+            Refusal::Refused(NOT_AUTHORIZED) => (403, ReturnCode::AclDenied),
+            Refusal::Refused(_) | Refusal::LeftOut => (502, ReturnCode::Unknown),
+            Refusal::OfConfiguration => (409, ReturnCode::Invalid),
+            Refusal::QosNotSupported => (501, ReturnCode::NotSupported),
         };
         let reason_code = if let Refusal::Refused(code) = refusal { Some(code) } else { None };
-        Self { reason_code, ..Self::refusal(status, code, refusal.to_string()) }.with_pause()
+        Self { reason_code, ..Self::refusal(status, code, refusal.to_string()) }.with_retry_after()
     }
 }
 
@@ -98,11 +85,13 @@ impl From<NoAnswer> for Reply {
             NoAnswer::Publish(failure) => Self::from(failure),
             NoAnswer::Subscribe(refusal) => Self { error: Some(words), ..Self::from(refusal) },
             NoAnswer::NobodySubscribes => {
-                Self { reason_code: Some(NO_MATCHING_SUBSCRIBERS), ..Self::refusal(404, Code::NotFound, words) }
+                Self { reason_code: Some(NO_MATCHING_SUBSCRIBERS), ..Self::refusal(404, ReturnCode::NotFound, words) }
             }
-            NoAnswer::TimedOut | NoAnswer::Stopping => Self::refusal(504, Code::ConnectionLost, words),
-            NoAnswer::TopicTaken | NoAnswer::TooManyRequests => Self::refusal(503, Code::QueueSize, words).with_pause(),
-            NoAnswer::NotPossible => Self::refusal(501, Code::NotSupported, words),
+            NoAnswer::TimedOut | NoAnswer::Stopping => Self::refusal(504, ReturnCode::ConnectionLost, words),
+            NoAnswer::TopicTaken | NoAnswer::TooManyRequests => {
+                Self::refusal(503, ReturnCode::QueueSize, words).with_retry_after()
+            }
+            NoAnswer::NotPossible => Self::refusal(501, ReturnCode::NotSupported, words),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Responder {
     /// Answers from the thread that serves the request: it writes the reply, unless the client has not yet read the
     /// earlier ones.
     pub fn reply_now(mut self, reply: Reply) {
-        let reply = self.exchange.fit_in_reserve(reply.readable_by(self.origin.take()));
+        let reply = self.exchange.fit_in_reserve(reply.with_allowed_origin(self.origin.take()));
         // a request whose body is still to be read is served by a thread that may wait
         if self.exchange.may_wait() || self.exchange.has_room() {
             self.exchange.send(&reply);
@@ -62,7 +62,7 @@ impl Responder {
     /// Answers from any thread. Never waits. The reply says what was done and must not be replaced by another, so it
     /// must be short, or have its memory already.
     pub fn reply(self, reply: Reply) {
-        let reply = reply.readable_by(self.origin);
+        let reply = reply.with_allowed_origin(self.origin);
         // waking the thread that writes takes as long as writing
         if reply.is_short() && self.exchange.may_be_answered_here() {
             self.exchange.send(&reply);
@@ -73,7 +73,7 @@ impl Responder {
 
     /// Answers with a stream, for as long as `write` runs in a thread of its own. Never waits.
     pub fn stream(self, head: Reply, write: impl FnOnce(Stream) + Send + 'static) {
-        let head = head.readable_by(self.origin);
+        let head = head.with_allowed_origin(self.origin);
         let begin = move |exchange: Exchange| {
             if let Some(stream) = exchange.begin(&head) {
                 write(stream);

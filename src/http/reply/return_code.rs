@@ -1,8 +1,8 @@
-//! The numbers by which answers say what became of a request.
+//! `code`, the number in every JSON body that says what became of the request.
 
-/// The tutorial's `code`, with the meanings and numbers of paho's return codes.
+/// The `code` of the tutorial: the return codes of the Paho client library, by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
+pub enum ReturnCode {
     Success = 0,
     Invalid = 3,
     NoConnection = 4,

@@ -1,0 +1,16 @@
+//! How an error text repeats what a client sent, and names the part of it that is wrong.
+
+use crate::printable::Printable;
+
+/// How much of what a client sent is repeated, in bytes.
+pub const SHOWN: usize = 80;
+
+/// Puts the name of a field, parameter or header before the error of its value.
+pub fn in_field<T>(name: &str, checked: Result<T, String>) -> Result<T, String> {
+    checked.map_err(|error| format!("`{}` {error}", Printable::new(name, SHOWN)))
+}
+
+/// Puts the index of an array's item, counted from 0, before its error.
+pub fn in_item(index: usize, error: &str) -> String {
+    format!("item {index}: {error}")
+}
