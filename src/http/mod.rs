@@ -105,13 +105,13 @@ fn handle(context: &Context, target: &Target, exchange: &mut Exchange) -> Result
     let head = exchange.head().ok_or_else(Reply::busy)?;
     match route(target.endpoint()) {
         Some(Open(endpoint)) => {
-            context.access.admit_anybody(head)?;
+            context.access.admit_without_token(head)?;
             endpoint(context, head)
         }
         endpoint => {
             let principal = context.access.admit(head)?;
-            if let Some(memory) = principal.memory() {
-                exchange.charge(memory.clone());
+            if let Some(token) = principal.token {
+                exchange.charge(token.memory.clone());
             }
             match endpoint {
                 Some(NeedsToken(endpoint)) => endpoint(Call { context, principal, target, exchange }),

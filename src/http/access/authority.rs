@@ -1,4 +1,4 @@
-//! The part of a URL that names a server, `HOST` or `HOST:PORT`, as clients call us by it.
+//! The authority of a URL, `HOST` or `HOST:PORT`: the name by which a client calls us.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ pub struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// `None` if it is not well-formed.
+    /// Returns `None` if the text is malformed.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, port),
@@ -25,7 +25,7 @@ impl<'a> Authority<'a> {
             Some(literal) => Some(IpAddr::V6(literal.parse::<Ipv6Addr>().ok()?)),
             None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
         };
-        let is_name = literal.is_some() || host.bytes().all(is_of_a_name);
+        let is_name = literal.is_some() || host.bytes().all(is_name_character);
         let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
         (is_name && is_port).then_some(Self { text, host: literal.unwrap_or(host), address })
     }
@@ -35,22 +35,22 @@ impl<'a> Authority<'a> {
         Target::authority_of(head)
     }
 
-    /// Whether it names nothing at all.
+    /// Whether the host is empty.
     pub fn is_empty(&self) -> bool {
         self.host.is_empty()
     }
 
-    /// As it was sent.
+    /// The text as it was sent.
     pub fn as_str(&self) -> &'a str {
         self.text
     }
 
-    /// Whether it can only mean this machine, whatever a name server says.
+    /// Whether it can only mean this machine, whatever DNS says.
     pub fn is_loopback(&self) -> bool {
         self.address.map_or(self.host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
     }
 
-    /// Whether one of these, in lower case and canonical as in the configuration, is its host.
+    /// Whether its host is one of these, which are canonical and in lower case as the configuration has them.
     pub fn is_one_of(&self, hosts: &[String]) -> bool {
         match self.address {
             Some(address) => hosts.contains(&address.to_string()),
@@ -58,7 +58,7 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// Whether a page of this origin came from here.
+    /// Whether a page of this origin was served under this authority.
     pub fn is_of_origin(&self, origin: &str) -> bool {
         let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         authority.is_some_and(|authority| !authority.is_empty() && authority.eq_ignore_ascii_case(self.text))
@@ -66,7 +66,7 @@ impl<'a> Authority<'a> {
 }
 
 /// The characters of a registered name (RFC 3986, 3.2.2).
-fn is_of_a_name(byte: u8) -> bool {
+fn is_name_character(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
 }
 
@@ -76,7 +76,7 @@ mod tests {
     use crate::http::server::TestHead;
 
     #[test]
-    fn only_what_names_a_server_is_well_formed() {
+    fn only_a_host_with_an_optional_port_is_well_formed() {
         for good in ["localhost", "a:80", "a:", "", "127.0.0.1:8000", "[::1]", "[::1]:8000", "a_b-c.example", "xn--a"] {
             assert!(Authority::parse(good).is_some(), "{good}");
         }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_told_by_what_no_name_server_decides() {
+    fn only_names_that_need_no_dns_are_loopback() {
         for host in ["localhost", "LocalHost:1", "127.0.0.1", "127.255.255.254:80", "[::1]:8000", "[0:0::1]"] {
             assert!(Authority::parse(host).expect(host).is_loopback(), "{host}");
         }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_compared_without_port_and_case() {
+    fn hosts_are_compared_without_port_or_case() {
         let hosts = ["bridge.example", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
         for host in ["bridge.example", "BRIDGE.example:443", "192.0.2.1:80", "[2001:DB8:0::1]:80"] {
             assert!(Authority::parse(host).expect(host).is_one_of(&hosts), "{host}");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_our_own_has_our_authority_and_a_scheme_of_the_web() {
+    fn our_own_origin_has_our_authority_and_an_http_scheme() {
         let here = Authority::parse("bridge.example:8000").unwrap();
         for origin in ["http://bridge.example:8000", "https://Bridge.example:8000"] {
             assert!(here.is_of_origin(origin), "{origin}");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_in_absolute_form_names_an_authority() {
+    fn a_target_in_absolute_form_has_an_authority() {
         for (target, authority) in [
             ("/publish", None),
             ("/a?b=http://c/", None),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::outcomes;
-use crate::http::access::{Place, Principal};
+use crate::http::access::{Principal, Slot};
 use crate::http::input::parameters::Parameters;
 use crate::http::input::requirements::{require_json, require_method};
 use crate::http::reply::Reply;
@@ -101,14 +101,14 @@ impl Call<'_> {
     pub fn publish(&mut self, message: Message, timeout: Option<Duration>, answer: fn(Outcome) -> Reply) -> Handled {
         let (publisher, timeout) = (self.context.publisher.clone(), timeout.unwrap_or(self.context.timeout));
         let share = self.exchange.hand_over_room(message.bytes()).map_err(Failure::from);
-        let (share, place) = match share.and_then(|share| Ok((share, self.principal.place()?))) {
+        let (share, slot) = match share.and_then(|share| Ok((share, self.principal.take_slot()?))) {
             Ok(both) => both,
             Err(failure) => return Handled::Reply(answer(Err(failure))),
         };
         let tell = move |responder: Responder| {
             Box::new(move |outcome| {
-                // whoever is answered has its place again
-                drop(place);
+                // frees the slot before the reply, after which the client may publish again at once
+                drop(slot);
                 responder.reply(answer(outcome));
             })
         };
@@ -129,16 +129,16 @@ impl Call<'_> {
             return Handled::Reply(answer(messages.iter().map(|_| Err(full.into())).collect()));
         }
         let placed = |message: Message| {
-            let (share, place) = (self.exchange.split_room(message.bytes()), self.principal.place());
-            (message, share, place)
+            let (share, slot) = (self.exchange.split_room(message.bytes()), self.principal.take_slot());
+            (message, share, slot)
         };
         let messages: Vec<_> = messages.into_iter().map(placed).collect();
         Handled::Later(Box::new(move |responder| {
             let callers = outcomes::callers(messages.len(), move |all| responder.reply(answer(all)));
             let mut taken = Vec::with_capacity(messages.len());
-            for ((message, share, place), caller) in messages.into_iter().zip(callers) {
-                match place {
-                    Ok(place) => taken.push((message, share, with_place(place, caller))),
+            for ((message, share, slot), caller) in messages.into_iter().zip(callers) {
+                match slot {
+                    Ok(slot) => taken.push((message, share, with_slot(slot, caller))),
                     Err(failure) => caller(Err(failure)),
                 }
             }
@@ -147,11 +147,11 @@ impl Call<'_> {
     }
 }
 
-/// The same caller, whose place is free again when it is told.
-fn with_place(place: Option<Place>, caller: Caller) -> Caller {
-    let Some(place) = place else { return caller };
+/// The same caller, which frees the slot before it gets the outcome.
+fn with_slot(slot: Option<Slot>, caller: Caller) -> Caller {
+    let Some(slot) = slot else { return caller };
     Box::new(move |outcome| {
-        drop(place);
+        drop(slot);
         caller(outcome);
     })
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::call::{Call, Handled};
 use super::received;
+use crate::http::access::ReaderKind;
 use crate::http::input::parameters::Parameters;
 use crate::http::input::requirements::READ;
 use crate::http::input::values;
@@ -52,7 +53,7 @@ pub fn listen(mut call: Call) -> Result<Handled, Reply> {
     if is_head {
         return Ok(Handled::Reply(Reply::events()));
     }
-    let seat = call.principal.listen(&filter)?;
+    let reader = call.principal.quota().map(|quota| quota.read(&filter, ReaderKind::Stream)).transpose()?;
     let run = instance_id();
     // a client that sends the header has seen more since its URL was made
     let id = call.head()?.header("Last-Event-ID")?.or(last_id.as_deref());
@@ -62,7 +63,7 @@ pub fn listen(mut call: Call) -> Result<Handled, Reply> {
         let opened = move |opened| match opened {
             Ok(listener) => responder.stream(Reply::events(), move |stream| {
                 write(stream, listener, run);
-                drop(seat);
+                drop(reader);
             }),
             Err(refusal) => responder.reply(Reply::from(refusal)),
         };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::call::{Call, Handled};
 use super::context::Context;
 use crate::config::Protocol;
-use crate::http::access::Own;
+use crate::http::access::Quota;
 use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
 use crate::http::server::Head;
@@ -40,7 +40,7 @@ pub fn readyz(context: &Context, head: Head) -> Result<Handled, Reply> {
 pub fn status(call: Call) -> Result<Handled, Reply> {
     require_method(call.head()?, READ)?;
     // numbers and strings always have a JSON form
-    let (status, own) = (call.status(), call.principal.own());
+    let (status, own) = (call.status(), call.principal.sees_only());
     let report = own.map_or_else(|| Report::of(&status), |own| Report::of_own(&status, own));
     let report = serde_json::to_vec(&report).unwrap_or_default();
     Ok(Handled::Reply(Reply::document("application/json", report)))
@@ -161,7 +161,7 @@ impl<'a> Report<'a> {
     }
 
     /// The same for who sees nothing of others, nor of where the broker is.
-    fn of_own(status: &'a Status, own: Own) -> Self {
+    fn of_own(status: &'a Status, own: &Quota) -> Self {
         let Self { connection, .. } = Self::of(status);
         let (oldest_waiting_seconds, unacknowledged, receive_maximum, window) = (None, None, None, None);
         let waiting = own.waiting();

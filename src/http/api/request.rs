@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::call::{Call, Handled};
 use super::received::Answer;
+use crate::http::access::ReaderKind;
 use crate::http::input::fields::Fields;
 use crate::http::input::{payload, properties, values};
 use crate::http::reply::Reply;
@@ -39,16 +40,19 @@ pub fn ask(mut call: Call) -> Result<Handled, Reply> {
     let filter = filter.map_err(|error| Reply::invalid(error.to_string()))?;
     if let (Some(topic), Some(filter)) = (&response_topic, &filter) {
         call.principal.may_read(filter)?;
-        call.principal.may_be_answered_on(topic)?;
+        call.principal.may_use_response_topic(topic)?;
     }
     call.principal.may_publish(&message)?;
-    let place = call.principal.place()?;
-    let reading = filter.map(|filter| call.principal.ask(&filter)).transpose()?;
+    let slot = call.principal.take_slot()?;
+    let reader = match (call.principal.quota(), filter) {
+        (Some(quota), Some(filter)) => Some(quota.read(&filter, ReaderKind::Request)?),
+        _ => None,
+    };
     let share = call.exchange.hand_over_room(message.bytes())?;
     let (subscriber, timeout) = (context.subscriber.clone(), timeout.unwrap_or(context.timeout));
     Ok(Handled::Later(Box::new(move |responder| {
         let answered = move |answer: Result<Arc<Received>, NoAnswer>| {
-            drop((place, reading));
+            drop((slot, reader));
             let reply = answer.map_or_else(Reply::from, |received| Reply::json(&Answer::of(&received)));
             responder.reply_or(reply, Reply::response_without_room);
         };

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::call::{Call, Handled};
 use super::operations::Subscription;
-use crate::http::access::{Leave, Own};
+use crate::http::access::{Quota, Unsubscribe};
 use crate::http::input::fields::Fields;
 use crate::http::input::requirements::READ;
 use crate::http::input::values;
@@ -19,7 +19,7 @@ use crate::printable::Printable;
 /// Every filter, with what the broker made of it.
 pub fn list(mut call: Call) -> Result<Handled, Reply> {
     call.require(READ)?;
-    let (status, own) = (call.status(), call.principal.own());
+    let (status, own) = (call.status(), call.principal.sees_only());
     let entry = |standing| own.map_or_else(|| Some(Entry::of(standing)), |own| Entry::of_own(standing, own));
     Ok(Handled::Reply(Reply::json(&List {
         code: 0,
@@ -56,14 +56,14 @@ impl<'a> Entry<'a> {
     }
 
     /// The same as one sees it who sees nothing of others.
-    fn of_own(standing: &'a Standing, own: Own) -> Option<Self> {
-        let held = own.held(&standing.filter)?;
+    fn of_own(standing: &'a Standing, quota: &Quota) -> Option<Self> {
+        let held = quota.holding(&standing.filter)?;
         let source = match held {
-            held if held.is_recorded() => "api",
-            held if held.listeners > 0 => "listener",
+            held if held.is_subscription() => "api",
+            held if held.streams > 0 => "listener",
             _ => "request",
         };
-        Some(Self { source, listeners: held.listeners, ..Self::of(standing) })
+        Some(Self { source, listeners: held.streams, ..Self::of(standing) })
     }
 }
 
@@ -73,7 +73,7 @@ pub fn subscribe(mut call: Call) -> Result<Handled, Reply> {
     let (body, longest) = (call.json()?, call.context.max_timeout);
     let (filter, qos, timeout) = parse_subscribe(&body, longest).map_err(Reply::invalid)?;
     call.principal.may_read(&filter)?;
-    let claim = call.principal.claim(&filter, qos)?;
+    let claim = call.principal.quota().map_or(Ok(None), |quota| quota.begin_subscribe(&filter, qos))?;
     let (subscriber, timeout) = (call.context.subscriber.clone(), timeout.unwrap_or(call.context.timeout));
     Ok(Handled::Later(Box::new(move |responder| {
         let (topic, qos) = (filter.clone(), claim.as_ref().map_or(qos, |claim| claim.qos));
@@ -93,10 +93,10 @@ pub fn unsubscribe(mut call: Call) -> Result<Handled, Reply> {
     let (body, longest) = (call.json()?, call.context.max_timeout);
     let (filter, timeout) = parse_unsubscribe(&body, longest).map_err(Reply::invalid)?;
     call.principal.may_read(&filter)?;
-    let leaving = match call.principal.leave(&filter)? {
-        Leave::Shared => return Ok(Handled::Reply(done(&filter, None))),
-        Leave::Last(leaving) => Some(leaving),
-        Leave::Nobody => None,
+    let leaving = match call.principal.quota().map(|quota| quota.begin_unsubscribe(&filter)).transpose()? {
+        Some(Unsubscribe::StillHeld) => return Ok(Handled::Reply(done(&filter, None))),
+        Some(Unsubscribe::Last(leaving)) => Some(leaving),
+        Some(Unsubscribe::NotHeld) | None => None,
     };
     let subscriber = call.context.subscriber.clone();
     // those who want it meanwhile are not to wait as little as this one may

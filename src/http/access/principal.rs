@@ -1,0 +1,103 @@
+//! The sender of an admitted request: what its token allows.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use super::quota::{Quota, Slot};
+use super::tokens::Token;
+use crate::http::reply::{Reply, SHOWN};
+use crate::message::{Message, TopicFilter, TopicName};
+use crate::mqtt::Failure;
+use crate::printable::Printable;
+
+/// The sender of an admitted request.
+#[derive(Debug)]
+pub struct Principal<'a> {
+    /// `None` if no tokens are configured: everyone may do everything then.
+    pub token: Option<&'a Token>,
+}
+
+/// Rights. Each message and each refusal has a record at debug.
+impl Principal<'_> {
+    /// Whether a message may be published now. If it may, it counts towards the token's rate.
+    pub fn may_publish(&self, message: &Message) -> Result<(), Reply> {
+        self.may_use_topics(message)?;
+        self.count(std::slice::from_ref(message))
+    }
+
+    /// The same for many messages: either all of them may be published or none.
+    pub fn may_publish_all(&self, messages: &[Message]) -> Result<(), Reply> {
+        for (index, message) in messages.iter().enumerate() {
+            self.may_use_topics(message).map_err(|refusal| refusal.for_item(index))?;
+        }
+        self.count(messages)
+    }
+
+    fn may_use_topics(&self, message: &Message) -> Result<(), Reply> {
+        let Some(Token { rules, .. }) = self.token else { return Ok(()) };
+        let topic = &message.topic;
+        if !rules.publish.iter().any(|filter| filter.matches(topic)) {
+            let shown = Printable::new(topic.as_str(), SHOWN);
+            log::debug!(TOKEN = rules.name; "token {} may not publish to {shown}", rules.name);
+            return Err(Reply::topic_denied(&rules.name, topic));
+        }
+        message.properties.response_topic.as_ref().map_or(Ok(()), |topic| self.may_use_response_topic(topic))
+    }
+
+    /// Whether a response topic may be asked for: the responder publishes there, where the token may not be allowed to.
+    pub fn may_use_response_topic(&self, topic: &TopicName) -> Result<(), Reply> {
+        let Some(Token { rules, .. }) = self.token else { return Ok(()) };
+        if rules.publish.iter().chain(&rules.response_topics).any(|filter| filter.matches(topic)) {
+            return Ok(());
+        }
+        let shown = Printable::new(topic.as_str(), SHOWN);
+        log::debug!(TOKEN = rules.name; "token {} may not ask for answers on {shown}", rules.name);
+        Err(Reply::response_topic_denied(&rules.name, topic))
+    }
+
+    /// Whether every message that matches the filter may be read.
+    pub fn may_read(&self, filter: &TopicFilter) -> Result<(), Reply> {
+        let Some(Token { rules, .. }) = self.token else { return Ok(()) };
+        if rules.subscribe.iter().any(|allowed| allowed.covers(filter)) {
+            return Ok(());
+        }
+        let shown = Printable::new(filter.as_str(), SHOWN);
+        log::debug!(TOKEN = rules.name; "token {} may not read {shown}", rules.name);
+        Err(Reply::filter_denied(&rules.name, filter))
+    }
+
+    /// Takes messages from the token's rate.
+    fn count(&self, messages: &[Message]) -> Result<(), Reply> {
+        let Some(Token { rules, rate_limit, .. }) = self.token else { return Ok(()) };
+        if let Some(rate_limit) = rate_limit {
+            let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+            let taken = rate_limit.lock().unwrap_or_else(PoisonError::into_inner).take(count, Instant::now());
+            taken.map_err(|wait| {
+                log::debug!(TOKEN = rules.name; "token {} is over its rate", rules.name);
+                Reply::rate_exceeded(&rules.name, wait)
+            })?;
+        }
+        for message in messages {
+            let shown = Printable::new(message.topic.as_str(), SHOWN);
+            log::debug!(TOKEN = rules.name; "token {} publishes to {shown}", rules.name);
+        }
+        Ok(())
+    }
+}
+
+/// Quota. Without tokens there is none.
+impl Principal<'_> {
+    pub fn quota(&self) -> Option<&Arc<Quota>> {
+        self.token.map(|token| &token.quota)
+    }
+
+    /// The quota, if the sender may see nothing but what is counted there.
+    pub fn sees_only(&self) -> Option<&Arc<Quota>> {
+        self.quota().filter(|quota| quota.is_all_it_sees())
+    }
+
+    /// A slot for a publish or a request until it is settled.
+    pub fn take_slot(&self) -> Result<Option<Slot>, Failure> {
+        self.quota().map(Slot::take).transpose()
+    }
+}

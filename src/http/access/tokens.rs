@@ -1,0 +1,58 @@
+//! The tokens of the configuration, which all listeners share.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use subtle::ConstantTimeEq;
+
+use super::credentials::Credentials;
+use super::quota::{Holdings, Quota};
+use super::rate_limit::RateLimit;
+use crate::config::{self, Config, hash};
+use crate::memory::Memory;
+
+/// All tokens. If there are none, everyone may do everything.
+#[derive(Debug, Clone)]
+pub struct Tokens(Arc<[Token]>);
+
+/// One token, with what its requests use of the bridge.
+#[derive(Debug)]
+pub struct Token {
+    pub rules: Arc<config::Token>,
+    pub quota: Arc<Quota>,
+    /// `None` without a limit.
+    pub rate_limit: Option<Mutex<RateLimit>>,
+    /// For its requests, and for the messages that wait for the broker.
+    pub memory: Memory,
+}
+
+impl Tokens {
+    /// The tokens of a configuration, each with its part of this memory.
+    #[must_use]
+    pub fn new(config: &Config, memory: &Memory) -> Self {
+        let now = Instant::now();
+        let holdings = Arc::new(Holdings::new(config));
+        let token = |(index, rules): (usize, &config::Token)| {
+            let rules = Arc::new(rules.clone());
+            let quota = Arc::new(Quota::new(rules.clone(), index, holdings.clone()));
+            let rate_limit = rules.rate.map(|rate| Mutex::new(RateLimit::new(rate, now)));
+            Token { rules, quota, rate_limit, memory: memory.part() }
+        };
+        Self(config.tokens.iter().enumerate().map(token).collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The token with this secret, and with this name if one is given. Compares every byte of every hash, so that the
+    /// time taken reveals nothing.
+    pub(super) fn find(&self, credentials: &Credentials) -> Option<&Token> {
+        let hash = hash(&credentials.secret);
+        let found = self.0.iter().fold(None, |found, token| {
+            let is_same = token.rules.sha256.ct_eq(&hash);
+            if bool::from(is_same) { Some(token) } else { found }
+        });
+        found.filter(|token| credentials.name.as_ref().is_none_or(|name| *name == token.rules.name))
+    }
+}
