@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::call::{Call, Handled};
 use super::publish::message;
-use crate::http::input::fields::Value;
-use crate::http::input::items;
+use crate::http::input::json::items;
+use crate::http::input::json::{Fields, Value};
 use crate::http::input::values;
 use crate::http::reply::{Reply, in_item};
 use crate::message::Message;
@@ -48,7 +48,7 @@ impl From<Invalid> for Reply {
 }
 
 fn item(value: Value) -> Result<Message, String> {
-    let mut fields = value.object()?;
+    let mut fields = Fields::of(value)?;
     let message = message(&mut fields)?;
     if fields.take("timeout").is_some() {
         return Err("there is one `timeout` for all items, and it stands behind the path: `?timeout=`".to_owned());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::outcomes;
 use crate::http::access::{Principal, Slot};
-use crate::http::input::parameters::Parameters;
+use crate::http::input::query::Parameters;
 use crate::http::input::requirements::{require_json, require_method};
 use crate::http::reply::Reply;
 use crate::http::server::{Exchange, Head, Responder, SMALL_BODY, Target};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::call::{Call, Handled};
-use crate::http::input::fields::{Fields, Value};
-use crate::http::input::items;
+use crate::http::input::json::items;
+use crate::http::input::json::{Fields, Value};
 use crate::http::input::payload::{self, Encoding};
 use crate::http::input::properties;
 use crate::http::input::values::{self, Scalar};
@@ -161,7 +161,7 @@ impl From<Invalid> for Reply {
 
 fn messages(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Invalid>>, Invalid> {
     let item = |(number, item): (usize, Value)| {
-        let message = item.object().map_err(Invalid::from).and_then(message);
+        let message = Fields::of(item).map_err(Invalid::from).and_then(message);
         message.map_err(|invalid| Invalid { what: in_item(number, &invalid.what), ..invalid })
     };
     Ok(items::parse(body)?.into_iter().enumerate().map(item))
@@ -177,7 +177,7 @@ fn message(mut fields: Fields) -> Result<Message, Invalid> {
         topic: topic.ok_or_else(|| fields.missing("topic"))?,
         payload: payload(&mut fields, encoding)?.into(),
         qos: fields.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce),
-        retain: fields.read("retain", Scalar::truth)?.unwrap_or(false),
+        retain: fields.read("retain", Scalar::boolean)?.unwrap_or(false),
         properties: fields.read("properties", properties::read)?.unwrap_or_default(),
     };
     fields.finish(FIELDS)?;

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::call::{Call, Handled};
 use super::received;
 use crate::http::access::ReaderKind;
-use crate::http::input::parameters::Parameters;
+use crate::http::input::query::Parameters;
 use crate::http::input::requirements::READ;
 use crate::http::input::values;
 use crate::http::reply::Reply;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::call::{Call, Handled};
-use crate::http::input::fields::Fields;
+use crate::http::input::json::Fields;
 use crate::http::input::values::{self, Scalar};
 use crate::http::input::{payload, properties};
 use crate::http::reply::Reply;
@@ -37,7 +37,7 @@ pub fn message(fields: &mut Fields) -> Result<Message, String> {
         topic: fields.read("topic", values::topic)?.ok_or_else(|| fields.missing("topic"))?,
         payload: payload::read(fields)?.into(),
         qos: fields.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce),
-        retain: fields.read("retain", Scalar::truth)?.unwrap_or(false),
+        retain: fields.read("retain", Scalar::boolean)?.unwrap_or(false),
         properties: fields.read("properties", properties::read)?.unwrap_or_default(),
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::call::{Call, Handled};
 use super::received::Answer;
 use crate::http::access::ReaderKind;
-use crate::http::input::fields::Fields;
+use crate::http::input::json::Fields;
 use crate::http::input::{payload, properties, values};
 use crate::http::reply::Reply;
 use crate::message::{Message, Qos, Received, TopicFilter, TopicName};

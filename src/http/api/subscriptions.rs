@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::call::{Call, Handled};
 use super::operations::Subscription;
 use crate::http::access::{Quota, Unsubscribe};
-use crate::http::input::fields::Fields;
+use crate::http::input::json::Fields;
 use crate::http::input::requirements::READ;
 use crate::http::input::values;
 use crate::http::reply::{Reply, SHOWN};

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::call::{Call, Handled};
-use crate::http::input::fields::Value;
-use crate::http::input::parameters::{Parameters, decode};
-use crate::http::input::properties::{PAIRS, checked_pair};
+use crate::http::input::json::Value;
+use crate::http::input::percent::decode;
+use crate::http::input::properties::{PAIRS, user_property};
+use crate::http::input::query::Parameters;
 use crate::http::input::requirements::require_no_coding;
 use crate::http::input::values::{self, Scalar};
 use crate::http::reply::{Reply, in_field};
@@ -87,7 +88,7 @@ fn read(mut parameters: Parameters, max_timeout: Duration) -> Result<Said, Strin
     };
     let said = Said {
         qos: parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce),
-        retain: parameters.read("retain", Scalar::truth)?.unwrap_or(false),
+        retain: parameters.read("retain", Scalar::boolean)?.unwrap_or(false),
         properties,
         timeout: parameters.read("timeout", |value| values::timeout(value, max_timeout))?,
     };
@@ -134,14 +135,14 @@ fn indicator(value: &str) -> Result<bool, String> {
 /// An array of objects: their order counts, and a name may stand in several.
 fn user_properties(value: &str) -> Result<Vec<(MqttString, MqttString)>, String> {
     let json = values::base64(value)?;
-    let objects = Value::parse(&json).ok_or("must be base64 of JSON")?.array(PAIRS)?;
+    let objects = Value::parse(&json).ok_or("must be base64 of JSON")?.items(PAIRS)?;
     let mut pairs = Vec::new();
     for object in objects {
         for (name, value) in object.pairs(PAIRS)? {
-            if pairs.len() == PAIRS.count {
+            if pairs.len() == PAIRS.max {
                 return Err(PAIRS.to_string());
             }
-            pairs.push(checked_pair(name, value)?);
+            pairs.push(user_property(name, value)?);
         }
     }
     Ok(pairs)

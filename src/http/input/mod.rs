@@ -1,11 +1,9 @@
-//! What requests say, read into the types of the bridge: JSON by `fields`, queries by `parameters`, each value by
-//! `values`.
+//! Reads what clients send into the types of the bridge: `json` bodies and the `query`, whose single values `values` checks.
 
-pub mod fields;
-pub mod form;
-pub mod items;
-pub mod parameters;
+pub mod json;
 pub mod payload;
+pub mod percent;
 pub mod properties;
+pub mod query;
 pub mod requirements;
 pub mod values;

@@ -1,19 +1,19 @@
-//! What is published: the JSON value of a field as it stands, or the bytes that it is the base64 of.
+//! The payload of a JSON body: a value as it is, or the bytes that a string encodes in base64.
 
-use super::fields::{Fields, Value};
+use super::json::{Fields, Value};
 use super::values::{self, Scalar};
 use crate::http::reply::in_field;
 
-/// How a payload is written in JSON.
+/// How a payload is encoded in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it stands.
+    /// As the value itself.
     Plain,
-    /// As a string of base64, which can stand for any bytes.
+    /// As a string of base64, which can hold any bytes.
     Base64,
 }
 
-/// The payload by its name, `msg` or `payload`, in its `payload_encoding`.
+/// The payload in `msg` or `payload`, by its `payload_encoding`.
 pub fn read(fields: &mut Fields) -> Result<Vec<u8>, String> {
     let encoding = fields.read("payload_encoding", encoding)?.unwrap_or(Encoding::Plain);
     match (fields.take("msg"), fields.take("payload")) {
@@ -26,7 +26,6 @@ pub fn read(fields: &mut Fields) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The name of an encoding.
 pub fn encoding(value: Value) -> Result<Encoding, String> {
     match value.text()?.as_str() {
         "plain" => Ok(Encoding::Plain),
@@ -36,7 +35,6 @@ pub fn encoding(value: Value) -> Result<Encoding, String> {
 }
 
 impl Encoding {
-    /// The bytes that a value stands for.
     pub fn decode(self, value: Value) -> Result<Vec<u8>, String> {
         match self {
             Self::Plain => value.payload(),
@@ -71,18 +69,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base64_is_refused_and_never_an_empty_payload() {
+    fn invalid_base64_is_refused() {
         for text in ["YQ", "YQ=", "YR==", "Y", "====", "=", "Y Q==", "YQ==\\n", "_-8=", "YQ==YQ==", "%59Q==", "ö"] {
             for name in ["msg", "payload"] {
-                let words = format!("`{name}` must be base64 with its padding (RFC 4648, 4), and is not");
-                assert_eq!(payload(&format!(r#""{name}":"{text}","payload_encoding":"base64""#)), Err(words), "{text}");
+                let error = format!("`{name}` must be base64 with its padding (RFC 4648, 4), and is not");
+                assert_eq!(payload(&format!(r#""{name}":"{text}","payload_encoding":"base64""#)), Err(error), "{text}");
             }
         }
     }
 
     #[test]
-    fn each_refusal_names_the_field_and_the_rule() {
-        for (rest, words) in [
+    fn each_error_names_the_field_and_the_rule() {
+        for (rest, error) in [
             (r#""msg":null,"payload_encoding":"base64""#, "`msg` must be a string, not null"),
             (r#""msg":{},"payload_encoding":"base64""#, "`msg` must be a string, not an object"),
             (r#""payload":1,"payload_encoding":"base64""#, "`payload` must be a string, not 1"),
@@ -91,7 +89,7 @@ mod tests {
             (r#""msg":"","payload_encoding":1"#, "`payload_encoding` must be a string, not 1"),
             (r#""payload_encoding":"base64""#, "field `msg` is missing"),
         ] {
-            assert_eq!(payload(rest).unwrap_err(), words);
+            assert_eq!(payload(rest).unwrap_err(), error);
         }
     }
 }

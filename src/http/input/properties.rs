@@ -1,22 +1,22 @@
-//! `properties`: what MQTT 5 says about a message beside its payload, by the names of the specification.
+//! `properties`: the properties that MQTT 5 gives a message, by the names of the specification.
 
 use bytes::Bytes;
 
-use super::fields::{Most, Value};
+use super::json::{Fields, Limit, Value};
 use super::values::{Scalar, expiry, string, topic};
 use crate::http::reply::in_field;
 use crate::message::{MAX_USER_PROPERTIES, MqttString, Properties};
 
-/// User properties of a message.
-pub const PAIRS: Most = Most { before: "must not have ", count: MAX_USER_PROPERTIES, what: "pairs" };
-const STRINGS: Most = Most { before: "must not have ", count: 2, what: "strings in each pair" };
+/// The user properties of a message.
+pub const PAIRS: Limit = Limit { prefix: "must not have ", max: MAX_USER_PROPERTIES, unit: "pairs" };
+const STRINGS: Limit = Limit { prefix: "must not have ", max: 2, unit: "strings in each pair" };
 
 const FIELDS: &str = "`payload_format_indicator`, `message_expiry_interval`, `response_topic`, `correlation_data`, \
                       `content_type` and `user_properties`";
 
-/// Reads the object; the error names the property and the rule.
+/// The properties in an object. The error names the property and the rule.
 pub fn read(value: Value) -> Result<Properties, String> {
-    let mut fields = value.object()?;
+    let mut fields = Fields::of(value)?;
     let properties = Properties {
         payload_format_indicator: fields.read("payload_format_indicator", indicator)?,
         message_expiry_interval: fields.read("message_expiry_interval", expiry)?,
@@ -29,9 +29,9 @@ pub fn read(value: Value) -> Result<Properties, String> {
     Ok(properties)
 }
 
-/// 1 says that the payload is UTF-8 text, 0 that it is bytes (MQTT 5, 3.3.2.3.2).
+/// 1 says that the payload is UTF-8, 0 that its type is unspecified (MQTT 5, 3.3.2.3.2).
 fn indicator(value: Value) -> Result<bool, String> {
-    match value.whole_number()? {
+    match value.integer()? {
         0 => Ok(false),
         1 => Ok(true),
         other => Err(format!("must be 0 or 1, not {other}")),
@@ -40,42 +40,42 @@ fn indicator(value: Value) -> Result<bool, String> {
 
 fn correlation_data(value: Value) -> Result<Bytes, String> {
     let data = value.text()?.into_bytes();
-    // Binary Data has a length of two bytes (MQTT 5, 1.5.6)
+    // the length of Binary Data is a two byte integer (MQTT 5, 1.5.6)
     if u16::try_from(data.len()).is_err() {
         return Err(format!("is {} bytes long, over the {} that MQTT allows", data.len(), u16::MAX));
     }
     Ok(data.into())
 }
 
-/// An object, or an ordered list of `[name, value]` or `{"key": …, "value": …}`: in a list a name may stand twice.
+/// An object, or an array of `[name, value]` or `{"key": …, "value": …}`, in which a name may be there twice.
 fn user_properties(value: Value) -> Result<Vec<(MqttString, MqttString)>, String> {
     if value.is_array() {
-        return value.array(PAIRS)?.into_iter().map(pair).collect();
+        return value.items(PAIRS)?.into_iter().map(pair).collect();
     }
     if !value.is_object() {
         return Err("must be an object, or an array of [name, value]".to_owned());
     }
-    value.pairs(PAIRS)?.into_iter().map(|(name, value)| checked_pair(name, value)).collect()
+    value.pairs(PAIRS)?.into_iter().map(|(name, value)| user_property(name, value)).collect()
 }
 
 fn pair(value: Value) -> Result<(MqttString, MqttString), String> {
     if value.is_array() {
-        return match value.array(STRINGS)?.as_slice() {
-            [name, value] => checked_pair(name.text()?, *value),
+        return match value.items(STRINGS)?.as_slice() {
+            [name, value] => user_property(name.text()?, *value),
             other => Err(format!("must have 2 strings in each pair, not {}", other.len())),
         };
     }
-    let mut fields = value.object().map_err(|_| "must be an array of [name, value]".to_owned())?;
+    let mut fields = Fields::of(value).map_err(|_| "must be an array of [name, value]".to_owned())?;
     let (name, value) = (fields.take("key"), fields.take("value"));
     fields.finish("`key` and `value`")?;
     match (name, value) {
-        (Some(name), Some(value)) => checked_pair(name.text()?, value),
+        (Some(name), Some(value)) => user_property(name.text()?, value),
         _ => Err("must have `key` and `value` in each pair".to_owned()),
     }
 }
 
-/// A user property, whose name and value are both texts.
-pub fn checked_pair(name: String, value: Value) -> Result<(MqttString, MqttString), String> {
+/// A user property: its name and its value are both strings.
+pub fn user_property(name: String, value: Value) -> Result<(MqttString, MqttString), String> {
     let name = MqttString::try_from(name).map_err(|error| format!("has a name that {error}"))?;
     let value = in_field(name.as_str(), string(value))?;
     Ok((name, value))
@@ -83,7 +83,6 @@ pub fn checked_pair(name: String, value: Value) -> Result<(MqttString, MqttStrin
 
 #[cfg(test)]
 mod tests {
-    use super::super::fields::Fields;
     use super::*;
     use crate::message::TopicName;
 
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn user_properties_keep_their_order_and_in_a_list_their_repetitions() {
+    fn user_properties_keep_their_order_and_in_an_array_their_repetitions() {
         let two = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(pairs(r#"{"z":"1","a":"2"}"#), [two("z", "1"), two("a", "2")]);
         assert_eq!(pairs(r#"[["z","1"],["a","2"],["z","3"]]"#), [two("z", "1"), two("a", "2"), two("z", "3")]);
@@ -128,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_names_the_property_and_the_rule() {
+    fn each_error_names_the_property_and_the_rule() {
         let long = "x".repeat(65_536);
-        // so many that reading all of them would take several times as much as the body
+        // so many that reading all of them would take several times the memory of the body
         let many = format!("{{\"user_properties\":[{}[]]}}", "[],".repeat(100_000));
         let fields: Vec<String> = (0..=MAX_USER_PROPERTIES).map(|n| format!("\"{n}\":\"\"")).collect();
         let many_fields = format!("{{\"user_properties\":{{{}}}}}", fields.join(","));
-        for (json, words) in [
+        for (json, error) in [
             ("[]", "must be an object, not an array"),
             (
                 r#"{"color":1}"#,
@@ -169,7 +168,7 @@ mod tests {
                 "`correlation_data` is 65536 bytes long, over the 65535 that MQTT allows",
             ),
         ] {
-            assert_eq!(parse(json).unwrap_err(), words);
+            assert_eq!(parse(json).unwrap_err(), error);
         }
     }
 }

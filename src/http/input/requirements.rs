@@ -1,13 +1,13 @@
-//! What an endpoint requires of the head of a request: its method, and how the body is encoded.
+//! Checks of a request's head: its method, and the type and the coding of its body.
 
 use crate::http::reply::{Reply, SHOWN};
 use crate::http::server::Head;
 use crate::printable::Printable;
 
-/// The methods of what can only be read.
+/// The methods of an endpoint that changes nothing.
 pub const READ: &str = "GET, HEAD";
 
-/// One of the methods of an endpoint, as `Allow` lists them (RFC 9110, 15.5.6).
+/// The method must be one of these, which are separated as in `Allow` (RFC 9110, 15.5.6).
 pub fn require_method(head: Head, allowed: &'static str) -> Result<(), Reply> {
     if allowed.split(", ").any(|method| method == head.method()) {
         Ok(())
@@ -16,8 +16,7 @@ pub fn require_method(head: Head, allowed: &'static str) -> Result<(), Reply> {
     }
 }
 
-/// The body is JSON by its content type, has none, or has the one that curl sends with `-d`: the tutorial's
-/// view takes anything.
+/// The content type must be JSON, missing, or the one that `curl -d` sends: the tutorial's view takes any.
 pub fn require_json(head: Head) -> Result<(), Reply> {
     require_no_coding(head)?;
     let Some(content_type) = head.header("Content-Type")? else {
@@ -38,7 +37,7 @@ pub fn require_json(head: Head) -> Result<(), Reply> {
     Err(Reply::unsupported_media_type(format!("`Content-Type` must be `application/json` in UTF-8, not `{found}`")))
 }
 
-/// The body is there as it is, and not compressed.
+/// The body must not be compressed.
 pub fn require_no_coding(head: Head) -> Result<(), Reply> {
     let coding = head.header("Content-Encoding")?.filter(|coding| !coding.eq_ignore_ascii_case("identity"));
     let Some(coding) = coding else { return Ok(()) };
@@ -56,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn json_and_what_curl_sends_by_default_are_taken_as_json() {
+    fn json_and_the_default_of_curl_are_accepted() {
         for content_type in [
             "application/json",
             "application/json; charset=utf-8",
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn other_content_types_and_codings_are_refused_with_415() {
+    fn other_content_types_and_content_codings_are_refused_with_415() {
         for content_type in [
             "text/plain",
             "application/json; charset=utf-16",
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_says_two_things_is_refused() {
+    fn a_header_with_two_values_is_refused() {
         assert_eq!(status(&[("Content-Encoding", "identity"), ("Content-Encoding", "gzip")]), 400);
     }
 }

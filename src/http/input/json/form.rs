@@ -1,20 +1,20 @@
-//! Forms, which clients send where nobody told them to send JSON.
+//! Forms: many clients send one unless they are told to send JSON.
 
 use serde_json::{Map, Value};
 
-use super::parameters::decode;
+use crate::http::input::percent::decode;
 use crate::printable::Printable;
 
 /// How much of the JSON is shown, in bytes.
 const SHOWN: usize = 300;
-/// How many fields of a form are shown as JSON.
+/// How many fields of a form are shown.
 const MAX_SHOWN: usize = 8;
-/// How much of the beginning of a body is looked at, in bytes.
-const LOOKED_AT: usize = 1024;
+/// How much of a body is examined, in bytes.
+const EXAMINED: usize = 1024;
 
-/// What to say of a body that is no JSON, if it is a form.
-pub fn words(body: &[u8]) -> Option<String> {
-    let beginning = &body[..body.len().min(LOOKED_AT)];
+/// The error for a body that is a form, which shows the form as the JSON that it should be. `None` if it is no form.
+pub fn describe(body: &[u8]) -> Option<String> {
+    let beginning = &body[..body.len().min(EXAMINED)];
     let text = String::from_utf8_lossy(beginning);
     if text.starts_with("--") && text.to_ascii_lowercase().contains("content-disposition: form-data") {
         return Some("the body is a form (multipart/form-data), and must be JSON".to_owned());
@@ -26,20 +26,20 @@ pub fn words(body: &[u8]) -> Option<String> {
         if name.is_empty() || !name.chars().all(is_name) || value.contains(char::is_whitespace) {
             return None;
         }
-        object.insert(plain(name), typed(plain(value)));
+        object.insert(decoded(name), typed(decoded(value)));
     }
-    // a secret has no place in a publish, and what is shown is what its sender sent
+    // the client sees only what it sent itself
     let json = Value::Object(object).to_string();
     let shown = Printable::new(&json, SHOWN);
     Some(format!("the body is a form (application/x-www-form-urlencoded), and must be JSON: {shown}"))
 }
 
-fn plain(text: &str) -> String {
+fn decoded(text: &str) -> String {
     let text = text.replace('+', " ");
     decode(&text).unwrap_or(text)
 }
 
-/// A form has no types: what reads as a number or a truth is one.
+/// A form has no types: what looks like a number or a boolean becomes one.
 fn typed(text: String) -> Value {
     match serde_json::from_str(&text) {
         Ok(value @ (Value::Number(_) | Value::Bool(_))) => value,
@@ -52,8 +52,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_shown_as_the_json_that_it_would_be() {
-        let shown = |body: &str| words(body.as_bytes());
+    fn a_form_is_shown_as_the_json_that_it_should_be() {
+        let shown = |body: &str| describe(body.as_bytes());
         let form = "the body is a form (application/x-www-form-urlencoded), and must be JSON: ";
         for (body, json) in [
             ("topic=a%2Fb&msg=hello+you&qos=1", r#"{"msg":"hello you","qos":1,"topic":"a/b"}"#),
@@ -67,6 +67,6 @@ mod tests {
         for other in ["", "hello", "{\"a\": 1", "a = b", "{'topic'='a'}", "<a href=\"x\">", "x=1&", "[1,2"] {
             assert_eq!(shown(other), None, "{other}");
         }
-        assert!(words(&b"a=%ff&b=c".repeat(100_000)).unwrap().len() < 1000);
+        assert!(describe(&b"a=%ff&b=c".repeat(100_000)).unwrap().len() < 1000);
     }
 }

@@ -1,21 +1,22 @@
-//! The parameters behind the question mark of a target, each taken once by its name and checked by its type.
+//! The query of a request target: its parameters, each taken by its name and checked by its type.
 
 use std::str::FromStr;
 
+use super::percent::decode;
 use super::values::Scalar;
 use crate::http::reply::{SHOWN, in_field};
 use crate::printable::Printable;
 use crate::similar::hint;
 
-/// The most parameters that a target may have: each is compared with all others.
+/// The most parameters of a query: each is compared with all others.
 const MAX_PARAMETERS: usize = 32;
 
-/// The parameters that are not yet taken, decoded, in their order; no name stands in it twice.
+/// The decoded parameters that are not yet taken, in their order. Each name is there once.
 #[derive(Debug)]
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Reads `name=value&name=value`, in which a plus is a plus: topic filters have it.
+    /// Reads `name=value&name=value`. A plus is not a space here, as topic filters contain it.
     pub fn parse(query: &str) -> Result<Self, String> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         for part in query.split('&').filter(|part| !part.is_empty()) {
@@ -33,18 +34,17 @@ impl Parameters {
         Ok(Self(parameters))
     }
 
-    /// The value of a parameter, if it is there.
     pub fn take(&mut self, name: &str) -> Option<String> {
         let position = self.0.iter().position(|(other, _)| other == name)?;
         Some(self.0.remove(position).1)
     }
 
-    /// The checked value of a parameter, if it is there; the error names the parameter.
+    /// The checked value of a parameter, if it is there. The error names the parameter.
     pub fn read<T>(&mut self, name: &str, check: impl Fn(Parameter) -> Result<T, String>) -> Result<Option<T>, String> {
         self.take(name).map(|value| in_field(name, check(Parameter(value)))).transpose()
     }
 
-    /// Refuses what was not taken: a parameter that we do not know would be ignored in silence.
+    /// Refuses parameters that were not taken, as an unknown parameter would be ignored silently.
     pub fn finish(self, known: &str) -> Result<(), String> {
         match self.0.first() {
             None => Ok(()),
@@ -56,7 +56,6 @@ impl Parameters {
     }
 }
 
-/// One value, decoded.
 #[derive(Debug)]
 pub struct Parameter(String);
 
@@ -65,85 +64,56 @@ impl Scalar for Parameter {
         Ok(self.0)
     }
 
-    fn truth(self) -> Result<bool, String> {
-        self.0.parse().map_err(|_| self.wrong("true or false"))
+    fn boolean(self) -> Result<bool, String> {
+        self.0.parse().map_err(|_| self.not("true or false"))
     }
 
-    fn whole_number(self) -> Result<i64, String> {
-        self.of_digits("").ok_or_else(|| self.wrong("a whole number"))
+    fn integer(self) -> Result<i64, String> {
+        self.parse_digits("").ok_or_else(|| self.not("a whole number"))
     }
 
     fn number(self) -> Result<f64, String> {
-        self.of_digits(".e-").ok_or_else(|| self.wrong("a number"))
+        self.parse_digits(".e-").ok_or_else(|| self.not("a number"))
     }
 }
 
 impl Parameter {
-    /// A number as JSON has it too: of digits, a minus before them, and nothing else but these.
-    fn of_digits<T: FromStr>(&self, others: &str) -> Option<T> {
+    /// A number that JSON has too: digits, a minus before them, and these other characters.
+    fn parse_digits<T: FromStr>(&self, others: &str) -> Option<T> {
         let digits = self.0.strip_prefix('-').unwrap_or(&self.0);
         let is_plain = digits.chars().all(|c| c.is_ascii_digit() || others.contains(c));
         self.0.parse().ok().filter(|_| is_plain)
     }
 
-    fn wrong(&self, expected: &str) -> String {
+    fn not(&self, expected: &str) -> String {
         format!("must be {expected}, not `{}`", Printable::new(&self.0, SHOWN))
     }
 }
 
-/// Text in which some bytes are written as `%` and two hexadecimal digits (RFC 3986, 2.1), once; the error says what it
-/// is that cannot be decoded.
-pub fn decode(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        rest = behind;
-        if first != b'%' {
-            bytes.push(first);
-            continue;
-        }
-        let (byte, behind) = behind
-            .split_at_checked(2)
-            .and_then(|(digits, behind)| Some((hex(digits)?, behind)))
-            .ok_or("has a `%` without two hexadecimal digits behind it: a percent sign itself is `%25`")?;
-        bytes.push(byte);
-        rest = behind;
-    }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 when it is decoded".to_owned())
-}
-
-/// The byte that two digits stand for.
-fn hex(digits: &[u8]) -> Option<u8> {
-    let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    digits.iter().try_fold(0, |byte, next| Some(byte << 4 | digit(next)?))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write;
-
     use proptest::prelude::*;
 
     use super::*;
 
     #[test]
-    fn parameters_are_decoded_once_and_a_plus_is_a_plus() {
+    fn parameters_are_decoded_once_and_a_plus_stays() {
         let mut parameters = Parameters::parse("a=1+2%2B&%62=%252F&c&=x&&d=%C3%B6=").unwrap();
         let mut take = |name| parameters.take(name);
         assert_eq!(take("a").as_deref(), Some("1+2+"));
         assert_eq!(take("b").as_deref(), Some("%2F"));
         assert_eq!([take("c").as_deref(), take("").as_deref()], [Some(""), Some("x")]);
         assert_eq!(take("d").as_deref(), Some("ö="));
-        assert_eq!(take("d"), None, "it is taken");
+        assert_eq!(take("d"), None, "it was taken");
         assert_eq!(parameters.finish("none"), Ok(()));
         assert_eq!(Parameters::parse("").unwrap().finish("none"), Ok(()));
     }
 
     #[test]
-    fn each_refusal_names_the_parameter_and_the_rule() {
+    fn each_error_names_the_parameter_and_the_rule() {
         let many = (0..=MAX_PARAMETERS).map(|n| format!("p{n}=&")).collect::<Vec<_>>().concat();
         let escape = "has a `%` without two hexadecimal digits behind it: a percent sign itself is `%25`";
-        for (query, words) in [
+        for (query, error) in [
             ("a=1&a=1", "parameter `a` is there twice"),
             ("a=1&%61=2", "parameter `a` is there twice"),
             ("a=%", &format!("`a` {escape}")),
@@ -157,7 +127,7 @@ mod tests {
             ("%FF=1", "the name of a parameter is not UTF-8 when it is decoded"),
             (&many, "more than 32 parameters"),
         ] {
-            assert_eq!(Parameters::parse(query).unwrap_err(), words, "{query}");
+            assert_eq!(Parameters::parse(query).unwrap_err(), error, "{query}");
         }
         let unknown = Parameters::parse("A%0A=1").unwrap();
         assert_eq!(unknown.finish("`a`").unwrap_err(), "unknown parameter `A\\n`: there are `a`; did you mean `a`?");
@@ -168,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn values_are_of_one_type_and_written_in_one_way() {
-        let number = |text| parameter(text).whole_number();
+    fn each_type_has_one_notation() {
+        let number = |text| parameter(text).integer();
         assert_eq!([number("0"), number("-1"), number("007")], [Ok(0), Ok(-1), Ok(7)]);
         for text in ["+1", "1.0", "", "-", "1e3", " 1", "0x1", "99999999999999999999", "١"] {
             assert_eq!(number(text), Err(format!("must be a whole number, not `{text}`")));
@@ -178,23 +148,14 @@ mod tests {
         for text in ["inf", "NaN", "-inf", "1e", "+1", "", ".", "1,5", "infinity"] {
             assert_eq!(parameter(text).number(), Err(format!("must be a number, not `{text}`")));
         }
-        assert_eq!([parameter("true").truth(), parameter("false").truth()], [Ok(true), Ok(false)]);
+        assert_eq!([parameter("true").boolean(), parameter("false").boolean()], [Ok(true), Ok(false)]);
         for text in ["1", "True", "yes", ""] {
-            assert_eq!(parameter(text).truth(), Err(format!("must be true or false, not `{text}`")));
+            assert_eq!(parameter(text).boolean(), Err(format!("must be true or false, not `{text}`")));
         }
-        assert_eq!(parameter("\x1b").truth(), Err("must be true or false, not `\\x1b`".to_owned()));
+        assert_eq!(parameter("\x1b").boolean(), Err("must be true or false, not `\\x1b`".to_owned()));
     }
 
     proptest! {
-        #[test]
-        fn every_text_comes_back_when_all_of_it_is_encoded(text in any::<String>()) {
-            let encoded = text.bytes().fold(String::new(), |mut all, byte| {
-                write!(all, "%{byte:02x}").unwrap();
-                all
-            });
-            prop_assert_eq!(decode(&encoded), Ok(text));
-        }
-
         #[test]
         fn no_query_panics(query in "[a-c%=&+0-9A-F]{0,30}") {
             let _ = Parameters::parse(&query);
