@@ -1,4 +1,4 @@
-//! What every endpoint works with.
+//! What every endpoint uses: the connection to the broker, the checks, and the configured limits.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use crate::http::access::{Access, Tokens};
 use crate::http::server::Reach;
 use crate::mqtt::{Publisher, Subscriber};
 
-/// The bridge as the endpoints of one listener see it.
+/// The bridge, for the endpoints of one listener.
 pub struct Context {
     pub access: Access,
     pub publisher: Publisher,
     pub subscriber: Subscriber,
     /// Bytes.
     pub max_body: usize,
-    /// How long a publish may take, unless the request says it, and how long at most.
+    /// The default timeout of a request.
     pub timeout: Duration,
+    /// The longest timeout that a request may ask for.
     pub max_timeout: Duration,
-    /// Whether the protocol has what MQTT 5 says about a message beside its payload.
+    /// Whether messages can have properties: since MQTT 5.
     pub has_properties: bool,
 }
 
 impl Context {
-    /// For the requests of one listener.
     pub fn new(config: &Config, tokens: Tokens, reach: Reach, publisher: Publisher, subscriber: Subscriber) -> Self {
         Self {
             access: Access::new(config, tokens, reach),

@@ -1,19 +1,31 @@
-//! The endpoints, a file each, and what they have in common: a `call` is one request as an endpoint sees it.
+//! The endpoints, a file or a folder each. To add one: a file here, its `mod` line, its line in `ROUTES` of `http`, and its
+//! description in `openapi.json`.
+//!
+//! An endpoint gets a `Call`, or only the `Context` if it needs no token, and returns what was `Handled` or the reply that
+//! refuses the request.
 
 pub mod call;
 pub mod context;
-pub mod outcomes;
 
-pub mod bulk;
 pub mod emqx;
 pub mod publish;
+pub mod publish_bulk;
 pub mod topics;
 
 pub mod messages;
-pub mod received;
 pub mod request;
+pub mod subscribe;
 pub mod subscriptions;
+pub mod unsubscribe;
+
+pub mod health;
+pub mod metrics;
+pub mod status;
 
 pub mod openapi;
-pub mod operations;
 pub mod page;
+
+mod outcomes;
+mod publishing;
+mod received_json;
+mod subscription_json;

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the description of this interface, for clients that read it.
+//! `GET /openapi.json`: the description of this HTTP interface.
 
 use super::call::Handled;
 use super::context::Context;
@@ -7,21 +7,20 @@ use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
 use crate::http::server::Head;
 
-/// `OpenAPI` 3.1; what differs from one daemon to the next is put in by [`render`].
+/// `OpenAPI` 3.1, with placeholders that [`render`] replaces.
 const DOCUMENT: &str = include_str!("openapi.json");
 const VERSION: &str = "\"version\": \"0.0.0\"";
 const MAX_TIMEOUT: &str = "\"maximum\": 60.0";
 const SERVER: &str = "\"url\": \"/\"";
 
-/// The description.
 pub fn openapi(context: &Context, head: Head) -> Result<Handled, Reply> {
     require_method(head, READ)?;
     let document = render(context.max_timeout.as_secs_f64(), base_url(head).as_deref().unwrap_or("/"));
     Ok(Handled::Reply(Reply::document("application/json", document.into_bytes())))
 }
 
-/// The description of this version, with the longest timeout that the configuration allows, in seconds, and the URL of
-/// this daemon: programs that make clients take no relative one.
+/// The description with this program's version, the configured `max-timeout` in seconds, and the URL of the daemon: client
+/// generators do not accept a relative one.
 fn render(max_timeout: f64, server: &str) -> String {
     let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
     let (timeout, server) = (format!("\"maximum\": {max_timeout}"), format!("\"url\": \"{server}\""));
@@ -43,7 +42,7 @@ mod tests {
         serde_json::from_str(&render(60.0, "/")).unwrap()
     }
 
-    /// The values of the examples that an operation has for its body.
+    /// The examples of an operation's body.
     fn bodies(pointer: &str) -> Vec<String> {
         let document = document();
         let content = document.pointer(pointer).unwrap_or_else(|| panic!("no {pointer}"));
@@ -63,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_between_daemons_stands_there_once() {
+    fn each_placeholder_is_there_once() {
         assert_eq!([VERSION, MAX_TIMEOUT, SERVER].map(|text| DOCUMENT.matches(text).count()), [1, 1, 1]);
         let document: Value = serde_json::from_str(&render(0.5, "http://a:1")).unwrap();
         assert_eq!(document["servers"][0]["url"], "http://a:1");
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_referred_to_is_there() {
+    fn every_reference_has_a_target() {
         let document = document();
         for reference in references(&document) {
             let pointer = reference.strip_prefix('#').unwrap();
@@ -81,22 +80,22 @@ mod tests {
     }
 
     #[test]
-    fn every_path_of_the_routes_is_described_and_no_other() {
+    fn the_paths_are_those_of_the_routes() {
         let routed: BTreeSet<&str> = ROUTES.iter().map(|(path, _)| path.trim_end_matches('*')).collect();
         let document = document();
-        // what a path has in braces is not part of the routes
+        // routes have no path parameters
         let described = document["paths"].as_object().unwrap().keys();
         let described: BTreeSet<&str> = described.map(|path| path.split('{').next().unwrap()).collect();
         assert_eq!(described, routed);
     }
 
     #[test]
-    fn the_examples_of_bodies_are_taken() {
+    fn the_examples_of_bodies_are_valid() {
         let single = bodies("/paths/~1publish/post");
         let many = bodies("/paths/~1publish~1bulk/post");
         let items = many.iter().flat_map(|array| serde_json::from_str::<Vec<Value>>(array).unwrap());
         for body in single.into_iter().chain(items.map(|item| item.to_string())) {
-            publish::parse(body.as_bytes(), Duration::from_secs(60)).unwrap_or_else(|words| panic!("{words}: {body}"));
+            publish::parse(body.as_bytes(), Duration::from_secs(60)).unwrap_or_else(|error| panic!("{error}: {body}"));
         }
     }
 }

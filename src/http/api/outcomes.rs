@@ -1,4 +1,4 @@
-//! The outcomes of messages that are published together, in their order, until the last one is there.
+//! Collects the outcomes of messages that are published together, until the last one is there.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,13 +7,13 @@ use crate::mqtt::{Caller, Failure, Outcome};
 struct Outcomes<D> {
     all: Vec<Outcome>,
     missing: usize,
-    /// Is told of all when none is missing.
+    /// Gets all outcomes when nan outcome is missing.
     done: Option<D>,
 }
 
-/// One caller for each message; the last one that is told of an outcome tells `done` of all.
+/// One caller per message. The last one that gets its outcome calls `done` with all, in the order of the messages.
 pub fn callers<D: FnOnce(Vec<Outcome>) + Send + 'static>(count: usize, done: D) -> impl Iterator<Item = Caller> {
-    // each is replaced
+    // placeholders, each of which is replaced
     let all = vec![Err(Failure::Unknown); count];
     let outcomes = Arc::new(Mutex::new(Outcomes { all, missing: count, done: Some(done) }));
     (0..count).map(move |position| -> Caller {
@@ -44,12 +44,12 @@ mod tests {
     use crate::mqtt::Published;
 
     #[test]
-    fn the_last_outcome_tells_of_all_in_the_order_of_the_messages() {
+    fn the_last_outcome_completes_the_list_in_the_order_of_the_messages() {
         let (sender, receiver) = mpsc::channel();
         let mut callers: Vec<Caller> = callers(3, move |all| sender.send(all).unwrap()).collect();
         let outcomes = [Ok(Published::HandedOver), Err(Failure::Busy), Err(Failure::Stopping)];
         for position in [2, 0, 1] {
-            assert!(receiver.try_recv().is_err(), "one is missing");
+            assert!(receiver.try_recv().is_err(), "an outcome is missing");
             let caller = std::mem::replace(&mut callers[position], Box::new(|_| {}));
             caller(outcomes[position].clone());
         }

@@ -1,4 +1,4 @@
-//! `GET /`: a page to try the bridge in a browser, which carries all that it needs.
+//! `GET /`: a web page to try the bridge, without external resources.
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,7 +14,8 @@ use crate::http::server::Head;
 
 const PAGE: &str = include_str!("page.html");
 
-/// What the page may do (CSP 3): run its own script and style, and ask us. What others might smuggle into it, nothing.
+/// The content security policy (CSP 3): the page may only use its own script and style, and call this server. Injected
+/// code may do nothing.
 static POLICY: LazyLock<Arc<str>> = LazyLock::new(|| {
     let [style, script] = ["style", "script"].map(|name| hash(element(name)));
     format!(
@@ -24,19 +25,18 @@ static POLICY: LazyLock<Arc<str>> = LazyLock::new(|| {
     .into()
 });
 
-/// The page.
 pub fn page(_: &Context, head: Head) -> Result<Handled, Reply> {
     require_method(head, READ)?;
     Ok(Handled::Reply(Reply::page(PAGE, POLICY.clone())))
 }
 
-/// The text of the one element of this name.
+/// The text of the only element of this name.
 fn element(name: &str) -> &'static str {
     let (_, rest) = PAGE.split_once(&format!("<{name}>")).unwrap_or_default();
     rest.split_once(&format!("</{name}>")).unwrap_or_default().0
 }
 
-/// How a policy names a text (CSP 3, 2.3.1).
+/// The source expression for a text (CSP 3, 2.3.1).
 fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_small_and_needs_nothing_else() {
+    fn the_page_is_small_and_has_no_external_resources() {
         assert!(PAGE.len() < 30_000, "{} bytes", PAGE.len());
         for name in ["style", "script"] {
             assert_eq!(PAGE.matches(&format!("<{name}")).count(), 1, "{name}");
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_listens_as_readme_has_it() {
+    fn the_page_contains_the_function_of_readme() {
         let readme = include_str!("../../../README.md");
         let (_, rest) = readme.split_once("```js\n").unwrap();
         let (function, _) = rest.split_once("```\n").unwrap();

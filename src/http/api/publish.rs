@@ -1,4 +1,4 @@
-//! `POST /publish`: one message, as the tutorial's view takes it.
+//! `POST /publish`: one message, in the JSON that the tutorial's view takes.
 
 use std::time::Duration;
 
@@ -11,8 +11,7 @@ use crate::message::{Message, Qos};
 
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`";
 
-/// Publishes the message of a body.
-pub fn publish(mut call: Call) -> Result<Handled, Reply> {
+pub fn publish(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
     let (message, timeout) = parse(&call.json()?, call.context.max_timeout).map_err(Reply::invalid)?;
     call.principal.may_publish(&message)?;
@@ -22,7 +21,7 @@ pub fn publish(mut call: Call) -> Result<Handled, Reply> {
 /// The message in a body, and its timeout if it has one.
 ///
 /// # Errors
-/// Names the field and the rule.
+/// The text names the field and the rule.
 pub fn parse(body: &[u8], max_timeout: Duration) -> Result<(Message, Option<Duration>), String> {
     let mut fields = Fields::parse(body)?;
     let message = message(&mut fields)?;
@@ -31,7 +30,7 @@ pub fn parse(body: &[u8], max_timeout: Duration) -> Result<(Message, Option<Dura
     Ok((message, timeout))
 }
 
-/// The message that the fields of an object tell of.
+/// The message in the fields of an object.
 pub fn message(fields: &mut Fields) -> Result<Message, String> {
     Ok(Message {
         topic: fields.read("topic", values::topic)?.ok_or_else(|| fields.missing("topic"))?,
@@ -54,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tutorials_body_is_a_message_at_qos_0() {
+    fn the_body_of_the_tutorial_is_a_message_at_qos_0() {
         let (message, timeout) = parse(br#"{"topic": "django/mqtt", "msg": "hello"}"#).unwrap();
         let topic = TopicName::try_from("django/mqtt".to_owned()).unwrap();
         let payload = b"hello".as_slice().into();
@@ -74,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_above_0_is_taken_however_short() {
+    fn any_timeout_above_0_is_valid() {
         for seconds in ["1e-9", "1e-10", "5e-324"] {
             let body = format!(r#"{{"topic":"a","msg":1,"timeout":{seconds}}}"#);
             assert_eq!(parse(body.as_bytes()).unwrap().1, Some(Duration::from_nanos(1)), "{seconds}");
@@ -82,8 +81,8 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_names_the_field_and_the_rule() {
-        for (body, words) in [
+    fn each_error_names_the_field_and_the_rule() {
+        for (body, error) in [
             (r#"{"msg":1}"#, "field `topic` is missing"),
             (r#"{"topic":"a"}"#, "field `msg` is missing"),
             (
@@ -141,7 +140,7 @@ mod tests {
             ),
             (r#"{"topic":"a","msg":1,"timeout":"5"}"#, "`timeout` must be a number, not a string"),
         ] {
-            assert_eq!(parse(body.as_bytes()).unwrap_err(), words.replace("\\\\", "\\"), "{body}");
+            assert_eq!(parse(body.as_bytes()).unwrap_err(), error.replace("\\\\", "\\"), "{body}");
         }
     }
 }

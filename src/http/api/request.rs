@@ -1,10 +1,10 @@
-//! `POST /request`: publishes a message, and answers with what a device sends back.
+//! `POST /request`: publishes a Request Message, and replies with the Response Message of a device (MQTT 5, 4.10).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{Call, Handled};
-use super::received::Answer;
+use super::received_json::ResponseJson;
 use crate::http::access::ReaderKind;
 use crate::http::input::json::Fields;
 use crate::http::input::{payload, properties, values};
@@ -15,27 +15,28 @@ use crate::mqtt::NoAnswer;
 const FIELDS: &str =
     "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `properties`, `response_topic` and `timeout`";
 
-/// What a request asks for.
+/// What the body asks for.
 #[derive(Debug, PartialEq, Eq)]
-struct Question {
+struct RequestMessage {
     message: Message,
-    /// Where the answer is expected, if not on a topic of ours.
+    /// Where the response is expected, if not on a topic of the bridge's own.
     response_topic: Option<TopicName>,
     timeout: Option<Duration>,
 }
 
-/// Publishes the message of a body, and answers with its answer.
-pub fn ask(mut call: Call) -> Result<Handled, Reply> {
+/// Publishes, and replies when the response has come.
+pub fn request(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
     let (body, context) = (call.json()?, call.context);
-    let Question { message, response_topic, timeout } = parse(&body, context.max_timeout).map_err(Reply::invalid)?;
+    let request = parse(&body, context.max_timeout).map_err(Reply::invalid)?;
     drop(body);
+    let RequestMessage { message, response_topic, timeout } = request;
     if response_topic.is_none() && !context.has_properties {
         return Err(Reply::invalid(
             "field `response_topic` is missing: MQTT 3.1.1 has no way to tell a device where to answer".to_owned(),
         ));
     }
-    // a topic name is a filter that matches itself alone
+    // every topic name is also a filter, which matches only itself
     let filter = response_topic.as_ref().map(|topic| TopicFilter::try_from(topic.as_str().to_owned())).transpose();
     let filter = filter.map_err(|error| Reply::invalid(error.to_string()))?;
     if let (Some(topic), Some(filter)) = (&response_topic, &filter) {
@@ -50,23 +51,23 @@ pub fn ask(mut call: Call) -> Result<Handled, Reply> {
     };
     let share = call.exchange.hand_over_room(message.bytes())?;
     let (subscriber, timeout) = (context.subscriber.clone(), timeout.unwrap_or(context.timeout));
-    Ok(Handled::Later(Box::new(move |responder| {
-        let answered = move |answer: Result<Arc<Received>, NoAnswer>| {
+    Ok(Handled::later(move |responder| {
+        let responded = move |response: Result<Arc<Received>, NoAnswer>| {
             drop((slot, reader));
-            let reply = answer.map_or_else(Reply::from, |received| Reply::json(&Answer::of(&received)));
+            let reply = response.map_or_else(Reply::from, |received| Reply::json(&ResponseJson::of(&received)));
             responder.reply_or(reply, Reply::response_without_room);
         };
-        subscriber.request((message, share), response_topic, timeout, Box::new(answered));
-    })))
+        subscriber.request((message, share), response_topic, timeout, Box::new(responded));
+    }))
 }
 
-fn parse(body: &[u8], longest: Duration) -> Result<Question, String> {
+fn parse(body: &[u8], max_timeout: Duration) -> Result<RequestMessage, String> {
     let mut fields = Fields::parse(body)?;
     let message = Message {
         topic: fields.read("topic", values::topic)?.ok_or_else(|| fields.missing("topic"))?,
         payload: payload::read(&mut fields)?.into(),
         qos: fields.read("qos", values::qos)?.unwrap_or(Qos::AtLeastOnce),
-        // what is kept would be answered again and again
+        // devices would respond to a retained message again and again
         retain: false,
         properties: fields.read("properties", properties::read)?.unwrap_or_default(),
     };
@@ -79,28 +80,28 @@ fn parse(body: &[u8], longest: Duration) -> Result<Question, String> {
         );
     }
     let response_topic = fields.read("response_topic", values::topic)?;
-    let timeout = fields.read("timeout", |value| values::timeout(value, longest))?;
+    let timeout = fields.read("timeout", |value| values::timeout(value, max_timeout))?;
     fields.finish(FIELDS)?;
-    Ok(Question { message, response_topic, timeout })
+    Ok(RequestMessage { message, response_topic, timeout })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LONGEST: Duration = Duration::from_secs(60);
+    const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_question_is_a_message_at_qos_1_that_is_not_kept() {
-        let question = parse(br#"{"topic":"a","msg":"x","response_topic":"r","timeout":1}"#, LONGEST).unwrap();
-        assert_eq!((question.message.qos, question.message.retain), (Qos::AtLeastOnce, false));
-        assert_eq!(question.response_topic.as_ref().map(TopicName::as_str), Some("r"));
-        assert_eq!(question.timeout, Some(Duration::from_secs(1)));
+    fn the_default_is_qos_1_and_never_retained() {
+        let request = parse(br#"{"topic":"a","msg":"x","response_topic":"r","timeout":1}"#, MAX_TIMEOUT).unwrap();
+        assert_eq!((request.message.qos, request.message.retain), (Qos::AtLeastOnce, false));
+        assert_eq!(request.response_topic.as_ref().map(TopicName::as_str), Some("r"));
+        assert_eq!(request.timeout, Some(Duration::from_secs(1)));
     }
 
     #[test]
-    fn each_refusal_names_the_field_and_the_rule() {
-        for (fields, words) in [
+    fn each_error_names_the_field_and_the_rule() {
+        for (fields, error) in [
             (r#""retain":true"#, format!("unknown field `retain`: there are {FIELDS}")),
             (
                 r#""response_topic":"r/+""#,
@@ -119,7 +120,7 @@ mod tests {
         ] {
             let fields = if fields.ends_with(':') { format!("{fields}\"\"") } else { fields.to_owned() };
             let body = format!("{{\"topic\":\"a\",\"msg\":1,{fields}}}");
-            assert_eq!(parse(body.as_bytes(), LONGEST).unwrap_err(), words, "{body}");
+            assert_eq!(parse(body.as_bytes(), MAX_TIMEOUT).unwrap_err(), error, "{body}");
         }
     }
 }

@@ -1,29 +1,27 @@
-//! `POST /publish/bulk`: many messages in one request; nothing is sent if any of them is invalid.
+//! `POST /publish/bulk`: many messages in one request. None is sent if one of them is invalid.
 
 use std::time::Duration;
 
 use super::call::{Call, Handled};
 use super::publish::message;
-use crate::http::input::json::items;
-use crate::http::input::json::{Fields, Value};
+use crate::http::input::json::{Fields, Value, items};
 use crate::http::input::values;
 use crate::http::reply::{Reply, in_item};
 use crate::message::Message;
 
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain` and `properties`";
 
-/// Publishes the messages of a body.
-pub fn publish(mut call: Call) -> Result<Handled, Reply> {
-    let timeout = timeout(&mut call)?;
+pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
+    let timeout = timeout(call)?;
     let body = call.json()?;
-    let messages = call.gather(body.len(), parse(&body)?)?;
+    let messages = call.collect(body.len(), parse(&body)?)?;
     drop(body);
     call.principal.may_publish_all(&messages)?;
     Ok(call.publish_all(messages, timeout, Reply::results))
 }
 
-/// The one parameter: how long all may take together.
-fn timeout(call: &mut Call) -> Result<Option<Duration>, Reply> {
+/// The only parameter: the timeout for all messages together.
+fn timeout(call: &Call) -> Result<Option<Duration>, Reply> {
     let longest = call.context.max_timeout;
     let mut parameters = call.parameters("POST")?;
     let timeout = parameters.read("timeout", |value| values::timeout(value, longest)).map_err(Reply::invalid)?;
@@ -31,20 +29,10 @@ fn timeout(call: &mut Call) -> Result<Option<Duration>, Reply> {
     Ok(timeout)
 }
 
-/// The messages in a body, one after the other.
-fn parse(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Invalid>>, Invalid> {
-    let items = items::parse(body).map_err(Invalid)?.into_iter().enumerate();
-    Ok(items.map(|(number, value)| item(value).map_err(|what| Invalid(in_item(number, &what)))))
-}
-
-/// What is wrong with a body.
-#[derive(Debug, PartialEq, Eq)]
-struct Invalid(String);
-
-impl From<Invalid> for Reply {
-    fn from(Invalid(what): Invalid) -> Self {
-        Self::invalid(what)
-    }
+/// The messages in a body, parsed one after the other.
+fn parse(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Reply>>, Reply> {
+    let items = items::parse(body).map_err(Reply::invalid)?.into_iter().enumerate();
+    Ok(items.map(|(index, value)| item(value).map_err(|error| Reply::invalid(in_item(index, &error)))))
 }
 
 fn item(value: Value) -> Result<Message, String> {
@@ -61,7 +49,7 @@ fn item(value: Value) -> Result<Message, String> {
 mod tests {
     use super::*;
 
-    fn messages(body: &[u8]) -> Result<Vec<Message>, Invalid> {
+    fn messages(body: &[u8]) -> Result<Vec<Message>, Reply> {
         parse(body)?.collect()
     }
 
@@ -75,8 +63,8 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_names_the_item_the_field_and_the_rule() {
-        for (item, words) in [
+    fn each_error_names_the_item_the_field_and_the_rule() {
+        for (item, error) in [
             ("1", "must be an object, not 1"),
             ("[]", "must be an object, not an array"),
             ("\"a\"", "must be an object, not a string"),
@@ -102,7 +90,7 @@ mod tests {
             (r#"{"topic":"a","topic":"b","msg":1}"#, "field `topic` is there twice at line 1 column 24"),
         ] {
             let body = format!("[{{\"topic\":\"a\",\"msg\":1}},{item}]");
-            assert_eq!(messages(body.as_bytes()), Err(Invalid(format!("item 1: {words}"))));
+            assert_eq!(messages(body.as_bytes()), Err(Reply::invalid(format!("item 1: {error}"))));
         }
     }
 }

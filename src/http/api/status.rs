@@ -1,66 +1,34 @@
-//! `GET /healthz`, `/readyz`, `/status` and `/metrics`: how the bridge is, for those who operate it. A query changes
-//! nothing there: who watches may well send one.
+//! `GET /status`: the state of the bridge. Parameters are ignored, as some monitoring systems send them.
 
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::call::{Call, Handled};
-use super::context::Context;
+use super::subscription_json::SubscriptionJson;
 use crate::config::Protocol;
 use crate::http::access::Quota;
 use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
-use crate::http::server::Head;
-use crate::metrics;
-use crate::mqtt::{Standing, Status};
+use crate::mqtt::Status;
 
-/// All that strangers are told, where there are tokens.
-const NOT_READY: &str = "the bridge is not ready";
-
-/// 200 while requests are answered at all.
-pub fn healthz(_: &Context, head: Head) -> Result<Handled, Reply> {
-    require_method(head, READ)?;
-    Ok(Handled::Reply(Reply::success()))
-}
-
-/// 200 while the bridge does all that it is configured for.
-///
-/// Whoever watches over us need not have a token; who has one is told what is missing, too.
-pub fn readyz(context: &Context, head: Head) -> Result<Handled, Reply> {
-    let sees_all = context.access.may_see_all(head)?;
-    require_method(head, READ)?;
-    let missing = context.subscriber.status().missing();
-    let missing = missing.map(|missing| if sees_all { missing } else { NOT_READY.to_owned() });
-    Ok(Handled::Reply(missing.map_or_else(Reply::success, Reply::not_ready)))
-}
-
-/// Everything that is known, but for secrets.
-#[expect(clippy::needless_pass_by_value, reason = "as all endpoints")]
-pub fn status(call: Call) -> Result<Handled, Reply> {
+/// Reports everything except secrets.
+pub fn status(call: &mut Call) -> Result<Handled, Reply> {
     require_method(call.head()?, READ)?;
-    // numbers and strings always have a JSON form
-    let (status, own) = (call.status(), call.principal.sees_only());
-    let report = own.map_or_else(|| Report::of(&status), |own| Report::of_own(&status, own));
-    let report = serde_json::to_vec(&report).unwrap_or_default();
-    Ok(Handled::Reply(Reply::document("application/json", report)))
+    let status = call.context.subscriber.status();
+    let quota = call.principal.sees_only();
+    let report = quota.map_or_else(|| Report::of(&status), |quota| Report::restricted(&status, quota));
+    Ok(Handled::Reply(Reply::json(&report)))
 }
 
-/// The text format of Prometheus.
-#[expect(clippy::needless_pass_by_value, reason = "as all endpoints")]
-pub fn metrics(call: Call) -> Result<Handled, Reply> {
-    require_method(call.head()?, READ)?;
-    Ok(Handled::Reply(Reply::document(metrics::CONTENT_TYPE, metrics::render(&call.status().metrics()))))
-}
-
-/// The body of an answer, `code` first as in every other one.
+/// The body, `code` first as in every other one.
 #[derive(Serialize)]
 struct Report<'a> {
     code: u8,
     version: &'static str,
     uptime_seconds: u64,
     connection: Connection<'a>,
-    subscriptions: Vec<Subscription<'a>>,
+    subscriptions: Vec<SubscriptionJson<'a>>,
     publishes: Publishes,
 }
 
@@ -87,19 +55,6 @@ struct Failure<'a> {
     time: u64,
 }
 
-/// A topic filter, and what the broker made of it.
-#[derive(Serialize)]
-pub struct Subscription<'a> {
-    topic: &'a str,
-    qos: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    granted_qos: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason_code: Option<u8>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    left_out: bool,
-}
-
 #[derive(Serialize)]
 struct Publishes {
     waiting: usize,
@@ -113,22 +68,10 @@ struct Publishes {
     window: Option<u16>,
 }
 
-impl<'a> Subscription<'a> {
-    pub fn of(standing: &'a Standing) -> Self {
-        Self {
-            topic: standing.filter.as_str(),
-            qos: standing.qos as u8,
-            granted_qos: standing.answer.and_then(Result::ok),
-            reason_code: standing.answer.and_then(Result::err),
-            left_out: standing.is_left_out,
-        }
-    }
-}
-
 impl<'a> Report<'a> {
     fn of(status: &'a Status) -> Self {
         let (settings, history) = (&*status.settings, &status.history);
-        let subscriptions = status.configured().map(Subscription::of);
+        let subscriptions = status.configured().map(SubscriptionJson::of);
         Self {
             code: 0,
             version: env!("CARGO_PKG_VERSION"),
@@ -160,11 +103,11 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The same for who sees nothing of others, nor of where the broker is.
-    fn of_own(status: &'a Status, own: &Quota) -> Self {
+    /// The same for a token that may see nothing of others, nor where the broker is.
+    fn restricted(status: &'a Status, quota: &Quota) -> Self {
         let Self { connection, .. } = Self::of(status);
         let (oldest_waiting_seconds, unacknowledged, receive_maximum, window) = (None, None, None, None);
-        let waiting = own.waiting();
+        let waiting = quota.waiting();
         Self {
             connection: Connection { broker: None, client_id: None, last_error: None, ..connection },
             subscriptions: Vec::new(),
@@ -174,7 +117,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Since 1970.
+/// Seconds since 1970.
 fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

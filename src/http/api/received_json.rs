@@ -1,4 +1,4 @@
-//! A received message as JSON.
+//! The JSON forms of a received message: the data of an event in a stream, and the reply to `/request`.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::message::{Received, ReceivedProperties};
 
-/// What came, for those who listen.
+/// The data of a stream's event.
 #[derive(Serialize)]
-pub struct Event<'a> {
+pub struct EventJson<'a> {
     topic: Cow<'a, str>,
     #[serde(flatten)]
     payload: Payload<'a>,
@@ -23,9 +23,9 @@ pub struct Event<'a> {
     properties: Option<Properties<'a>>,
 }
 
-/// What a device answered.
+/// The reply to a request.
 #[derive(Serialize)]
-pub struct Answer<'a> {
+pub struct ResponseJson<'a> {
     code: u8,
     topic: Cow<'a, str>,
     #[serde(flatten)]
@@ -36,7 +36,7 @@ pub struct Answer<'a> {
     properties: Option<Properties<'a>>,
 }
 
-/// Text as it is, and bytes that are none as base64 (RFC 4648, 4).
+/// UTF-8 as a string, other bytes as base64 (RFC 4648, 4).
 #[derive(Serialize)]
 enum Payload<'a> {
     #[serde(rename = "payload")]
@@ -45,7 +45,7 @@ enum Payload<'a> {
     Bytes(String),
 }
 
-/// As `properties` of a publish, but for bytes that are no text, and a list where a name may stand twice.
+/// As `properties` of a publish, except for correlation data that is not UTF-8, and user properties as an array of pairs.
 #[derive(Serialize, Default, PartialEq)]
 struct Properties<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,11 +70,11 @@ enum CorrelationData<'a> {
     Bytes(String),
 }
 
-impl<'a> Event<'a> {
-    /// A message that came at this time.
+impl<'a> EventJson<'a> {
+    /// A message that was received at this time.
     pub fn of(message: &'a Received, time: SystemTime) -> Self {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        // milliseconds are what it is good for
+        // the clock is good for milliseconds
         let since = Duration::new(since.as_secs(), since.subsec_millis() * 1_000_000);
         Self {
             topic: String::from_utf8_lossy(&message.topic),
@@ -87,8 +87,8 @@ impl<'a> Event<'a> {
     }
 }
 
-impl<'a> Answer<'a> {
-    /// A message that is the answer to a request.
+impl<'a> ResponseJson<'a> {
+    /// A message that is the response to a request.
     pub fn of(message: &'a Received) -> Self {
         Self {
             code: 0,
@@ -107,7 +107,7 @@ impl<'a> Payload<'a> {
 }
 
 impl<'a> Properties<'a> {
-    /// `None` if there is none. Correlation data that we made ourselves concerns nobody else.
+    /// `None` if there are none. The correlation data of a response is the bridge's own, so the client does not get it.
     fn of(properties: &'a ReceivedProperties, with_correlation_data: bool) -> Option<Self> {
         let correlation_data = properties.correlation_data.as_deref().filter(|_| with_correlation_data);
         let all = Self {
@@ -136,11 +136,11 @@ mod tests {
 
     fn event(message: &Received) -> Value {
         let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_790_000_000_123_456);
-        serde_json::to_value(Event::of(message, time)).unwrap()
+        serde_json::to_value(EventJson::of(message, time)).unwrap()
     }
 
     #[test]
-    fn a_text_is_text_and_what_is_none_is_base64() {
+    fn payloads_are_text_or_base64() {
         let mut message = Received { topic: b"a/b".to_vec(), payload: "ö\n".into(), qos: 1, ..Received::default() };
         let expected = json!({"topic":"a/b","payload":"ö\n","qos":1,"retain":false,"time":1_790_000_000.123});
         assert_eq!(event(&message), expected);
@@ -169,9 +169,9 @@ mod tests {
             "correlation_data_base64":"/w==","content_type":"text/plain",
             "user_properties":[["b","1"],["a","2"],["b","3"]]});
         assert_eq!(event(&message)["properties"], expected);
-        let answer = serde_json::to_value(Answer::of(&message)).unwrap();
-        assert_eq!((&answer["code"], &answer["content_type"]), (&json!(0), &json!("text/plain")));
-        assert_eq!(answer["properties"].get("correlation_data_base64"), None);
+        let response = serde_json::to_value(ResponseJson::of(&message)).unwrap();
+        assert_eq!((&response["code"], &response["content_type"]), (&json!(0), &json!("text/plain")));
+        assert_eq!(response["properties"].get("correlation_data_base64"), None);
         message.properties = ReceivedProperties { correlation_data: Some("x".into()), ..ReceivedProperties::default() };
         assert_eq!(event(&message)["properties"], json!({"correlation_data":"x"}));
         message.properties = ReceivedProperties { subscription_identifiers: vec![5], ..ReceivedProperties::default() };

@@ -1,0 +1,130 @@
+//! Reads messages as EMQX does.
+
+use super::reason_codes::{IMPLEMENTATION_SPECIFIC, TOPIC_NAME_INVALID};
+use crate::http::input::json::{Fields, Value, items};
+use crate::http::input::payload::{self, Encoding};
+use crate::http::input::properties;
+use crate::http::input::values::{self, Scalar};
+use crate::http::reply::{Reply, in_field, in_item};
+use crate::message::{Message, Qos};
+
+const FIELDS: &str =
+    "`topic`, `payload`, `payload_encoding` (or `encoding`), `qos`, `retain`, `properties` and `clientid`";
+
+/// Why a message is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// Of MQTT 5, as EMQX chooses it.
+    reason_code: u8,
+    error: String,
+}
+
+impl From<String> for Invalid {
+    fn from(error: String) -> Self {
+        Self { reason_code: IMPLEMENTATION_SPECIFIC, error }
+    }
+}
+
+impl From<Invalid> for Reply {
+    fn from(invalid: Invalid) -> Self {
+        Self::invalid(invalid.error).with_reason_code(invalid.reason_code)
+    }
+}
+
+/// The messages of a body, parsed one after the other.
+pub fn messages(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Invalid>>, Invalid> {
+    let item = |(index, item): (usize, Value)| {
+        let message = Fields::of(item).map_err(Invalid::from).and_then(message);
+        message.map_err(|invalid| Invalid { error: in_item(index, &invalid.error), ..invalid })
+    };
+    Ok(items::parse(body)?.into_iter().enumerate().map(item))
+}
+
+/// The message in the fields of an object.
+pub fn message(mut fields: Fields) -> Result<Message, Invalid> {
+    let topic = fields.read("topic", values::topic);
+    let topic = topic.map_err(|error| Invalid { reason_code: TOPIC_NAME_INVALID, error })?;
+    let encoding = encoding(&mut fields)?;
+    // EMQX ignores it too, by its documentation
+    let _ = fields.take("clientid");
+    let message = Message {
+        topic: topic.ok_or_else(|| fields.missing("topic"))?,
+        payload: payload(&mut fields, encoding)?.into(),
+        qos: fields.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce),
+        retain: fields.read("retain", Scalar::boolean)?.unwrap_or(false),
+        properties: fields.read("properties", properties::read)?.unwrap_or_default(),
+    };
+    fields.finish(FIELDS)?;
+    Ok(message)
+}
+
+/// `encoding` is its name in earlier versions of EMQX.
+fn encoding(fields: &mut Fields) -> Result<Encoding, String> {
+    let (new, old) = (fields.read("payload_encoding", payload::encoding)?, fields.read("encoding", payload::encoding)?);
+    match (new, old) {
+        (Some(_), Some(_)) => Err("fields `payload_encoding` and `encoding` are two names for one thing".to_owned()),
+        (new, old) => Ok(new.or(old).unwrap_or(Encoding::Plain)),
+    }
+}
+
+/// It must be a string.
+fn payload(fields: &mut Fields, encoding: Encoding) -> Result<Vec<u8>, String> {
+    let value = fields.take("payload").ok_or_else(|| fields.missing("payload"))?;
+    in_field("payload", value.text().and_then(|_| encoding.decode(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str) -> Result<Message, Invalid> {
+        message(Fields::parse(body.as_bytes())?)
+    }
+
+    #[test]
+    fn every_field_of_emqx_is_read() {
+        let body = r#"{"payload_encoding":"base64","topic":"a","clientid":"c","qos":1,"payload":"AP8=","retain":true,
+            "properties":{"user_properties":{"foo":"bar"},"content_type":"text/plain"}}"#;
+        let message = parse(body).unwrap();
+        assert_eq!((message.topic.as_str(), &message.payload[..], message.retain), ("a", &b"\0\xff"[..], true));
+        assert_eq!(message.qos, Qos::AtLeastOnce);
+        assert_eq!(message.properties.user_properties.len(), 1);
+        assert_eq!(&parse(r#"{"topic":"a","payload":"YQ==","encoding":"base64"}"#).unwrap().payload[..], b"a");
+        assert_eq!(&parse(r#"{"topic":"a","payload":""}"#).unwrap().payload[..], b"");
+    }
+
+    #[test]
+    fn each_error_has_its_reason_code_and_names_the_field() {
+        for (body, reason_code, error) in [
+            (r#"{"payload":"x"}"#, 131, "field `topic` is missing"),
+            (r#"{"topic":"a"}"#, 131, "field `payload` is missing"),
+            (r#"{"topic":"","payload":"x"}"#, 144, "`topic` must not be empty"),
+            (r#"{"topic":1,"payload":"x"}"#, 144, "`topic` must be a string, not 1"),
+            (r#"{"topic":"a","payload":{}}"#, 131, "`payload` must be a string, not an object"),
+            (r#"{"topic":"a","payload":1}"#, 131, "`payload` must be a string, not 1"),
+            (r#"{"topic":"a","payload":null}"#, 131, "`payload` must be a string, not null"),
+            (
+                r#"{"topic":"a","payload":"a","payload_encoding":"base64"}"#,
+                131,
+                "`payload` must be base64 with its padding (RFC 4648, 4), and is not",
+            ),
+            (r#"{"topic":"a","payload":"a","encoding":"hex"}"#, 131, "`encoding` must be \"plain\" or \"base64\""),
+            (
+                r#"{"topic":"a","payload":"a","encoding":"plain","payload_encoding":"plain"}"#,
+                131,
+                "fields `payload_encoding` and `encoding` are two names for one thing",
+            ),
+            (
+                r#"{"topic":"a","payload":"a","msg":"a"}"#,
+                131,
+                "unknown field `msg`: there are `topic`, `payload`, `payload_encoding` (or `encoding`), `qos`, `retain`, `properties` and `clientid`",
+            ),
+        ] {
+            assert_eq!(parse(body), Err(Invalid { reason_code, error: error.to_owned() }), "{body}");
+        }
+        let mut items = messages(br#"[{"topic":"a","payload":"x"},{"topic":"+","payload":"x"}]"#).unwrap();
+        let second = items.find_map(Result::err).unwrap();
+        assert_eq!(second.reason_code, 144);
+        assert!(second.error.starts_with("item 1: `topic` must not contain"), "{}", second.error);
+    }
+}

@@ -1,0 +1,37 @@
+//! `POST /api/v5/publish` and `/api/v5/publish/bulk`: compatible with EMQX 5, so that its clients only need another address.
+
+mod message;
+mod reason_codes;
+mod replies;
+
+use self::message::{Invalid, message, messages};
+use super::call::{Call, Handled};
+use crate::http::input::json::Fields;
+use crate::http::reply::Reply;
+
+/// The path for one message.
+pub const PUBLISH: &str = "/api/v5/publish";
+/// The path for many messages.
+pub const PUBLISH_BULK: &str = "/api/v5/publish/bulk";
+
+pub fn publish(call: &mut Call) -> Result<Handled, Reply> {
+    call.require("POST")?;
+    let body = call.json()?;
+    let message = Fields::parse(&body).map_err(Invalid::from).and_then(message)?;
+    call.principal.may_publish(&message)?;
+    Ok(call.publish(message, None, replies::single))
+}
+
+pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
+    call.require("POST")?;
+    let body = call.json()?;
+    let messages = call.collect(body.len(), messages(&body)?.map(|message| message.map_err(Reply::from)))?;
+    drop(body);
+    call.principal.may_publish_all(&messages)?;
+    Ok(call.publish_all(messages, None, replies::bulk))
+}
+
+/// Gives a refusal the form of EMQX if it is for one of these paths.
+pub fn translate(path: &str, refusal: Reply) -> Reply {
+    if path == PUBLISH || path == PUBLISH_BULK { replies::refused(refusal) } else { refusal }
+}

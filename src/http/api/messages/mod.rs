@@ -1,0 +1,124 @@
+//! `GET /messages?topic=FILTER`: received messages as Server-Sent Events (HTML, 9.2), until the client disconnects.
+
+mod events;
+mod stream;
+
+use super::call::{Call, Handled};
+use crate::http::access::ReaderKind;
+use crate::http::input::query::Parameters;
+use crate::http::input::requirements::READ;
+use crate::http::input::values;
+use crate::http::reply::Reply;
+use crate::instance_id::instance_id;
+use crate::message::{Qos, TopicFilter};
+use crate::mqtt::Start;
+
+/// The parameters for the last identifier, for clients that cannot send the header `Last-Event-ID`.
+const LAST_IDS: [&str; 2] = ["lastEventId", "last-event-id"];
+
+/// Opens a stream of the messages that match a filter.
+pub fn messages(call: &mut Call) -> Result<Handled, Reply> {
+    let parameters = call.parameters(READ)?;
+    let Query { filter, qos, last_id } = parse(parameters).map_err(Reply::invalid)?;
+    call.principal.may_read(&filter)?;
+    // a stream cannot begin before the body has been read
+    if call.exchange.may_wait() || call.head()?.body_length().is_some_and(|length| length > 0) {
+        return Err(Reply::invalid("a request for a stream must have no body".to_owned()));
+    }
+    if call.head()?.method() == "HEAD" {
+        return Ok(Handled::Reply(Reply::events()));
+    }
+    let reader = call.principal.quota().map(|quota| quota.read(&filter, ReaderKind::Stream)).transpose()?;
+    let run = instance_id();
+    // when a client reconnects, its header is newer than its URL
+    let id = call.head()?.header("Last-Event-ID")?.or(last_id.as_deref());
+    let start = id.map_or(Start::Now, |id| start(id, run));
+    let (subscriber, timeout) = (call.context.subscriber.clone(), call.context.timeout);
+    Ok(Handled::later(move |responder| {
+        let opened = move |opened| match opened {
+            Ok(listener) => responder.stream(Reply::events(), move |stream| {
+                stream::write(stream, listener, run);
+                drop(reader);
+            }),
+            Err(refusal) => responder.reply(Reply::from(refusal)),
+        };
+        subscriber.listen(&filter, qos, start, timeout, Box::new(opened));
+    }))
+}
+
+/// What the parameters ask for.
+#[derive(Debug, PartialEq, Eq)]
+struct Query {
+    filter: TopicFilter,
+    qos: Qos,
+    /// Where other clients send the header `Last-Event-ID`.
+    last_id: Option<String>,
+}
+
+fn parse(mut parameters: Parameters) -> Result<Query, String> {
+    let filter = parameters.read("topic", values::filter)?.ok_or("parameter `topic` is missing")?;
+    let qos = parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
+    let last_id = match LAST_IDS.map(|name| parameters.take(name)) {
+        [Some(_), Some(_)] => {
+            return Err(format!("parameters `{}` and `{}` are two names for one thing", LAST_IDS[0], LAST_IDS[1]));
+        }
+        [one, other] => one.or(other),
+    };
+    parameters.finish("`topic`, `qos` and `lastEventId`")?;
+    if filter.is_shared() {
+        return Err("`topic` must not be a shared subscription: each listener gets every message".to_owned());
+    }
+    Ok(Query { filter, qos, last_id })
+}
+
+/// Where the stream begins for a client whose last event had this identifier.
+fn start(id: &str, run: u64) -> Start {
+    let mut parts = id.splitn(3, '-').map(|part| u64::from_str_radix(part, 16).ok());
+    match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten()) {
+        (Some(of_run), Some(channel), Some(position)) if of_run == run => Start::After(channel, position),
+        _ => Start::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_has_one_filter() {
+        let parse = |text: &str| Parameters::parse(text).and_then(parse);
+        let filter = |text: &str| TopicFilter::try_from(text.to_owned()).unwrap();
+        let query = |text, qos, last_id: Option<&str>| {
+            let last_id = last_id.map(str::to_owned);
+            Ok(Query { filter: filter(text), qos, last_id })
+        };
+        assert_eq!(parse("topic=a/%23"), query("a/#", Qos::AtMostOnce, None));
+        assert_eq!(parse("qos=1&topic=+/b"), query("+/b", Qos::AtLeastOnce, None));
+        for name in ["lastEventId", "last-event-id"] {
+            assert_eq!(parse(&format!("topic=a&{name}=1-2-%33")), query("a", Qos::AtMostOnce, Some("1-2-3")));
+        }
+        for (text, error) in [
+            ("", "parameter `topic` is missing"),
+            ("topic=", "`topic` must not be empty"),
+            ("topic=a%23", "`topic` `#` must be the last level, and all of it"),
+            ("topic=a&topic=b", "parameter `topic` is there twice"),
+            ("topic=a&x=1", "unknown parameter `x`: there are `topic`, `qos` and `lastEventId`"),
+            (
+                "topic=a&lastEventId=1&last-event-id=1",
+                "parameters `lastEventId` and `last-event-id` are two names for one thing",
+            ),
+            ("topic=a&qos=3", "`qos` must be 0, 1 or 2, not 3"),
+            ("topic=$share/g/a", "`topic` must not be a shared subscription: each listener gets every message"),
+        ] {
+            assert_eq!(parse(text).unwrap_err(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_identifier_is_where_the_stream_resumes() {
+        assert_eq!(start("1f-a-10", 0x1f), Start::After(10, 16));
+        for id in ["1e-a-10", "", "1f", "1f-a", "1f-a-", "1f-a-10-1", "x-y-z", "1f-a-fffffffffffffffff"] {
+            assert_eq!(start(id, 0x1f), Start::Unknown, "{id}");
+        }
+    }
+}

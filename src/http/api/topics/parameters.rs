@@ -1,0 +1,95 @@
+//! The parameters of `/topics/{topic}`.
+
+use std::time::Duration;
+
+use crate::http::input::query::Parameters;
+use crate::http::input::values::{self, Scalar};
+use crate::message::{Properties, Qos};
+
+const NAMES: &str = "`qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic` and `timeout`";
+
+/// The parts of a message that are parameters.
+#[derive(Debug)]
+pub struct Parts {
+    pub qos: Qos,
+    pub retain: bool,
+    pub properties: Properties,
+    pub timeout: Option<Duration>,
+}
+
+/// The parameters for publishing.
+pub fn parse(mut parameters: Parameters, max_timeout: Duration) -> Result<Parts, String> {
+    let properties = Properties {
+        content_type: parameters.read("contentType", values::string)?,
+        message_expiry_interval: parameters.read("messageExpiry", values::expiry)?,
+        response_topic: parameters.read("responseTopic", values::topic)?,
+        ..Properties::default()
+    };
+    let parts = Parts {
+        qos: parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce),
+        retain: parameters.read("retain", Scalar::boolean)?.unwrap_or(false),
+        properties,
+        timeout: parameters.read("timeout", |value| values::timeout(value, max_timeout))?,
+    };
+    parameters.finish(NAMES)?;
+    Ok(parts)
+}
+
+/// The parameters for clearing a retained message.
+pub fn parse_clearing(mut parameters: Parameters, max_timeout: Duration) -> Result<(Qos, Option<Duration>), String> {
+    let qos = parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
+    let timeout = parameters.read("timeout", |value| values::timeout(value, max_timeout))?;
+    parameters.finish("`qos` and `timeout`")?;
+    Ok((qos, timeout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(query: &str) -> Result<Parts, String> {
+        super::parse(Parameters::parse(query)?, Duration::from_secs(60))
+    }
+
+    #[test]
+    fn every_parameter_is_read() {
+        let query = "qos=2&retain=true&contentType=image%2Fx+y&messageExpiry=60&responseTopic=r%2Ft&timeout=0.5";
+        let parts = parse(query).unwrap();
+        assert_eq!(
+            (parts.qos, parts.retain, parts.timeout),
+            (Qos::ExactlyOnce, true, Some(Duration::from_millis(500)))
+        );
+        let properties = parts.properties;
+        assert_eq!(properties.content_type.unwrap().as_str(), "image/x+y");
+        assert_eq!(properties.message_expiry_interval, Some(60));
+        assert_eq!(properties.response_topic.unwrap().as_str(), "r/t");
+    }
+
+    #[test]
+    fn each_error_names_the_parameter_and_the_rule() {
+        for (query, error) in [
+            ("qos=3", "`qos` must be 0, 1 or 2, not 3"),
+            ("qos=", "`qos` must be a whole number, not ``"),
+            ("qos=1&qos=1", "parameter `qos` is there twice"),
+            ("retain", "`retain` must be true or false, not ``"),
+            ("contentType=a%00", "`contentType` must not contain the character U+0000"),
+            ("messageExpiry=-1", "`messageExpiry` must be a number of seconds from 0 to 4294967295, not -1"),
+            (
+                "messageExpiry=4294967296",
+                "`messageExpiry` must be a number of seconds from 0 to 4294967295, not 4294967296",
+            ),
+            (
+                "responseTopic=a/%2B",
+                "`responseTopic` must not contain the wildcard `+`: one publishes to a topic name, not to a topic filter",
+            ),
+            ("timeout=61", "`timeout` must be a number of seconds above 0 and up to 60, not 61"),
+            ("timeout=inf", "`timeout` must be a number, not `inf`"),
+            (
+                "Qos=1",
+                "unknown parameter `Qos`: there are `qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic` and `timeout`; did you mean `qos`?",
+            ),
+        ] {
+            assert_eq!(parse(query).unwrap_err(), error, "{query}");
+        }
+    }
+}
