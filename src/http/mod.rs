@@ -1,6 +1,6 @@
 //! The HTTP interface: its routes, and the way of a request.
 //!
-//! 1. `server` reads a request from a socket and calls [`handle`] with a `Responder`.
+//! 1. `server` reads a request from a socket and calls `handle` with a `Responder`.
 //! 2. `access` admits the request, or refuses it for its host, its origin or its token.
 //! 3. The route leads to an endpoint of `api`, which reads the request with the help of `input`.
 //! 4. The endpoint returns a `reply`, or starts work at the broker and replies by the responder when that ends.
@@ -23,8 +23,6 @@ pub use self::server::{BindError, Listener, REPLY_THREAD, Server, check, listen}
 use self::Endpoint::{NeedsToken, Open};
 use self::api::call::{Call, Handled};
 use self::api::context::Context;
-use self::api::{emqx, health, messages, metrics, openapi, page, publish, publish_bulk, request, status};
-use self::api::{subscribe, subscriptions, topics, unsubscribe};
 use self::reply::Reply;
 use self::server::{Exchange, Head, Limits, Responder, Target};
 use crate::config::Config;
@@ -32,24 +30,24 @@ use crate::mqtt::{Publisher, Subscriber};
 use crate::thread::Watch;
 
 /// Every path. One that ends with `*` stands for all paths that begin with the rest.
-const ROUTES: [(&str, Endpoint); 16] = [
-    ("/publish", NeedsToken(publish::publish)),
-    ("/publish/bulk", NeedsToken(publish_bulk::publish_bulk)),
-    ("/topics/*", NeedsToken(topics::topics)),
-    (emqx::PUBLISH, NeedsToken(emqx::publish)),
-    (emqx::PUBLISH_BULK, NeedsToken(emqx::publish_bulk)),
-    ("/request", NeedsToken(request::request)),
-    ("/messages", NeedsToken(messages::messages)),
-    ("/subscriptions", NeedsToken(subscriptions::subscriptions)),
-    ("/subscribe", NeedsToken(subscribe::subscribe)),
-    ("/unsubscribe", NeedsToken(unsubscribe::unsubscribe)),
-    ("/status", NeedsToken(status::status)),
-    ("/metrics", NeedsToken(metrics::metrics)),
-    // for monitoring, and for users who look up how to get on
-    ("/healthz", Open(health::healthz)),
-    ("/readyz", Open(health::readyz)),
-    ("/openapi.json", Open(openapi::openapi)),
-    ("/", Open(page::page)),
+const ROUTES: &[(&str, Endpoint)] = &[
+    ("/publish", NeedsToken(api::publish::publish)),
+    ("/publish/bulk", NeedsToken(api::publish_bulk::publish_bulk)),
+    ("/topics/*", NeedsToken(api::topics::topics)),
+    (api::emqx::PUBLISH, NeedsToken(api::emqx::publish)),
+    (api::emqx::PUBLISH_BULK, NeedsToken(api::emqx::publish_bulk)),
+    ("/request", NeedsToken(api::request::request)),
+    ("/messages", NeedsToken(api::messages::messages)),
+    ("/subscriptions", NeedsToken(api::subscriptions::subscriptions)),
+    ("/subscribe", NeedsToken(api::subscribe::subscribe)),
+    ("/unsubscribe", NeedsToken(api::unsubscribe::unsubscribe)),
+    ("/status", NeedsToken(api::status::status)),
+    ("/metrics", NeedsToken(api::metrics::metrics)),
+    // without a token: for monitoring, and to learn how to use the bridge
+    ("/healthz", Open(api::health::healthz)),
+    ("/readyz", Open(api::health::readyz)),
+    ("/openapi.json", Open(api::openapi::openapi)),
+    ("/", Open(api::page::page)),
 ];
 
 /// What handles the requests for a path.
@@ -98,7 +96,7 @@ fn handle(context: &Context, mut responder: Responder) {
     match handled {
         Ok(Handled::Later(start)) => start(responder),
         Ok(Handled::Reply(reply)) => responder.reply_now(reply),
-        Err(refusal) => responder.reply_now(emqx::translate(&target.path, refusal)),
+        Err(refusal) => responder.reply_now(api::emqx::translate(&target.path, refusal)),
     }
 }
 

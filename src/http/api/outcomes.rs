@@ -7,7 +7,7 @@ use crate::mqtt::{Caller, Failure, Outcome};
 struct Outcomes<D> {
     all: Vec<Outcome>,
     missing: usize,
-    /// Gets all outcomes when nan outcome is missing.
+    /// Gets all outcomes when none is missing.
     done: Option<D>,
 }
 

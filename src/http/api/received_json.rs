@@ -74,7 +74,7 @@ impl<'a> EventJson<'a> {
     /// A message that was received at this time.
     pub fn of(message: &'a Received, time: SystemTime) -> Self {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        // the clock is good for milliseconds
+        // it is not accurate beyond milliseconds
         let since = Duration::new(since.as_secs(), since.subsec_millis() * 1_000_000);
         Self {
             topic: String::from_utf8_lossy(&message.topic),

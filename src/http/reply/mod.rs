@@ -42,7 +42,7 @@ enum HeaderValue {
 /// Seconds after which a client should try again.
 const RETRY_AFTER: &str = "1";
 
-/// Variants.
+/// Modified copies.
 impl Reply {
     /// The same with this JSON body.
     pub fn with_json(self, body: &impl Serialize) -> Self {

@@ -9,7 +9,7 @@ const SHORT: usize = 4096;
 const RESULT: usize = 512;
 
 impl Reply {
-    /// Whether its body is made in next to no time.
+    /// Whether its body is cheap to make.
     pub fn is_short(&self) -> bool {
         match &self.content {
             Content::Status => true,

@@ -22,7 +22,7 @@ pub type Filters = HashMap<TopicFilter, Holding>;
 pub struct Holding {
     /// The token has subscribed to it.
     pub qos: Option<Qos>,
-    /// It had, and the broker has not yet answered the UNSUBSCRIBE.
+    /// It had subscribed, and the broker has not yet answered the UNSUBSCRIBE.
     pub ending: Option<Qos>,
     /// SUBSCRIBEs that the broker has not yet answered.
     pub pending: usize,

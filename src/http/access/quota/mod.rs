@@ -31,7 +31,7 @@ pub struct Quota {
     waiting: AtomicUsize,
 }
 
-/// The place of one publish or request among those of its token that wait. It is free again when this is dropped.
+/// One of the publishes and requests of a token that may wait at a time. Dropping it frees the slot.
 #[derive(Debug)]
 pub struct Slot {
     quota: Arc<Quota>,

@@ -31,7 +31,7 @@ fn publish(call: &mut Call, topic: TopicName, parameters: Parameters) -> Result<
     let head = call.head()?;
     require_no_coding(head)?;
     headers::read(head, &mut properties, call.context.has_properties)?;
-    // without this header, the body may have been lost on the way
+    // only this says that the client meant to send no body, and that none was lost on the way
     let is_meant_empty = head.body_length() == Some(0);
     let payload = Bytes::from(call.body()?);
     if retain && payload.is_empty() && !is_meant_empty {
