@@ -55,7 +55,7 @@ struct Failure<'a> {
     time: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 struct Publishes {
     waiting: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,14 +105,12 @@ impl<'a> Report<'a> {
 
     /// The same for a token that may see nothing of others, nor where the broker is.
     fn restricted(status: &'a Status, quota: &Quota) -> Self {
-        let Self { connection, .. } = Self::of(status);
-        let (oldest_waiting_seconds, unacknowledged, receive_maximum, window) = (None, None, None, None);
-        let waiting = quota.waiting();
+        let report = Self::of(status);
         Self {
-            connection: Connection { broker: None, client_id: None, last_error: None, ..connection },
+            connection: Connection { broker: None, client_id: None, last_error: None, ..report.connection },
             subscriptions: Vec::new(),
-            publishes: Publishes { waiting, oldest_waiting_seconds, unacknowledged, receive_maximum, window },
-            ..Self::of(status)
+            publishes: Publishes { waiting: quota.waiting(), ..Publishes::default() },
+            ..report
         }
     }
 }
