@@ -46,8 +46,8 @@ impl AllowedHosts {
         Self { reach, names: names.to_vec() }
     }
 
-    /// Refuses a request that names a foreign host. A page can make its own name resolve to our address (DNS rebinding):
-    /// its browser then takes us for the page's origin, but the request still names the page's host.
+    /// Refuses a request that names a foreign host. A page can make its own name resolve to our address (DNS
+    /// rebinding): its browser then takes us for the page's origin, but the request still names the page's host.
     ///
     /// Beyond loopback only the configuration knows our names, and without any in it every host is allowed.
     pub fn check(&self, hosts: Hosts) -> Result<(), Reply> {

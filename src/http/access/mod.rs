@@ -1,8 +1,8 @@
 //! Who may do what: the checks that each request passes before an endpoint sees it, and the rights of its token.
 //!
-//! [`Access::admit`] checks the `hosts` that the request names, the `origins` of web pages, proxies, and the token by its
-//! `credentials`. It returns a [`Principal`], which an endpoint asks for each right and for each part of the token's
-//! `quota`.
+//! [`Access::admit`] checks the `hosts` that the request names, the `origins` of web pages, proxies, and the token by
+//! its `credentials`. It returns a [`Principal`], which an endpoint asks for each right and for each part of the
+//! token's `quota`.
 
 mod authority;
 mod hosts;

@@ -15,8 +15,8 @@ impl AllowedOrigins {
         Self(origins.iter().map(|origin| origin.as_str().into()).collect())
     }
 
-    /// The origin of the page that a request comes from, if it is an allowed one. The text is the configuration's, so that
-    /// it can be put into a header of the reply.
+    /// The origin of the page that a request comes from, if it is an allowed one. The text is the configuration's, so
+    /// that it can be put into a header of the reply.
     pub fn origin_of(&self, head: Head) -> Option<Arc<str>> {
         let origin = head.header("Origin").ok().flatten()?;
         self.0.iter().find(|allowed| ***allowed == *origin).cloned()

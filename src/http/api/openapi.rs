@@ -19,8 +19,8 @@ pub fn openapi(context: &Context, head: Head) -> Result<Handled, Reply> {
     Ok(Handled::Reply(Reply::document("application/json", document.into_bytes())))
 }
 
-/// The description with this program's version, the configured `max-timeout` in seconds, and the URL of the daemon: client
-/// generators do not accept a relative one.
+/// The description with this program's version, the configured `max-timeout` in seconds, and the URL of the daemon:
+/// client generators do not accept a relative one.
 fn render(max_timeout: f64, server: &str) -> String {
     let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
     let (timeout, server) = (format!("\"maximum\": {max_timeout}"), format!("\"url\": \"{server}\""));

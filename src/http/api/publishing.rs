@@ -11,8 +11,8 @@ use crate::message::Message;
 use crate::mqtt::{Caller, Failure, Outcome};
 
 impl Call<'_> {
-    /// Collects the messages of a body that is so many bytes long. Takes memory for them while they are parsed, besides that
-    /// of the body.
+    /// Collects the messages of a body that is so many bytes long. Takes memory for them while they are parsed, besides
+    /// that of the body.
     pub fn collect(
         &mut self,
         body: usize,

@@ -45,7 +45,8 @@ enum Payload<'a> {
     Bytes(String),
 }
 
-/// As `properties` of a publish, except for correlation data that is not UTF-8, and user properties as an array of pairs.
+/// As `properties` of a publish, except for correlation data that is not UTF-8, and user properties as an array of
+/// pairs.
 #[derive(Serialize, Default, PartialEq)]
 struct Properties<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
-//! Reads what clients send into the types of the bridge: `json` bodies and the `query`, whose single values `values` checks.
+//! Reads what clients send into the types of the bridge: `json` bodies and the `query`, whose single values `values`
+//! checks.
 
 pub mod json;
 pub mod payload;

@@ -1,6 +1,7 @@
 //! Every reply that clients get: status, headers and body, each by a constructor that names it.
 //!
-//! `successes`, `refusals` of HTTP, what a token or a page is `denied`, and the `outcome` of what was sent to the broker.
+//! `successes`, `refusals` of HTTP, what a token or a page is `denied`, and the `outcome` of what was sent to the
+//! broker.
 
 mod body;
 mod error_text;

@@ -97,8 +97,8 @@ impl Reply {
         Self::refusal(503, ReturnCode::QueueSize, error.to_owned()).with_retry_after()
     }
 
-    /// 504: the response of a device came, and there is no memory for it. To repeat the request could make the device act
-    /// twice.
+    /// 504: the response of a device came, and there is no memory for it. To repeat the request could make the device
+    /// act twice.
     pub fn response_without_room() -> Self {
         let error = "sent and answered, but all requests together hold as much memory as they may, so that the answer \
                      is dropped";

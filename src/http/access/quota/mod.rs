@@ -1,7 +1,7 @@
 //! What one token holds at a time and may hold: subscriptions made at run time, readers, and publishes that wait.
 //!
-//! Several tokens may hold the same topic filter. Each counts it in its own quota, and the broker is asked to unsubscribe
-//! when the last of them gives it up. Filters of the configuration count for no token.
+//! Several tokens may hold the same topic filter. Each counts it in its own quota, and the broker is asked to
+//! unsubscribe when the last of them gives it up. Filters of the configuration count for no token.
 
 mod holdings;
 mod readers;

@@ -38,8 +38,8 @@ pub struct PendingUnsubscribe {
 }
 
 impl Quota {
-    /// Counts a filter that is to be subscribed to, perhaps at another quality of service than before. `None` for a filter
-    /// of the configuration.
+    /// Counts a filter that is to be subscribed to, perhaps at another quality of service than before. `None` for a
+    /// filter of the configuration.
     pub fn begin_subscribe(
         self: &Arc<Self>,
         filter: &TopicFilter,
@@ -108,8 +108,8 @@ impl Drop for PendingSubscribe {
 }
 
 impl PendingUnsubscribe {
-    /// The broker has answered. Returns the quality of service to subscribe with again, if a token has subscribed to the
-    /// filter in the meantime.
+    /// The broker has answered. Returns the quality of service to subscribe with again, if a token has subscribed to
+    /// the filter in the meantime.
     pub fn settle(self, is_unsubscribed: bool) -> Option<Qos> {
         let Self { quota, filter } = self;
         quota.holdings.change(quota.index, &filter, |holding| {

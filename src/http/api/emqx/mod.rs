@@ -1,4 +1,5 @@
-//! `POST /api/v5/publish` and `/api/v5/publish/bulk`: compatible with EMQX 5, so that its clients only need another address.
+//! `POST /api/v5/publish` and `/api/v5/publish/bulk`: compatible with EMQX 5, so that its clients only need another
+//! address.
 
 mod message;
 mod reason_codes;

@@ -12,7 +12,8 @@ use crate::mqtt::{Event, Held, Missed, Refusal};
 pub const PIECE: usize = 64 * 1024;
 /// Shows clients at once that the stream is open.
 const BEGINNING: &[u8] = b": mqtt-bridge\n";
-/// The time after which a client reconnects, in milliseconds. It is random, so that clients do not all reconnect at once.
+/// The time after which a client reconnects, in milliseconds. It is random, so that clients do not all reconnect at
+/// once.
 const MIN_RETRY: f64 = 1000.0;
 const MAX_RETRY: f64 = 4000.0;
 /// A comment, which clients ignore.
@@ -58,8 +59,8 @@ pub fn append_missed(bytes: &mut Vec<u8>, missed: Missed) -> io::Result<()> {
     write!(bytes, "event: lagged\ndata: {{\"missed\":{count}}}\n\n")
 }
 
-/// Appends the event for a filter that the broker refused. It is not called `error`, as clients would take that for a fault
-/// of the HTTP connection.
+/// Appends the event for a filter that the broker refused. It is not called `error`, as clients would take that for a
+/// fault of the HTTP connection.
 pub fn append_refused(bytes: &mut Vec<u8>, refusal: Refusal) -> io::Result<()> {
     let reason_code = if let Refusal::Refused(code) = refusal { Some(code) } else { None };
     let data = json!({ "reason_code": reason_code, "error": refusal.to_string() });

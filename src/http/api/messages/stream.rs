@@ -11,8 +11,8 @@ use crate::mqtt::{Held, Listener};
 const COMMENT_PAUSE: Duration = Duration::from_secs(15);
 /// How often the connection is checked for a client that may be gone.
 const CHECK_PAUSE: Duration = Duration::from_secs(2);
-/// The most comments that are written when a client can send nothing more. A client that is gone answers the first with a
-/// reset, which the second reports; one that has only closed its sending side continues to read.
+/// The most comments that are written when a client can send nothing more. A client that is gone answers the first with
+/// a reset, which the second reports; one that has only closed its sending side continues to read.
 const MAX_PROBES: u32 = 2;
 /// The time for which a client may read nothing before its stream ends.
 const STALLED: Duration = Duration::from_secs(60);

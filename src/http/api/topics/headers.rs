@@ -16,8 +16,8 @@ const FORMAT_INDICATOR: &str = "x-amz-mqtt5-payload-format-indicator";
 /// The default of `curl --data-binary`, for a file of any type.
 const DEFAULT_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// Adds the properties that are in the headers. `Content-Type` counts only if the protocol has properties, as most clients
-/// send it for HTTP only.
+/// Adds the properties that are in the headers. `Content-Type` counts only if the protocol has properties, as most
+/// clients send it for HTTP only.
 pub fn read(head: Head, properties: &mut Properties, has_properties: bool) -> Result<(), Reply> {
     properties.user_properties = read_header(head, USER_PROPERTIES, user_properties)?.unwrap_or_default();
     properties.correlation_data = read_header(head, CORRELATION_DATA, values::base64)?.map(Bytes::from);

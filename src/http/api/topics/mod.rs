@@ -1,5 +1,5 @@
-//! `POST`, `PUT` and `DELETE /topics/{topic}`: the body of any type is the payload, the rest is in the URL and in headers,
-//! which have the names that AWS gives them. `DELETE` clears the retained message.
+//! `POST`, `PUT` and `DELETE /topics/{topic}`: the body of any type is the payload, the rest is in the URL and in
+//! headers, which have the names that AWS gives them. `DELETE` clears the retained message.
 
 mod headers;
 mod parameters;

@@ -67,8 +67,8 @@ impl<'a> Value<'a> {
         Ok(pairs.into_iter().map(|(name, value)| (name, Self(value))).collect())
     }
 
-    /// The payload that is published for this value: the text of a string, number or boolean, nothing for null, and compact
-    /// JSON for an object or array, whose numbers and whose order of fields are kept.
+    /// The payload that is published for this value: the text of a string, number or boolean, nothing for null, and
+    /// compact JSON for an object or array, whose numbers and whose order of fields are kept.
     pub fn payload(self) -> Result<Vec<u8>, String> {
         let json = self.0.get();
         match self.first() {
