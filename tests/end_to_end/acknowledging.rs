@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::support::daemon::Daemon;
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
+use crate::support::request::post;
 use crate::support::scripted_broker::{
     CONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Packet, ScriptedBroker, acknowledgement, acknowledgement_with,
     behave, connack_resuming, receive_maximum,
@@ -18,17 +19,6 @@ use crate::support::{SLACK, free_port};
 
 fn body(topic: &str, qos: u8, timeout: f64) -> String {
     json!({ "topic": topic, "msg": topic, "qos": qos, "timeout": timeout }).to_string()
-}
-
-/// Publishes without waiting for the answer, which [`Connection::reply`] then has.
-fn begin(daemon: &Daemon, body: &str) -> Connection {
-    let mut connection = daemon.served_connection();
-    connection.send(&request(body));
-    connection
-}
-
-fn request(body: &str) -> Vec<u8> {
-    format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 #[track_caller]
@@ -149,9 +139,9 @@ fn what_is_pipelined_behind_a_waiting_request_holds_up_nobody_else() {
         Some(if withheld { Vec::new() } else { behave(packet, &[]) })
     });
     let daemon = Daemon::connected(broker.port());
-    let mut first = begin(&daemon, &body("withheld", 1, 60.0));
-    first.send(&request(&body("behind", 0, 60.0)));
-    first.send(&request("not even JSON"));
+    let mut first = daemon.begin("/publish", body("withheld", 1, 60.0));
+    first.send(&post("/publish", body("behind", 0, 60.0)));
+    first.send(&post("/publish", "not even JSON"));
     let withheld = broker.wait_for(PUBLISH).0.identifier();
     for qos in [0, 1, 2, 0, 1, 2] {
         assert_eq!(daemon.publish(&body("third", qos, 15.0)).status, 200, "while the first one waits");
@@ -173,7 +163,7 @@ fn acknowledgements_out_of_order_reach_their_own_callers() {
     let daemon = Daemon::connected(broker.port());
     let mut waiting = Vec::new();
     for topic in ["a", "b", "c"] {
-        let connection = begin(&daemon, &body(topic, 1, 20.0));
+        let connection = daemon.begin("/publish", body(topic, 1, 20.0));
         waiting.push((connection, broker.wait_for(PUBLISH).0));
     }
     for position in [1, 2, 0] {
@@ -239,7 +229,7 @@ fn a_duplicated_acknowledgement_settles_nothing_twice() {
 /// Publishes this many messages at once, and returns the answers in their order.
 fn publish_all(daemon: &Daemon, count: usize, qos: u8, timeout: f64) -> Vec<Reply> {
     let mut connections: Vec<Connection> =
-        (0..count).map(|n| begin(daemon, &body(&format!("n/{n}"), qos, timeout))).collect();
+        (0..count).map(|n| daemon.begin("/publish", body(&format!("n/{n}"), qos, timeout))).collect();
     connections.iter_mut().map(Connection::reply).collect()
 }
 
@@ -285,7 +275,7 @@ fn what_the_broker_has_no_room_for_in_time_was_certainly_not_sent() {
         })
     });
     let daemon = Daemon::connected(broker.port());
-    let mut first = begin(&daemon, &body("first", 1, 20.0));
+    let mut first = daemon.begin("/publish", body("first", 1, 20.0));
     let (packet, _) = broker.wait_for(PUBLISH);
     daemon.publish(&body("second", 1, 0.2)).assert_refused(
         503,
@@ -294,7 +284,7 @@ fn what_the_broker_has_no_room_for_in_time_was_certainly_not_sent() {
     );
     broker.send(&acknowledgement(PUBACK, packet.identifier()));
     assert_eq!(first.reply().status, 200);
-    let mut third = begin(&daemon, &body("third", 1, 20.0));
+    let mut third = daemon.begin("/publish", body("third", 1, 20.0));
     let (packet, _) = broker.wait_for(PUBLISH);
     assert_eq!(packet.topic(), "third");
     broker.send(&acknowledgement(PUBACK, packet.identifier()));
@@ -309,7 +299,7 @@ fn publishes_wait_for_the_broker_and_go_out_in_order_when_it_comes() {
     daemon.wait_for("cannot connect");
     let mut waiting: Vec<Connection> = Vec::new();
     for n in 0..20 {
-        let connection = begin(&daemon, &body(&format!("n/{n}"), n % 3, 60.0));
+        let connection = daemon.begin("/publish", body(&format!("n/{n}"), n % 3, 60.0));
         connection.await_read();
         waiting.push(connection);
         // accepted before the next one is sent: a refused request goes the same way, and is answered
@@ -347,7 +337,7 @@ fn one_more_than_max_waiting_is_refused_at_once() {
 fn messages_that_wait_are_bounded_in_bytes_too() {
     let daemon = Daemon::start(free_port());
     let large = json!({"topic": "t", "msg": "x".repeat(1_000_000), "qos": 1, "timeout": 15}).to_string();
-    let waiting: Vec<Connection> = (0..120).map(|_| begin(&daemon, &large)).collect();
+    let waiting: Vec<Connection> = (0..120).map(|_| daemon.begin("/publish", &large)).collect();
     let mut statuses: Vec<u64> = waiting.into_iter().map(|mut connection| connection.reply().code()).collect();
     statuses.sort_unstable();
     // 96 MiB of them, less what those that came last took while they were read
@@ -383,7 +373,7 @@ fn a_poisoned_message_is_given_up_after_three_tries_and_the_others_go_through() 
             "[mqtt]\nport = {}\nreconnect-max = 0.05\nclean-session = {clean_session}",
             broker.port()
         ));
-        let mut poison = begin(&daemon, &body("poison", 2, 20.0));
+        let mut poison = daemon.begin("/publish", body("poison", 2, 20.0));
         let replies = publish_all(&daemon, 30, 1, 20.0);
         assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
         let words = "given up: the connection ended each of three times that the message was sent";
@@ -471,7 +461,7 @@ fn a_resumed_session_sends_again_what_it_owes_with_its_identifier_and_in_portion
     let mut waiting: Vec<Connection> = Vec::new();
     let mut first: Vec<Packet> = Vec::new();
     for n in 0..20u8 {
-        waiting.push(begin(&daemon, &body(&format!("n/{n}"), 1 + n % 2, 20.0)));
+        waiting.push(daemon.begin("/publish", body(&format!("n/{n}"), 1 + n % 2, 20.0)));
         first.push(broker.wait_for(PUBLISH).0);
     }
     for connection in &mut waiting {
@@ -536,7 +526,7 @@ fn a_stop_settles_what_is_in_flight_and_refuses_what_is_new() {
         })
     });
     let mut daemon = Daemon::connected(broker.port());
-    let mut running = begin(&daemon, &body("running", 1, 20.0));
+    let mut running = daemon.begin("/publish", body("running", 1, 20.0));
     let mut open = daemon.connect();
     // the connection is known to be served
     assert_eq!(open.post("/publish", b"{}").status, 400);
@@ -581,7 +571,7 @@ fn a_thousand_requests_with_the_largest_timeout_cannot_hold_up_a_stop() {
     let mut daemon = Daemon::connected_with(&config);
     allow_descriptors(daemon.id());
     let mut connections: Vec<Connection> =
-        (0..1000).map(|n| begin(&daemon, &body(&format!("n/{n}"), 1, 60.0))).collect();
+        (0..1000).map(|n| daemon.begin("/publish", body(&format!("n/{n}"), 1, 60.0))).collect();
     // one more is refused when all of them are accepted; if it was before the last of them, that one is refused
     let more = daemon.publish(&body("more", 1, 1.0));
     assert_eq!(more.status, 503, "{more:?}");
@@ -640,7 +630,7 @@ fn a_broker_that_answers_pings_but_no_publish_is_left_after_30_s() {
     });
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nkeepalive = 20", broker.port()));
     let begun = Instant::now();
-    let mut waiting = begin(&daemon, &body("t", 1, 60.0));
+    let mut waiting = daemon.begin("/publish", body("t", 1, 60.0));
     waiting.set_patience(Duration::from_secs(50));
     assert_eq!(waiting.reply().status, 200, "by the next connection");
     let took = begun.elapsed();
@@ -710,7 +700,7 @@ fn pipelined_publishes_are_answered_in_their_order_and_never_stand_still() {
                     // a refusal between them is answered by a worker itself
                     let bodies = [body("t", 1, 10.0), "{}".to_owned(), body("t", 0, 10.0), body("t", 2, 10.0)];
                     for body in &bodies {
-                        connection.send(&request(body));
+                        connection.send(&post("/publish", body));
                     }
                     let statuses = bodies.map(|_| connection.reply().status);
                     assert_eq!(statuses, [200, 400, 200, 200], "client {client}, round {round}");
@@ -731,7 +721,7 @@ fn what_is_pipelined_is_answered_at_a_stop_too() {
     let mut daemon = Daemon::connected_with(&config);
     let mut connections: Vec<Connection> = (0..50).map(|_| daemon.served_connection()).collect();
     for connection in &mut connections {
-        (0..4).for_each(|_| connection.send(&request(&body("t", 1, 60.0))));
+        (0..4).for_each(|_| connection.send(&post("/publish", body("t", 1, 60.0))));
         broker.wait_for(PUBLISH);
     }
     daemon.signal("TERM");
@@ -754,7 +744,7 @@ fn a_stop_sends_disconnect_though_the_window_is_full() {
         })
     });
     let mut daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[publish]\ntimeout = 1", broker.port()));
-    let _waiting: Vec<Connection> = (0..10).map(|_| begin(&daemon, &body("t", 1, 60.0))).collect();
+    let _waiting: Vec<Connection> = (0..10).map(|_| daemon.begin("/publish", body("t", 1, 60.0))).collect();
     (0..4).for_each(|_| drop(broker.wait_for(PUBLISH)));
     daemon.signal("TERM");
     broker.wait_for(crate::support::scripted_broker::DISCONNECT);

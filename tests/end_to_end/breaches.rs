@@ -2,20 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
-
-use crate::support::PATIENCE;
 
 use crate::support::daemon::Daemon;
 use crate::support::free_port;
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
+use crate::support::request::post;
 use crate::support::scripted_broker::{
     CONNECT, PUBACK, PUBLISH, PUBREC, Packet, SUBSCRIBE, ScriptedBroker, acknowledgement_with, behave,
     connack_resuming, suback,
 };
+use crate::support::waiting::eventually;
 
 /// The broker's own limit, in bytes of payload, of which it does not tell.
 const LIMIT: usize = 100;
@@ -88,9 +87,7 @@ fn many_at_once_that_the_broker_refuses_by_their_size_are_all_told_so() {
     let daemon = daemon(broker.port(), "");
     let mut connections: Vec<Connection> = (0..40).map(|_| daemon.served_connection()).collect();
     for (n, connection) in connections.iter_mut().enumerate() {
-        let body = body("large", 2 * LIMIT, if n % 2 == 0 { 1 } else { 2 });
-        let head = format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
-        connection.send(format!("{head}{body}").as_bytes());
+        connection.send(&post("/publish", body("large", 2 * LIMIT, if n % 2 == 0 { 1 } else { 2 })));
     }
     for connection in &mut connections {
         assert_too_large(&connection.reply());
@@ -202,22 +199,14 @@ fn suback_of(protocol: &str, subscribe: &Packet, codes: &[u8]) -> Vec<u8> {
 const FILTERS: &str =
     "[[subscribe]]\ntopic = \"ok\"\n[[subscribe]]\ntopic = \"dev/#\"\n[[subscribe]]\ntopic = \"also\"";
 
-fn get(daemon: &Daemon, path: &str) -> Reply {
-    daemon.connect().request("GET", path, &[], b"")
-}
-
 /// Waits until these subscriptions of the configuration are granted.
 #[track_caller]
 fn await_granted(daemon: &Daemon, positions: &[usize]) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let status = get(daemon, "/status").json();
-        if positions.iter().all(|position| status["subscriptions"][position]["granted_qos"] == 0) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{status}");
-        thread::park_timeout(Duration::from_millis(10));
-    }
+    eventually(
+        "granted subscriptions",
+        || daemon.get("/status").json(),
+        |status| positions.iter().all(|position| status["subscriptions"][position]["granted_qos"] == 0),
+    );
 }
 
 #[test]
@@ -243,12 +232,12 @@ fn a_kept_message_that_cannot_be_decoded_leaves_out_its_own_filter_and_nothing_e
         let settled = daemon.lines_with("lost").len();
         assert!(settled <= 4, "{:?}", daemon.lines());
         await_granted(&daemon, &[0, 2]);
-        let status = get(&daemon, "/status").json();
+        let status = daemon.get("/status").json();
         assert_eq!(status["subscriptions"][1]["left_out"], true, "{status}");
-        let ready = get(&daemon, "/readyz");
+        let ready = daemon.get("/readyz");
         assert_eq!(ready.status, 503);
         assert!(ready.error().contains("subscription to dev/# left out for a while"), "{ready:?}");
-        let metrics = String::from_utf8(get(&daemon, "/metrics").body).unwrap();
+        let metrics = String::from_utf8(daemon.get("/metrics").body).unwrap();
         assert!(metrics.contains("\nmqtt_bridge_subscriptions_left_out 1\n"), "{metrics}");
         assert!(daemon.lines_with("payload: fine").len() > 1, "others are received");
         for qos in [0, 1, 2] {
@@ -327,7 +316,7 @@ fn a_code_in_a_suback_that_rumqttc_does_not_list_is_a_refusal_of_its_filter() {
         let line = daemon.wait_for("subscription to dev/# refused");
         assert!(line.contains(&format!("(reason code {code})")), "{line}");
         await_granted(&daemon, &[0, 2]);
-        let status = get(&daemon, "/status").json();
+        let status = daemon.get("/status").json();
         assert_eq!(status["subscriptions"][1]["reason_code"], code, "{status}");
         assert_eq!(daemon.publish(&body("t", 1, 1)).status, 200);
         for _ in 0..2 {

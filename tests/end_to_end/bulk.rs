@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::PATIENCE;
 use crate::support::daemon::Daemon;
 use crate::support::free_port;
 use crate::support::http::Reply;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::request::request;
 use crate::support::scripted_broker::{PUBLISH, ScriptedBroker, behave};
 use crate::support::token::Token;
+use crate::support::waiting::eventually;
 
 fn bulk(daemon: &Daemon, path: &str, items: &Value) -> Reply {
     daemon.connect().post(path, items.to_string().as_bytes())
@@ -116,7 +117,7 @@ fn what_is_no_array_of_items_and_what_stands_behind_the_path_is_refused() {
     ] {
         daemon.connect().post(path, body.as_bytes()).assert_refused(400, 3, words);
     }
-    daemon.connect().request("GET", "/publish/bulk", &[], b"").assert_refused(405, 3, "the method must be POST");
+    daemon.get("/publish/bulk").assert_refused(405, 3, "the method must be POST");
     let text = daemon.connect().request("POST", "/publish/bulk", &[("Content-Type", "text/plain")], b"[]");
     assert_eq!(text.status, 415);
 }
@@ -149,8 +150,7 @@ fn without_a_broker_each_result_is_certain_and_the_status_line_says_multi_status
     let daemon = Daemon::start(free_port());
     let mut connection = daemon.connect();
     let body = r#"[{"topic":"a","msg":1},{"topic":"b","msg":2}]"#;
-    let head = "POST /publish/bulk?timeout=0.1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
-    connection.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    connection.send(&request("POST", "/publish/bulk?timeout=0.1", &[("Connection", "close")], body));
     let answer = String::from_utf8(connection.rest()).unwrap();
     assert!(answer.starts_with("HTTP/1.1 207 Multi-Status\r\n"), "{answer}");
     let one = r#"{"code":4,"error":"not sent: there was no connection to the broker within the timeout"}"#;
@@ -201,14 +201,8 @@ fn a_token_must_allow_all_topics_and_its_rate_all_messages() {
         "not sent: token `kitchen` is over its rate",
     );
     // the bucket is full again
-    let deadline = Instant::now() + PATIENCE;
-    let reply = loop {
-        let reply = post("/publish/bulk", &items(20).into(), &with_token);
-        if reply.status != 429 || Instant::now() > deadline {
-            break reply;
-        }
-        std::thread::park_timeout(Duration::from_millis(20));
-    };
+    let ask = || post("/publish/bulk", &items(20).into(), &with_token);
+    let reply = eventually("a full bucket", ask, |reply| reply.status != 429);
     assert_eq!((reply.status, reply.code()), (200, 0), "more than fit into a full one: {reply:?}");
     let in_debt = post("/publish", &items(1)[0], &with_token);
     in_debt.assert_refused(429, 15, "not sent: token `kitchen` is over its rate");

@@ -20,6 +20,7 @@ use crate::support::http::Connection;
 use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
 use crate::support::truth::{Told, Truth};
+use crate::support::waiting::{eventually, eventually_within, pause};
 use crate::support::{PATIENCE, free_port};
 
 const CONNECTIONS: usize = 16;
@@ -177,11 +178,8 @@ fn publish(mut connection: Connection, client: usize, count: usize, done: &Atomi
 }
 
 fn await_count(done: &AtomicUsize, count: usize) {
-    let deadline = Instant::now() + PATIENCE * 10;
-    while done.load(Ordering::Relaxed) < count {
-        assert!(Instant::now() < deadline, "only {} of {count} are answered", done.load(Ordering::Relaxed));
-        thread::park_timeout(Duration::from_millis(1));
-    }
+    let answered = || done.load(Ordering::Relaxed);
+    eventually_within(PATIENCE * 10, &format!("{count} answers"), answered, |answered| *answered >= count);
 }
 
 /// The last message that the subscriber must get.
@@ -218,7 +216,7 @@ impl Broker {
     fn kill_and_restart(&mut self, times: usize) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        thread::park_timeout(Duration::from_millis(times as u64 * 53 % 250));
+        pause(Duration::from_millis(times as u64 * 53 % 250));
         self.process = Self::spawn(&self.folder);
     }
 
@@ -236,11 +234,8 @@ impl Broker {
     }
 
     fn await_log(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !std::fs::read_to_string(self.log()).unwrap().contains(text) {
-            assert!(Instant::now() < deadline, "no {text:?} in the broker's log");
-            thread::park_timeout(Duration::from_millis(10));
-        }
+        let log = || std::fs::read_to_string(self.log()).unwrap();
+        eventually(&format!("{text:?} in the broker's log"), log, |log| log.contains(text));
     }
 
     /// Reads the log; with a subscriber not before it got the last message.
@@ -257,11 +252,8 @@ impl Broker {
     }
 
     fn await_delivery(&self, id: usize) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.read_log().delivered.contains_key(&id) {
-            assert!(Instant::now() < deadline, "message {id} is not delivered");
-            thread::park_timeout(Duration::from_millis(100));
-        }
+        let delivered = || self.read_log().delivered.contains_key(&id);
+        eventually(&format!("the delivery of message {id}"), delivered, |delivered| *delivered);
     }
 }
 

@@ -4,6 +4,7 @@ use crate::support::daemon::{Daemon, program};
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
+use crate::support::request::post;
 use crate::support::scripted_broker::{
     CONNECT, NO_SUBSCRIPTION_IDENTIFIERS, PINGREQ, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, behave, connack, suback,
 };
@@ -276,14 +277,9 @@ fn without_identifiers_all_topic_filters_go_into_one_subscribe_whose_answer_is_a
     let tables = ["a", "b/#", "+/c"].map(|topic| format!("\n[[subscribe]]\ntopic = \"{topic}\"")).concat();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}{tables}", broker.port()));
     let (subscribe, _) = broker.wait_for(SUBSCRIBE);
-    let mut waiting = daemon.served_connection();
-    waiting.send(
-        b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 33\r\n\r\n{\"topic\":\"t\",\"msg\":\"x\",\"qos\":\"1\"}",
-    );
+    let mut waiting = daemon.begin("/publish", r#"{"topic":"t","msg":"x","qos":"1"}"#);
     assert_eq!(waiting.reply().status, 400, "two quotes too many");
-    waiting.send(
-        b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 31\r\n\r\n{\"topic\":\"t\",\"msg\":\"x\",\"qos\":1}",
-    );
+    waiting.send(&post("/publish", r#"{"topic":"t","msg":"x","qos":1}"#));
     // a refused request on another connection goes the same way, so that ours is accepted
     assert_eq!(daemon.publish("{}").status, 400);
     assert!(broker.others().is_empty(), "nothing but the SUBSCRIBE was sent");

@@ -17,7 +17,8 @@ use crate::support::network::{BROKER, Fault, Network};
 use crate::support::process::{Process, signal};
 use crate::support::scripted_broker::{CONNECT, ScriptedBroker, connack};
 use crate::support::truth::{Told, Truth};
-use crate::support::{PATIENCE, SLACK, free_port};
+use crate::support::waiting::{eventually, eventually_within};
+use crate::support::{SLACK, free_port};
 
 /// Callers of each bridge, one message after another.
 const CALLERS: usize = 4;
@@ -102,7 +103,7 @@ impl Scene {
                 let at_qos_2: Vec<&Told> = told.iter().filter(|told| told.qos == 2).collect();
                 let delivered = |truth: &Truth, told: &Told| truth.delivered.get(&told.id).copied().unwrap_or_default();
                 let all = |truth: &Truth| at_qos_2.iter().all(|told| told.status != 200 || delivered(truth, told) > 0);
-                wait_until(PATIENCE, "everything delivered that was acknowledged", || all(&truth()));
+                eventually("everything acknowledged is delivered", || all(&truth()), |all| *all);
                 let truth = truth();
                 assert_eq!(at_qos_2.iter().filter(|told| delivered(&truth, told) > 1).count(), 0, "exactly once");
             }
@@ -138,14 +139,14 @@ impl Bridge {
 
     /// Whether it is connected, by its own word.
     fn is_ready(&self) -> bool {
-        Connection::open(&self.address).request("GET", "/readyz", &[], b"").status == 200
+        Connection::open(&self.address).get("/readyz").status == 200
     }
 
     /// Waits until so many more are answered with this status.
     fn await_answers(&self, status: u16, more: usize) {
         let count = || self.callers.told.lock().unwrap().iter().filter(|told| told.status == status).count();
         let before = count();
-        wait_until(PATIENCE, &format!("{}: {more} more answers {status}", self.name), || count() >= before + more);
+        eventually(&format!("{}: {more} more answers {status}", self.name), count, |count| *count >= before + more);
     }
 
     /// Has the last callers answered and the daemon settle what is in flight; returns what was answered.
@@ -173,20 +174,11 @@ impl Callers {
                         told.lock().unwrap().push(answer);
                     }
                     // no second answer to any of them lies there
-                    assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
+                    assert_eq!(connection.get("/nothing").status, 404);
                 })
             })
             .collect();
         Self { told, done, threads }
-    }
-}
-
-#[track_caller]
-fn wait_until(patience: Duration, what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + patience;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "within {patience:?} not {what}");
-        thread::park_timeout(Duration::from_millis(10));
     }
 }
 
@@ -200,7 +192,12 @@ fn holds_through(fault: Fault, traffic: &Traffic, seen: impl Fn(&Bridge)) -> [Ve
     let repaired = Instant::now();
     for bridge in &scene.bridges {
         let left = (RECONNECT_MAX + SLACK).saturating_sub(repaired.elapsed());
-        wait_until(left, &format!("connected again, {}", bridge.name), || bridge.is_ready());
+        eventually_within(
+            left,
+            &format!("{} is connected again", bridge.name),
+            || bridge.is_ready(),
+            |is_ready| *is_ready,
+        );
     }
     println!("{fault:?}: connected {} ms after the repair at the latest", repaired.elapsed().as_millis());
     scene.bridges.iter().for_each(|bridge| bridge.await_answers(200, 20));

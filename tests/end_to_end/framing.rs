@@ -1,6 +1,7 @@
 //! Where a request ends: nobody's bytes are taken for a request that they are not, and nothing incomplete is published.
 
-use crate::support::witness::{LENGTH, MAX_BODY, MESSAGE, SMUGGLED, Witness, assert_last, chunks, post, request};
+use crate::support::request::raw;
+use crate::support::witness::{LENGTH, MAX_BODY, MESSAGE, SMUGGLED, Witness, assert_last, chunks, post};
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 const TOO_LARGE: &str = "not sent: the body is over the limit of 4000 bytes";
@@ -116,12 +117,12 @@ fn a_body_that_is_not_wanted_is_no_request() {
         (&long, SMUGGLED.repeat(20)),
         (&long, String::new()),
     ] {
-        witness.last_reply(request("POST /x", lines, &body)).assert_refused(404, 6, nothing);
-        let reply = witness.last_reply(request("PUT /publish", lines, &body));
+        witness.last_reply(raw("POST /x", lines, &body)).assert_refused(404, 6, nothing);
+        let reply = witness.last_reply(raw("PUT /publish", lines, &body));
         reply.assert_refused(405, 3, "the method must be POST");
     }
     let short = format!("Content-Length: {}\r\n", SMUGGLED.len());
-    witness.reply(request("POST /x", &short, SMUGGLED)).assert_refused(404, 6, nothing);
+    witness.reply(raw("POST /x", &short, SMUGGLED)).assert_refused(404, 6, nothing);
     witness.assert_nothing_smuggled();
 }
 

@@ -10,6 +10,7 @@ use crate::support::free_port;
 use crate::support::http::Connection;
 use crate::support::stalls::Stalls;
 use crate::support::vitals::{Vitals, descriptor_numbers};
+use crate::support::waiting::pause;
 
 /// How long after the end of the pressure new connections may have to wait.
 const HEALED_WITHIN: Duration = Duration::from_secs(2);
@@ -27,7 +28,7 @@ fn start() -> Daemon {
 
 #[track_caller]
 fn assert_served(connection: &mut Connection) {
-    assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
+    assert_eq!(connection.get("/nothing").status, 404);
 }
 
 /// It took no longer than it may, on a machine that did not stand still.
@@ -43,7 +44,7 @@ fn exhaust(daemon: &Daemon, nth: usize) -> Vec<Connection> {
     while daemon.lines_with("cannot accept connections").len() < nth {
         assert!(hogs.len() < 2000, "it accepts everything");
         hogs.push(daemon.connect());
-        std::thread::park_timeout(Duration::from_millis(5));
+        pause(Duration::from_millis(5));
     }
     hogs
 }
@@ -94,7 +95,7 @@ fn where_there_are_hardly_any_descriptors_it_accepts_again_too() {
         // a try that finds the hogs not yet gone ends, and resets the connection that it has taken
         daemon.wait_for("accepting connections on http://127.0.0.1:");
         let mut later = daemon.connect();
-        assert_eq!(later.request("GET", "/nothing", &[], b"").status, 404, "{left} left");
+        assert_eq!(later.get("/nothing").status, 404, "{left} left");
         assert_served(&mut earlier);
     }
 }

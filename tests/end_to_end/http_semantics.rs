@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use crate::support::process::Process;
-use crate::support::witness::{LENGTH, MESSAGE, SMUGGLED, Witness, assert_last, assert_ours, chunks, post, request};
+use crate::support::request::raw;
+use crate::support::witness::{LENGTH, MESSAGE, SMUGGLED, Witness, assert_last, assert_ours, chunks, post};
 
 const UPGRADE: &str =
     "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n";
@@ -19,9 +20,9 @@ fn control_characters_are_refused_and_repeated_nowhere() {
             reply.assert_refused(400, 3, &format!("the value of `{name}` must not contain control characters"));
             assert_eq!(reply.header("set-cookie"), None);
         }
-        let reply = witness.last_reply(request(&format!("POST /a{control}Set-Cookie:evil"), LENGTH, MESSAGE));
+        let reply = witness.last_reply(raw(&format!("POST /a{control}Set-Cookie:evil"), LENGTH, MESSAGE));
         reply.assert_refused(400, 3, "the request target must be printable ASCII without spaces");
-        let reply = witness.last_reply(request(&format!("P{control}T /publish"), LENGTH, MESSAGE));
+        let reply = witness.last_reply(raw(&format!("P{control}T /publish"), LENGTH, MESSAGE));
         reply.assert_refused(400, 3, "the method must be a token (RFC 9110, 5.6.2)");
     }
     for (line, shown) in [("X\x01\x1b: a\r\n", "X\\x01\\x1b"), (": v\r\n", ""), ("X(A): a\r\n", "X(A)")] {
@@ -131,22 +132,22 @@ fn the_target_and_the_method_are_matched_as_they_are() {
         ("post /publish", (405, 3, "the method must be POST".to_owned())),
         ("OPTIONS /publish", (405, 3, "the method must be POST".to_owned())),
     ] {
-        let reply = witness.reply(request(line, LENGTH, MESSAGE));
+        let reply = witness.reply(raw(line, LENGTH, MESSAGE));
         reply.assert_refused(status, code, &error);
         let is_page = line.to_ascii_lowercase().starts_with("post http://localhost");
         let allowed = if is_page { "GET, HEAD" } else { "POST" };
         assert_eq!(reply.header("allow"), (status == 405).then_some(allowed));
     }
     for target in ["http://localhost/publish", "HTTP://LOCALHOST:80/publish?"] {
-        witness.reply(request(&format!("POST {target}"), LENGTH, MESSAGE)).assert_published();
+        witness.reply(raw(&format!("POST {target}"), LENGTH, MESSAGE)).assert_published();
     }
     let no_host = format!("POST /publish HTTP/1.1\r\n{LENGTH}\r\n{MESSAGE}");
     witness.reply(no_host).assert_refused(400, 3, "`Host` is missing");
     let two_hosts = post(&format!("Host: localhost\r\n{LENGTH}"), MESSAGE);
     witness.reply(two_hosts).assert_refused(400, 3, "`Host` must not be there twice");
-    let empty = witness.last_reply(request("POST ", LENGTH, MESSAGE));
+    let empty = witness.last_reply(raw("POST ", LENGTH, MESSAGE));
     empty.assert_refused(400, 3, "the request target must be printable ASCII without spaces");
-    let bad_method = witness.last_reply(request("P()ST{} /publish", LENGTH, MESSAGE));
+    let bad_method = witness.last_reply(raw("P()ST{} /publish", LENGTH, MESSAGE));
     bad_method.assert_refused(400, 3, "the method must be a token (RFC 9110, 5.6.2)");
     witness.assert_nothing_smuggled();
 }
@@ -208,14 +209,14 @@ fn a_connection_goes_on_otherwise_and_http_1_0_is_told() {
 fn head_is_answered_with_the_length_of_a_body_that_is_not_sent() {
     let witness = Witness::start();
     for (path, status) in [("/publish", 405), ("/x", 404)] {
-        let length = witness.reply(request(&format!("GET {path}"), "", "")).body.len().to_string();
-        let mut connection = witness.send(request(&format!("HEAD {path}"), "", ""));
+        let length = witness.reply(raw(&format!("GET {path}"), "", "")).body.len().to_string();
+        let mut connection = witness.send(raw(&format!("HEAD {path}"), "", ""));
         let reply = connection.reply_to_head();
         assert_ours(&reply);
         assert_eq!((reply.status, reply.header("content-length")), (status, Some(length.as_str())));
         connection.post("/publish", MESSAGE.as_bytes()).assert_published();
     }
-    let mut last = witness.send(request("HEAD /x", "Connection: close\r\n", ""));
+    let mut last = witness.send(raw("HEAD /x", "Connection: close\r\n", ""));
     assert_last(&last.reply_to_head());
     last.assert_ended();
 }
@@ -231,7 +232,7 @@ fn a_client_that_waits_is_told_to_continue_where_its_body_is_wanted() {
         let reply = connection.reply();
         reply.assert_published();
         assert_ours(&reply);
-        let mut connection = witness.send(request("POST /x", &format!("{EXPECT}{line}"), ""));
+        let mut connection = witness.send(raw("POST /x", &format!("{EXPECT}{line}"), ""));
         let reply = connection.reply();
         reply.assert_refused(404, 6, nothing);
         assert_last(&reply);
@@ -367,7 +368,7 @@ fn a_head_over_the_limits_is_refused() {
     let headers = |count: usize| post(&format!("{}{LENGTH}", "A: b\r\n".repeat(count - 2)), MESSAGE);
     witness.reply(headers(100)).assert_published();
     witness.last_reply(headers(101)).assert_refused(431, 3, head);
-    let target = |length: usize| request(&format!("POST /publish?{}", "a".repeat(length - 9)), LENGTH, MESSAGE);
+    let target = |length: usize| raw(&format!("POST /publish?{}", "a".repeat(length - 9)), LENGTH, MESSAGE);
     assert_eq!(witness.reply(target(8000)).status, 400);
     let too_long = "the request target is over the limit of 8000 bytes";
     witness.last_reply(target(8001)).assert_refused(414, 3, too_long);

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::free_port;
 use crate::support::http::Connection;
 use crate::support::journald::{Journald, bytes};
+use crate::support::metrics::{await_figure, figure, metrics};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::scripted_broker::{PUBACK, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, behave, suback};
 use crate::support::token::Token;
-use crate::support::{PATIENCE, free_port};
+use crate::support::waiting::{eventually_within, pause};
 
 /// Where the daemon of a test listens: it cannot tell, as its records go elsewhere.
 struct Bridge {
@@ -230,7 +232,7 @@ fn while_journald_stands_still_messages_wait_unacknowledged_and_publishing_goes_
     while start.elapsed() < Duration::from_secs(10) || count < 50 {
         assert_eq!(bridge.publish(r#"{"topic":"other","msg":"x","qos":1,"timeout":10}"#), 200);
         count += 1;
-        std::thread::park_timeout(Duration::from_millis(20));
+        pause(Duration::from_millis(20));
     }
     // its socket takes about ten
     let acknowledged = broker.log_with("Received PUBACK from mqtt-bridge-").len();
@@ -285,9 +287,8 @@ fn what_nobody_would_deliver_again_is_counted_and_said() {
         journald.signal("CONT");
         let line = bridge.log.wait_for(" received messages were not recorded");
         let lost: usize = line.split(' ').next().unwrap().parse().unwrap();
-        let metrics = Connection::open(&bridge.address).request("GET", "/metrics", &[], b"").body;
-        let metric = format!("\nmqtt_bridge_journal_dropped_total {lost}\n");
-        assert!(String::from_utf8(metrics).unwrap().contains(&metric), "{metric}");
+        let metrics = metrics(&bridge.address);
+        assert_eq!(figure(&metrics, "mqtt_bridge_journal_dropped_total"), lost.to_string());
         let recorded = journald.records("MQTT_TOPIC=t").len();
         assert_eq!(recorded + lost, 12_001, "{line}");
         assert_eq!(bridge.log.lines_with("lost:").len(), 0, "the connection stays");
@@ -314,16 +315,8 @@ fn after_a_crash_no_message_at_qos_1_is_missing_from_the_journal() {
     let recorded = journald.records("MQTT_TOPIC=t").len();
     assert!((100..10_000).contains(&recorded), "{recorded} before the crash");
     let _second = Bridge::start(&journald, &config);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let records = journald.records("MQTT_TOPIC=t");
-        let found: BTreeSet<String> = payloads(&records).into_iter().collect();
-        if found.len() == 10_000 {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{} of 10000", found.len());
-        std::thread::park_timeout(Duration::from_millis(100));
-    }
+    let found = || payloads(&journald.records("MQTT_TOPIC=t")).into_iter().collect::<BTreeSet<_>>().len();
+    eventually_within(Duration::from_secs(60), "10000 payloads", found, |count| *count == 10_000);
 }
 
 #[test]
@@ -347,11 +340,7 @@ fn a_late_acknowledgement_is_not_sent_on_another_connection() {
     // more than its socket takes
     broker.send(&(1..=100).flat_map(publish).collect::<Vec<u8>>());
     // what the daemon has not read is lost with the connection
-    let deadline = Instant::now() + PATIENCE;
-    let received = || Connection::open(&bridge.address).request("GET", "/metrics", &[], b"").body;
-    while !String::from_utf8(received()).unwrap().contains("mqtt_bridge_received_messages_total 100\n") {
-        assert!(Instant::now() < deadline, "not all were received");
-    }
+    await_figure(&bridge.address, "mqtt_bridge_received_messages_total", "100");
     bridge.publish(r#"{"topic":"other","msg":"x"}"#);
     let early = broker.wait_for(PUBLISH).1;
     let (subscribe, _) = broker.wait_for(SUBSCRIBE);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::support::daemon::Daemon;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{CONNECT, PINGREQ, ScriptedBroker, behave};
+use crate::support::waiting::eventually;
 use crate::support::{PATIENCE, SLACK, free_port};
 
 /// The property Server Keep Alive (MQTT 5, 3.2.2.3.14).
@@ -18,14 +19,8 @@ const fn server_keep_alive(seconds: u8) -> [u8; 3] {
 /// What `/status` says of the connection, as soon as there is one.
 fn connection(daemon: &Daemon) -> Value {
     daemon.wait_for("connected to");
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let status = daemon.connect().request("GET", "/status", &[], b"").json();
-        if status["connection"]["state"] == "connected" {
-            return status["connection"].clone();
-        }
-        assert!(Instant::now() < deadline, "{status}");
-    }
+    let look = || daemon.get("/status").json()["connection"].clone();
+    eventually("a connection", look, |connection| connection["state"] == "connected")
 }
 
 #[test]

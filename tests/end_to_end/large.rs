@@ -1,7 +1,6 @@
 //! What is large, and what only says that it is: long answers, long events, and bodies where none belongs.
 
 use std::io::Read;
-use std::thread::park_timeout;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,6 +9,7 @@ use crate::support::daemon::Daemon;
 use crate::support::events::Listener;
 use crate::support::http::Connection;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::waiting::pause;
 use crate::support::{PATIENCE, free_port};
 
 #[test]
@@ -47,7 +47,7 @@ fn a_long_answer_reaches_a_client_that_takes_its_time() {
             read => answer.extend_from_slice(&piece[..read]),
         }
         // slower than what is written at once
-        park_timeout(Duration::from_millis(2));
+        pause(Duration::from_millis(2));
     }
     let start = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
     let listed: Value = serde_json::from_slice(&answer[start..]).expect("all of it");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::subscribing::numbered;
-use crate::subscriptions::{await_log, listed};
+use crate::subscriptions::listed;
 use crate::support::PATIENCE;
 use crate::support::daemon::Daemon;
 use crate::support::events::{Listener, target};
@@ -13,6 +13,7 @@ use crate::support::http::Reply;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{SUBSCRIBE, ScriptedBroker, answer_filters, behave};
 use crate::support::token::Token;
+use crate::support::waiting::{eventually, eventually_within};
 
 /// The answer to a request for a stream that is not granted.
 pub fn refusal(daemon: &Daemon, target: &str, headers: &[(&str, &str)]) -> Reply {
@@ -36,13 +37,10 @@ fn what_is_listened_to_is_listed_with_the_number_of_its_listeners() {
     let expected_of_the_file = json!({"topic": "in/#", "qos": 1, "granted_qos": 1, "source": "file", "listeners": 1});
     assert_eq!(listed(&daemon, "in/#"), Some(expected_of_the_file));
     drop((second, of_the_file));
-    let deadline = Instant::now() + PATIENCE;
     // it is there for a while without any
     for (topic, left) in [("a/#", 1), ("in/#", 0)] {
-        while listed(&daemon, topic).unwrap()["listeners"] != left {
-            assert!(Instant::now() < deadline, "{:?}", listed(&daemon, topic));
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
+        let listeners = || listed(&daemon, topic).unwrap()["listeners"].clone();
+        eventually(topic, listeners, |listeners| *listeners == left);
     }
     drop(first);
 }
@@ -158,7 +156,7 @@ fn the_brokers_refusal_is_the_answer_and_leaves_nothing() {
         assert_eq!(listed(&daemon, &code.to_string()), None);
     }
     let _listener = Listener::open(&daemon, "fine");
-    daemon.connect().request("GET", "/readyz", &[], b"").assert_published();
+    daemon.get("/readyz").assert_published();
 }
 
 #[test]
@@ -200,7 +198,7 @@ fn a_listener_to_a_filter_of_the_file_does_not_make_the_bridge_unready() {
     // for what is retained it is asked for again
     broker.wait_for(SUBSCRIBE);
     broker.wait_for(SUBSCRIBE);
-    daemon.connect().request("GET", "/readyz", &[], b"").assert_published();
+    daemon.get("/readyz").assert_published();
     assert_eq!(listed(&daemon, "in").unwrap()["granted_qos"], before["granted_qos"]);
 }
 
@@ -209,12 +207,9 @@ fn above_max_listeners_it_is_503_until_one_goes() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\nmax-listeners = 3", broker.port()));
     for _ in 0..3 {
-        let mut listeners = Vec::new();
-        let deadline = Instant::now() + PATIENCE;
-        while listeners.len() < 3 {
-            listeners.extend(Listener::ask(&daemon, &target(&format!("a/{}", listeners.len())), &[]).ok());
-            assert!(Instant::now() < deadline, "the places of those who went are not free");
-        }
+        let ask = |n| Listener::ask(&daemon, &target(&format!("a/{n}")), &[]);
+        let granted = |n| eventually("room for a listener", || ask(n), Result::is_ok).unwrap();
+        let mut listeners: Vec<Listener> = (0..3).map(granted).collect();
         let reply = refusal(&daemon, &target("a/0"), &[]);
         assert_eq!((reply.status, reply.code()), (503, 15), "{reply:?}");
         assert!(reply.header("retry-after").is_some(), "{reply:?}");
@@ -243,17 +238,15 @@ fn fifty_listeners_of_a_filter_are_one_subscription_which_ends_half_a_minute_aft
     assert_eq!(last.message()["payload"], "3");
     drop(last);
     let gone = Instant::now();
-    while broker.log_with("Received UNSUBSCRIBE from me").is_empty() {
-        assert!(gone.elapsed() < Duration::from_secs(30) + PATIENCE, "it never ends");
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
+    let ended = || broker.log_with("Received UNSUBSCRIBE from me").len();
+    eventually_within(Duration::from_secs(30) + PATIENCE, "an UNSUBSCRIBE", ended, |ended| *ended > 0);
     assert!(gone.elapsed() > Duration::from_secs(28), "after {:?}", gone.elapsed());
     assert_eq!(broker.log_with("Received SUBSCRIBE from me").len(), 1);
     assert_eq!(broker.log_with("\tmany/# (QoS 0)").len(), 1);
     assert_eq!(listed(&daemon, "many/#"), None);
     // and begins again
     let mut again = Listener::open(&daemon, "many/#");
-    await_log(&broker, 2, "Received SUBSCRIBE from me");
+    broker.wait_for_nth(2, "Received SUBSCRIBE from me");
     broker.publish(&["-t", "many/x", "-m", "4"]);
     assert_eq!(again.message()["payload"], "4");
 }

@@ -15,6 +15,7 @@ use crate::support::free_port;
 use crate::support::http::{Connection, Reply};
 use crate::support::limited::Limited;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::request::{post, request};
 use crate::support::scripted_broker::{
     CONNECT, PUBACK, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, acknowledgement, behave,
 };
@@ -93,16 +94,14 @@ fn what_became_of_many_is_told_and_figures_are_shown_where_all_is_taken() {
     let many = format!("[{}]", vec![item; 300].join(","));
     let mut bulk = daemon.connect();
     bulk.set_patience(LONGEST);
-    let head = |path: &str, length: usize| {
-        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n")
-    };
-    bulk.send((head("/publish/bulk?timeout=20", many.len()) + &many).as_bytes());
+    bulk.send(&post("/publish/bulk?timeout=20", &many));
     let message = |length: usize, timeout: f64| {
         json!({"topic": "t", "msg": "x".repeat(length), "qos": 1, "timeout": timeout}).to_string()
     };
     let begin = |body: &str, kept_back: usize| {
         let mut connection = daemon.connect();
-        connection.send((head("/publish", body.len()) + &body[..body.len() - kept_back]).as_bytes());
+        let request = post("/publish", body);
+        connection.send(&request[..request.len() - kept_back]);
         connection
     };
     let large = message(1_000_000, 60.0);
@@ -115,7 +114,7 @@ fn what_became_of_many_is_told_and_figures_are_shown_where_all_is_taken() {
             waiting.push(begin(&message(length, 60.0), 0));
         }
     }
-    let figures = daemon.connect().request("GET", "/metrics", &[], b"");
+    let figures = daemon.get("/metrics");
     assert_eq!(figures.status, 200, "{figures:?}");
     let reply = bulk.reply();
     let results = reply.json()["results"].as_array().unwrap().clone();
@@ -290,7 +289,7 @@ fn packets_as_large_as_is_announced_may_consist_of_user_properties() {
     assert_eq!(size, LARGE, "as large as what may be published");
     assert_eq!(daemon.lines_with("user properties: the first 100 are kept").len(), 1, "told once");
     assert_eq!(daemon.lines_with(RECORDED).len(), 3 * 13, "each is recorded");
-    let metrics = daemon.connect().request("GET", "/metrics", &[], b"").body;
+    let metrics = daemon.get("/metrics").body;
     let counted = format!("mqtt_bridge_user_properties_dropped_total {dropped}\n");
     assert!(String::from_utf8(metrics).unwrap().contains(&counted), "{counted}");
     assert!(daemon.lines_with("lost").is_empty(), "{:?}", daemon.lines());
@@ -388,14 +387,11 @@ fn answers_of_devices_that_nobody_takes_are_bounded_in_sum() {
         Limited::with(&format!("[mqtt]\nport = {}\nkeepalive = 600\n[[subscribe]]\ntopic = \"end\"", broker.port()));
     daemon.wait_for("subscribed to end");
     let body = r#"{"topic":"device","msg":"?","timeout":60}"#;
-    let request = format!(
-        "POST /request HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = request("POST", "/request", &[("Connection", "close")], body);
     let mut asking = Vec::new();
     for _ in 0..48 {
         let mut connection = Connection::with_receive_buffer(daemon.address(), 4096);
-        connection.send(request.as_bytes());
+        connection.send(&request);
         asking.push(connection);
     }
     for _ in 0..asking.len() {

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use crate::subscriptions::{assert_granted, subscribe};
 use crate::support::daemon::Daemon;
-use crate::support::events::{Item, Listener, head, target};
+use crate::support::events::{Item, Listener, target};
 use crate::support::folder::Folder;
 use crate::support::http::Connection;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::request::head;
 
 const RECEIVED: &str = "Received message on topic: ";
 

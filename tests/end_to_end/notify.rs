@@ -62,13 +62,10 @@ fn ready_is_told_when_http_is_served_and_status_is_the_truth() {
     let subscriptions = "[[subscribe]]\ntopic = \"a\"\n[[subscribe]]\ntopic = \"b\"";
     let daemon = supervisor.start(&format!("[mqtt]\nport = {port}\nreconnect-max = 0.1\n{subscriptions}"), None);
     supervisor.wait_for("READY=1");
-    daemon.connect().request("GET", "/healthz", &[], b"").assert_published();
+    daemon.get("/healthz").assert_published();
     let lost = format!("STATUS=not connected to 127.0.0.1:{port}: Connection refused (os error 111), 0/2 subscribed, ");
     supervisor.wait_for(&format!("{lost}0 waiting"));
-    let mut waiting = daemon.connect();
-    let body = r#"{"topic":"t","msg":"x","qos":1,"timeout":60}"#;
-    let head = format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
-    waiting.send(format!("{head}{body}").as_bytes());
+    let mut waiting = daemon.begin("/publish", r#"{"topic":"t","msg":"x","qos":1,"timeout":60}"#);
     supervisor.wait_for(&format!("{lost}1 waiting"));
     let broker = Mosquitto::on_port(port, "allow_anonymous true");
     supervisor.wait_for(&format!("STATUS=connected to 127.0.0.1:{port}, 2/2 subscribed, 0 waiting"));
@@ -84,10 +81,7 @@ fn a_stop_is_told_with_the_time_that_it_may_take_and_the_watchdog_is_fed_to_the_
     let supervisor = Supervisor::new();
     let config = format!("{}\n[publish]\ntimeout = 5", without_broker());
     let mut daemon = supervisor.start(&config, Some(WATCHDOG_USEC));
-    let mut waiting = daemon.connect();
-    let body = r#"{"topic":"t","msg":"x","timeout":60}"#;
-    let head = format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
-    waiting.send(format!("{head}{body}").as_bytes());
+    let mut waiting = daemon.begin("/publish", r#"{"topic":"t","msg":"x","timeout":60}"#);
     supervisor.wait_until("a publish that waits", |line| line.ends_with(", 1 waiting"));
     daemon.signal("TERM");
     supervisor.wait_for("STOPPING=1\nEXTEND_TIMEOUT_USEC=11000000");
@@ -122,7 +116,7 @@ fn a_supervisor_that_is_gone_is_told_of_once_and_holds_up_nothing() {
     supervisor.wait_for(FED);
     drop(supervisor);
     daemon.wait_for("warning: cannot notify systemd: ");
-    daemon.connect().request("GET", "/healthz", &[], b"").assert_published();
+    daemon.get("/healthz").assert_published();
     daemon.signal("TERM");
     assert_eq!(daemon.wait_for_end().code(), Some(0));
     assert_eq!(daemon.lines_with("cannot notify").len(), 1);
@@ -187,9 +181,9 @@ fn the_watchdog_is_not_fed_while_the_mqtt_thread_hangs() {
     supervisor.wait_for(FED);
     // between two tries to connect it waits for a tenth of a second, or so it said
     let hanging = hang(&threads(&daemon, "mqtt"), "futex");
-    daemon.connect().request("GET", "/healthz", &[], b"").assert_published();
+    daemon.get("/healthz").assert_published();
     assert_not_fed(&daemon, &supervisor, "the MQTT thread hangs");
-    daemon.connect().request("GET", "/healthz", &[], b"").assert_published();
+    daemon.get("/healthz").assert_published();
     drop(hanging);
     assert_fed_again(&daemon, &supervisor);
 }

@@ -33,7 +33,7 @@ fn the_document_needs_no_token_and_says_what_this_daemon_allows() {
     let token = Token::new("all", r##"["#"]"##);
     let limits = "[publish]\ntimeout = 1\nmax-timeout = 2.5";
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{limits}\n{}", free_port(), token.table));
-    let reply = daemon.connect().request("GET", "/openapi.json", &[], b"");
+    let reply = daemon.get("/openapi.json");
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
     let document = reply.json();
     assert_eq!(document["openapi"], "3.1.0");
@@ -149,7 +149,7 @@ impl Bench {
         // nothing waits for long, though some of it is for nothing
         let limits = "[publish]\ntimeout = 1\nmax-timeout = 1";
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{limits}\n{table}", broker.port()));
-        let reply = daemon.connect().request("GET", "/openapi.json", &[], b"");
+        let reply = daemon.get("/openapi.json");
         let paths = reply.json()["paths"].as_object().unwrap().clone();
         let folder = Folder::new();
         // asked for the document itself, schemathesis would leave its path out

@@ -2,64 +2,32 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use serde_json::json;
 
 use crate::support::daemon::Daemon;
-use crate::support::http::Reply;
+use crate::support::free_port;
+use crate::support::metrics::{await_figure, figure, metrics, value};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{self, SUBSCRIBE, ScriptedBroker};
 use crate::support::token::Token;
-use crate::support::{PATIENCE, free_port};
+use crate::support::waiting::eventually;
 
 const PATHS: [&str; 6] = ["/healthz", "/readyz", "/status", "/metrics", "/openapi.json", "/"];
 /// Those that need no token; `/readyz` tells less without one.
 const OPEN: [&str; 3] = ["/healthz", "/openapi.json", "/"];
-
-fn get(daemon: &Daemon, path: &str) -> Reply {
-    daemon.connect().request("GET", path, &[], b"")
-}
-
-/// The text of `/metrics`.
-pub fn metrics(daemon: &Daemon) -> String {
-    let reply = get(daemon, "/metrics");
-    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/plain; version=0.0.4")), "{reply:?}");
-    String::from_utf8(reply.body).unwrap()
-}
-
-/// The value of one of the lines of `/metrics`, as it stands there.
-#[track_caller]
-pub fn figure<'a>(metrics: &'a str, name: &str) -> &'a str {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {metrics}"))
-}
-
-#[track_caller]
-pub fn value(metrics: &str, name: &str) -> f64 {
-    figure(metrics, name).parse().unwrap()
-}
-
-/// Asks again and again until it is so.
-#[track_caller]
-pub fn await_figure(daemon: &Daemon, name: &str, expected: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    while figure(&metrics(daemon), name) != expected {
-        assert!(Instant::now() < deadline, "{name} does not become {expected}");
-    }
-}
 
 #[test]
 fn it_is_alive_without_a_broker_and_not_ready_and_says_why() {
     let port = free_port();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {port}\nreconnect-max = 0.1\n[[subscribe]]\ntopic = \"a\""));
     daemon.wait_for("cannot connect");
-    get(&daemon, "/healthz").assert_published();
-    let reply = get(&daemon, "/readyz");
+    daemon.get("/healthz").assert_published();
+    let reply = daemon.get("/readyz");
     let words = format!("not connected to 127.0.0.1:{port}: Connection refused (os error 111)");
     reply.assert_refused(503, 4, &words);
     assert_eq!(reply.header("retry-after"), Some("1"));
-    let status = get(&daemon, "/status").json();
+    let status = daemon.get("/status").json();
     assert_eq!(status["connection"]["state"], "not connected");
     assert_eq!(status["connection"]["last_error"]["error"], "Connection refused (os error 111)");
     assert!(status["connection"]["last_error"]["time"].as_u64().unwrap() > 1_700_000_000);
@@ -67,10 +35,10 @@ fn it_is_alive_without_a_broker_and_not_ready_and_says_why() {
     assert_eq!(status["subscriptions"], json!([{"topic": "a", "qos": 0}]));
     let broker = Mosquitto::on_port(port, "allow_anonymous true");
     daemon.wait_for("subscribed to a at QoS 0");
-    get(&daemon, "/readyz").assert_published();
+    daemon.get("/readyz").assert_published();
     drop(broker);
     daemon.wait_for("lost: ");
-    assert_eq!(get(&daemon, "/readyz").status, 503);
+    assert_eq!(daemon.get("/readyz").status, 503);
 }
 
 #[test]
@@ -87,8 +55,8 @@ fn a_refused_subscription_keeps_it_from_being_ready() {
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{client}\n{subscriptions}", broker.port()));
     daemon.wait_for("subscription to b refused");
     let words = "subscription to b refused: not authorized (reason code 135)";
-    get(&daemon, "/readyz").assert_refused(503, 4, words);
-    let reply = get(&daemon, "/status");
+    daemon.get("/readyz").assert_refused(503, 4, words);
+    let reply = daemon.get("/status");
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
     assert!(reply.body.starts_with(br#"{"code":0,"version":"0."#), "{reply:?}");
     let text = String::from_utf8_lossy(&reply.body).into_owned();
@@ -113,7 +81,7 @@ fn a_refused_subscription_keeps_it_from_being_ready() {
         status["publishes"],
         json!({"waiting": 0, "oldest_waiting_seconds": 0.0, "unacknowledged": 0, "receive_maximum": 20, "window": 19})
     );
-    let figures = metrics(&daemon);
+    let figures = metrics(daemon.address());
     let found = ["connected", "subscriptions", "subscriptions_granted"]
         .map(|name| figure(&figures, &format!("mqtt_bridge_{name}")).to_owned());
     assert_eq!(found, ["1", "2", "1"]);
@@ -123,14 +91,12 @@ fn a_refused_subscription_keeps_it_from_being_ready() {
 fn while_it_stops_it_is_not_ready() {
     let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 3", free_port());
     let mut daemon = Daemon::with(&config);
-    let (mut waiting, mut kept) = (daemon.served_connection(), daemon.served_connection());
-    let body = r#"{"topic":"t","msg":"x","timeout":60}"#;
-    let head = format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
-    waiting.send(format!("{head}{body}").as_bytes());
-    await_figure(&daemon, "mqtt_bridge_waiting_publishes", "1");
+    let mut kept = daemon.served_connection();
+    let mut waiting = daemon.begin("/publish", r#"{"topic":"t","msg":"x","timeout":60}"#);
+    await_figure(daemon.address(), "mqtt_bridge_waiting_publishes", "1");
     daemon.signal("TERM");
     daemon.wait_for("stopping");
-    kept.request("GET", "/readyz", &[], b"").assert_refused(503, 4, "the bridge is stopping");
+    kept.get("/readyz").assert_refused(503, 4, "the bridge is stopping");
     waiting.reply().assert_refused(503, 4, "not sent: the bridge is stopping");
     assert_eq!(daemon.wait_for_end().code(), Some(0));
 }
@@ -139,16 +105,16 @@ fn while_it_stops_it_is_not_ready() {
 fn in_mqtt_3_1_1_the_window_is_ours_and_no_receive_maximum_is_told() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
-    await_figure(&daemon, "mqtt_bridge_connected", "1");
+    await_figure(daemon.address(), "mqtt_bridge_connected", "1");
     assert_eq!(daemon.publish(r#"{"topic":"t","msg":"x","qos":1}"#).status, 200);
-    let status = get(&daemon, "/status").json();
+    let status = daemon.get("/status").json();
     assert_eq!(status["connection"]["protocol"], "3.1.1");
     assert_eq!(
         status["publishes"],
         json!({"waiting": 0, "oldest_waiting_seconds": 0.0, "unacknowledged": 0, "window": 100})
     );
     assert_eq!(status["subscriptions"], json!([]));
-    get(&daemon, "/readyz").assert_published();
+    daemon.get("/readyz").assert_published();
 }
 
 #[test]
@@ -162,7 +128,7 @@ fn only_get_and_head_are_taken_and_a_query_changes_nothing() {
         }
         let expected = if path == "/readyz" { 503 } else { 200 };
         for query in ["?", "?x=1", "?t=1790000000&a[]=%zz"] {
-            assert_eq!(get(&daemon, &format!("{path}{query}")).status, expected, "{path}{query}");
+            assert_eq!(daemon.get(&format!("{path}{query}")).status, expected, "{path}{query}");
         }
         let mut connection = daemon.connect();
         connection.send(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
@@ -170,7 +136,7 @@ fn only_get_and_head_are_taken_and_a_query_changes_nothing() {
         assert_eq!(head.status, expected, "{path}");
         assert_ne!(head.header("content-length"), Some("0"), "the length that GET has");
         // nothing came behind the head
-        assert_eq!(connection.request("GET", "/healthz", &[], b"").body, br#"{"code":0}"#);
+        assert_eq!(connection.get("/healthz").body, br#"{"code":0}"#);
     }
 }
 
@@ -179,7 +145,7 @@ fn those_who_watch_may_send_a_slash_more() {
     let token = Token::new("watcher", "[]");
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
     for (path, without, with) in [("/healthz/", 200, 200), ("/readyz/", 503, 503), ("/healthz/?x", 200, 200)] {
-        assert_eq!(get(&daemon, path).status, without, "{path}");
+        assert_eq!(daemon.get(path).status, without, "{path}");
         let reply = daemon.connect().request("GET", path, &[("Authorization", &token.bearer())], b"");
         assert_eq!(reply.status, with, "{path}");
     }
@@ -195,7 +161,7 @@ fn with_tokens_all_but_four_need_one_and_any_will_do() {
     let token = Token::new("watcher", "[]");
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
     for path in PATHS {
-        let without = get(&daemon, path);
+        let without = daemon.get(path);
         let with = daemon.connect().request("GET", path, &[("Authorization", &token.bearer())], b"");
         let expected = if path == "/readyz" { 503 } else { 200 };
         assert_eq!(with.status, expected, "{path}");
@@ -245,7 +211,7 @@ fn what_happens_is_counted() {
     assert_eq!(daemon.publish("no JSON").status, 400);
     broker.publish(&["-t", "in", "-m", "hello"]);
     daemon.wait_for("Received message on topic: in");
-    let figures = metrics(&daemon);
+    let figures = metrics(daemon.address());
     for (name, expected) in [
         (r#"mqtt_bridge_publishes_total{qos="0",result="handed_over"}"#, "1"),
         (r#"mqtt_bridge_publishes_total{qos="1",result="acknowledged"}"#, "2"),
@@ -270,18 +236,14 @@ fn what_happens_is_counted() {
     // publishes wait while the broker is away
     broker.kill();
     daemon.wait_for("lost: ");
-    let mut waiting = daemon.connect();
-    let body = r#"{"topic":"t","msg":"x","qos":1,"timeout":60}"#;
-    waiting.send(
-        format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),
-    );
-    await_figure(&daemon, "mqtt_bridge_waiting_publishes", "1");
-    assert!(value(&metrics(&daemon), "mqtt_bridge_oldest_waiting_seconds") > 0.0);
-    assert_eq!(get(&daemon, "/status").json()["publishes"]["waiting"], 1);
+    let mut waiting = daemon.begin("/publish", r#"{"topic":"t","msg":"x","qos":1,"timeout":60}"#);
+    await_figure(daemon.address(), "mqtt_bridge_waiting_publishes", "1");
+    assert!(value(&metrics(daemon.address()), "mqtt_bridge_oldest_waiting_seconds") > 0.0);
+    assert_eq!(daemon.get("/status").json()["publishes"]["waiting"], 1);
     broker.restart();
     assert_eq!(waiting.reply().status, 200);
-    await_figure(&daemon, "mqtt_bridge_reconnects_total", "1");
-    assert_eq!(get(&daemon, "/status").json()["connection"]["reconnects"], 1);
+    await_figure(daemon.address(), "mqtt_bridge_reconnects_total", "1");
+    assert_eq!(daemon.get("/status").json()["connection"]["reconnects"], 1);
 }
 
 #[test]
@@ -290,17 +252,13 @@ fn open_http_connections_are_counted() {
     let connections: Vec<_> = (0..3).map(|_| daemon.served_connection()).collect();
     // the one that asks is open too
     let mut asking = daemon.served_connection();
-    let deadline = Instant::now() + PATIENCE;
-    let mut until = |expected| loop {
-        let figures = String::from_utf8(asking.request("GET", "/metrics", &[], b"").body).unwrap();
-        if figure(&figures, "mqtt_bridge_http_connections") == expected {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{expected} connections, but {figures}");
+    let mut count = || {
+        let figures = String::from_utf8(asking.get("/metrics").body).unwrap();
+        figure(&figures, "mqtt_bridge_http_connections").to_owned()
     };
-    until("4");
+    eventually("4 connections", &mut count, |found| found == "4");
     drop(connections);
-    until("1");
+    eventually("1 connection", &mut count, |found| found == "1");
 }
 
 #[test]
@@ -312,7 +270,7 @@ fn promtool_has_no_complaint_about_the_metrics() {
     let mut command = Command::new("promtool");
     command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut promtool = command.spawn().expect("promtool is needed for this test");
-    promtool.stdin.take().unwrap().write_all(metrics(&daemon).as_bytes()).unwrap();
+    promtool.stdin.take().unwrap().write_all(metrics(daemon.address()).as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()), "");
     assert!(output.status.success());

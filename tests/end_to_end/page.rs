@@ -45,7 +45,7 @@ fn a_visitor_with_a_token_is_told_that_it_is_needed_and_then_served() {
 #[test]
 fn the_page_may_do_no_more_than_it_must() {
     let daemon = Daemon::start(free_port());
-    let reply = daemon.connect().request("GET", "/", &[], b"");
+    let reply = daemon.get("/");
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/html; charset=utf-8")));
     let policy = reply.header("content-security-policy").unwrap();
     for part in ["default-src 'none'", "connect-src 'self'", "form-action 'none'", "frame-ancestors 'none'"] {

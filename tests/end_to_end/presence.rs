@@ -1,11 +1,12 @@
 //! The last will, and the retained message that says whether the daemon is there.
 
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::brokers::{Broker, Make};
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
+use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::mqtt_clients::Client;
 use crate::support::process::Process;
@@ -14,7 +15,7 @@ use crate::support::scripted_broker::{
     CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ScriptedBroker, acknowledgement,
     acknowledgement_with, behave, connack, connack_resuming,
 };
-use crate::support::{PATIENCE, free_port};
+use crate::support::waiting::eventually;
 
 const TOPIC: &str = "bridges/me";
 /// Both versions, with a session that ends with the connection and one that stays.
@@ -146,10 +147,7 @@ fn one_that_stops_leaves_online_to_its_successor_of_the_same_name() {
         old.wait_for("lost: ");
         old.signal("TERM");
         assert_eq!(old.wait_for_end().code(), Some(0));
-        let deadline = Instant::now() + PATIENCE;
-        while retained(&broker) != "1:online " {
-            assert!(Instant::now() < deadline, "{way}");
-        }
+        eventually(way, || retained(&broker), |said| said == "1:online ");
     }
 }
 
@@ -268,12 +266,8 @@ fn it_is_said_however_much_waits_and_behind_what_waits() {
     let config = presence(port, "reconnect-max = 0.1", "") + "[publish]\nmax-waiting = 2";
     let daemon = Daemon::with(&config);
     let body = r#"{"topic":"t","msg":"x","qos":1,"timeout":20}"#;
-    let request = format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let mut waiting = [(); 2].map(|()| daemon.served_connection());
-    for connection in &mut waiting {
-        connection.send(request.as_bytes());
-    }
-    crate::operations::await_figure(&daemon, "mqtt_bridge_waiting_publishes", "2");
+    let mut waiting = [(); 2].map(|()| daemon.begin("/publish", body));
+    crate::support::metrics::await_figure(daemon.address(), "mqtt_bridge_waiting_publishes", "2");
     let broker = Mosquitto::on_port(port, "allow_anonymous true");
     for connection in &mut waiting {
         assert_eq!(connection.reply().status, 200);

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::support::daemon::Daemon;
-use crate::support::events::{Listener, head, target};
+use crate::support::events::{Listener, target};
 use crate::support::free_port;
 use crate::support::http::Reply;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::request::head;
 use crate::support::token::Token;
 
 const GIVEN: &str = "0192f1c6-7b1e-7cc0-a0d1-5b1d9c6f2f3a";

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::operations::{await_figure, metrics, value};
 use crate::support::clients;
 use crate::support::daemon::Daemon;
 use crate::support::http::{Connection, Reply};
+use crate::support::metrics::{await_figure, metrics, value};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 
@@ -41,11 +41,7 @@ impl House {
 
     /// Asks without waiting for the answer, which [`Connection::reply`] then has.
     pub fn begin(&self, body: &Value) -> Connection {
-        let mut connection = self.daemon.served_connection();
-        let body = body.to_string();
-        let head = format!("POST /request HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
-        connection.send(format!("{head}{body}").as_bytes());
-        connection
+        self.daemon.begin("/request", body.to_string())
     }
 
     /// Has the device answer what it holds.
@@ -179,7 +175,7 @@ fn where_nobody_subscribes_it_is_404_at_once() {
 fn an_answer_that_comes_late_is_counted_and_goes_to_nobody() {
     let house = House::new();
     for (round, given) in [(1, json!({})), (2, json!({"response_topic": "answers/x"}))] {
-        let before = value(&metrics(&house.daemon), "mqtt_bridge_late_answers_total");
+        let before = value(&metrics(house.daemon.address()), "mqtt_bridge_late_answers_total");
         let body = |payload: &str, timeout: f64| {
             let mut body = json!({"topic": "dev/held", "msg": payload, "timeout": timeout});
             body.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
@@ -191,7 +187,7 @@ fn an_answer_that_comes_late_is_counted_and_goes_to_nobody() {
         house.release("forwards");
         assert_answered(&second.reply(), "second");
         if given == json!({}) {
-            await_figure(&house.daemon, "mqtt_bridge_late_answers_total", &(before + 1.0).to_string());
+            await_figure(house.daemon.address(), "mqtt_bridge_late_answers_total", &(before + 1.0).to_string());
         }
     }
 }
@@ -202,7 +198,7 @@ fn of_two_answers_the_first_counts() {
     for payload in ["1", "2", "3"] {
         assert_answered(&house.ask(&json!({"topic": "dev/twice", "msg": payload})), payload);
     }
-    await_figure(&house.daemon, "mqtt_bridge_late_answers_total", "3");
+    await_figure(house.daemon.address(), "mqtt_bridge_late_answers_total", "3");
 }
 
 #[test]
@@ -226,5 +222,5 @@ fn a_hundred_at_once_get_each_its_own_answer() {
             assert_answered(&connection.reply(), &format!("number {n}"));
         }
     }
-    assert_eq!(value(&metrics(&house.daemon), "mqtt_bridge_late_answers_total").to_bits(), 0);
+    assert_eq!(value(&metrics(house.daemon.address()), "mqtt_bridge_late_answers_total").to_bits(), 0);
 }

@@ -9,6 +9,8 @@ use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::http::Connection;
 use crate::support::process::Process;
+use crate::support::request::{head, post, raw};
+use crate::support::witness::chunks;
 
 const BODY: &str = r#"{"topic":"t","msg":"x","qos":1}"#;
 
@@ -49,20 +51,19 @@ impl Everywhere {
     fn connect_two_that_were_answered(&self) -> [Connection; 2] {
         let mut both = self.connect_two();
         for connection in &mut both {
-            connection.send(publish().as_bytes());
+            connection.send(&publish());
             assert_eq!(connection.reply().status, 503);
         }
         both
     }
 }
 
-fn publish() -> String {
-    let length = BODY.len();
-    format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{BODY}")
+fn publish() -> Vec<u8> {
+    post("/publish", BODY)
 }
 
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+fn publish_and_get(path: &str) -> Vec<u8> {
+    [publish(), head("GET", path, "1.1", &[]).into_bytes()].concat()
 }
 
 #[track_caller]
@@ -77,12 +78,12 @@ fn each_request_of_either_gets_its_own_answer() {
     for are_seen in [false, true, true] {
         let mut both = daemon.connect_two();
         for connection in both.iter_mut().filter(|_| are_seen) {
-            connection.send(publish().as_bytes());
+            connection.send(&publish());
             assert_eq!(connection.reply().status, 503);
         }
         for (connection, name) in both.iter_mut().zip(["a", "b"]) {
             for n in 0..3 {
-                connection.send([publish(), get(&format!("/{name}{n}"))].concat().as_bytes());
+                connection.send(&publish_and_get(&format!("/{name}{n}")));
             }
         }
         for (connection, name) in both.iter_mut().zip(["a", "b"]) {
@@ -96,7 +97,7 @@ fn each_request_of_either_gets_its_own_answer() {
         let (gone, mut left) = if are_seen { (first, second) } else { (second, first) };
         drop(gone);
         for n in 0..3 {
-            left.send([publish(), get(&format!("/{n}"))].concat().as_bytes());
+            left.send(&publish_and_get(&format!("/{n}")));
             assert_eq!(left.reply().status, 503, "{n}");
             assert_nothing_at(&mut left, &format!("/{n}"));
         }
@@ -108,8 +109,7 @@ fn the_refusal_of_a_body_goes_to_whoever_sends_it_and_both_end() {
     let daemon = Everywhere::start();
     for which in [0, 1] {
         let mut both = daemon.connect_two_that_were_answered();
-        let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n";
-        both[which].send(head.as_bytes());
+        both[which].send(raw("POST /publish", "Expect: 100-continue\r\nContent-Length: 2000\r\n", "").as_bytes());
         let mut reply = both[which].reply_to_head();
         if reply.status == 102 {
             reply = both[which].reply();
@@ -124,8 +124,7 @@ fn chunks_on_either_are_read_to_their_end() {
     let daemon = Everywhere::start();
     for which in [0, 1] {
         let mut both = daemon.connect_two_that_were_answered();
-        let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
-        both[which].send(format!("{head}{:x}\r\n{BODY}\r\n0\r\n\r\n", BODY.len()).as_bytes());
+        both[which].send(raw("POST /publish", "Transfer-Encoding: chunked\r\n", &chunks(BODY)).as_bytes());
         assert_eq!(both[which].reply().status, 503);
         both.iter_mut().for_each(Connection::assert_ended);
     }

@@ -1,18 +1,16 @@
 //! What one token has of what all share: its own part, and nothing of the others'.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use crate::listeners::refusal;
-use crate::subscriptions::await_log;
 use crate::support::daemon::Daemon;
 use crate::support::events::{Listener, target};
+use crate::support::free_port;
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
+use crate::support::request::{raw, request};
 use crate::support::token::Token;
-use crate::support::{PATIENCE, free_port};
+use crate::support::waiting::eventually;
 
 /// A token that may publish and read everything.
 fn token(name: &str) -> Token {
@@ -29,9 +27,7 @@ fn configuration(port: u16, tokens: &[&Token], rest: &str) -> String {
 }
 
 fn post(connection: &mut Connection, token: &Token, path: &str, body: &Value) -> Reply {
-    let headers = [("Authorization", token.bearer())];
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    connection.request("POST", path, &headers, body.to_string().as_bytes())
+    connection.request("POST", path, &[("Authorization", &token.bearer())], body.to_string().as_bytes())
 }
 
 fn subscribe(daemon: &Daemon, token: &Token, topic: &str) -> Reply {
@@ -113,12 +109,10 @@ fn a_token_takes_half_of_the_listeners_and_the_rest_is_for_others() {
     let _others = listen(&daemon, &other, "a");
     assert_share_taken(&refused(&mute), "`max-listeners`");
     streams.pop();
-    let deadline = Instant::now() + PATIENCE;
-    while let Err(reply) = Listener::ask(&daemon, &target("c"), &[("Authorization", &greedy.bearer())]) {
-        assert_eq!(reply.status, 429);
-        assert!(Instant::now() < deadline, "a place is free again");
-        thread::park_timeout(Duration::from_millis(20));
-    }
+    let ask = || Listener::ask(&daemon, &target("c"), &[("Authorization", &greedy.bearer())]);
+    let answers =
+        |answer: &Result<Listener, Reply>| answer.as_ref().map_err(|reply| assert_eq!(reply.status, 429)).is_ok();
+    let _granted = eventually("room for one more listener", ask, answers);
 }
 
 #[test]
@@ -132,12 +126,10 @@ fn the_part_of_a_token_is_enough_for_the_longest_bulk() {
 }
 
 /// Waits until so many publishes and requests of a token wait.
+#[track_caller]
 fn await_waiting(daemon: &Daemon, token: &Token, count: u64) {
-    let deadline = Instant::now() + PATIENCE;
-    while get(daemon, token, "/status").json()["publishes"]["waiting"] != count {
-        assert!(Instant::now() < deadline, "{:?}", get(daemon, token, "/status"));
-        thread::park_timeout(Duration::from_millis(20));
-    }
+    let status = || get(daemon, token, "/status").json();
+    eventually(&format!("{count} waiting"), status, |status| status["publishes"]["waiting"] == count);
 }
 
 #[test]
@@ -151,9 +143,8 @@ fn a_token_takes_half_of_what_may_wait_and_the_rest_is_for_others() {
     let mut waiting: Vec<Connection> = Vec::new();
     for number in 1..=2 {
         let mut connection = daemon.connect();
-        let (authorization, body) = (greedy.bearer(), message(60.0).to_string());
-        let head = format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nAuthorization: {authorization}");
-        connection.send(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+        let headers = [("Authorization", &*greedy.bearer())];
+        connection.send(&request("POST", "/publish", &headers, message(60.0).to_string()));
         waiting.push(connection);
         if number == 1 {
             await_waiting(&daemon, &greedy, 1);
@@ -186,9 +177,9 @@ fn large_messages_of_one_token_leave_room_for_those_of_others() {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {mqtt}\n{tables}[http]\nmax-body = 20000000\n"));
     let send = |token: &Token, seconds: f64| {
         let mut connection = daemon.connect();
-        let head = format!("POST /topics/a?timeout={seconds} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16000000");
-        connection.send(format!("{head}\r\nAuthorization: {}\r\n\r\n", token.bearer()).as_bytes());
-        connection.send(&vec![b'x'; 16_000_000]);
+        let headers = [("Authorization", &*token.bearer())];
+        let target = format!("/topics/a?timeout={seconds}");
+        connection.send(&request("POST", &target, &headers, vec![b'x'; 16_000_000]));
         connection
     };
     let mut waiting = Vec::new();
@@ -208,8 +199,8 @@ fn unfinished_bodies_and_requests_of_one_token_leave_room_for_others_too() {
     let body = json!({"topic": "a", "msg": "x".repeat(1_000_000), "timeout": 60}).to_string();
     let begin = |token: &Token, path: &str, bytes: &str| {
         let mut connection = daemon.connect();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}", body.len());
-        connection.send(format!("{head}\r\nAuthorization: {}\r\n\r\n{bytes}", token.bearer()).as_bytes());
+        let lines = format!("Content-Length: {}\r\nAuthorization: {}\r\n", body.len(), token.bearer());
+        connection.send(raw(&format!("POST {path}"), &lines, bytes).as_bytes());
         connection
     };
     // those that find no room are answered, and the others wait
@@ -223,15 +214,10 @@ fn unfinished_bodies_and_requests_of_one_token_leave_room_for_others_too() {
 }
 
 /// Asks until it is answered so.
+#[track_caller]
 fn await_reply(daemon: &Daemon, token: &Token, path: &str, body: &str, status: u16, words: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let reply = daemon.connect().request("POST", path, &[("Authorization", &token.bearer())], body.as_bytes());
-        if reply.status == status && reply.error().starts_with(words) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{reply:?}");
-    }
+    let ask = || daemon.connect().request("POST", path, &[("Authorization", &token.bearer())], body.as_bytes());
+    eventually(words, ask, |reply| reply.status == status && reply.error().starts_with(words));
 }
 
 #[test]
@@ -255,7 +241,7 @@ fn a_filter_goes_when_its_last_owner_lets_it_go_and_nobody_else_can() {
     assert_eq!(subscribe(&daemon, &two, "end").status, 200);
     assert_eq!(broker.log_with("Received UNSUBSCRIBE").len(), 0, "the other owner has it still");
     assert_eq!(unsubscribe(&daemon, &two, "a/#").status, 200);
-    await_log(&broker, 1, "Received UNSUBSCRIBE");
+    broker.wait_for_nth(1, "Received UNSUBSCRIBE");
     assert_eq!(seen(&daemon, &three), ["end", "of/file"]);
 }
 

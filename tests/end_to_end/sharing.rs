@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -18,6 +17,7 @@ use crate::support::scripted_broker::{
     DISCONNECT, SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, suback,
 };
 use crate::support::token::Token;
+use crate::support::waiting::eventually;
 use crate::support::{PATIENCE, free_port};
 
 const SHARED: &str = "$share/group/work/#";
@@ -49,15 +49,9 @@ fn recorded(daemon: &Daemon) -> Vec<usize> {
 /// Waits until the daemons have recorded so many messages together.
 #[track_caller]
 fn await_all(daemons: &[&Daemon], count: usize) -> Vec<Vec<usize>> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let parts: Vec<Vec<usize>> = daemons.iter().map(|daemon| recorded(daemon)).collect();
-        let total: usize = parts.iter().map(Vec::len).sum();
-        if total >= count {
-            return parts;
-        }
-        assert!(Instant::now() < deadline, "{total} of {count}");
-    }
+    let look = || daemons.iter().map(|daemon| recorded(daemon)).collect::<Vec<_>>();
+    let total = |parts: &Vec<Vec<usize>>| parts.iter().map(Vec::len).sum::<usize>();
+    eventually(&format!("{count} records"), look, |parts| total(parts) >= count)
 }
 
 /// Each number once, wherever.
@@ -246,10 +240,7 @@ fn nginx_without(left_out: &[&str], folder: &Folder, daemons: &[Daemon; 2]) -> (
     let process =
         Process::start(Command::new("nginx").arg("-p").arg(folder.path()).args(["-e", "stderr", "-c"]).arg(config));
     process.wait_for("nginx/");
-    let deadline = Instant::now() + PATIENCE;
-    while Connection::try_open(&address).is_none() {
-        assert!(Instant::now() < deadline, "nginx does not listen");
-    }
+    eventually("nginx listens", || Connection::try_open(&address).is_some(), |listens| *listens);
     (process, address)
 }
 

@@ -17,14 +17,6 @@ const PROTOCOLS: [&str; 2] = ["5", "3.1.1"];
 /// How long what is slow takes here at most.
 const LONGEST: Duration = Duration::from_secs(120);
 
-fn await_line(daemon: &Daemon, text: &str) {
-    let start = Instant::now();
-    while daemon.lines_with(text).is_empty() {
-        assert!(start.elapsed() < LONGEST, "no {text:?}: {:?}", daemon.lines());
-        thread::park_timeout(Duration::from_millis(50));
-    }
-}
-
 /// A long message and a short one behind it, over a link on which the answer to a PINGREQ waits behind both.
 fn assert_arrives(broker: &Mosquitto, port: u16, protocol: &str, tls: &str) {
     let proxy = Proxy::slow(port, 20_000);
@@ -39,7 +31,7 @@ fn assert_arrives(broker: &Mosquitto, port: u16, protocol: &str, tls: &str) {
     broker.publish(&["-t", &topic, "-q", "1", "-f", file.to_str().unwrap()]);
     broker.publish(&["-t", &topic, "-q", "1", "-m", "short"]);
     let start = Instant::now();
-    await_line(&daemon, "with payload: short");
+    daemon.wait_for_within(LONGEST, "with payload: short");
     assert!(start.elapsed() > Duration::from_secs(11), "longer than two keep alives: {:?}", start.elapsed());
     assert_eq!(daemon.lines_with("of 280000 bytes)").len(), 1, "{:?}", daemon.lines());
     assert!(daemon.lines_with("lost").is_empty(), "{:?}", daemon.lines());

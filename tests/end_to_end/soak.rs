@@ -12,10 +12,11 @@ use socket2::SockRef;
 use crate::sockets::pass;
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
+use crate::support::free_port;
 use crate::support::http::Connection;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::stalls::Stalls;
-use crate::support::{PATIENCE, free_port};
+use crate::support::waiting::{eventually, pause};
 
 const SOAK: Duration = Duration::from_secs(60);
 /// What an honest request may take, on a machine that does not stand still.
@@ -92,7 +93,7 @@ fn honest(address: String, done: Arc<AtomicBool>) -> JoinHandle<(u32, Duration)>
             let reply = connection.post("/publish", BODY);
             assert_eq!((reply.status, reply.code()), (200, 0), "{reply:?}");
             (answered, longest) = (answered + 1, longest.max(start.elapsed()));
-            thread::park_timeout(Duration::from_millis(5));
+            pause(Duration::from_millis(5));
         }
         (answered, longest)
     })
@@ -118,17 +119,17 @@ fn no_honest_request_fails_or_waits_while_everything_else_goes_wrong() {
                     if leaked.fetch_add(1, Ordering::SeqCst) < LEAKS {
                         leak(&address);
                     }
-                    thread::park_timeout(Duration::from_millis(50));
+                    pause(Duration::from_millis(50));
                 }
             })
         })
         .collect();
     let end = Instant::now() + SOAK;
     while Instant::now() < end && honest.iter().all(|client| !client.is_finished()) {
-        thread::park_timeout(Duration::from_secs(3));
+        pause(Duration::from_secs(3));
         // for a moment nothing can be accepted
         limit_descriptors(&daemon, 20);
-        thread::park_timeout(Duration::from_millis(300));
+        pause(Duration::from_millis(300));
         limit_descriptors(&daemon, 4096);
     }
     done.store(true, Ordering::SeqCst);
@@ -177,11 +178,8 @@ fn with_a_passed_socket_no_request_fails_when_leaks_make_the_daemon_restart() {
     });
     for restart in 1..=2 {
         hold(&address, 230, b"GET / HTTP/2.0\r\n\r\n");
-        let deadline = Instant::now() + PATIENCE;
-        while passer.lines_with("ended 1").len() < restart && !client.is_finished() {
-            assert!(Instant::now() < deadline, "it does not restart");
-            thread::park_timeout(Duration::from_millis(50));
-        }
+        let ended = || passer.lines_with("ended 1").len();
+        eventually("a restart", ended, |ended| *ended >= restart || client.is_finished());
     }
     passer.wait_for_nth(3, "connected to");
     done.store(true, Ordering::SeqCst);

@@ -13,6 +13,7 @@ use crate::support::folder::Folder;
 use crate::support::http::Connection;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Process, signal, without_time};
+use crate::support::request::post;
 use crate::support::token::Token;
 use crate::support::vitals::Vitals;
 use crate::support::{PATIENCE, free_port};
@@ -215,11 +216,8 @@ fn pipelined_requests_on_a_unix_socket_are_answered_in_order_and_hold_up_nobody(
     daemon.wait_for("connected to");
     let mut pipelining = UnixStream::connect(&path).unwrap();
     pipelining.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = |n: usize| {
-        let body = format!(r#"{{"topic":"t","msg":"x","qos":{}}}"#, (n + 1) % 2);
-        format!("POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-    };
-    pipelining.write_all((0..12).map(request).collect::<String>().as_bytes()).unwrap();
+    let request = |n: usize| post("/publish", format!(r#"{{"topic":"t","msg":"x","qos":{}}}"#, (n + 1) % 2));
+    pipelining.write_all(&(0..12).flat_map(request).collect::<Vec<u8>>()).unwrap();
     let mut said = String::new();
     while said.matches("{\"code\":0").count() < 12 {
         let mut piece = [0; 4096];
@@ -369,9 +367,9 @@ fn more_answers_on_a_unix_socket_than_threads_to_write_them_may_wait_for_one() {
     );
     let _daemon = start(&folder, &config, "unix:");
     let body = r#"{"topic":"t","msg":"x","timeout":0.5}"#;
-    let publish = format!("POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let publish = post("/publish", body);
     // there is no broker: the others are answered first, and written last
-    let mut client = send(&path, &[publish.as_bytes(), &GET.repeat(20)].concat());
+    let mut client = send(&path, &[publish, GET.repeat(20)].concat());
     let (mut said, mut piece) = (String::new(), [0; 4096]);
     while said.matches("HTTP/1.1 404").count() < 20 {
         let read = client.read(&mut piece).unwrap();

@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use crate::operations::await_figure;
 use crate::support::certificates::Authority;
 use crate::support::daemon::Daemon;
+use crate::support::metrics::await_figure;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{
     CONNECT, PUBACK, PUBLISH, PUBREC, SUBSCRIBE, ScriptedBroker, answer_filters, behave, connack, publish,
@@ -127,7 +127,7 @@ fn what_a_broker_should_not_send_is_dropped_counted_and_told_once() {
         ("unknown_subscription_identifier", "a message on a/b, for a subscription that we do not have"),
         ("unknown_packet_identifier", "with packet identifier 4660, which waits for no such answer"),
     ] {
-        await_figure(&daemon, &format!("mqtt_bridge_stray_packets_total{{kind=\"{kind}\"}}"), "2");
+        await_figure(daemon.address(), &format!("mqtt_bridge_stray_packets_total{{kind=\"{kind}\"}}"), "2");
         assert_eq!(daemon.lines_with(words).len(), 1, "{words}: {:?}", daemon.lines());
     }
     assert_eq!(daemon.lines_with("Received message").len(), 1, "{:?}", daemon.lines());

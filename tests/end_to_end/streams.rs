@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::operations::{await_figure, metrics, value};
 use crate::support::daemon::Daemon;
-use crate::support::events::{Item, Listener, head, target};
+use crate::support::events::{Item, Listener, target};
 use crate::support::http::Connection;
+use crate::support::metrics::{await_figure, metrics, value};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::onlooker::Onlooker;
+use crate::support::request::head;
+use crate::support::waiting::eventually;
 use crate::support::{PATIENCE, SLACK, free_port};
 
 /// A broker that keeps nothing back.
@@ -42,7 +44,7 @@ fn a_comment_comes_every_15_s_and_no_time_limit_of_requests_ends_a_stream() {
         // others that are idle give way, not the one that listens
         let asking = |_| {
             let mut other = daemon.connect();
-            other.request("GET", "/nothing", &[], b"");
+            other.get("/nothing");
             other
         };
         drop((0..20).map(asking).collect::<Vec<_>>());
@@ -124,7 +126,7 @@ fn a_listener_that_stands_still_is_told_exactly_what_it_missed_and_holds_up_nobo
     assert_eq!(beside.message()["payload"], "end");
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let figure = missed as f64;
-    assert_eq!(value(&metrics(&daemon), "mqtt_bridge_lagged_messages_total").to_bits(), figure.to_bits());
+    assert_eq!(value(&metrics(daemon.address()), "mqtt_bridge_lagged_messages_total").to_bits(), figure.to_bits());
     // and it goes on as if nothing had been
     broker.publish(&["-t", "s/x", "-m", "after"]);
     assert_eq!(stalled.message()["payload"], "after");
@@ -191,12 +193,12 @@ fn head_is_the_head_alone_and_takes_no_place() {
         if reply.header("connection") == Some("close") {
             connection.assert_ended();
         } else {
-            connection.request("GET", "/healthz", &[], b"").assert_published();
+            connection.get("/healthz").assert_published();
         }
     }
-    await_figure(&daemon, "mqtt_bridge_listeners", "0");
+    await_figure(daemon.address(), "mqtt_bridge_listeners", "0");
     let _listener = Listener::open(&daemon, "a");
-    await_figure(&daemon, "mqtt_bridge_listeners", "1");
+    await_figure(daemon.address(), "mqtt_bridge_listeners", "1");
 }
 
 #[test]
@@ -205,11 +207,11 @@ fn two_hundred_that_vanish_leave_nothing_behind() {
     let daemon = Daemon::connected(broker.port());
     drop(Listener::open(&daemon, "v/#"));
     drop(daemon.served_connection());
-    await_figure(&daemon, "mqtt_bridge_listeners", "0");
+    await_figure(daemon.address(), "mqtt_bridge_listeners", "0");
     let before = daemon.vitals();
     for round in 0..3 {
         let mut listeners: Vec<Listener> = (0..200).map(|_| Listener::open(&daemon, "v/#")).collect();
-        await_figure(&daemon, "mqtt_bridge_listeners", "200");
+        await_figure(daemon.address(), "mqtt_bridge_listeners", "200");
         broker.publish(&["-t", "v/x", "-m", "x"]);
         assert!(listeners.iter_mut().all(|listener| listener.message()["payload"] == "x"), "{round}");
         for (n, listener) in listeners.iter().enumerate() {
@@ -218,7 +220,7 @@ fn two_hundred_that_vanish_leave_nothing_behind() {
             SockRef::from(listener.connection().socket()).set_linger(linger).unwrap();
         }
         drop(listeners);
-        await_figure(&daemon, "mqtt_bridge_listeners", "0");
+        await_figure(daemon.address(), "mqtt_bridge_listeners", "0");
         daemon.publish(r#"{"topic":"v/x","msg":"x"}"#).assert_published();
     }
     before.await_return(daemon.id(), 0);
@@ -231,19 +233,13 @@ fn a_stream_that_was_left_holds_up_nobody_who_comes_from_the_same_port() {
     let daemon = Daemon::connected(broker.port());
     let from: SocketAddr = ([127, 0, 0, 1], free_port()).into();
     // the system lets go of a port when both ends have
-    let connect = || {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            socket.set_reuse_address(true).unwrap();
-            socket.bind(&from.into()).unwrap();
-            match socket.connect(&daemon.address().parse::<SocketAddr>().unwrap().into()) {
-                Ok(()) => return Connection::of(socket.into()),
-                Err(error) => assert!(Instant::now() < deadline, "{error}"),
-            }
-            std::thread::park_timeout(Duration::from_millis(10));
-        }
+    let try_connect = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&from.into()).unwrap();
+        socket.connect(&daemon.address().parse::<SocketAddr>().unwrap().into()).map(|()| Connection::of(socket.into()))
     };
+    let connect = || eventually("a connection from this port", try_connect, Result::is_ok).unwrap();
     for linger in [None, Some(Duration::ZERO), None] {
         let mut listener = Listener::on(connect(), &head("GET", &target("a"), "1.1", &[])).expect("a stream");
         // what is unread would make a reset of every end
@@ -251,7 +247,7 @@ fn a_stream_that_was_left_holds_up_nobody_who_comes_from_the_same_port() {
         SockRef::from(listener.connection().socket()).set_linger(linger).unwrap();
         drop(listener);
         let mut next = connect();
-        next.request("GET", "/healthz", &[], b"").assert_published();
+        next.get("/healthz").assert_published();
         SockRef::from(next.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
@@ -268,7 +264,7 @@ fn a_thousand_listeners_are_one_subscription_and_take_under_60_mb() {
     let limits = format!("max-listeners = {COUNT}\nmax-connections = {}", COUNT + 50);
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\n{limits}", broker.port()));
     let mut listeners: Vec<Listener> = (0..COUNT).map(|_| Listener::open(&daemon, "many/#")).collect();
-    await_figure(&daemon, "mqtt_bridge_listeners", "1000");
+    await_figure(daemon.address(), "mqtt_bridge_listeners", "1000");
     let payload = json!("x".repeat(100));
     broker.publish(&["-t", "many/x", "-m", payload.as_str().unwrap()]);
     for (n, listener) in listeners.iter_mut().enumerate() {

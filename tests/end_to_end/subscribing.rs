@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::subscriptions::{assert_granted, await_log, listed, subscribe, unsubscribe};
+use crate::subscriptions::{assert_granted, listed, subscribe, unsubscribe};
 use crate::support::daemon::Daemon;
 use crate::support::events::Listener;
 use crate::support::free_port;
@@ -16,6 +16,7 @@ use crate::support::scripted_broker::{
     CONNECT, SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, publish,
 };
 use crate::support::token::Token;
+use crate::support::waiting::eventually;
 
 const RECEIVED: &str = "Received message on topic: ";
 
@@ -42,7 +43,7 @@ fn each_refusal_of_the_broker_reaches_the_caller_and_leaves_nothing() {
         assert!(!reply.error().is_empty());
         assert_eq!(listed(&daemon, &code.to_string()), None);
     }
-    daemon.connect().request("GET", "/readyz", &[], b"").assert_published();
+    daemon.get("/readyz").assert_published();
     assert_granted(&subscribe(&daemon, "fine", 2), "fine", 2);
     assert_eq!(daemon.lines_with("lost").len(), 0);
 }
@@ -78,26 +79,14 @@ fn what_a_later_connection_refuses_is_told_in_the_list() {
         assert_granted(&subscribe(&daemon, topic, 1), topic, 1);
     }
     let body = json!({"topic": "end", "timeout": 1}).to_string();
-    let mut ending = daemon.served_connection();
-    ending.send(&request("/unsubscribe", &body));
+    let mut ending = daemon.begin("/unsubscribe", body);
     daemon.wait_for("lost");
     daemon.wait_for_nth(2, "connected to");
-    let deadline = Instant::now() + crate::support::PATIENCE;
     let expected = json!({"topic": "a", "qos": 1, "reason_code": 135, "source": "api", "listeners": 0});
-    while listed(&daemon, "a").as_ref() != Some(&expected) {
-        assert!(Instant::now() < deadline, "{:?}", listed(&daemon, "a"));
-        thread::park_timeout(Duration::from_millis(20));
-    }
-    while listed(&daemon, "b").unwrap()["granted_qos"] != 1 {
-        assert!(Instant::now() < deadline, "{:?}", listed(&daemon, "b"));
-        thread::park_timeout(Duration::from_millis(20));
-    }
+    eventually("a is refused", || listed(&daemon, "a"), |found| found.as_ref() == Some(&expected));
+    eventually("b is granted", || listed(&daemon, "b").unwrap(), |found| found["granted_qos"] == 1);
     let reply = ending.reply();
     assert!([200, 503, 504].contains(&reply.status), "exactly one answer: {reply:?}");
-}
-
-fn request(path: &str, body: &str) -> Vec<u8> {
-    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 #[test]
@@ -116,8 +105,7 @@ fn without_a_broker_it_is_503_in_time_and_nothing_changes() {
         assert_eq!(listed(&daemon, "a").or(listed(&daemon, "b")), None);
     }
     // one that waits is granted when the broker comes
-    let mut waiting = daemon.served_connection();
-    waiting.send(&request("/subscribe", r#"{"topic":"c","timeout":20}"#));
+    let mut waiting = daemon.begin("/subscribe", r#"{"topic":"c","timeout":20}"#);
     let broker = Mosquitto::on_port(port, "allow_anonymous true");
     assert_granted(&waiting.reply(), "c", 0);
     for topic in ["a", "b", "c", "in"] {
@@ -222,10 +210,10 @@ fn twenty_at_once_while_sixteen_publish_and_none_fails() {
     });
     let published = published.into_inner();
     assert!(published > 100, "{published}");
-    await_log(&broker, published, "Received PUBLISH");
+    broker.wait_for_nth(published, "Received PUBLISH");
     assert_eq!(broker.log_with("Received PUBLISH").len(), published, "each once");
     assert_eq!(daemon.lines_with("lost").len(), 0);
-    let list = daemon.connect().request("GET", "/subscriptions", &[], b"").json();
+    let list = daemon.get("/subscriptions").json();
     assert_eq!(list["subscriptions"].as_array().unwrap().len(), 100);
 }
 
@@ -413,7 +401,7 @@ fn a_filter_that_the_brokers_packets_are_too_small_for_is_told() {
     let words = "the broker takes no packet of more than 40 bytes, and our SUBSCRIBE takes up to 41";
     assert_eq!(line, format!("warning: not subscribed to {long}: {words}"));
     daemon.wait_for("subscribed to b at");
-    let ready = daemon.connect().request("GET", "/readyz", &[], b"");
+    let ready = daemon.get("/readyz");
     let error = format!("subscription to {long} refused: packet too large (reason code 149)");
     assert_eq!((ready.status, ready.error()), (503, error), "{ready:?}");
     assert_eq!(daemon.lines_with("not subscribed").len(), 1, "{:?}", daemon.lines());

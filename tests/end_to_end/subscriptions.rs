@@ -1,8 +1,6 @@
 //! Topic filters that come and go while the bridge runs.
 
 use std::collections::BTreeSet;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -30,7 +28,7 @@ pub fn assert_granted(reply: &Reply, topic: &str, granted_qos: u8) {
 
 /// What `GET /subscriptions` has of this topic filter.
 pub fn listed(daemon: &Daemon, topic: &str) -> Option<Value> {
-    let reply = daemon.connect().request("GET", "/subscriptions", &[], b"");
+    let reply = daemon.get("/subscriptions");
     assert_eq!((reply.status, reply.code()), (200, 0), "{reply:?}");
     let subscriptions = reply.json()["subscriptions"].as_array().expect("an array").clone();
     let mut found = subscriptions.into_iter().filter(|subscription| subscription["topic"] == topic);
@@ -54,16 +52,6 @@ fn recorded(broker: &Mosquitto, daemon: &Daemon, end: &str) -> Vec<String> {
     daemon.wait_for(&format!("{RECEIVED}in/end with payload: {end}"));
     let records = daemon.lines_with(RECEIVED).into_iter().map(|line| line[RECEIVED.len()..].to_owned());
     records.filter(|record| !record.starts_with("in/end ")).collect()
-}
-
-/// Waits until the broker's log has so many lines like this.
-#[track_caller]
-pub fn await_log(broker: &Mosquitto, count: usize, text: &str) {
-    let deadline = Instant::now() + crate::support::PATIENCE;
-    while broker.log_with(text).len() < count {
-        assert!(Instant::now() < deadline, "{} of {count} lines with {text:?}", broker.log_with(text).len());
-        thread::park_timeout(Duration::from_millis(20));
-    }
 }
 
 #[test]
@@ -270,7 +258,7 @@ fn a_shared_subscription_divides_the_messages() {
 fn status_and_readiness_stay_true() {
     let broker = Mosquitto::start();
     let daemon = with_file(broker.port(), "");
-    let get = |path| daemon.connect().request("GET", path, &[], b"");
+    let get = |path| daemon.get(path);
     let of_the_file = |status: Value| {
         let subscriptions = status["subscriptions"].as_array().unwrap().clone();
         subscriptions.into_iter().find(|subscription| subscription["topic"] == "in/#").unwrap()
@@ -305,7 +293,7 @@ fn a_thousand_at_most_and_all_of_them_come_back() {
     assert_eq!(subscribe(1000).status, 200);
     broker.kill();
     broker.restart();
-    await_log(&broker, 1000, "\tmany/");
+    broker.wait_for_nth(1000, "\tmany/");
     broker.publish(&["-t", "many/500", "-m", "x"]);
     broker.publish(&["-t", "many/0", "-m", "x"]);
     broker.publish(&["-t", "many/1000", "-m", "x"]);

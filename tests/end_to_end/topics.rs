@@ -157,7 +157,7 @@ fn every_refused_address_and_header_says_the_rule_and_is_not_sent() {
     }
     let gzip = connection.request("POST", "/topics/a", &[("Content-Encoding", "gzip")], b"x");
     gzip.assert_refused(415, 3, "`Content-Encoding: gzip` is not supported");
-    let get = connection.request("GET", "/topics/a", &[], b"");
+    let get = connection.get("/topics/a");
     get.assert_refused(405, 3, "the method must be POST or PUT or DELETE");
     assert_eq!(get.header("allow"), Some("POST, PUT, DELETE"));
     connection.request("POST", "/topics", &[], b"x").assert_refused(

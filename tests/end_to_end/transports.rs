@@ -46,7 +46,7 @@ fn a_broker_on_a_unix_socket_is_connected_to_whenever_it_is_there() {
         daemon.wait_for("subscribed to t");
         assert_acknowledged(&daemon, "hello");
         daemon.wait_for("Received message on topic: t with payload: hello");
-        let status = daemon.connect().request("GET", "/status", &[], b"");
+        let status = daemon.get("/status");
         let status: Value = serde_json::from_slice(&status.body).unwrap();
         assert_eq!(status["connection"]["broker"], format!("unix:{shown}"));
         // what is left of the socket refuses

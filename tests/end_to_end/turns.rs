@@ -13,6 +13,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{
     CONNECT, SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, connack, receive_maximum,
 };
+use crate::support::waiting::eventually;
 
 /// What a thread does again and again, until the test is over, well or badly.
 struct Load {
@@ -44,11 +45,8 @@ impl Load {
     /// Waits until it was done so often once more.
     #[track_caller]
     fn await_more(&self, more: usize) {
-        let (before, deadline) = (self.count(), Instant::now() + PATIENCE);
-        while self.count() < before + more {
-            assert!(Instant::now() < deadline, "{} of {more} more", self.count() - before);
-            thread::park_timeout(std::time::Duration::from_millis(5));
-        }
+        let wanted = self.count() + more;
+        eventually(&format!("a count of {wanted}"), || self.count(), |count| *count >= wanted);
     }
 }
 

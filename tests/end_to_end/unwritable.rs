@@ -4,13 +4,14 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::support::PATIENCE;
 use crate::support::daemon::{clean, program};
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::http::Connection;
+use crate::support::metrics::await_figure;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Process, without_time};
+use crate::support::waiting::eventually;
 
 /// The daemon with a standard error of the test's own.
 struct Bridge {
@@ -47,30 +48,15 @@ impl Bridge {
 
     /// Waits until a counter is there.
     fn await_metric(&self, line: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let metrics = Connection::open(&self.address).request("GET", "/metrics", &[], b"").body;
-            let metrics = String::from_utf8(metrics).unwrap();
-            if metrics.lines().any(|found| found == line) {
-                return;
-            }
-            let name = line.split(' ').next().unwrap();
-            let found: Vec<&str> = metrics.lines().filter(|line| line.starts_with(name)).collect();
-            assert!(Instant::now() < deadline, "{line} is wanted, and {found:?} there");
-            std::thread::park_timeout(std::time::Duration::from_millis(20));
-        }
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        await_figure(&self.address, name, value);
     }
 
     /// Waits until it says what is missing, as it does after a while.
     fn await_unready(&self, words: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let reply = Connection::open(&self.address).request("GET", "/readyz", &[], b"");
-            if (reply.status == 503 && reply.error() == words) || Instant::now() > deadline {
-                return reply.assert_refused(503, 4, words);
-            }
-            std::thread::park_timeout(std::time::Duration::from_millis(20));
-        }
+        let ask = || Connection::open(&self.address).get("/readyz");
+        let reply = eventually(words, ask, |reply| reply.status == 503 && reply.error() == words);
+        reply.assert_refused(503, 4, words);
     }
 
     fn publish(&self) {
@@ -217,7 +203,7 @@ fn null_devices_that_a_supervisor_opened_one_by_one_take_everything() {
         publish(&broker, "1", 0..3);
         broker.wait_for_nth(3, "Received PUBACK from me");
         bridge.await_metric("mqtt_bridge_journal_dropped_total 0");
-        Connection::open(&bridge.address).request("GET", "/readyz", &[], b"").assert_published();
+        Connection::open(&bridge.address).get("/readyz").assert_published();
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use crate::listeners::refusal;
-use crate::operations::await_figure;
 use crate::resuming::{event_source, payloads};
 use crate::subscriptions::listed;
 use crate::support::daemon::Daemon;
 use crate::support::events::{Item, Listener, target};
+use crate::support::metrics::await_figure;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{CONNECT, SUBSCRIBE, ScriptedBroker, answer_filters, behave};
 use crate::support::{PATIENCE, free_port};
@@ -100,7 +100,7 @@ fn what_the_broker_refuses_when_it_is_back_is_told_in_the_stream_which_goes_on()
     let reply = refusal(&daemon, &target("135"), &[]);
     assert_eq!((reply.status, reply.code()), (403, 12), "{reply:?}");
     assert_eq!(listener.event().data["reason_code"], 135, "it was asked again");
-    await_figure(&daemon, "mqtt_bridge_listeners", "1");
+    await_figure(daemon.address(), "mqtt_bridge_listeners", "1");
 }
 
 #[test]

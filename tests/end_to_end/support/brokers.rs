@@ -4,12 +4,13 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::clients::{node, python_program};
 use super::folder::Folder;
 use super::free_port;
 use super::process::Process;
+use super::waiting::eventually_within;
 
 /// How long one may take to listen: `RabbitMQ` takes 5 to 16 s.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
@@ -61,11 +62,8 @@ impl Broker {
 impl Make {
     fn start(self, protocol: &str, port: u16, folder: &Folder) -> Process {
         let process = Process::start(&mut self.command(protocol, port, folder));
-        let deadline = Instant::now() + STARTED_WITHIN;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "{self:?} does not listen");
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
+        let listens = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+        eventually_within(STARTED_WITHIN, &format!("{self:?} listens"), listens, |listens| *listens);
         process
     }
 

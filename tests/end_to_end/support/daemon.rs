@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use super::folder::Folder;
 use super::http::{Connection, Reply};
 use super::process::Process;
+use super::request::post;
 use super::vitals::Vitals;
 
 pub struct Daemon {
@@ -89,6 +91,10 @@ impl Daemon {
         self.process.wait_for(text)
     }
 
+    pub fn wait_for_within(&self, patience: Duration, text: &str) -> String {
+        self.process.wait_for_within(patience, text)
+    }
+
     pub fn wait_for_nth(&self, n: usize, text: &str) -> String {
         self.process.wait_for_nth(n, text)
     }
@@ -110,11 +116,22 @@ impl Daemon {
         Connection::open(&self.address)
     }
 
-    /// A connection that is known to be served: of several that are opened at once, the HTTP library leaves some
-    /// without a thread.
+    /// `GET` of this path, on a connection of its own.
+    pub fn get(&self, path: &str) -> Reply {
+        self.connect().get(path)
+    }
+
+    /// `POST` of this body without waiting for the answer, which [`Connection::reply`] then has.
+    pub fn begin(&self, path: &str, body: impl AsRef<[u8]>) -> Connection {
+        let mut connection = self.served_connection();
+        connection.send(&post(path, body));
+        connection
+    }
+
+    /// A connection that a thread serves: of several that are opened at once, `tiny_http` leaves some without a thread.
     pub fn served_connection(&self) -> Connection {
         let mut connection = self.connect();
-        assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
+        assert_eq!(connection.get("/nothing").status, 404);
         connection
     }
 

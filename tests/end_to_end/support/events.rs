@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::PATIENCE;
 use super::daemon::Daemon;
 use super::http::{Connection, Reply};
+use super::request::head;
 
 #[derive(Debug)]
 pub struct Listener {
@@ -273,10 +274,4 @@ pub fn target(filter: &str) -> String {
         _ => format!("%{byte:02X}"),
     });
     format!("/messages?topic={}", encoded.collect::<String>())
-}
-
-/// A request without a body.
-pub fn head(method: &str, target: &str, version: &str, headers: &[(&str, &str)]) -> String {
-    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
-    format!("{method} {target} HTTP/{version}\r\nHost: localhost\r\n{headers}\r\n")
 }

@@ -2,12 +2,13 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use super::PATIENCE;
+use super::request::request;
+use super::waiting::{PATIENCE, eventually};
 
 #[derive(Debug)]
 pub struct Connection(BufReader<TcpStream>);
@@ -71,11 +72,8 @@ impl Connection {
 
     /// Waits until the daemon has read everything that was sent.
     pub fn await_read(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.daemons_end().is_some_and(|[_, queues]| !queues.ends_with(":00000000")) {
-            assert!(Instant::now() < deadline, "the daemon does not read");
-            std::thread::yield_now();
-        }
+        let is_read = |end: &Option<[String; 2]>| end.as_ref().is_none_or(|[_, queues]| queues.ends_with(":00000000"));
+        eventually("the daemon has read everything", || self.daemons_end(), is_read);
     }
 
     /// Whether the daemon has not ended the connection, seen without reading what it sent.
@@ -95,15 +93,16 @@ impl Connection {
         })
     }
 
+    pub fn get(&mut self, path: &str) -> Reply {
+        self.request("GET", path, &[], b"")
+    }
+
     pub fn post(&mut self, path: &str, body: &[u8]) -> Reply {
         self.request("POST", path, &[("Content-Type", "application/json")], body)
     }
 
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
-        let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n");
-        self.send(&[head.as_bytes(), body].concat());
+        self.send(&request(method, path, headers, body));
         self.reply()
     }
 

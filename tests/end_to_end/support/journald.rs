@@ -2,14 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::PATIENCE;
 use super::daemon::program;
 use super::folder::Folder;
 use super::process::Process;
+use super::waiting::{PATIENCE, eventually, eventually_within};
 
 pub struct Journald {
     process: Process,
@@ -22,16 +21,12 @@ impl Journald {
         command.args(["--mount", "--propagation", "private", "bash", "-c", include_str!("journald.sh")]);
         let journald = Self { process: Process::start(&mut command), folder: Folder::new() };
         let root = format!("/proc/{}/root", journald.process.id());
-        let deadline = Instant::now() + PATIENCE;
         // as seen from inside: the test's own /run may have one too
         let is_there = || {
             Path::new(&root).join("run/systemd/journal/test-is-ready").exists()
                 && Path::new(&root).join("run/systemd/journal/stdout").exists()
         };
-        while !is_there() {
-            assert!(Instant::now() < deadline, "no journald; this needs root, mount namespaces and systemd");
-            std::thread::park_timeout(Duration::from_millis(10));
-        }
+        eventually("journald, which needs root, mount namespaces and systemd", is_there, |is_there| *is_there);
         journald
     }
 
@@ -67,15 +62,8 @@ impl Journald {
 
     /// The same, as soon as there are so many.
     pub fn wait_for_records(&self, count: usize, field: &str) -> Vec<Value> {
-        let deadline = Instant::now() + 3 * PATIENCE;
-        loop {
-            let records = self.records(field);
-            if records.len() >= count {
-                return records;
-            }
-            assert!(Instant::now() < deadline, "{} of {count} records with {field}", records.len());
-            std::thread::park_timeout(Duration::from_millis(100));
-        }
+        let what = format!("{count} records with {field}");
+        eventually_within(3 * PATIENCE, &what, || self.records(field), |records| records.len() >= count)
     }
 
     fn enter(&self, program: &str) -> Command {

@@ -11,12 +11,14 @@ pub mod http;
 pub mod journald;
 pub mod limited;
 pub mod machine;
+pub mod metrics;
 pub mod mosquitto;
 pub mod mqtt_clients;
 pub mod network;
 pub mod onlooker;
 pub mod process;
 pub mod proxy;
+pub mod request;
 pub mod scripted_broker;
 pub mod stalls;
 pub mod supervisor;
@@ -24,16 +26,13 @@ pub mod tls_broker;
 pub mod token;
 pub mod truth;
 pub mod vitals;
+pub mod waiting;
 pub mod witness;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-/// How long a test waits for what must happen; far more than it takes, for slow machines.
-pub const PATIENCE: Duration = Duration::from_secs(40);
-/// What a busy machine may add to a time that is promised; what would be wrong takes longer than both together.
-pub const SLACK: Duration = Duration::from_secs(10);
+pub use waiting::{PATIENCE, SLACK};
 
 /// A port on which nobody listens, and which neither the system (ip(7), `ip_local_port_range`) nor a test that runs at
 /// the same time takes: nextest numbers those.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::daemon::Daemon;
 use super::http::Connection;
 use super::stalls::Stalls;
+use super::waiting::pause;
 
 /// What one request of it may take, on a machine that does not stand still.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -35,7 +36,7 @@ impl Onlooker {
                 if last {
                     return took;
                 }
-                thread::park_timeout(PAUSE);
+                pause(PAUSE);
             }
         });
         Self { done, stalls: Stalls::start(), thread }
@@ -61,6 +62,6 @@ impl Onlooker {
 fn visit(address: &str) -> Duration {
     let start = Instant::now();
     let mut connection = Connection::open(address);
-    assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
+    assert_eq!(connection.get("/nothing").status, 404);
     start.elapsed()
 }

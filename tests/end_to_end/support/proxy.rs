@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::waiting::pause;
+
 /// The listening side. It ends with the test's process.
 pub struct Proxy {
     port: u16,
@@ -69,7 +71,7 @@ impl Proxy {
         let Some(link) = self.latest.lock().unwrap().take() else { return };
         link.loses_upwards.store(!matches!(loss, Loss::ToClient), Ordering::SeqCst);
         link.loses_downwards.store(!matches!(loss, Loss::ToBroker), Ordering::SeqCst);
-        thread::park_timeout(moment);
+        pause(moment);
         link.close();
     }
 
@@ -150,12 +152,4 @@ fn write_at(rate: Option<usize>, bytes: &[u8], mut to: &TcpStream) -> io::Result
 /// What so many bytes take at so many a second.
 pub fn time_of(bytes: usize, rate: usize) -> Duration {
     Duration::from_micros((bytes * 1_000_000 / rate).try_into().unwrap())
-}
-
-/// Takes this time, as slow things do.
-pub fn pause(time: Duration) {
-    let due = Instant::now() + time;
-    while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-        thread::park_timeout(left);
-    }
 }

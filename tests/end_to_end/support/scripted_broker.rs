@@ -9,7 +9,8 @@ use std::thread;
 use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
-use super::proxy::{PIECES, pause, time_of};
+use super::proxy::{PIECES, time_of};
+use super::waiting::pause;
 
 /// The listening side. It ends with the test's process.
 pub struct ScriptedBroker {

@@ -1,7 +1,8 @@
 //! What a process takes of the system: threads, descriptors, memory.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::waiting::eventually_within;
 
 /// How long what was taken may stay after those who made it necessary are gone.
 const RETURNED_WITHIN: Duration = Duration::from_secs(10);
@@ -31,16 +32,11 @@ impl Vitals {
     /// documented to keep a thread and two descriptors each.
     #[track_caller]
     pub fn await_return(self, process: u32, leaks: usize) {
-        let deadline = Instant::now() + RETURNED_WITHIN;
-        loop {
-            let now = Self::of(process);
-            if now.threads <= self.threads + leaks && now.descriptors <= self.descriptors + 2 * leaks {
-                return;
-            }
-            let threads = || thread_names(process).join(" ");
-            assert!(Instant::now() < deadline, "{self:?} before, {now:?} still, {leaks} leaks allowed: {}", threads());
-            thread::park_timeout(Duration::from_millis(50));
-        }
+        let what = format!("{leaks} leaks at most beyond {self:?}");
+        let look = || (Self::of(process), thread_names(process).join(" "));
+        eventually_within(RETURNED_WITHIN, &what, look, |(now, _)| {
+            now.threads <= self.threads + leaks && now.descriptors <= self.descriptors + 2 * leaks
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 use super::daemon::Daemon;
 use super::http::{Connection, Reply};
 use super::mosquitto::Mosquitto;
+use super::request::raw;
 
 /// A message with the length that [`LENGTH`] tells.
 pub const MESSAGE: &str = r#"{"topic":"t","msg":"x"}"#;
@@ -125,14 +126,9 @@ pub fn assert_ours(reply: &Reply) {
     assert_eq!(reply.header("server"), None, "{reply:?}");
 }
 
-/// A request with these lines after `Host`, and then these bytes.
-pub fn request(line: &str, lines: &str, rest: &str) -> String {
-    format!("{line} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{rest}")
-}
-
-/// The same for `POST /publish`.
+/// `POST /publish` with these lines after `Host`, and then these bytes.
 pub fn post(lines: &str, rest: &str) -> String {
-    request("POST /publish", lines, rest)
+    raw("POST /publish", lines, rest)
 }
 
 /// A body in one chunk, and the end of it.
