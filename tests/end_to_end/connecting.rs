@@ -1,5 +1,10 @@
 //! The connection to the broker: made, refused, lost, made again, and told of.
 
+use std::collections::HashSet;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
 use crate::support::daemon::{Daemon, program};
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
@@ -8,10 +13,6 @@ use crate::support::request::post;
 use crate::support::scripted_broker::{
     CONNECT, NO_SUBSCRIPTION_IDENTIFIERS, PINGREQ, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, behave, connack, suback,
 };
-use std::collections::HashSet;
-use std::process::Command;
-use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
 
 /// A broker that is tried at full speed, for tests that count tries.
 fn impatient(port: u16) -> String {

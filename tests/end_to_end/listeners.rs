@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::subscribing::numbered;
+use crate::subscribe_refusals::numbered;
 use crate::subscriptions::listed;
 use crate::support::PATIENCE;
 use crate::support::daemon::Daemon;

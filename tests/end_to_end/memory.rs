@@ -1,8 +1,6 @@
 //! What the heaviest loads take: less than half of what the unit allows, and nothing is killed.
 
 use std::io::Read;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,22 +14,20 @@ use crate::support::http::{Connection, Reply};
 use crate::support::limited::Limited;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::request::{post, request};
-use crate::support::scripted_broker::{
-    CONNECT, PUBACK, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, acknowledgement, behave,
-};
+use crate::support::scripted_broker::{PUBACK, PUBLISH, Packet, ScriptedBroker, acknowledgement, behave};
 
 /// What the daemon may take, in KiB. `MemoryMax=` of the unit is twice as much.
 const MOST_KIB: usize = 256 * 1024;
 /// `max-body` and `max-packet-size` as they come.
-const LARGE: usize = 1_048_576;
+pub const LARGE: usize = 1_048_576;
 const NO_ROOM: &str = "not sent: all requests together hold as much memory as they may";
 const TOO_MANY: &str = "not sent: too many requests at a time";
-const RECORDED: &str = "Received message on topic: ";
+pub const RECORDED: &str = "Received message on topic: ";
 /// How long all answers together may take, on a machine that is busy.
 const LONGEST: Duration = Duration::from_secs(150);
 
 #[track_caller]
-fn assert_modest(daemon: &Limited) {
+pub fn assert_modest(daemon: &Limited) {
     let peak = daemon.vitals().peak_kib;
     eprintln!("peak: {} MiB", peak / 1024);
     assert!(peak < MOST_KIB, "{} MiB", peak / 1024);
@@ -57,7 +53,7 @@ fn without_broker() -> Limited {
 }
 
 /// So many listeners, half of which read; what they get is thrown away. Returns the others.
-fn listen(daemon: &Limited, count: usize, filter: impl Fn(usize) -> String + Sync) -> Vec<Listener> {
+pub fn listen(daemon: &Limited, count: usize, filter: impl Fn(usize) -> String + Sync) -> Vec<Listener> {
     let filter = &filter;
     thread::scope(|scope| {
         // without a broker each is opened after a second
@@ -217,31 +213,8 @@ fn what_requests_hold_while_the_broker_is_away_is_bounded_in_sum() {
     assert_eq!(daemon.publish(&long).code(), 4);
 }
 
-/// A broker that tells how large a packet the client announces to take.
-fn broker() -> (ScriptedBroker, Arc<AtomicUsize>) {
-    let announced = Arc::new(AtomicUsize::new(0));
-    let told = announced.clone();
-    let broker = ScriptedBroker::start(move |_, packet| {
-        if packet.kind == CONNECT {
-            told.store(maximum_packet_size(packet), Ordering::SeqCst);
-        }
-        Some(behave(packet, &[]))
-    });
-    (broker, announced)
-}
-
-/// Of a CONNECT of MQTT 5 (3.1.2.11.4), before which there may be a Receive Maximum.
-fn maximum_packet_size(connect: &Packet) -> usize {
-    let mut properties = &connect.body[11..];
-    if properties[0] == 0x21 {
-        properties = &properties[3..];
-    }
-    assert_eq!(properties[0], 0x27, "a Maximum Packet Size");
-    usize::try_from(u32::from_be_bytes(properties[1..5].try_into().unwrap())).unwrap()
-}
-
 /// A Variable Byte Integer (MQTT 5, 1.5.5).
-fn variable(mut value: usize) -> Vec<u8> {
+pub fn variable(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
         let byte = u8::try_from(value % 128).unwrap();
@@ -254,105 +227,10 @@ fn variable(mut value: usize) -> Vec<u8> {
 }
 
 /// A PUBLISH of MQTT 5 at QoS 0.
-fn published(topic: &str, properties: &[u8], payload: &[u8]) -> Vec<u8> {
+pub fn published(topic: &str, properties: &[u8], payload: &[u8]) -> Vec<u8> {
     let length = [0, u8::try_from(topic.len()).unwrap()];
     let rest = [&length, topic.as_bytes(), &variable(properties.len()), properties, payload].concat();
     [&[0x30], variable(rest.len()).as_slice(), &rest].concat()
-}
-
-/// One of so many bytes, near enough, that consists of this user property.
-fn full_of_pairs(topic: &str, size: usize, name: &str, value: &str) -> Vec<u8> {
-    let text = |text: &str| [&[0, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    let pair = [vec![0x26], text(name), text(value)].concat();
-    published(topic, &pair.repeat((size - 100) / pair.len()), b"")
-}
-
-#[test]
-fn packets_as_large_as_is_announced_may_consist_of_user_properties() {
-    let (broker, announced) = broker();
-    let daemon =
-        Limited::with(&format!("[mqtt]\nport = {}\nkeepalive = 600\n[[subscribe]]\ntopic = \"t/#\"", broker.port()));
-    daemon.wait_for("subscribed to t/#");
-    let _listeners =
-        listen(&daemon, 64, |number| if number % 4 < 2 { "t/#".to_owned() } else { format!("t/{number}") });
-    let size = announced.load(Ordering::SeqCst);
-    let mut dropped = 0;
-    for (round, (name, value)) in [("", ""), ("a", "b"), ("a", "")].into_iter().enumerate() {
-        let packets: Vec<Vec<u8>> =
-            (0..12).map(|number| full_of_pairs(&format!("t/{number}"), size, name, value)).collect();
-        dropped += 12 * ((size - 100) / (5 + name.len() + value.len()) - 100);
-        broker.send(&packets.concat());
-        broker.send(&published("t/end", &[], b"x"));
-        daemon.wait_for_nth(round + 1, &format!("{RECORDED}t/end"));
-    }
-    assert_modest(&daemon);
-    assert_eq!(size, LARGE, "as large as what may be published");
-    assert_eq!(daemon.lines_with("user properties: the first 100 are kept").len(), 1, "told once");
-    assert_eq!(daemon.lines_with(RECORDED).len(), 3 * 13, "each is recorded");
-    let metrics = daemon.get("/metrics").body;
-    let counted = format!("mqtt_bridge_user_properties_dropped_total {dropped}\n");
-    assert!(String::from_utf8(metrics).unwrap().contains(&counted), "{counted}");
-    assert!(daemon.lines_with("lost").is_empty(), "{:?}", daemon.lines());
-    // one that a broker sends all the same
-    broker.send(&full_of_pairs("t/0", 16_500_000, "", "")[..100]);
-    daemon.wait_for("lost: the broker sent a packet of 16");
-    daemon.wait_for_nth(2, "connected to");
-    assert_modest(&daemon);
-}
-
-#[test]
-fn packets_four_times_as_large_are_taken_where_nothing_can_be_announced() {
-    let broker = ScriptedBroker::start(move |_, packet| {
-        Some(match packet.kind {
-            CONNECT => vec![0x20, 2, 0, 0],
-            SUBSCRIBE => vec![0x90, 3, packet.body[0], packet.body[1], 0],
-            _ => behave(packet, &[]),
-        })
-    });
-    let daemon = Limited::with(&format!(
-        "[mqtt]\nport = {}\nkeepalive = 600\nprotocol = \"3.1.1\"\n[[subscribe]]\ntopic = \"t/#\"",
-        broker.port()
-    ));
-    daemon.wait_for("subscribed to t/#");
-    let _listeners = listen(&daemon, 64, |_| "t/#".to_owned());
-    let packet = |topic: &str, payload: &[u8]| {
-        let length = [0, u8::try_from(topic.len()).unwrap()];
-        let rest = [&length, topic.as_bytes(), payload].concat();
-        [&[0x30], variable(rest.len()).as_slice(), &rest].concat()
-    };
-    let large = packet("t/large", &vec![b'x'; 4 * LARGE - 100]);
-    broker.send(&large.repeat(24));
-    broker.send(&packet("t/end", b"x"));
-    daemon.wait_for(&format!("{RECORDED}t/end"));
-    assert_modest(&daemon);
-    assert!(daemon.lines_with("lost").is_empty(), "{:?}", daemon.lines());
-    broker.send(&packet("t/large", &vec![b'x'; 4 * LARGE])[..100]);
-    daemon.wait_for("lost: the broker sent a packet of 41943");
-    daemon.wait_for_nth(2, "connected to");
-    assert_modest(&daemon);
-}
-
-#[test]
-fn listeners_that_stand_still_each_in_another_long_event_do_not_keep_them() {
-    let (broker, announced) = broker();
-    let daemon =
-        Limited::with(&format!("[mqtt]\nport = {}\nkeepalive = 600\n[[subscribe]]\ntopic = \"t/#\"", broker.port()));
-    daemon.wait_for("subscribed to t/#");
-    // each of these bytes is six in JSON
-    let payload = vec![1; announced.load(Ordering::SeqCst).min(16_000_000) - 100];
-    let mut listeners = Vec::new();
-    for number in 0..64_usize {
-        let filter = if number.is_multiple_of(2) { "t/#".to_owned() } else { format!("t/{number}") };
-        listeners.push(Listener::with_small_buffer(&daemon, &filter));
-        broker.send(&published(&format!("t/{number}"), &[], &payload));
-        broker.send(&published("t/end", &[], b"x"));
-        daemon.wait_for_nth(number + 1, &format!("{RECORDED}t/end"));
-    }
-    assert_modest(&daemon);
-    // who comes now is served
-    let mut listener = Listener::open(&daemon, "t/next");
-    broker.send(&published("t/next", &[], b"x"));
-    assert_eq!(listener.message()["payload"], "x");
 }
 
 /// The response topic and the correlation data of a PUBLISH at QoS 1, as rumqttc writes them.
