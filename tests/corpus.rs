@@ -8,17 +8,17 @@ mod properties;
 use std::path::Path;
 
 #[test]
-fn bodies_of_a_publish() {
+fn the_corpus_of_publish_bodies_holds() {
     try_all("publish_body", properties::publish_body);
 }
 
 #[test]
-fn topic_filters() {
+fn the_corpus_of_topic_filters_holds() {
     try_all("topic_filter", properties::topic_filter);
 }
 
 #[test]
-fn texts_of_bridge_toml() {
+fn the_corpus_of_bridge_toml_holds() {
     try_all("bridge_toml", properties::bridge_toml);
 }
 

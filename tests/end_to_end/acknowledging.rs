@@ -22,7 +22,7 @@ pub fn assert_acknowledged(reply: &Reply, reason_code: Option<u8>) {
 }
 
 #[test]
-fn each_quality_of_service_is_answered_and_arrives_in_both_versions() {
+fn messages_at_each_qos_are_acknowledged_and_delivered_in_both_versions() {
     let broker = Mosquitto::start();
     for (protocol, reason_code) in [("5", Some(0)), ("3.1.1", None)] {
         let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
@@ -36,7 +36,7 @@ fn each_quality_of_service_is_answered_and_arrives_in_both_versions() {
 }
 
 #[test]
-fn a_retained_message_at_qos_1_is_kept_in_both_versions() {
+fn the_broker_keeps_a_retained_message_at_qos_1_in_both_versions() {
     let broker = Mosquitto::start();
     for protocol in ["5", "3.1.1"] {
         let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
@@ -49,7 +49,7 @@ fn a_retained_message_at_qos_1_is_kept_in_both_versions() {
 }
 
 #[test]
-fn nobody_who_subscribes_is_reason_code_16() {
+fn no_matching_subscribers_is_reason_code_16() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     assert_acknowledged(&daemon.publish(r#"{"topic": "lonely", "msg": "x", "qos": 1}"#), Some(16));
@@ -58,7 +58,7 @@ fn nobody_who_subscribes_is_reason_code_16() {
 }
 
 #[test]
-fn what_the_brokers_access_control_denies_is_403_and_others_go_through() {
+fn a_publish_denied_by_access_control_is_403_and_others_succeed() {
     let folder = crate::support::folder::Folder::new();
     let acl = folder.write("acl", "topic readwrite allowed/#\n");
     let configuration = format!("allow_anonymous true\nacl_file {}", acl.display());
@@ -78,7 +78,7 @@ fn what_the_brokers_access_control_denies_is_403_and_others_go_through() {
 }
 
 #[test]
-fn each_reason_code_of_a_refusal_reaches_the_caller() {
+fn the_caller_gets_the_reason_code_of_each_refusal() {
     let codes = [
         (128, "unspecified error"),
         (131, "implementation specific error"),
@@ -110,7 +110,7 @@ fn each_reason_code_of_a_refusal_reaches_the_caller() {
 }
 
 #[test]
-fn acknowledgements_out_of_order_reach_their_own_callers() {
+fn acknowledgements_out_of_order_reach_the_right_callers() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             PUBLISH => Vec::new(),
@@ -149,7 +149,7 @@ fn misbehaving(answer: fn([u8; 2]) -> Vec<u8>) -> ScriptedBroker {
 }
 
 #[test]
-fn an_acknowledgement_of_the_wrong_kind_settles_nothing() {
+fn an_acknowledgement_of_the_wrong_kind_completes_no_publish() {
     for (qos, answer) in [
         (1, (|id| acknowledgement(PUBREC, id)) as fn([u8; 2]) -> Vec<u8>),
         (1, |id| acknowledgement(PUBCOMP, id)),
@@ -169,7 +169,7 @@ fn an_acknowledgement_of_the_wrong_kind_settles_nothing() {
 }
 
 #[test]
-fn a_duplicated_acknowledgement_settles_nothing_twice() {
+fn a_duplicate_acknowledgement_ends_the_connection_and_completes_no_other_publish() {
     for (qos, answer) in [
         (1, (|id| acknowledgement(PUBACK, id).repeat(2)) as fn([u8; 2]) -> Vec<u8>),
         (2, |id| acknowledgement(PUBREC, id).repeat(2)),
@@ -209,7 +209,7 @@ fn properties_arrive_with_the_message() {
 }
 
 #[test]
-fn properties_are_refused_in_mqtt_3_1_1_and_not_dropped() {
+fn properties_are_refused_in_mqtt_3_1_1() {
     let broker = Mosquitto::start();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
     let message = json!({"topic": "p", "msg": "x", "properties": {"content_type": "text/plain"}});
@@ -222,7 +222,7 @@ fn properties_are_refused_in_mqtt_3_1_1_and_not_dropped() {
 }
 
 #[test]
-fn a_qos_over_the_brokers_maximum_is_refused_and_the_connection_stays() {
+fn a_qos_over_the_brokers_maximum_is_refused_without_losing_the_connection() {
     let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_qos 1");
     let daemon = Daemon::connected(broker.port());
     assert_eq!(daemon.publish(&body("t", 1, 5.0)).status, 200);

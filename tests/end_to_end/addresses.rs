@@ -41,7 +41,7 @@ fn daemon_with(file: &Path, place: &str, configuration: &str) -> Daemon {
 }
 
 #[test]
-fn ipv6_is_taken_with_brackets_and_without() {
+fn ipv6_addresses_are_accepted_with_and_without_brackets() {
     let (_broker, port) = broker_at("::1");
     for lines in [
         format!("server = \"::1\"\nport = {port}"),
@@ -83,7 +83,7 @@ fn the_addresses_of_a_name_are_tried_in_turn() {
 }
 
 #[test]
-fn a_broker_that_moved_is_found_where_its_name_leads() {
+fn a_broker_is_found_at_its_new_address() {
     let (broker, port) = broker_at("127.0.0.2");
     let folder = Folder::new();
     let tables = format!("[mqtt]\nserver = \"broker.test\"\nport = {port}\nreconnect-max = 0.1");
@@ -100,7 +100,7 @@ fn a_broker_that_moved_is_found_where_its_name_leads() {
 }
 
 #[test]
-fn a_name_that_nobody_has_is_told_and_found_when_somebody_does() {
+fn a_name_that_does_not_resolve_is_logged_and_connected_to_later() {
     let (_broker, port) = broker_at("127.0.0.2");
     let folder = Folder::new();
     let tables = format!("[mqtt]\nserver = \"mqtt://broker.test:{port}\"\nreconnect-max = 0.1");
@@ -125,7 +125,7 @@ fn serve_names(socket: &UdpSocket) {
 }
 
 #[test]
-fn a_broker_is_found_though_the_first_name_server_does_not_answer() {
+fn a_broker_is_found_when_the_first_name_server_does_not_answer() {
     let broker = Mosquitto::start();
     // addresses that no other test has
     let [high, low] = free_port().to_be_bytes();
@@ -145,7 +145,7 @@ fn a_broker_is_found_though_the_first_name_server_does_not_answer() {
 }
 
 #[test]
-fn the_environment_may_have_a_url() {
+fn the_environment_variable_may_hold_a_url() {
     let broker = Mosquitto::start();
     let server = format!("mqtt://localhost:{}", broker.port());
     let daemon = Daemon::run("[mqtt]\nport = 1", |config| {

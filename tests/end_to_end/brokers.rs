@@ -147,14 +147,14 @@ fn refuses_mqtt_5(make: Make) {
 }
 
 #[test]
-fn mosquitto_is_as_mqtt_has_it() {
+fn mosquitto_conforms_to_mqtt() {
     for protocol in ["5", "3.1.1"] {
         assert_eq!(examine(Make::Mosquitto, protocol, Client::PahoC), ALL);
     }
 }
 
 #[test]
-fn rumqttd_sends_whatever_it_is_at_the_qos_of_the_subscription() {
+fn rumqttd_delivers_at_the_qos_of_the_subscription() {
     for protocol in ["5", "3.1.1"] {
         let seen = examine(Make::Rumqttd, protocol, Client::PahoPython);
         assert_eq!(seen, Seen { delivered: [2, 2, 2], received: [2, 2, 2], retained: 2 });
@@ -162,29 +162,29 @@ fn rumqttd_sends_whatever_it_is_at_the_qos_of_the_subscription() {
 }
 
 #[test]
-fn aedes_is_as_mqtt_3_1_1_has_it() {
+fn aedes_conforms_to_mqtt_3_1_1() {
     assert_eq!(examine(Make::Aedes, "3.1.1", Client::Mosquitto), ALL);
 }
 
 #[test]
-fn aedes_refuses_mqtt_5_and_the_remedy_is_told() {
+fn aedes_refuses_mqtt_5_and_the_log_says_what_to_set() {
     refuses_mqtt_5(Make::Aedes);
 }
 
 #[test]
-fn amqtt_sends_whatever_it_is_at_the_qos_of_the_subscription() {
+fn amqtt_delivers_at_the_qos_of_the_subscription() {
     let seen = examine(Make::Amqtt, "3.1.1", Client::MqttJs);
     assert_eq!(seen, Seen { delivered: [2, 2, 2], received: [2, 2, 2], retained: 2 });
 }
 
 #[test]
-fn amqtt_does_not_answer_mqtt_5_and_the_remedy_is_told() {
+fn amqtt_does_not_answer_mqtt_5_and_the_log_says_what_to_set() {
     refuses_mqtt_5(Make::Amqtt);
 }
 
 /// As `RabbitMQ` does.
 #[test]
-fn a_broker_of_mqtt_3_1_1_that_acknowledges_qos_2_as_qos_1_has_the_message_and_gets_it_once() {
+fn a_puback_at_qos_2_in_mqtt_3_1_1_completes_the_publish_once() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         CONNECT => Some(vec![0x20, 2, 0, 0]),
         PUBLISH => Some(acknowledgement(PUBACK, packet.identifier())),
@@ -202,7 +202,7 @@ fn a_broker_of_mqtt_3_1_1_that_acknowledges_qos_2_as_qos_1_has_the_message_and_g
 
 #[test]
 #[ignore = "rmqtt takes minutes to build: tests/brokers/run rmqtt"]
-fn rmqtt_is_as_mqtt_has_it() {
+fn rmqtt_conforms_to_mqtt() {
     for protocol in ["5", "3.1.1"] {
         assert_eq!(examine(Make::Rmqtt, protocol, Client::Mosquitto), ALL);
     }
@@ -217,6 +217,6 @@ fn rabbitmq_turns_qos_2_into_1() {
 
 #[test]
 #[ignore = "RabbitMQ is large and takes long to start: tests/brokers/run rabbitmq"]
-fn rabbitmq_ends_the_connection_over_mqtt_5_and_the_remedy_is_told() {
+fn rabbitmq_closes_mqtt_5_connections_and_the_log_says_what_to_set() {
     refuses_mqtt_5(Make::RabbitMq);
 }

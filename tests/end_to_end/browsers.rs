@@ -68,7 +68,7 @@ fn a_page_of_another_origin_is_refused_and_publishes_nothing() {
 }
 
 #[test]
-fn a_page_whose_own_name_points_here_is_refused() {
+fn dns_rebinding_is_refused() {
     let broker = Mosquitto::start();
     let hosts = "allowed-hosts = [\"bridge.example\"]\n";
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\n{hosts}", broker.port()));
@@ -83,7 +83,7 @@ fn a_page_whose_own_name_points_here_is_refused() {
 }
 
 #[test]
-fn a_request_says_once_and_well_formed_whom_it_calls() {
+fn a_request_must_have_one_valid_host() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     for (lines, error) in [
@@ -120,7 +120,7 @@ fn a_preflight_of_an_allowed_origin_is_answered_without_a_token() {
 }
 
 #[test]
-fn a_page_of_an_allowed_origin_reads_every_answer() {
+fn a_page_of_an_allowed_origin_can_read_every_response() {
     let broker = Mosquitto::start();
     let token = Token::new("t", r#"["t"]"#).with("rate = 0.01");
     let with_tokens = format!("[mqtt]\nport = {}\n{}[http]\n{ALLOWS}", broker.port(), token.table);
@@ -144,7 +144,7 @@ fn a_page_of_an_allowed_origin_reads_every_answer() {
 }
 
 #[test]
-fn a_page_of_an_allowed_origin_reads_that_there_is_no_broker() {
+fn a_page_of_an_allowed_origin_can_read_a_503() {
     let configuration = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 0.1\n[http]\n{ALLOWS}", free_port());
     let reply = publish(&Daemon::with(&configuration), &[ALLOWED]);
     assert_eq!((reply.status, cors(&reply)), (503, READABLE));
@@ -152,7 +152,7 @@ fn a_page_of_an_allowed_origin_reads_that_there_is_no_broker() {
 }
 
 #[test]
-fn curl_in_the_place_of_a_browser_gets_the_headers_as_they_are_configured() {
+fn curl_gets_the_configured_cors_headers() {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[http]\n{ALLOWS}", free_port()));
     let url = format!("http://{}/publish", daemon.address());
     let headers = ["-H", "Origin: https://panel.example", "-H", "Access-Control-Request-Method: POST"];

@@ -18,7 +18,7 @@ fn bulk(daemon: &Daemon, path: &str, items: &Value) -> Reply {
 }
 
 #[test]
-fn all_are_published_in_order_and_each_has_the_result_that_it_would_have_alone() {
+fn items_are_published_in_order_and_each_has_its_own_result() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut subscriber = broker.subscribe("a/#", 4, "%t=%x,");
@@ -39,7 +39,7 @@ fn all_are_published_in_order_and_each_has_the_result_that_it_would_have_alone()
 }
 
 #[test]
-fn a_thousand_go_at_once_and_one_more_is_refused() {
+fn a_bulk_of_1000_is_published_and_one_of_1001_is_refused() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut subscriber = broker.subscribe("n", 1000, "%p,");
@@ -54,7 +54,7 @@ fn a_thousand_go_at_once_and_one_more_is_refused() {
 }
 
 #[test]
-fn one_bad_item_of_many_is_named_and_nothing_is_sent() {
+fn one_invalid_item_is_named_and_nothing_is_sent() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut subscriber = broker.subscribe("#", 1, "%t");
@@ -98,7 +98,7 @@ fn one_bad_item_of_many_is_named_and_nothing_is_sent() {
 }
 
 #[test]
-fn what_is_no_array_of_items_and_what_stands_behind_the_path_is_refused() {
+fn bodies_other_than_arrays_and_invalid_parameters_are_refused() {
     let daemon = Daemon::start(free_port());
     let item = r#"[{"topic":"a","msg":1}]"#;
     let deep = "[".repeat(500_000);
@@ -123,7 +123,7 @@ fn what_is_no_array_of_items_and_what_stands_behind_the_path_is_refused() {
 }
 
 #[test]
-fn failures_make_it_207_and_stand_where_their_items_do() {
+fn failures_give_207_and_keep_the_order_of_the_items() {
     let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nretain_available false\nmax_packet_size 500");
     let daemon = Daemon::connected(broker.port());
     let items = json!([
@@ -146,7 +146,7 @@ fn failures_make_it_207_and_stand_where_their_items_do() {
 }
 
 #[test]
-fn without_a_broker_each_result_is_certain_and_the_status_line_says_multi_status() {
+fn without_a_broker_each_item_is_reported_as_not_sent() {
     let daemon = Daemon::start(free_port());
     let mut connection = daemon.connect();
     let body = r#"[{"topic":"a","msg":1},{"topic":"b","msg":2}]"#;
@@ -158,7 +158,7 @@ fn without_a_broker_each_result_is_certain_and_the_status_line_says_multi_status
 }
 
 #[test]
-fn one_timeout_is_for_all_and_what_was_acknowledged_by_then_counts() {
+fn one_timeout_holds_for_all_items_and_acknowledged_ones_count() {
     let mut published = 0;
     let broker = ScriptedBroker::start(move |_, packet| {
         published += usize::from(packet.kind == PUBLISH);
@@ -176,7 +176,7 @@ fn one_timeout_is_for_all_and_what_was_acknowledged_by_then_counts() {
 }
 
 #[test]
-fn a_token_must_allow_all_topics_and_its_rate_all_messages() {
+fn a_token_must_allow_all_topics_and_messages_of_a_bulk() {
     let broker = Mosquitto::start();
     let token = Token::new("kitchen", r#"["kitchen/#"]"#).with("rate = 2");
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));

@@ -80,7 +80,7 @@ const FAULTS: [(&str, u32, &str); 19] = [
 ];
 
 #[test]
-fn files_that_cannot_be_used_keep_the_daemon_from_starting() {
+fn unusable_files_prevent_the_start() {
     let authority = Authority::new();
     let own = authority.issue("own");
     authority.issue("other");
@@ -115,7 +115,7 @@ fn files_that_cannot_be_used_keep_the_daemon_from_starting() {
 }
 
 #[test]
-fn the_key_of_the_unit_is_a_credential_and_faults_name_its_original() {
+fn the_units_key_is_a_credential_and_errors_name_the_original_file() {
     let authority = Authority::new();
     let own = authority.issue("bridge");
     let other = authority.issue("other");
@@ -143,7 +143,7 @@ fn the_key_of_the_unit_is_a_credential_and_faults_name_its_original() {
 }
 
 #[test]
-fn what_could_not_be_used_is_looked_at_again_though_its_time_and_length_are_the_same() {
+fn an_unusable_file_is_read_again_even_with_the_same_time_and_length() {
     let authority = Authority::new();
     let own = authority.issue("own");
     let good = fs::read(&own.certificate).unwrap();
@@ -170,7 +170,7 @@ fn what_could_not_be_used_is_looked_at_again_though_its_time_and_length_are_the_
 }
 
 #[test]
-fn renewed_certificates_are_used_from_the_next_connection_on_and_bad_ones_are_not() {
+fn renewed_certificates_are_used_for_the_next_connection_and_invalid_ones_are_not() {
     const KEPT: &str = "; what was read before is used on";
     const READ_AGAIN: &str = "certificates of the connection to the broker have changed, and were read again";
     let (old, new) = (Authority::new(), Authority::named("new"));

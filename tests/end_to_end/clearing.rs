@@ -45,7 +45,7 @@ impl House {
 }
 
 #[test]
-fn a_body_of_http_1_0_without_a_length_is_refused_and_clears_nothing() {
+fn an_http_1_0_body_without_a_length_is_refused_and_clears_nothing() {
     let house = House::start();
     let json = r#"{"topic":"kept","msg":null,"retain":true}"#;
     for (method, path, body) in [
@@ -87,7 +87,7 @@ fn a_body_of_http_1_0_without_a_length_is_refused_and_clears_nothing() {
 }
 
 #[test]
-fn an_empty_body_clears_only_where_the_request_says_that_it_is_empty() {
+fn an_empty_body_clears_only_with_content_length_0() {
     let house = House::start();
     let chunked = "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     for (method, rest) in [("POST", "\r\n"), ("PUT", "\r\n"), ("POST", chunked), ("PUT", chunked)] {
@@ -114,7 +114,7 @@ fn an_empty_body_clears_only_where_the_request_says_that_it_is_empty() {
 }
 
 #[test]
-fn delete_clears_a_topic_and_answers_as_a_publish_does() {
+fn delete_clears_a_topic_and_replies_like_a_publish() {
     let house = House::start();
     let mut connection = house.daemon.connect();
     let mut watcher = house.broker.subscribe("kept", 2, "%r %q <%p>");

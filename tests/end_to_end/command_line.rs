@@ -25,7 +25,7 @@ fn version_and_help_are_printed() {
 }
 
 #[test]
-fn wrong_usage_exits_2_on_one_line() {
+fn wrong_usage_exits_2_with_one_line() {
     let folder = Folder::new();
     for arguments in
         [&["--prot"][..], &["--config"], &["x"], &["--check=yes"], &["--new-token"], &["--new-token", "a b"]]
@@ -37,7 +37,7 @@ fn wrong_usage_exits_2_on_one_line() {
 }
 
 #[test]
-fn check_says_ok_or_the_first_fault() {
+fn check_prints_ok_or_the_first_error() {
     let folder = Folder::new();
     folder.write("good.toml", "[mqtt]\nport = 1884\n");
     folder.write("bad.toml", "[mqtt]\nport = 1884\nkeepalive = \"long\"\n");
@@ -49,7 +49,7 @@ fn check_says_ok_or_the_first_fault() {
 }
 
 #[test]
-fn a_new_token_is_a_secret_and_a_table_that_loads_as_it_is() {
+fn new_token_prints_a_secret_and_a_valid_table() {
     let folder = Folder::new();
     let (code, out, error) = run(&folder, &["--new-token", "kitchen"]);
     assert_eq!((code, error.as_str()), (Some(0), ""));
@@ -63,7 +63,7 @@ fn a_new_token_is_a_secret_and_a_table_that_loads_as_it_is() {
 }
 
 #[test]
-fn a_bad_configuration_exits_78_on_one_line() {
+fn an_invalid_configuration_exits_78_with_one_line() {
     let folder = Folder::new();
     folder.write("bridge.toml", "[mqtt]\nserver = \"localhost\"\nprot = 1\n");
     let (code, out, error) = run(&folder, &[]);
@@ -75,7 +75,7 @@ fn a_bad_configuration_exits_78_on_one_line() {
 }
 
 #[test]
-fn without_a_file_the_defaults_are_used_and_that_is_said() {
+fn without_a_file_the_defaults_are_used_and_logged() {
     let folder = Folder::new();
     let (code, out, _) = run(&folder, &["--check"]);
     assert_eq!((code, out.as_str()), (Some(0), "built-in defaults: ok\n"));
@@ -96,7 +96,7 @@ fn a_file_in_the_current_folder_is_found() {
 }
 
 #[test]
-fn a_fault_says_what_may_be_meant() {
+fn a_configuration_error_suggests_the_likely_key_or_value() {
     let folder = Folder::new();
     for (text, fault) in [
         ("[http]\nlisten = 127.0.0.1:8000", "2: invalid float, expected nothing; QUOTES: listen = \"…\""),
@@ -131,7 +131,7 @@ fn a_fault_says_what_may_be_meant() {
 }
 
 #[test]
-fn what_nobody_sees_at_the_ends_of_a_password_is_a_fault_in_words() {
+fn invisible_characters_at_the_ends_of_a_password_are_an_error() {
     let folder = Folder::new();
     folder.write("bridge.toml", "[mqtt]\nuser = \"a\"\npassword-file = \"secret\"");
     let mark = "the password must not begin with a byte order mark (U+FEFF), which some editors write and nobody sees";
@@ -156,7 +156,7 @@ fn what_nobody_sees_at_the_ends_of_a_password_is_a_fault_in_words() {
 }
 
 #[test]
-fn a_line_end_in_the_user_of_the_environment_exits_78_on_one_line() {
+fn a_line_end_in_mqtt_user_exits_78_with_one_line() {
     let folder = Folder::new();
     for arguments in [&["--check"][..], &[]] {
         let command = &mut program();

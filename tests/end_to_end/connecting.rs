@@ -20,7 +20,7 @@ fn impatient(port: u16) -> String {
 }
 
 #[test]
-fn a_broker_that_is_absent_at_start_is_said_once_and_found_later() {
+fn a_broker_absent_at_start_is_logged_once_and_connected_to_later() {
     let port = free_port();
     let daemon = Daemon::start(port);
     daemon.wait_for(&format!("warning: cannot connect to 127.0.0.1:{port}: Connection refused"));
@@ -38,7 +38,7 @@ fn a_broker_that_is_absent_at_start_is_said_once_and_found_later() {
 }
 
 #[test]
-fn a_failure_that_repeats_is_told_once() {
+fn a_repeated_failure_is_logged_once() {
     let broker = ScriptedBroker::start(|_, _| None);
     let daemon = Daemon::with(&impatient(broker.port()));
     daemon.wait_for("cannot connect");
@@ -54,7 +54,7 @@ fn a_failure_that_repeats_is_told_once() {
 }
 
 #[test]
-fn a_broker_that_was_killed_and_restarted_is_connected_and_subscribed_to_again() {
+fn a_restarted_broker_is_connected_to_and_subscribed_again() {
     let mut broker = Mosquitto::start();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"back\"\nqos = 1", broker.port()));
     daemon.wait_for("subscribed to back");
@@ -77,7 +77,7 @@ fn a_broker_that_was_killed_and_restarted_is_connected_and_subscribed_to_again()
 }
 
 #[test]
-fn a_wrong_password_is_told_in_words_and_the_right_one_works() {
+fn a_wrong_password_is_logged_and_the_right_one_works() {
     let broker = Mosquitto::with_password("alice", "s3cret");
     let config = format!("[mqtt]\nport = {}\nuser = \"alice\"", broker.port());
     let wrong = Daemon::with(&format!("{config}\npassword = \"wr0ng\""));
@@ -91,7 +91,7 @@ fn a_wrong_password_is_told_in_words_and_the_right_one_works() {
 }
 
 #[test]
-fn the_tutorials_environment_variables_are_the_login() {
+fn the_tutorials_environment_variables_configure_the_connection() {
     let broker = Mosquitto::with_password("alice", "s3cret");
     let daemon = Daemon::run("[mqtt]\nport = 1", |config| {
         let mut command = program();
@@ -105,7 +105,7 @@ fn the_tutorials_environment_variables_are_the_login() {
 }
 
 #[test]
-fn each_refusal_of_the_broker_is_told_in_words_with_its_code() {
+fn each_connack_reason_code_is_logged_in_words() {
     const CODES: [u8; 8] = [134, 135, 133, 132, 136, 137, 138, 159];
     let broker = ScriptedBroker::start(|n, _| Some(connack(CODES[n.min(CODES.len() - 1)], &[])));
     let daemon = Daemon::with(&impatient(broker.port()));
@@ -127,7 +127,7 @@ fn each_refusal_of_the_broker_is_told_in_words_with_its_code() {
 }
 
 #[test]
-fn the_return_codes_of_mqtt_3_1_1_are_told_in_words() {
+fn each_return_code_of_mqtt_3_1_1_is_logged_in_words() {
     let broker = ScriptedBroker::start(|n, _| Some(vec![0x20, 2, 0, u8::try_from(n % 5 + 1).unwrap()]));
     let daemon = Daemon::with(&format!("{}\nprotocol = \"3.1.1\"", impatient(broker.port())));
     daemon.wait_for("unacceptable protocol version (reason code 1); set `protocol = \"5\"`; trying again");
@@ -138,7 +138,7 @@ fn the_return_codes_of_mqtt_3_1_1_are_told_in_words() {
 }
 
 #[test]
-fn a_broker_that_does_not_speak_mqtt_5_is_told_what_to_set() {
+fn the_log_says_what_to_set_for_a_broker_without_mqtt_5() {
     const HINT: &str = "if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`; trying again";
     // as MQTT 3.1.1 has it, which MQTT 5 takes for the beginning of a packet
     let older = ScriptedBroker::start(|_, _| Some(vec![0x20, 2, 0, 1]));
@@ -151,7 +151,7 @@ fn a_broker_that_does_not_speak_mqtt_5_is_told_what_to_set() {
 }
 
 #[test]
-fn every_suback_code_is_checked_and_told() {
+fn every_suback_code_is_checked_and_logged() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         CONNECT => Some(connack(0, &[])),
         SUBSCRIBE => {
@@ -179,7 +179,7 @@ fn every_suback_code_is_checked_and_told() {
 }
 
 #[test]
-fn a_broker_that_breaks_the_protocol_ends_a_connection_and_not_the_daemon() {
+fn a_protocol_violation_ends_the_connection_and_not_the_daemon() {
     for (breach, words) in [
         // a PUBLISH without a topic name, with a topic alias that was never given
         (&[0x30, 7, 0, 0, 3, 0x23, 0, 5, b'x'][..], ""),
@@ -223,7 +223,7 @@ fn a_broker_without_keep_alive_is_not_flooded_with_pings() {
 }
 
 #[test]
-fn no_delay_is_set_on_both_sides_in_both_versions() {
+fn no_delay_is_set_for_http_and_mqtt_in_both_versions() {
     let broker = Mosquitto::start();
     for protocol in ["5", "3.1.1"] {
         let folder = crate::support::folder::Folder::new();
@@ -244,7 +244,7 @@ fn no_delay_is_set_on_both_sides_in_both_versions() {
 }
 
 #[test]
-fn a_client_identifier_of_ones_own_is_used() {
+fn a_configured_client_identifier_is_used() {
     let broker = Mosquitto::start();
     let _daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nclient-id = \"kitchen\"", broker.port()));
     broker.wait_for("as kitchen (p5, c1, k60");
@@ -270,7 +270,7 @@ fn the_default_client_identifier_is_the_same_at_every_start() {
 }
 
 #[test]
-fn without_identifiers_all_topic_filters_go_into_one_subscribe_whose_answer_is_awaited_before_publishing() {
+fn without_subscription_identifiers_publishing_waits_for_the_one_suback() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         SUBSCRIBE => Some(Vec::new()),
         _ => Some(behave(packet, &NO_SUBSCRIPTION_IDENTIFIERS)),
@@ -292,7 +292,7 @@ fn without_identifiers_all_topic_filters_go_into_one_subscribe_whose_answer_is_a
 }
 
 #[test]
-fn with_identifiers_each_topic_filter_has_a_subscribe_of_its_own_and_none_waits_for_another() {
+fn with_subscription_identifiers_each_filter_has_its_own_subscribe() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         SUBSCRIBE => Some(Vec::new()),
         _ => Some(behave(packet, &[])),
@@ -310,7 +310,7 @@ fn with_identifiers_each_topic_filter_has_a_subscribe_of_its_own_and_none_waits_
 }
 
 #[test]
-fn a_connection_that_ends_at_once_again_and_again_is_not_renewed_at_full_speed() {
+fn reconnecting_backs_off_when_connections_end_at_once() {
     let (sender, times) = channel();
     let broker = ScriptedBroker::start(move |_, packet| {
         if packet.kind == CONNECT {

@@ -63,7 +63,7 @@ pub fn open(daemon: &Daemon, count: usize, bytes: &[u8]) -> Vec<Connection> {
 }
 
 #[test]
-fn every_connection_of_a_burst_is_answered_and_stays_answered() {
+fn every_connection_of_a_burst_is_answered_repeatedly() {
     let (daemon, before) = with("");
     for count in [8, 32, 128, 512] {
         let (start, stalls) = (Instant::now(), Stalls::start());
@@ -88,7 +88,7 @@ fn every_connection_of_a_burst_is_answered_and_stays_answered() {
 }
 
 #[test]
-fn heads_that_never_finish_get_408() {
+fn unfinished_heads_get_408() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     let mut silent = open(&daemon, 300, b"POST /publish HTTP/1.1\r\nHost: local");
@@ -105,7 +105,7 @@ fn heads_that_never_finish_get_408() {
 }
 
 #[test]
-fn idle_connections_are_ended_without_words() {
+fn idle_connections_are_closed_without_a_reply() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     let mut silent = open(&daemon, 100, b"");
@@ -127,7 +127,7 @@ fn a_processor() -> String {
 }
 
 #[test]
-fn silent_connections_in_front_of_a_request_keep_no_thread_from_it() {
+fn a_request_behind_silent_connections_gets_a_thread() {
     // on one processor, and where waking preempts nobody, tiny_http accepts a burst before a thread of its pool takes of it
     let daemon = Daemon::run(&format!("[mqtt]\nport = {}", free_port()), |config| {
         let mut command = clean(Command::new("chrt"));
@@ -147,7 +147,7 @@ fn silent_connections_in_front_of_a_request_keep_no_thread_from_it() {
 }
 
 #[test]
-fn above_max_connections_the_longest_idle_are_ended() {
+fn above_max_connections_the_longest_idle_are_evicted() {
     let (daemon, _) = with("max-connections = 20");
     let mut connections: Vec<Connection> = (0..20).map(|_| daemon.served_connection()).collect();
     let newest = open(&daemon, 15, b"");
@@ -161,7 +161,7 @@ fn above_max_connections_the_longest_idle_are_ended() {
 }
 
 #[test]
-fn no_connection_escapes_because_it_came_in_a_burst() {
+fn every_idle_connection_of_a_burst_is_closed() {
     let (daemon, before) = strict();
     for _ in 0..4 {
         // the table of descriptors has 64 places, and grows; those at its old end go at once
@@ -175,7 +175,7 @@ fn no_connection_escapes_because_it_came_in_a_burst() {
 }
 
 #[test]
-fn bodies_that_do_not_come_are_bounded_like_all_connections() {
+fn max_connections_holds_for_unfinished_bodies() {
     let (daemon, before) = with("max-connections = 50");
     let head = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n{";
     let slow: Vec<Connection> = (0..300).flat_map(|_| open(&daemon, 1, head)).collect();
@@ -195,7 +195,7 @@ fn bodies_that_do_not_come_are_bounded_like_all_connections() {
 }
 
 #[test]
-fn a_client_that_takes_its_time_for_the_first_request_is_not_the_one_to_go() {
+fn a_new_connection_without_a_request_yet_is_not_evicted_first() {
     let broker = Mosquitto::start();
     let config = format!("[mqtt]\nport = {}\n[http]\nmax-connections = 50", broker.port());
     let daemon = Daemon::connected_with(&config);
@@ -212,7 +212,7 @@ fn a_client_that_takes_its_time_for_the_first_request_is_not_the_one_to_go() {
 }
 
 #[test]
-fn a_client_that_took_over_the_port_of_another_gets_its_own_answer() {
+fn a_client_that_reuses_a_port_gets_its_own_reply() {
     let broker = Mosquitto::start();
     // longer than the newcomer waits
     let limits = "[publish]\nmax-timeout = 60\n[http]\nrequest-timeout = 20";
@@ -246,7 +246,7 @@ fn a_client_that_took_over_the_port_of_another_gets_its_own_answer() {
 }
 
 #[test]
-fn a_head_that_begins_behind_an_answered_request_gets_408_too() {
+fn a_head_begun_after_an_answered_request_gets_408() {
     let (daemon, _) = with("idle-timeout = 3\nrequest-timeout = 0.5");
     let mut connection = daemon.connect();
     for _ in 0..2 {
@@ -261,7 +261,7 @@ fn a_head_that_begins_behind_an_answered_request_gets_408_too() {
 }
 
 #[test]
-fn white_space_around_headers_is_no_further_request() {
+fn white_space_around_headers_does_not_start_another_request() {
     let (daemon, _) = with("idle-timeout = 2\nrequest-timeout = 0.5");
     let mut connection = daemon.connect();
     let start = Instant::now();
@@ -274,7 +274,7 @@ fn white_space_around_headers_is_no_further_request() {
 }
 
 #[test]
-fn clients_that_reset_their_connections_are_no_news() {
+fn reset_connections_are_not_logged() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     for number in 0..1000 {
@@ -286,7 +286,7 @@ fn clients_that_reset_their_connections_are_no_news() {
 }
 
 #[test]
-fn a_body_that_does_not_come_holds_up_nobody() {
+fn bodies_that_do_not_arrive_delay_no_other_client() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     let head = |framing: &str| raw("POST /publish", &format!("{framing}\r\n"), "");

@@ -30,7 +30,7 @@ fn stranger(answer: &'static [u8]) -> u16 {
 }
 
 #[test]
-fn a_port_that_speaks_http_is_told_as_such() {
+fn the_log_says_that_the_port_speaks_http() {
     let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     for protocol in ["5", "3.1.1"] {
         let port = stranger(answer);
@@ -43,7 +43,7 @@ fn a_port_that_speaks_http_is_told_as_such() {
 }
 
 #[test]
-fn a_port_that_speaks_tls_is_told_as_such() {
+fn the_log_says_that_the_port_speaks_tls() {
     let authority = Authority::new();
     let issued = authority.issue("broker");
     let (key, certificate) = (issued.key.display(), issued.certificate.display());
@@ -59,7 +59,7 @@ fn a_port_that_speaks_tls_is_told_as_such() {
 }
 
 #[test]
-fn while_our_subscribe_is_not_answered_nobody_says_that_there_is_no_connection() {
+fn the_reply_says_that_the_suback_is_missing() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         SUBSCRIBE => Some(Vec::new()),
         _ => Some(behave(packet, &[])),
@@ -72,7 +72,7 @@ fn while_our_subscribe_is_not_answered_nobody_says_that_there_is_no_connection()
 }
 
 #[test]
-fn the_words_of_a_refusal_reach_the_answer_and_the_log() {
+fn a_reason_string_is_in_the_reply_and_the_log() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         PUBLISH => {
             let [high, low] = packet.identifier();
@@ -99,7 +99,7 @@ fn the_words_of_a_refusal_reach_the_answer_and_the_log() {
 }
 
 #[test]
-fn what_a_broker_should_not_send_is_dropped_counted_and_told_once() {
+fn unexpected_packets_are_dropped_counted_and_logged_once() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         CONNECT => Some(connack(0, &[])),
         SUBSCRIBE => Some(answer_filters(packet, |_| None)),
@@ -134,7 +134,7 @@ fn what_a_broker_should_not_send_is_dropped_counted_and_told_once() {
 }
 
 #[test]
-fn a_connection_after_an_outage_says_how_long_that_was() {
+fn the_log_says_how_long_an_outage_was() {
     let mut broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port()));
     broker.kill();

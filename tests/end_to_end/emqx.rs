@@ -72,7 +72,7 @@ fn curl_with_the_documented_user_and_password_publishes() {
 }
 
 #[test]
-fn every_refused_body_has_a_reason_code_and_words_and_is_not_sent() {
+fn every_refused_body_has_a_reason_code_and_a_message() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut subscriber = broker.subscribe("#", 1, "%t");
@@ -131,7 +131,7 @@ fn every_refused_body_has_a_reason_code_and_words_and_is_not_sent() {
 }
 
 #[test]
-fn failures_have_our_status_and_in_bulk_503() {
+fn failures_have_the_usual_status_and_503_in_bulk() {
     let daemon =
         Daemon::with(&format!("[mqtt]\nport = {}\n[publish]\ntimeout = 0.1\n[http]\nmax-body = 2000", free_port()));
     let words = "not sent: there was no connection to the broker within the timeout";
@@ -151,7 +151,7 @@ fn failures_have_our_status_and_in_bulk_503() {
 }
 
 #[test]
-fn a_token_is_asked_for_by_either_scheme_on_every_path_and_counts() {
+fn bearer_and_basic_authenticate_on_every_path() {
     let broker = Mosquitto::start();
     let token = Token::new("kitchen", r#"["kitchen/#"]"#).with("rate = 0.01");
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
@@ -183,7 +183,7 @@ fn a_token_is_asked_for_by_either_scheme_on_every_path_and_counts() {
 }
 
 #[test]
-fn the_ids_of_a_run_begin_with_its_number_as_those_of_its_streams_do() {
+fn message_ids_begin_with_the_instance_id() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut listener = Listener::open(&daemon, "t");

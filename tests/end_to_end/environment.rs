@@ -15,7 +15,7 @@ fn bare(variables: &[(&str, &str)]) -> Command {
 }
 
 #[test]
-fn the_environment_alone_is_a_configuration() {
+fn the_environment_alone_configures_the_daemon() {
     let broker = Mosquitto::start();
     let token = Token::new("kitchen", "[]");
     let port = broker.port().to_string();
@@ -52,7 +52,7 @@ fn the_environment_alone_is_a_configuration() {
 }
 
 #[test]
-fn a_fault_of_the_environment_is_one_line_and_exit_code_78() {
+fn an_invalid_variable_exits_78_with_one_line() {
     for arguments in [&["--check"][..], &[]] {
         let mut daemon = Process::start(bare(&[("MQTT_BRIDGE_HTTP_WORKERS", "many")]).args(arguments));
         assert_eq!(daemon.wait_for_end().code(), Some(78));
@@ -63,7 +63,7 @@ fn a_fault_of_the_environment_is_one_line_and_exit_code_78() {
 }
 
 #[test]
-fn a_check_tells_of_what_names_no_key() {
+fn check_warns_of_unknown_variables() {
     let mut check = Process::start(bare(&[("MQTT_BRIDGE_HTTP_LISTN", "127.0.0.1:1")]).arg("--check"));
     assert_eq!(check.wait_for_end().code(), Some(0));
     let words = "mqtt-bridge: MQTT_BRIDGE_HTTP_LISTN names no key of the configuration; did you mean `MQTT_BRIDGE_HTTP_LISTEN`?";

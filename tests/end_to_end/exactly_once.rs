@@ -44,7 +44,7 @@ fn await_answers(broker: &ScriptedBroker, kind: u8, identifiers: &[u8]) {
 }
 
 #[test]
-fn what_is_repeated_before_its_pubrel_is_recorded_and_read_once() {
+fn a_publish_repeated_before_its_pubrel_is_recorded_and_delivered_once() {
     for protocol in PROTOCOLS {
         let broker = ScriptedBroker::start(move |_, packet| Some(answer(protocol, packet)));
         let daemon = Daemon::connected_with(&configuration(&broker, protocol));
@@ -75,7 +75,7 @@ fn what_is_repeated_before_its_pubrel_is_recorded_and_read_once() {
 }
 
 #[test]
-fn what_is_repeated_together_with_the_first_is_one_message_too() {
+fn a_publish_repeated_at_once_is_recorded_once() {
     for protocol in PROTOCOLS {
         let broker = ScriptedBroker::start(move |_, packet| Some(answer(protocol, packet)));
         let daemon = Daemon::connected_with(&configuration(&broker, protocol));
@@ -90,7 +90,7 @@ fn what_is_repeated_together_with_the_first_is_one_message_too() {
 }
 
 #[test]
-fn the_answer_to_one_request_is_not_the_answer_to_the_next_as_well() {
+fn a_repeated_answer_is_not_the_answer_to_the_next_request() {
     let broker = ScriptedBroker::start(|_, packet| {
         let question = Some(packet).filter(|packet| packet.kind == PUBLISH).map(Packet::topic);
         Some(match question {
@@ -111,7 +111,7 @@ fn the_answer_to_one_request_is_not_the_answer_to_the_next_as_well() {
 }
 
 #[test]
-fn a_session_that_is_resumed_goes_on_with_what_it_owes() {
+fn a_resumed_session_continues_its_qos_2_exchanges() {
     // the first connection ends with the first PUBREC, which this broker then does not know of
     let broker = ScriptedBroker::start(|n, packet| {
         Some(match packet.kind {

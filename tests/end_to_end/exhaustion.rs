@@ -57,7 +57,7 @@ fn leave_descriptors(daemon: &Daemon, left: usize) {
 }
 
 #[test]
-fn after_running_out_of_descriptors_it_accepts_again_within_2_s() {
+fn connections_are_accepted_within_2_s_after_descriptors_ran_out() {
     // an even and an odd number of descriptors left take different ways through the library
     for left in [40, 41] {
         let daemon = start();
@@ -86,7 +86,7 @@ fn after_running_out_of_descriptors_it_accepts_again_within_2_s() {
 }
 
 #[test]
-fn where_there_are_hardly_any_descriptors_it_accepts_again_too() {
+fn connections_are_accepted_again_with_very_few_descriptors() {
     for left in [4, 5] {
         let daemon = start();
         let mut earlier = daemon.served_connection();
@@ -101,7 +101,7 @@ fn where_there_are_hardly_any_descriptors_it_accepts_again_too() {
 }
 
 #[test]
-fn after_running_out_of_threads_it_accepts_again_within_2_s() {
+fn connections_are_accepted_within_2_s_after_threads_ran_out() {
     // limits of threads hold for a user, and not for root: one of the test's own, who can read the program
     let folder = Folder::new();
     let copy = folder.path().join("mqtt-bridge");
@@ -135,7 +135,7 @@ fn after_running_out_of_threads_it_accepts_again_within_2_s() {
 }
 
 #[test]
-fn after_any_other_failure_to_accept_it_accepts_again() {
+fn connections_are_accepted_again_after_any_other_error() {
     for error in ["ECONNABORTED", "ENOMEM", "EPERM"] {
         let config = format!("[mqtt]\nport = {}", free_port());
         let inject = format!("inject=accept4:error={error}:when=3");

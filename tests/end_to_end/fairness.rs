@@ -74,7 +74,7 @@ fn subscribe_on(daemon: &Daemon, load: &Load, topic: &str) {
 }
 
 #[test]
-fn where_the_broker_takes_one_message_at_a_time_both_get_their_turn() {
+fn publishing_and_subscribing_both_progress_with_a_receive_maximum_of_1() {
     for maximum in [1, 2, 3] {
         let broker = ScriptedBroker::start(move |_, packet| {
             Some(match packet.kind {
@@ -108,7 +108,7 @@ fn where_the_broker_takes_one_message_at_a_time_both_get_their_turn() {
 }
 
 #[test]
-fn publishing_goes_on_after_a_reconnection_while_others_subscribe_all_the_time() {
+fn publishing_continues_after_a_reconnect_under_constant_subscribing() {
     let mut broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!(
         "[mqtt]\nport = {}\nreconnect-max = 0.1\n[[subscribe]]\ntopic = \"in\"",

@@ -212,18 +212,18 @@ fn is_lost(bridge: &Bridge) {
 }
 
 #[test]
-fn a_loss_of_30_percent() {
+fn a_loss_of_30_percent_breaks_no_promise() {
     let traffic = Traffic { bytes: 10, timeout: 1, kept: Kept::Mqtt5 };
     holds_through(Fault::Loss, &traffic, |bridge| bridge.await_answers(200, 100));
 }
 
 #[test]
-fn a_black_hole() {
+fn a_black_hole_breaks_no_promise() {
     holds_through(Fault::BlackHole, &Traffic { bytes: 10, timeout: 1, kept: Kept::Mqtt5 }, is_lost);
 }
 
 #[test]
-fn resets_which_those_who_have_time_do_not_notice() {
+fn resets_are_not_noticed_by_callers_with_a_long_timeout() {
     let traffic = Traffic { bytes: 10, timeout: 10, kept: Kept::Mqtt311 };
     let refused = |bridge: &Bridge| drop(bridge.passer.wait_for("cannot connect"));
     for told in holds_through(Fault::Reset, &traffic, refused).iter().flatten() {
@@ -233,18 +233,18 @@ fn resets_which_those_who_have_time_do_not_notice() {
 }
 
 #[test]
-fn a_link_that_goes_down_and_comes_up() {
+fn a_link_that_goes_down_and_up_breaks_no_promise() {
     holds_through(Fault::LinkDown, &Traffic { bytes: 10, timeout: 1, kept: Kept::Mqtt311 }, is_lost);
 }
 
 #[test]
-fn a_link_of_64_kbit_per_second() {
+fn a_link_of_64_kbit_per_second_breaks_no_promise() {
     let traffic = Traffic { bytes: 500, timeout: 1, kept: Kept::Mqtt5 };
     holds_through(Fault::Slow, &traffic, |bridge| bridge.await_answers(200, 15));
 }
 
 #[test]
-fn after_a_try_that_nobody_answered_the_next_one_does_not_wait_too() {
+fn a_connect_timeout_counts_towards_the_reconnect_pause() {
     let (sender, times) = channel();
     // refused until the pause is 2.5 to 5 s, and then left without an answer
     let broker = ScriptedBroker::start(move |n, _| {

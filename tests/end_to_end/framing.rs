@@ -10,7 +10,7 @@ const UNREADABLE: &str = "the body could not be read: Error while decoding chunk
 const CUT_OFF: &str = "not sent: the connection ended with the body, and nothing tells whether all of its chunks came";
 
 #[test]
-fn a_body_whose_length_can_be_read_in_two_ways_is_refused() {
+fn a_body_with_an_ambiguous_length_is_refused() {
     let witness = Witness::start();
     let no_length = "the body must come with `Content-Length`, or with exactly `Transfer-Encoding: chunked`";
     let two_ways = "`Content-Length` and `Transfer-Encoding` must not both be there";
@@ -34,7 +34,7 @@ fn a_body_whose_length_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn a_length_is_one_number() {
+fn content_length_must_be_one_number() {
     let witness = Witness::start();
     for lines in [LENGTH.repeat(2), format!("{LENGTH}Content-Length: 5\r\n")] {
         let reply = witness.last_reply(post(&lines, MESSAGE));
@@ -49,7 +49,7 @@ fn a_length_is_one_number() {
 }
 
 #[test]
-fn a_length_beyond_all_memory_is_refused_and_costs_nobody_else_anything() {
+fn a_giant_length_is_refused_and_affects_no_other_client() {
     let witness = Witness::start();
     // the first two cost a thread each, for as long as the daemon runs
     for length in ["18446744073709551615", "1000000000000000", "18446744073709551616", "99999999999999999999999"] {
@@ -60,7 +60,7 @@ fn a_length_beyond_all_memory_is_refused_and_costs_nobody_else_anything() {
 }
 
 #[test]
-fn chunks_are_taken_and_the_connection_ends_with_the_answer() {
+fn chunks_are_accepted_and_the_connection_is_closed_after_the_reply() {
     let witness = Witness::start();
     let pieces: Vec<String> = MESSAGE.chars().map(|piece| format!("1\r\n{piece}\r\n")).collect();
     for (lines, body) in [
@@ -76,7 +76,7 @@ fn chunks_are_taken_and_the_connection_ends_with_the_answer() {
 }
 
 #[test]
-fn chunks_of_a_client_that_wants_the_connection_to_end_are_taken() {
+fn chunks_with_connection_close_are_accepted() {
     let witness = Witness::start();
     for connection in ["close", "Close", "keep-alive, close"] {
         let lines = format!("Connection: {connection}\r\n{CHUNKED}");
@@ -107,7 +107,7 @@ fn chunks_of_a_client_that_wants_the_connection_to_end_are_taken() {
 }
 
 #[test]
-fn a_body_that_is_not_wanted_is_no_request() {
+fn an_unread_body_is_not_taken_for_a_request() {
     let witness = Witness::start();
     let nothing = "there is nothing at `/x`: try `POST /publish`";
     let long = format!("Content-Length: {}\r\n", SMUGGLED.len() * 20);
@@ -127,7 +127,7 @@ fn a_body_that_is_not_wanted_is_no_request() {
 }
 
 #[test]
-fn what_is_wrong_with_chunks_ends_the_connection() {
+fn invalid_chunks_end_the_connection() {
     let witness = Witness::impatient();
     for (body, status, code, error) in [
         (format!("zz\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
@@ -148,7 +148,7 @@ fn what_is_wrong_with_chunks_ends_the_connection() {
 }
 
 #[test]
-fn trailers_are_dropped_and_the_request_is_served() {
+fn trailers_are_ignored() {
     let witness = Witness::start();
     let many = format!("{}\r\n", "X: 1\r\n".repeat(20));
     for trailers in ["Content-MD5: x==\r\n\r\n", "X-A: 1;a\r\nX-B:\r\n\r\n", "X-0: 0\r\n\r\n", &many] {
@@ -167,7 +167,7 @@ fn trailers_are_dropped_and_the_request_is_served() {
 }
 
 #[test]
-fn chunks_with_lines_between_them_that_are_no_sizes_are_no_trailers() {
+fn lines_between_chunks_are_not_taken_for_trailers() {
     let witness = Witness::start();
     for between in ["\r\n", "zz\r\n", "X: 1\r\n"] {
         for end in ["0\r\n\r\n", "1\r\n \r\n0\r\n\r\n", "1\r\n \r\n"] {
@@ -182,7 +182,7 @@ fn chunks_with_lines_between_them_that_are_no_sizes_are_no_trailers() {
 }
 
 #[test]
-fn trailers_that_are_announced_are_dropped_and_the_request_is_served() {
+fn announced_trailers_are_ignored() {
     let witness = Witness::start();
     let announced = format!("Trailer: Content-MD5\r\n{CHUNKED}");
     let many = format!("{}\r\n", "X: 1\r\n".repeat(200));
@@ -206,7 +206,7 @@ fn trailers_that_are_announced_are_dropped_and_the_request_is_served() {
 }
 
 #[test]
-fn what_is_announced_as_trailers_makes_no_broken_chunks_whole() {
+fn announced_trailers_do_not_complete_broken_chunks() {
     let witness = Witness::impatient();
     let announced = format!("Trailer: X\r\n{CHUNKED}");
     for body in [
@@ -229,7 +229,7 @@ fn what_is_announced_as_trailers_makes_no_broken_chunks_whole() {
 }
 
 #[test]
-fn a_body_that_stops_coming_is_not_published_be_it_valid_so_far() {
+fn a_stalled_body_is_not_published_even_if_it_is_valid_json() {
     let witness = Witness::impatient();
     for (lines, body) in [
         (CHUNKED, format!("40\r\n{MESSAGE}")),
@@ -248,7 +248,7 @@ fn a_body_that_stops_coming_is_not_published_be_it_valid_so_far() {
 }
 
 #[test]
-fn a_body_that_is_broken_off_is_not_published_be_it_valid_so_far() {
+fn a_truncated_body_is_not_published_even_if_it_is_valid_json() {
     let witness = Witness::start();
     for (lines, body, error) in [
         (CHUNKED, format!("40\r\n{MESSAGE}"), CUT_OFF),
@@ -276,7 +276,7 @@ fn a_body_that_is_broken_off_is_not_published_be_it_valid_so_far() {
 }
 
 #[test]
-fn whoever_breaks_off_hears_why_whichever_end_the_library_closes_first() {
+fn a_client_that_breaks_off_always_gets_the_error() {
     let witness = Witness::start();
     for _ in 0..200 {
         let mut connection = witness.send(post("Content-Length: 2000\r\n", MESSAGE));
@@ -287,7 +287,7 @@ fn whoever_breaks_off_hears_why_whichever_end_the_library_closes_first() {
 }
 
 #[test]
-fn a_whole_body_is_published_although_its_client_has_said_all() {
+fn a_whole_body_is_published_after_the_client_half_closed() {
     let witness = Witness::start();
     for (lines, body) in [(LENGTH, MESSAGE.to_owned()), ("Content-Length: 2000\r\n", format!("{MESSAGE:<2000}"))] {
         let mut connection = witness.send(post(lines, &body));
@@ -298,7 +298,7 @@ fn a_whole_body_is_published_although_its_client_has_said_all() {
 }
 
 #[test]
-fn what_follows_a_body_is_the_next_request() {
+fn bytes_after_a_body_are_the_next_request() {
     let witness = Witness::start();
     let mut connection = witness.send(post(LENGTH, &format!("{MESSAGE}garbage\r\n\r\n{SMUGGLED}")));
     connection.reply().assert_published();
@@ -314,7 +314,7 @@ fn what_follows_a_body_is_the_next_request() {
 }
 
 #[test]
-fn a_line_end_behind_a_body_is_no_request() {
+fn a_line_end_after_a_body_is_not_taken_for_a_request() {
     let witness = Witness::start();
     // what the library has taken with the head ends the connection, in words, and its 400 is not seen
     for rest in ["\r\n", ""] {
@@ -349,7 +349,7 @@ fn a_line_end_behind_a_body_is_no_request() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_refused_before_it_is_sent_and_who_sends_it_can_read_why() {
+fn a_body_over_the_limit_is_refused_early_and_the_sender_can_read_why() {
     let witness = Witness::start();
     for line in ["", "Expect: 100-continue\r\n"] {
         let mut connection = witness.send(post(&format!("{line}Content-Length: 60000000\r\n"), ""));

@@ -17,7 +17,7 @@ use crate::support::request::{post, raw};
 use crate::support::witness::MAX_PEAK_KIB;
 
 #[test]
-fn what_floods_in_behind_chunks_is_not_kept() {
+fn a_flood_after_chunks_is_not_buffered() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     broker.signal("STOP");
@@ -38,7 +38,7 @@ fn what_floods_in_behind_chunks_is_not_kept() {
 }
 
 #[test]
-fn unfinished_bodies_share_a_bounded_memory_and_the_oldest_go_first() {
+fn unfinished_bodies_share_a_memory_limit_and_the_oldest_are_refused_first() {
     let (daemon, _) = with("max-body = 40000000");
     // two of them fill the place, and a third takes that of the oldest
     let announced = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40000000\r\n\r\n";
@@ -56,7 +56,7 @@ fn unfinished_bodies_share_a_bounded_memory_and_the_oldest_go_first() {
 }
 
 #[test]
-fn too_large_bodies_are_refused_before_they_come_and_the_reason_can_be_read() {
+fn too_large_bodies_are_refused_before_they_arrive() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     let head = |length: &str| raw("POST /publish", &format!("Content-Length: {length}\r\n"), "");
@@ -77,7 +77,7 @@ fn too_large_bodies_are_refused_before_they_come_and_the_reason_can_be_read() {
 }
 
 #[test]
-fn giant_content_lengths_leave_a_thread_behind_and_nothing_worse() {
+fn a_giant_content_length_leaks_one_thread_only() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     let giants = ["100000000000000", "1000000000000000", "18446744073709551615", "99999999999999999999999"];
@@ -98,7 +98,7 @@ fn giant_content_lengths_leave_a_thread_behind_and_nothing_worse() {
 }
 
 #[test]
-fn http_2_is_ended_and_leaves_a_thread_behind() {
+fn an_http_2_preface_is_ended_and_leaks_one_thread() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     let mut prefaces = open(&daemon, 5, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -110,7 +110,7 @@ fn http_2_is_ended_and_leaves_a_thread_behind() {
 }
 
 #[test]
-fn what_a_reset_leaves_behind_is_counted_too() {
+fn threads_leaked_by_resets_are_counted() {
     let (mut daemon, _) = strict();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let deadline = Instant::now() + 2 * PATIENCE;
@@ -130,7 +130,7 @@ fn what_a_reset_leaves_behind_is_counted_too() {
 }
 
 #[test]
-fn a_head_without_end_is_cut() {
+fn an_endless_head_is_cut_off() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     for piece in [[b'a'; 4096].as_slice(), b"A: b\r\n".repeat(700).as_slice()] {
@@ -151,7 +151,7 @@ fn a_head_without_end_is_cut() {
 }
 
 #[test]
-fn pipelining_without_end_is_cut() {
+fn endless_pipelining_is_cut_off() {
     let (daemon, before) = strict();
     let onlooker = Onlooker::start(&daemon);
     let mut connection = daemon.connect();
@@ -176,7 +176,7 @@ fn sixteen_pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_ended_when_its_answers_pile_up() {
+fn a_client_that_does_not_read_its_replies_is_disconnected() {
     let (daemon, before) = with("");
     let onlooker = Onlooker::start(&daemon);
     let mut connection = Connection::with_receive_buffer(daemon.address(), 4096);
@@ -191,7 +191,7 @@ fn a_client_that_does_not_read_is_ended_when_its_answers_pile_up() {
 }
 
 #[test]
-fn what_is_sent_before_half_closing_is_answered() {
+fn a_request_sent_before_half_closing_is_answered() {
     let (daemon, before) = strict();
     let mut connection = daemon.connect();
     connection.send(GET);
@@ -202,7 +202,7 @@ fn what_is_sent_before_half_closing_is_answered() {
 }
 
 #[test]
-fn at_200_connections_that_cannot_be_freed_the_daemon_settles_what_runs_and_exits_1() {
+fn at_200_leaked_connections_the_daemon_finishes_requests_and_exits_1() {
     let broker = Mosquitto::start();
     let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 0.5", broker.port());
     let mut daemon = Daemon::connected_with(&config);

@@ -11,7 +11,7 @@ const UPGRADE: &str =
 const EXPECT: &str = "Expect: 100-continue\r\n";
 
 #[test]
-fn control_characters_are_refused_and_repeated_nowhere() {
+fn control_characters_are_refused_and_never_echoed() {
     let witness = Witness::start();
     for control in ["\r", "\n", "\0", "\x1b", "\x7f", "\x0b"] {
         for name in ["X-Request-Id", "Host", "Content-Type", "Origin", "Authorization"] {
@@ -36,7 +36,7 @@ fn control_characters_are_refused_and_repeated_nowhere() {
 }
 
 #[test]
-fn a_head_that_the_library_refuses_ends_the_connection() {
+fn a_head_that_tiny_http_refuses_ends_the_connection() {
     let witness = Witness::start();
     let whole = post(LENGTH, MESSAGE);
     for bytes in [
@@ -60,7 +60,7 @@ fn a_head_that_the_library_refuses_ends_the_connection() {
 /// Known limit: `tiny_http` closes it before anybody else sees what came (docs/several.md has what that means to nginx).
 /// Of all that is no request nothing else stays without an answer, as the other tests here show.
 #[test]
-fn a_byte_outside_ascii_in_the_head_ends_the_connection_without_an_answer() {
+fn a_byte_outside_ascii_in_the_head_closes_the_connection_without_a_reply() {
     let witness = Witness::start();
     for byte in ["ü".as_bytes(), b"\xfc", b"\x80", b"\xff"] {
         let with =
@@ -84,7 +84,7 @@ fn a_byte_outside_ascii_in_the_head_ends_the_connection_without_an_answer() {
 }
 
 #[test]
-fn what_the_library_does_not_show_is_taken() {
+fn heads_that_tiny_http_normalizes_are_accepted() {
     // known limits: a fourth word, spaces before a request line, and a folded line, which RFC 9112 has refused
     let witness = Witness::start();
     let whole = post(LENGTH, MESSAGE);
@@ -96,7 +96,7 @@ fn what_the_library_does_not_show_is_taken() {
 }
 
 #[test]
-fn a_head_that_never_ends_is_refused_in_time() {
+fn a_head_that_never_ends_gets_408() {
     let witness = Witness::impatient();
     // the library waits for a line to end in CRLF, and of HTTP/2 for an answer that it does not write: the second
     // costs a thread for as long as the daemon runs
@@ -112,7 +112,7 @@ fn a_head_that_never_ends_is_refused_in_time() {
 }
 
 #[test]
-fn the_target_and_the_method_are_matched_as_they_are() {
+fn targets_and_methods_are_matched_exactly() {
     let witness = Witness::start();
     let nothing = |path: &str| (404, 6, format!("there is nothing at `{path}`: try `POST /publish`"));
     for (line, (status, code, error)) in [
@@ -161,7 +161,7 @@ fn versions_before_1_0_are_refused() {
 }
 
 #[test]
-fn a_connection_ends_where_the_client_or_http_1_0_says_so_and_the_answer_does_too() {
+fn a_connection_ends_where_the_client_or_http_1_0_asks_for_it() {
     let witness = Witness::start();
     for (version, line) in [
         ("1.0", ""),
@@ -186,7 +186,7 @@ fn a_connection_ends_where_the_client_or_http_1_0_says_so_and_the_answer_does_to
 }
 
 #[test]
-fn a_connection_goes_on_otherwise_and_http_1_0_is_told() {
+fn a_connection_is_kept_otherwise_and_http_1_0_is_told() {
     let witness = Witness::start();
     for line in ["", "Connection: keep-alive\r\n", "Connection: foo\r\n", "Connection: foo\r\nConnection: bar\r\n"] {
         witness.reply(post(&format!("{line}{LENGTH}"), MESSAGE)).assert_published();
@@ -206,7 +206,7 @@ fn a_connection_goes_on_otherwise_and_http_1_0_is_told() {
 }
 
 #[test]
-fn head_is_answered_with_the_length_of_a_body_that_is_not_sent() {
+fn head_is_answered_with_the_length_of_the_get_reply() {
     let witness = Witness::start();
     for (path, status) in [("/publish", 405), ("/x", 404)] {
         let length = witness.reply(raw(&format!("GET {path}"), "", "")).body.len().to_string();
@@ -222,7 +222,7 @@ fn head_is_answered_with_the_length_of_a_body_that_is_not_sent() {
 }
 
 #[test]
-fn a_client_that_waits_is_told_to_continue_where_its_body_is_wanted() {
+fn expect_100_continue_is_answered_where_the_body_is_read() {
     let witness = Witness::start();
     let nothing = "there is nothing at `/x`: try `POST /publish`";
     for (line, body) in [(LENGTH, MESSAGE.to_owned()), ("Transfer-Encoding: chunked\r\n", chunks(MESSAGE))] {
@@ -246,7 +246,7 @@ fn a_client_that_waits_is_told_to_continue_where_its_body_is_wanted() {
 }
 
 #[test]
-fn an_offered_upgrade_is_not_taken_up_and_the_request_is_served() {
+fn an_upgrade_offer_is_ignored() {
     let witness = Witness::start();
     witness.last_reply(post(&format!("{UPGRADE}{LENGTH}"), MESSAGE)).assert_published();
     let padded = post(&format!("{UPGRADE}Content-Length: 3000\r\n"), &format!("{MESSAGE:<3000}"));
@@ -270,7 +270,7 @@ fn java(path: &str) -> String {
 }
 
 #[test]
-fn chunks_with_an_offered_upgrade_are_served_and_the_connection_ends_with_the_answer() {
+fn chunks_with_an_upgrade_offer_are_served_and_the_connection_is_closed() {
     let witness = Witness::start();
     let padded = format!("{MESSAGE:<3000}");
     let pieces: Vec<String> = MESSAGE.chars().map(|piece| format!("1;a=b\r\n{piece}\r\n")).collect();
@@ -298,7 +298,7 @@ fn chunks_with_an_offered_upgrade_are_served_and_the_connection_ends_with_the_an
 }
 
 #[test]
-fn what_is_wrong_with_chunks_and_an_offered_upgrade_is_refused() {
+fn invalid_chunks_with_an_upgrade_offer_are_refused() {
     let witness = Witness::impatient();
     let unreadable = |what: &str| format!("the body could not be read: {what}");
     for (body, status, code, error) in [
@@ -335,7 +335,7 @@ fn what_is_wrong_with_chunks_and_an_offered_upgrade_is_refused() {
 }
 
 #[test]
-fn curl_publishes_in_every_way_that_it_has() {
+fn curl_publishes_with_each_of_its_framings() {
     let witness = Witness::start();
     let url = format!("http://{}/publish", witness.daemon.address());
     let padded = format!("{MESSAGE:<3000}");

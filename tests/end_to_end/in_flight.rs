@@ -17,7 +17,7 @@ use crate::support::scripted_broker::{
 };
 
 #[test]
-fn a_window_of_one_survives_refusals_at_qos_2() {
+fn a_receive_maximum_of_1_survives_refusals_at_qos_2() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             PUBLISH if packet.topic() == "no" => acknowledgement_with(PUBREC, packet.identifier(), 135),
@@ -33,7 +33,7 @@ fn a_window_of_one_survives_refusals_at_qos_2() {
 }
 
 #[test]
-fn what_is_pipelined_behind_a_waiting_request_holds_up_nobody_else() {
+fn requests_pipelined_behind_a_waiting_one_delay_no_other_client() {
     let broker = ScriptedBroker::start(|_, packet| {
         let withheld = packet.kind == PUBLISH && packet.topic() == "withheld";
         Some(if withheld { Vec::new() } else { behave(packet, &[]) })
@@ -53,7 +53,7 @@ fn what_is_pipelined_behind_a_waiting_request_holds_up_nobody_else() {
 }
 
 #[test]
-fn no_more_is_unacknowledged_than_the_broker_announced() {
+fn unacknowledged_messages_stay_within_the_receive_maximum() {
     // one place less than announced is used, so that the library has one for a DISCONNECT; of one it takes that
     for (announced, maximum) in [(1, 1), (2, 1), (20, 19)] {
         let outstanding = Arc::new(Mutex::new((0u16, 0u16)));
@@ -86,7 +86,7 @@ fn no_more_is_unacknowledged_than_the_broker_announced() {
 }
 
 #[test]
-fn what_the_broker_has_no_room_for_in_time_was_certainly_not_sent() {
+fn a_publish_that_finds_no_quota_in_time_is_reported_as_not_sent() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             PUBLISH => Vec::new(),
@@ -111,7 +111,7 @@ fn what_the_broker_has_no_room_for_in_time_was_certainly_not_sent() {
 }
 
 #[test]
-fn publishes_wait_for_the_broker_and_go_out_in_order_when_it_comes() {
+fn publishes_wait_for_the_broker_and_are_sent_in_order() {
     let port = free_port();
     // a single worker takes requests in the order in which they come
     let daemon = Daemon::with(&format!("[mqtt]\nport = {port}\n[http]\nworkers = 1"));
@@ -135,7 +135,7 @@ fn publishes_wait_for_the_broker_and_go_out_in_order_when_it_comes() {
 }
 
 #[test]
-fn one_more_than_max_waiting_is_refused_at_once() {
+fn a_publish_over_max_waiting_is_refused_at_once() {
     let config = format!("[mqtt]\nport = {}\n[publish]\nmax-waiting = 3", free_port());
     let daemon = Daemon::with(&config);
     let begun = Instant::now();
@@ -149,7 +149,7 @@ fn one_more_than_max_waiting_is_refused_at_once() {
 }
 
 #[test]
-fn messages_that_wait_are_bounded_in_bytes_too() {
+fn waiting_messages_are_limited_in_bytes() {
     let daemon = Daemon::start(free_port());
     let large = json!({"topic": "t", "msg": "x".repeat(1_000_000), "qos": 1, "timeout": 15}).to_string();
     let waiting: Vec<Connection> = (0..120).map(|_| daemon.begin("/publish", &large)).collect();
@@ -162,7 +162,7 @@ fn messages_that_wait_are_bounded_in_bytes_too() {
 }
 
 #[test]
-fn a_timeout_over_max_timeout_is_refused_and_the_default_is_the_configured_one() {
+fn a_timeout_over_max_timeout_is_refused_and_the_default_is_configurable() {
     let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 0.3\nmax-timeout = 0.5", free_port());
     let daemon = Daemon::with(&config);
     let begun = Instant::now();
@@ -176,7 +176,7 @@ fn a_timeout_over_max_timeout_is_refused_and_the_default_is_the_configured_one()
 }
 
 #[test]
-fn no_more_is_sent_unacknowledged_than_max_inflight_allows() {
+fn unacknowledged_messages_stay_within_max_inflight() {
     for protocol in ["5", "3.1.1"] {
         let broker = ScriptedBroker::start(|_, packet| {
             Some(if packet.kind == PUBLISH { Vec::new() } else { behave(packet, &[]) })
@@ -194,7 +194,7 @@ fn no_more_is_sent_unacknowledged_than_max_inflight_allows() {
 }
 
 #[test]
-fn pipelined_publishes_are_answered_in_their_order_and_never_stand_still() {
+fn pipelined_publishes_are_answered_in_order_without_stalling() {
     let broker = Mosquitto::start();
     let config = format!("[mqtt]\nport = {}\n[http]\nworkers = 8", broker.port());
     let daemon = Arc::new(Daemon::connected_with(&config));

@@ -72,7 +72,7 @@ fn payloads(records: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn each_received_message_is_one_record_with_its_fields_and_all_of_its_bytes() {
+fn each_received_message_is_one_record_with_its_fields_and_payload() {
     let (journald, broker) = (Journald::start(), Mosquitto::start());
     let config = format!(
         "[mqtt]\nport = {}\nmax-packet-size = 10000000\n[[subscribe]]\ntopic = \"t/#\"\nqos = 1\n\
@@ -122,7 +122,7 @@ fn each_received_message_is_one_record_with_its_fields_and_all_of_its_bytes() {
 }
 
 #[test]
-fn properties_and_the_retain_flag_are_fields_and_a_sender_never_chooses_their_names() {
+fn properties_and_the_retain_flag_are_fields_with_fixed_names() {
     let (journald, broker) = (Journald::start(), Mosquitto::start());
     let properties = ["content-type text/plain", "user-property key value", "user-property PRIORITY 0"];
     let mut arguments = vec!["-V", "5", "-r", "-t", "t", "-m", "x"];
@@ -141,7 +141,7 @@ fn properties_and_the_retain_flag_are_fields_and_a_sender_never_chooses_their_na
 }
 
 #[test]
-fn what_is_subscribed_to_at_run_time_is_recorded_like_the_rest() {
+fn messages_for_run_time_subscriptions_are_recorded() {
     let (journald, broker) = (Journald::start(), Mosquitto::start());
     let config = format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"a/#\"\npriority = 3", broker.port());
     let bridge = Bridge::start(&journald, &config);
@@ -164,7 +164,7 @@ fn what_is_subscribed_to_at_run_time_is_recorded_like_the_rest() {
 }
 
 #[test]
-fn the_name_that_the_broker_gave_us_is_a_field() {
+fn the_assigned_client_identifier_is_a_field() {
     let (journald, broker) = (Journald::start(), Mosquitto::start());
     let _bridge = Bridge::start(&journald, &format!("[mqtt]\nport = {}\nclient-id = \"\"", broker.port()));
     let line = broker.wait_for(" as auto-");
@@ -174,7 +174,7 @@ fn the_name_that_the_broker_gave_us_is_a_field() {
 }
 
 #[test]
-fn our_own_records_have_priorities_and_fields() {
+fn the_daemons_own_records_have_priorities_and_fields() {
     let (journald, broker) = (Journald::start(), Mosquitto::with_password("alice", "s3cret"));
     let config =
         format!("[mqtt]\nport = {}\nclient-id = \"me\"\nuser = \"alice\"\npassword = \"wrong\"", broker.port());
@@ -196,7 +196,7 @@ fn our_own_records_have_priorities_and_fields() {
 }
 
 #[test]
-fn the_records_of_what_a_token_did_have_its_name() {
+fn records_of_a_request_have_the_name_of_its_token() {
     let (journald, broker) = (Journald::start(), Mosquitto::start());
     let token = Token::new("kitchen", "[\"kitchen/#\"]");
     let config = format!("{}\n[log]\nlevel = \"debug\"\n[mqtt]\nport = {}", token.table, broker.port());
@@ -216,7 +216,7 @@ fn the_records_of_what_a_token_did_have_its_name() {
 }
 
 #[test]
-fn while_journald_stands_still_messages_wait_unacknowledged_and_publishing_goes_on() {
+fn messages_stay_unacknowledged_while_journald_is_stopped() {
     let journald = Journald::start();
     let broker =
         Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0");
@@ -245,7 +245,7 @@ fn while_journald_stands_still_messages_wait_unacknowledged_and_publishing_goes_
 }
 
 #[test]
-fn what_finds_the_queue_full_is_delivered_again_to_a_kept_session() {
+fn messages_that_overfill_the_queue_are_delivered_again_in_a_kept_session() {
     let journald = Journald::start();
     let broker =
         Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0");
@@ -271,7 +271,7 @@ fn what_finds_the_queue_full_is_delivered_again_to_a_kept_session() {
 }
 
 #[test]
-fn what_nobody_would_deliver_again_is_counted_and_said() {
+fn messages_that_are_lost_are_counted_and_logged() {
     for qos in [0, 1] {
         let journald = Journald::start();
         let broker =
@@ -296,7 +296,7 @@ fn what_nobody_would_deliver_again_is_counted_and_said() {
 }
 
 #[test]
-fn after_a_crash_no_message_at_qos_1_is_missing_from_the_journal() {
+fn no_message_at_qos_1_is_missing_from_the_journal_after_a_crash() {
     let (journald, broker) = (
         Journald::start(),
         Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0"),
@@ -320,7 +320,7 @@ fn after_a_crash_no_message_at_qos_1_is_missing_from_the_journal() {
 }
 
 #[test]
-fn a_late_acknowledgement_is_not_sent_on_another_connection() {
+fn a_late_puback_is_not_sent_on_another_connection() {
     let publish = |packet_identifier: u8| {
         let body = [b"\0\x01t\0".as_slice(), &[packet_identifier, 0], b"x"].concat();
         [&[0x32, u8::try_from(body.len()).unwrap()], body.as_slice()].concat()

@@ -24,7 +24,7 @@ fn connection(daemon: &Daemon) -> Value {
 }
 
 #[test]
-fn the_broker_decides_how_often_the_connection_is_probed() {
+fn the_server_keep_alive_sets_the_ping_interval() {
     let (sender, pings) = channel();
     let broker = ScriptedBroker::start(move |_, packet| {
         if packet.kind == PINGREQ {
@@ -41,7 +41,7 @@ fn the_broker_decides_how_often_the_connection_is_probed() {
 }
 
 #[test]
-fn each_connection_begins_with_our_own_wish() {
+fn each_connection_asks_for_the_configured_keep_alive() {
     let broker = ScriptedBroker::start(|n, packet| match (n, packet.kind) {
         (0, PINGREQ) => None,
         _ => Some(behave(packet, if n == 0 { &[0x13, 0, 1] } else { &[] })),
@@ -55,7 +55,7 @@ fn each_connection_begins_with_our_own_wish() {
 }
 
 #[test]
-fn a_silent_broker_is_noticed_whatever_it_decided() {
+fn a_silent_broker_is_noticed_with_any_server_keep_alive() {
     for seconds in [0, 1, 3] {
         let broker = ScriptedBroker::start(move |_, packet| match packet.kind {
             CONNECT => Some(behave(packet, &server_keep_alive(seconds))),
@@ -72,14 +72,14 @@ fn a_silent_broker_is_noticed_whatever_it_decided() {
 }
 
 #[test]
-fn the_longest_keep_alive_of_mosquitto_is_kept() {
+fn the_max_keepalive_of_mosquitto_is_used() {
     let broker = Mosquitto::on_port(free_port(), "max_keepalive 10\nallow_anonymous true");
     let daemon = Daemon::connected(broker.port());
     assert_eq!(connection(&daemon)["keepalive_seconds"], 10);
 }
 
 #[test]
-fn a_name_that_the_broker_gives_is_told() {
+fn an_assigned_client_identifier_is_logged() {
     let broker = Mosquitto::start();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nclient-id = \"\"", broker.port()));
     let line = daemon.wait_for("connected to");
@@ -92,7 +92,7 @@ fn a_name_that_the_broker_gives_is_told() {
 }
 
 #[test]
-fn in_mqtt_3_1_1_nobody_tells_us_the_name() {
+fn in_mqtt_3_1_1_the_assigned_client_identifier_is_unknown() {
     let broker = Mosquitto::start();
     let config = format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"\nclient-id = \"\"", broker.port());
     let daemon = Daemon::connected_with(&config);

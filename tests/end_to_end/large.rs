@@ -13,7 +13,7 @@ use crate::support::waiting::pause;
 use crate::support::{PATIENCE, free_port};
 
 #[test]
-fn a_request_for_a_stream_has_no_body_whatever_length_it_tells() {
+fn a_request_for_a_stream_must_have_no_body() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     for (length, body) in [
@@ -31,7 +31,7 @@ fn a_request_for_a_stream_has_no_body_whatever_length_it_tells() {
 }
 
 #[test]
-fn a_long_answer_reaches_a_client_that_takes_its_time() {
+fn a_slow_client_gets_a_long_reply() {
     // its length is that of the filters
     let filter = |n: usize| format!("{n}/{}", "x".repeat(3000));
     let tables = (0..300).map(|n| format!("\n[[subscribe]]\ntopic = \"{}\"", filter(n))).collect::<Vec<_>>().concat();
@@ -56,7 +56,7 @@ fn a_long_answer_reaches_a_client_that_takes_its_time() {
 }
 
 #[test]
-fn listeners_who_stand_still_in_a_long_event_share_it() {
+fn stalled_listeners_share_a_long_event() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let listeners: Vec<Listener> = (0..50).map(|_| Listener::with_small_buffer(&daemon, "long")).collect();

@@ -56,7 +56,7 @@ fn publish(daemon: &Daemon, token: &Token, numbers: std::ops::Range<usize>) {
 }
 
 #[test]
-fn a_page_with_a_token_listens_and_comes_back_without_gap_and_without_repetition() {
+fn a_page_with_a_token_reconnects_without_gap_or_repetition() {
     let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");
     let (token, folder) = (Token::new("page", r#"["r/#"]"#).reading(r#"["r/#"]"#), Folder::new());
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
@@ -79,7 +79,7 @@ fn a_page_with_a_token_listens_and_comes_back_without_gap_and_without_repetition
 }
 
 #[test]
-fn what_is_refused_for_good_ends_it_and_what_passes_does_not() {
+fn the_function_ends_on_permanent_refusals_only() {
     let broker = Mosquitto::start();
     let (token, folder) = (Token::new("page", "[]").reading(r#"["r/#"]"#).with("max-listeners = 1"), Folder::new());
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
@@ -102,7 +102,7 @@ fn what_is_refused_for_good_ends_it_and_what_passes_does_not() {
 }
 
 #[test]
-fn a_page_of_an_allowed_origin_listens_with_its_token_and_no_other_page_can() {
+fn only_a_page_of_an_allowed_origin_can_listen_with_its_token() {
     let broker = Mosquitto::start();
     let (token, folder) = (Token::new("page", "[]").reading(r#"["r/#"]"#), Folder::new());
     let [allowed, foreign] = [free_port(), free_port()].map(|port| format!("http://127.0.0.1:{port}"));

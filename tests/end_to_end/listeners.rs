@@ -24,7 +24,7 @@ pub fn refusal(daemon: &Daemon, target: &str, headers: &[(&str, &str)]) -> Reply
 }
 
 #[test]
-fn what_is_listened_to_is_listed_with_the_number_of_its_listeners() {
+fn listened_filters_are_listed_with_the_number_of_listeners() {
     let broker = Mosquitto::start();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"in/#\"\nqos = 1", broker.port()));
     daemon.wait_for("subscribed to in/#");
@@ -46,7 +46,7 @@ fn what_is_listened_to_is_listed_with_the_number_of_its_listeners() {
 }
 
 #[test]
-fn a_filter_is_percent_encoded_once_and_a_plus_is_a_plus() {
+fn a_filter_is_percent_decoded_once_and_a_plus_stays_a_plus() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     for (query, filter) in [
@@ -115,7 +115,7 @@ fn every_refused_request_names_the_parameter_and_the_rule() {
 }
 
 #[test]
-fn qos_2_is_not_to_be_had_where_the_session_is_kept() {
+fn qos_2_is_refused_with_a_kept_session() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nclean-session = false", broker.port()));
     let reply = refusal(&daemon, "/messages?topic=a&qos=2", &[]);
@@ -124,7 +124,7 @@ fn qos_2_is_not_to_be_had_where_the_session_is_kept() {
 }
 
 #[test]
-fn a_token_listens_within_its_filters_and_nowhere_else() {
+fn a_token_listens_within_its_filters_only() {
     let broker = Mosquitto::start();
     let reader = Token::new("reader", "[]").reading(r#"["a/#", "+/b"]"#);
     let publisher = Token::new("publisher", r##"["#"]"##);
@@ -146,7 +146,7 @@ fn a_token_listens_within_its_filters_and_nowhere_else() {
 }
 
 #[test]
-fn the_brokers_refusal_is_the_answer_and_leaves_nothing() {
+fn a_refusal_of_the_broker_is_the_reply_and_leaves_no_subscription() {
     let broker = numbered();
     let daemon = Daemon::connected(broker.port());
     for (code, status, ours) in [(135, 403, 12), (128, 502, 13), (143, 502, 13)] {
@@ -160,7 +160,7 @@ fn the_brokers_refusal_is_the_answer_and_leaves_nothing() {
 }
 
 #[test]
-fn without_a_broker_a_filter_that_is_there_already_is_listened_to_at_once() {
+fn without_a_broker_an_existing_filter_is_listened_to_at_once() {
     let mut broker = Mosquitto::start();
     let mqtt = format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port());
     let daemon = Daemon::with(&format!("{mqtt}\n[[subscribe]]\ntopic = \"in\""));
@@ -179,7 +179,7 @@ fn without_a_broker_a_filter_that_is_there_already_is_listened_to_at_once() {
 }
 
 #[test]
-fn a_listener_to_a_filter_of_the_file_does_not_make_the_bridge_unready() {
+fn a_listener_to_a_configured_filter_keeps_the_bridge_ready() {
     let mut asked = 0;
     let broker = ScriptedBroker::start(move |_, packet| {
         Some(match packet.kind {
@@ -203,7 +203,7 @@ fn a_listener_to_a_filter_of_the_file_does_not_make_the_bridge_unready() {
 }
 
 #[test]
-fn above_max_listeners_it_is_503_until_one_goes() {
+fn above_max_listeners_the_reply_is_503_until_one_leaves() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\nmax-listeners = 3", broker.port()));
     for _ in 0..3 {
@@ -221,7 +221,7 @@ fn above_max_listeners_it_is_503_until_one_goes() {
 }
 
 #[test]
-fn fifty_listeners_of_a_filter_are_one_subscription_which_ends_half_a_minute_after_the_last() {
+fn fifty_listeners_share_one_subscription_that_ends_30_s_after_the_last() {
     let broker = Mosquitto::start();
     let daemon =
         Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"\nclient-id = \"me\"", broker.port()));

@@ -34,7 +34,7 @@ fn options() -> Vec<String> {
 }
 
 #[test]
-fn the_page_of_the_daemon_has_every_option_exit_code_and_variable() {
+fn the_manual_of_the_daemon_has_every_option_exit_code_and_variable() {
     let page = page("mqtt-bridge.8");
     let entry = |name: &str| {
         let lines = page.lines().filter(|line| line.starts_with(".B"));
@@ -52,7 +52,7 @@ fn the_page_of_the_daemon_has_every_option_exit_code_and_variable() {
 }
 
 #[test]
-fn the_page_of_the_configuration_has_every_key_under_its_table() {
+fn the_manual_of_the_configuration_has_every_key_under_its_table() {
     let page = page("bridge.toml.5");
     let mut section = "";
     for line in include_str!("../../bridge.toml").lines() {

@@ -80,7 +80,7 @@ fn read_on(listener: Listener) {
 }
 
 #[test]
-fn what_became_of_many_is_told_and_figures_are_shown_where_all_is_taken() {
+fn bulk_replies_and_metrics_are_served_when_request_memory_is_full() {
     let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_inflight_messages 1000");
     let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 120", broker.port());
     let daemon = Limited::with(&config);
@@ -120,7 +120,7 @@ fn what_became_of_many_is_told_and_figures_are_shown_where_all_is_taken() {
 }
 
 #[test]
-fn more_user_properties_than_a_message_may_have_are_refused_before_they_are_read() {
+fn too_many_user_properties_are_refused_before_they_are_parsed() {
     let daemon = without_broker();
     let pairs = |pair: &str, count: usize| vec![pair; count].join(",");
     let publish = |pairs: &str| {
@@ -177,7 +177,7 @@ fn settled(replies: &[Reply]) -> (usize, usize) {
 }
 
 #[test]
-fn what_requests_hold_while_the_broker_is_away_is_bounded_in_sum() {
+fn waiting_requests_share_a_memory_limit() {
     let daemon = without_broker();
     let _listeners = listen(&daemon, 64, |number| format!("t/{number}"));
     let pairs = |text: &str| vec![json!([text, text]); 100];
@@ -247,7 +247,7 @@ fn way_back(publish: &Packet) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn answers_of_devices_that_nobody_takes_are_bounded_in_sum() {
+fn unread_answers_of_devices_share_a_memory_limit() {
     let payload = vec![1; LARGE - 1000];
     let broker = ScriptedBroker::start(move |_, packet| {
         Some(match packet.kind {

@@ -39,7 +39,7 @@ fn full_of_pairs(topic: &str, size: usize, name: &str, value: &str) -> Vec<u8> {
 }
 
 #[test]
-fn packets_as_large_as_is_announced_may_consist_of_user_properties() {
+fn packets_of_the_announced_size_may_consist_of_user_properties() {
     let (broker, announced) = broker();
     let daemon =
         Limited::with(&format!("[mqtt]\nport = {}\nkeepalive = 600\n[[subscribe]]\ntopic = \"t/#\"", broker.port()));
@@ -72,7 +72,7 @@ fn packets_as_large_as_is_announced_may_consist_of_user_properties() {
 }
 
 #[test]
-fn packets_four_times_as_large_are_taken_where_nothing_can_be_announced() {
+fn in_mqtt_3_1_1_packets_four_times_as_large_are_accepted() {
     let broker = ScriptedBroker::start(move |_, packet| {
         Some(match packet.kind {
             CONNECT => vec![0x20, 2, 0, 0],
@@ -104,7 +104,7 @@ fn packets_four_times_as_large_are_taken_where_nothing_can_be_announced() {
 }
 
 #[test]
-fn listeners_that_stand_still_each_in_another_long_event_do_not_keep_them() {
+fn stalled_listeners_do_not_keep_their_long_events() {
     let (broker, announced) = broker();
     let daemon =
         Limited::with(&format!("[mqtt]\nport = {}\nkeepalive = 600\n[[subscribe]]\ntopic = \"t/#\"", broker.port()));

@@ -35,7 +35,7 @@ fn properties_of(message: &Value) -> Value {
 }
 
 #[test]
-fn the_head_comes_at_once_and_says_what_follows() {
+fn the_head_of_a_stream_is_sent_at_once() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut listener = Listener::open(&daemon, "a/#");
@@ -45,7 +45,7 @@ fn the_head_comes_at_once_and_says_what_follows() {
 }
 
 #[test]
-fn text_is_a_string_and_nothing_is_said_that_is_not_there() {
+fn text_payloads_are_strings_and_absent_fields_are_left_out() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
@@ -63,7 +63,7 @@ fn text_is_a_string_and_nothing_is_said_that_is_not_there() {
 }
 
 #[test]
-fn bytes_are_in_base64() {
+fn binary_payloads_are_in_base64() {
     let (broker, folder) = (Mosquitto::start(), Folder::new());
     let daemon = Daemon::connected(broker.port());
     let mut listener = Listener::open(&daemon, "b");
@@ -95,7 +95,7 @@ fn a_large_message_comes_whole() {
 }
 
 #[test]
-fn properties_are_told_in_their_order_however_often_they_are_there() {
+fn properties_are_delivered_in_order_with_repetitions() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut listener = Listener::open(&daemon, "p");
@@ -143,7 +143,7 @@ fn the_qos_is_that_of_the_delivery() {
 }
 
 #[test]
-fn every_new_listener_gets_what_is_retained_and_no_other_gets_it_again() {
+fn a_retained_message_reaches_each_new_listener_once() {
     let broker = Mosquitto::start();
     for topic in ["r/1", "r/2"] {
         broker.publish(&["-t", topic, "-r", "-q", "1", "-m", topic]);
@@ -181,7 +181,7 @@ fn every_new_listener_gets_what_is_retained_and_no_other_gets_it_again() {
 }
 
 #[test]
-fn what_is_retained_comes_to_a_new_listener_and_not_into_the_journal_again() {
+fn a_retained_message_reaches_a_new_listener_but_not_the_journal_again() {
     let broker = Mosquitto::start();
     for topic in ["in/kept", "run/kept"] {
         broker.publish(&["-t", topic, "-r", "-m", topic]);
@@ -212,7 +212,7 @@ fn what_is_retained_comes_to_a_new_listener_and_not_into_the_journal_again() {
 }
 
 #[test]
-fn whatever_filters_overlap_each_listener_gets_each_message_once_and_so_does_the_journal() {
+fn overlapping_filters_deliver_each_message_once_to_each_listener_and_the_journal() {
     let broker = Mosquitto::start();
     let file = "[[subscribe]]\ntopic = \"a/#\"\nqos = 1";
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{file}", broker.port()));
@@ -247,7 +247,7 @@ fn whatever_filters_overlap_each_listener_gets_each_message_once_and_so_does_the
 }
 
 #[test]
-fn in_mqtt_3_1_1_one_filter_brings_each_message_once_too() {
+fn in_mqtt_3_1_1_each_message_reaches_a_listener_once() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!(
         "[mqtt]\nport = {}\nprotocol = \"3.1.1\"\n[[subscribe]]\ntopic = \"a/#\"",
@@ -267,7 +267,7 @@ fn in_mqtt_3_1_1_one_filter_brings_each_message_once_too() {
 }
 
 #[test]
-fn all_listeners_see_one_order_and_growing_identifiers_of_their_own() {
+fn all_listeners_see_one_order_and_each_filter_has_its_own_identifiers() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut listeners = ["o/#", "o/#", "o/+"].map(|filter| Listener::open(&daemon, filter));
@@ -311,7 +311,7 @@ fn all_listeners_see_one_order_and_growing_identifiers_of_their_own() {
 }
 
 #[test]
-fn a_client_of_http_1_0_gets_the_same_without_chunks() {
+fn an_http_1_0_client_gets_the_stream_without_chunks() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let connection = Connection::open(daemon.address());

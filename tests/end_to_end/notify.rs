@@ -57,7 +57,7 @@ fn assert_fed_again(daemon: &Daemon, supervisor: &Supervisor) {
 }
 
 #[test]
-fn ready_is_told_when_http_is_served_and_status_is_the_truth() {
+fn readiness_is_notified_when_http_is_served_and_the_status_is_kept_current() {
     let (supervisor, port) = (Supervisor::new(), free_port());
     let subscriptions = "[[subscribe]]\ntopic = \"a\"\n[[subscribe]]\ntopic = \"b\"";
     let daemon = supervisor.start(&format!("[mqtt]\nport = {port}\nreconnect-max = 0.1\n{subscriptions}"), None);
@@ -77,7 +77,7 @@ fn ready_is_told_when_http_is_served_and_status_is_the_truth() {
 }
 
 #[test]
-fn a_stop_is_told_with_the_time_that_it_may_take_and_the_watchdog_is_fed_to_the_end() {
+fn a_stop_extends_the_timeout_and_feeds_the_watchdog_to_the_end() {
     let supervisor = Supervisor::new();
     let config = format!("{}\n[publish]\ntimeout = 5", without_broker());
     let mut daemon = supervisor.start(&config, Some(WATCHDOG_USEC));
@@ -97,7 +97,7 @@ fn a_stop_is_told_with_the_time_that_it_may_take_and_the_watchdog_is_fed_to_the_
 }
 
 #[test]
-fn without_a_supervisor_there_is_nothing_to_tell() {
+fn without_a_supervisor_there_is_no_notifying_thread() {
     let daemon = Daemon::with(&without_broker());
     assert_eq!(threads(&daemon, "systemd"), Vec::<String>::new());
     let daemon = Daemon::run(&without_broker(), |config| {
@@ -110,7 +110,7 @@ fn without_a_supervisor_there_is_nothing_to_tell() {
 }
 
 #[test]
-fn a_supervisor_that_is_gone_is_told_of_once_and_holds_up_nothing() {
+fn a_vanished_supervisor_is_logged_once_and_blocks_nothing() {
     let supervisor = Supervisor::new();
     let mut daemon = supervisor.start(&without_broker(), Some(300_000));
     supervisor.wait_for(FED);
@@ -123,7 +123,7 @@ fn a_supervisor_that_is_gone_is_told_of_once_and_holds_up_nothing() {
 }
 
 #[test]
-fn the_watchdog_is_fed_in_thirds_while_every_socket_answers() {
+fn the_watchdog_is_fed_three_times_per_interval_while_every_socket_answers() {
     let folder = Folder::new();
     let unix = format!("unix:{}", folder.path().join("bridge.sock").display());
     std::thread::scope(|scope| {
@@ -147,7 +147,7 @@ fn assert_fed_in_thirds(listen: &str) {
 }
 
 #[test]
-fn the_watchdog_of_another_process_is_none_of_ours() {
+fn the_watchdog_of_another_process_is_ignored() {
     let supervisor = Supervisor::new();
     let _daemon = Daemon::run(&without_broker(), |config| {
         let mut command = program();
@@ -161,7 +161,7 @@ fn the_watchdog_of_another_process_is_none_of_ours() {
 }
 
 #[test]
-fn the_watchdog_is_not_fed_while_the_front_door_hangs() {
+fn the_watchdog_is_not_fed_while_the_http_server_hangs() {
     let supervisor = Supervisor::new();
     let daemon = supervisor.start(&without_broker(), Some(WATCHDOG_USEC));
     supervisor.wait_for(FED);
@@ -189,7 +189,7 @@ fn the_watchdog_is_not_fed_while_the_mqtt_thread_hangs() {
 }
 
 #[test]
-fn a_connection_that_is_silent_for_as_long_as_it_may_be_is_no_hang() {
+fn a_silent_mqtt_connection_is_not_taken_for_a_hang() {
     let (broker, supervisor) = (Mosquitto::start(), Supervisor::new());
     let config = format!("[mqtt]\nport = {}\nkeepalive = 60", broker.port());
     let daemon = supervisor.start(&config, Some(WATCHDOG_USEC));

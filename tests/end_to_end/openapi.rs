@@ -20,7 +20,7 @@ fn url(daemon: &Daemon) -> String {
 }
 
 #[test]
-fn the_document_is_valid_and_so_is_each_of_its_examples() {
+fn the_document_and_its_examples_are_valid() {
     let daemon = Daemon::start(free_port());
     let mut checked = Process::start(&mut python("openapi.py", &[&url(&daemon)]));
     assert!(checked.wait_for_end().success(), "see standard error");
@@ -29,7 +29,7 @@ fn the_document_is_valid_and_so_is_each_of_its_examples() {
 }
 
 #[test]
-fn the_document_needs_no_token_and_says_what_this_daemon_allows() {
+fn the_document_needs_no_token_and_has_the_configured_limits() {
     let token = Token::new("all", r##"["#"]"##);
     let limits = "[publish]\ntimeout = 1\nmax-timeout = 2.5";
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{limits}\n{}", free_port(), token.table));
@@ -43,7 +43,7 @@ fn the_document_needs_no_token_and_says_what_this_daemon_allows() {
 
 /// Those who make clients from the document, and those who send what it has, want an address of ours.
 #[test]
-fn the_document_names_the_server_as_the_request_does() {
+fn the_document_names_the_host_of_the_request() {
     let daemon = Daemon::start(free_port());
     let server = |headers: &[(&str, &str)]| {
         let head = headers.iter().fold(String::new(), |head, (name, value)| format!("{head}{name}: {value}\r\n"));
@@ -59,7 +59,7 @@ fn the_document_names_the_server_as_the_request_does() {
 }
 
 #[test]
-fn behind_a_proxy_the_document_has_the_scheme_that_it_was_asked_for_by() {
+fn behind_a_proxy_the_document_has_the_forwarded_scheme() {
     let token = Token::new("all", r##"["#"]"##);
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
     for (proto, scheme) in [("https", "https"), ("HTTPS", "https"), ("http", "http"), ("ftp", "http")] {
@@ -70,7 +70,7 @@ fn behind_a_proxy_the_document_has_the_scheme_that_it_was_asked_for_by() {
 }
 
 #[test]
-fn a_client_made_by_openapi_python_client_publishes_asks_and_reads() {
+fn a_client_generated_by_openapi_python_client_works() {
     let token = Token::new("all", r##"["#"]"##).reading(r##"["#"]"##);
     let house = House::with(&token.table);
     let (url, folder) = (format!("http://{}", house.daemon.address()), Folder::new());
@@ -81,7 +81,7 @@ fn a_client_made_by_openapi_python_client_publishes_asks_and_reads() {
 }
 
 #[test]
-fn a_collection_made_by_openapi_to_postman_can_be_sent() {
+fn a_collection_generated_by_openapi_to_postman_can_be_sent() {
     let token = Token::new("all", r##"["#"]"##);
     let broker = Mosquitto::start();
     // EMQX's answer to what nobody subscribes to has another status
@@ -95,7 +95,7 @@ fn a_collection_made_by_openapi_to_postman_can_be_sent() {
 }
 
 #[test]
-fn a_stream_of_messages_is_as_the_document_has_it() {
+fn a_stream_of_messages_conforms_to_the_document() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let url = format!("http://{}", daemon.address());
@@ -105,7 +105,7 @@ fn a_stream_of_messages_is_as_the_document_has_it() {
 }
 
 #[test]
-fn what_is_refused_before_an_endpoint_sees_it_is_as_the_document_has_it() {
+fn refusals_before_the_endpoint_conform_to_the_document() {
     let bench = Bench::start();
     let url = format!("http://{}", bench.daemon.address());
     let mut checked = Process::start(&mut python("openapi_refusals.py", &[&url, &bench.token.bearer()]));

@@ -18,7 +18,7 @@ const PATHS: [&str; 6] = ["/healthz", "/readyz", "/status", "/metrics", "/openap
 const OPEN: [&str; 3] = ["/healthz", "/openapi.json", "/"];
 
 #[test]
-fn it_is_alive_without_a_broker_and_not_ready_and_says_why() {
+fn without_a_broker_the_daemon_is_alive_but_not_ready() {
     let port = free_port();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {port}\nreconnect-max = 0.1\n[[subscribe]]\ntopic = \"a\""));
     daemon.wait_for("cannot connect");
@@ -42,7 +42,7 @@ fn it_is_alive_without_a_broker_and_not_ready_and_says_why() {
 }
 
 #[test]
-fn a_refused_subscription_keeps_it_from_being_ready() {
+fn a_refused_subscription_makes_the_daemon_unready() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             SUBSCRIBE if packet.filters() == ["a"] => scripted_broker::suback(packet, &[1]),
@@ -88,7 +88,7 @@ fn a_refused_subscription_keeps_it_from_being_ready() {
 }
 
 #[test]
-fn while_it_stops_it_is_not_ready() {
+fn the_daemon_is_not_ready_while_it_stops() {
     let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 3", free_port());
     let mut daemon = Daemon::with(&config);
     let mut kept = daemon.served_connection();
@@ -102,7 +102,7 @@ fn while_it_stops_it_is_not_ready() {
 }
 
 #[test]
-fn in_mqtt_3_1_1_the_window_is_ours_and_no_receive_maximum_is_told() {
+fn in_mqtt_3_1_1_the_status_has_no_receive_maximum() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
     await_figure(daemon.address(), "mqtt_bridge_connected", "1");
@@ -118,7 +118,7 @@ fn in_mqtt_3_1_1_the_window_is_ours_and_no_receive_maximum_is_told() {
 }
 
 #[test]
-fn only_get_and_head_are_taken_and_a_query_changes_nothing() {
+fn operational_paths_accept_get_and_head_with_any_query() {
     let daemon = Daemon::start(free_port());
     for path in PATHS {
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
@@ -141,7 +141,7 @@ fn only_get_and_head_are_taken_and_a_query_changes_nothing() {
 }
 
 #[test]
-fn those_who_watch_may_send_a_slash_more() {
+fn health_checks_may_end_with_a_slash() {
     let token = Token::new("watcher", "[]");
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
     for (path, without, with) in [("/healthz/", 200, 200), ("/readyz/", 503, 503), ("/healthz/?x", 200, 200)] {
@@ -157,7 +157,7 @@ fn those_who_watch_may_send_a_slash_more() {
 }
 
 #[test]
-fn with_tokens_all_but_four_need_one_and_any_will_do() {
+fn with_tokens_only_four_paths_are_open() {
     let token = Token::new("watcher", "[]");
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{}", free_port(), token.table));
     for path in PATHS {
@@ -185,7 +185,7 @@ fn with_tokens_all_but_four_need_one_and_any_will_do() {
 }
 
 #[test]
-fn foreign_hosts_and_pages_and_proxies_are_refused_here_too() {
+fn operational_paths_refuse_foreign_hosts_origins_and_proxies() {
     let daemon = Daemon::start(free_port());
     for path in PATHS {
         for header in
@@ -199,7 +199,7 @@ fn foreign_hosts_and_pages_and_proxies_are_refused_here_too() {
 }
 
 #[test]
-fn what_happens_is_counted() {
+fn metrics_count_publishes_messages_and_reconnects() {
     let mut broker = Mosquitto::start();
     let subscription = "[[subscribe]]\ntopic = \"in\"";
     let config = format!("[mqtt]\nport = {}\nreconnect-max = 0.1\n{subscription}", broker.port());
@@ -262,7 +262,7 @@ fn open_http_connections_are_counted() {
 }
 
 #[test]
-fn promtool_has_no_complaint_about_the_metrics() {
+fn promtool_accepts_the_metrics() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     assert_eq!(daemon.publish(r#"{"topic":"t","msg":"x","qos":1}"#).status, 200);

@@ -28,21 +28,21 @@ fn exchanges_messages(client: Client) {
 }
 
 #[test]
-fn mosquittos_clients_exchange_messages_with_it() {
+fn the_clients_of_mosquitto_exchange_messages_with_the_daemon() {
     exchanges_messages(Client::Mosquitto);
 }
 
 #[test]
-fn paho_in_c_exchanges_messages_with_it() {
+fn paho_in_c_exchanges_messages_with_the_daemon() {
     exchanges_messages(Client::PahoC);
 }
 
 #[test]
-fn paho_in_python_exchanges_messages_with_it() {
+fn paho_in_python_exchanges_messages_with_the_daemon() {
     exchanges_messages(Client::PahoPython);
 }
 
 #[test]
-fn mqtt_js_exchanges_messages_with_it() {
+fn mqtt_js_exchanges_messages_with_the_daemon() {
     exchanges_messages(Client::MqttJs);
 }

@@ -13,7 +13,7 @@ fn assert_lines(log: &str, expected: &[&str]) {
 }
 
 #[test]
-fn lintian_has_nothing_to_say() {
+fn lintian_accepts_the_package() {
     let mut lintian = Process::start(
         Command::new("lintian").args(["--allow-root", "--no-cfg", "--fail-on", "error,warning"]).arg(package()),
     );
@@ -23,7 +23,7 @@ fn lintian_has_nothing_to_say() {
 }
 
 #[test]
-fn installed_it_runs_as_nobody_in_particular_who_can_write_nowhere_and_has_its_password_from_a_file_of_roots() {
+fn the_installed_service_is_unprivileged_and_reads_roots_password_file() {
     let log = with_package(
         r#"
         touch /srv/passwords
@@ -74,7 +74,7 @@ fn installed_it_runs_as_nobody_in_particular_who_can_write_nowhere_and_has_its_p
 }
 
 #[test]
-fn a_crash_costs_no_second_and_a_wrong_configuration_is_said_once_by_the_name_of_its_file() {
+fn the_service_restarts_100_ms_after_a_crash_and_not_after_a_configuration_error() {
     let log = with_package(
         r#"
         start_broker 'allow_anonymous true'
@@ -117,7 +117,7 @@ fn a_crash_costs_no_second_and_a_wrong_configuration_is_said_once_by_the_name_of
 }
 
 #[test]
-fn a_stop_settles_what_is_in_flight() {
+fn a_stop_of_the_unit_completes_requests_in_flight() {
     let log = with_package(
         r#"
         start_broker 'allow_anonymous true'
@@ -141,7 +141,7 @@ fn a_stop_settles_what_is_in_flight() {
 }
 
 #[test]
-fn with_the_socket_unit_a_request_starts_the_service_and_none_is_refused_across_restarts() {
+fn the_socket_unit_starts_the_service_and_no_request_is_refused_across_restarts() {
     let log = with_package(
         r#"
         start_broker 'allow_anonymous true'
@@ -165,7 +165,7 @@ fn with_the_socket_unit_a_request_starts_the_service_and_none_is_refused_across_
 }
 
 #[test]
-fn it_is_ready_when_it_serves_and_tells_how_it_is() {
+fn the_unit_is_active_when_http_is_served_and_has_a_status_text() {
     let log = with_package(
         r#"
         install_package
@@ -181,7 +181,7 @@ fn it_is_ready_when_it_serves_and_tells_how_it_is() {
 }
 
 #[test]
-fn a_daemon_that_stands_still_is_restarted() {
+fn the_watchdog_restarts_a_stopped_daemon() {
     let log = with_package(
         r#"
         start_broker 'allow_anonymous true'
@@ -200,7 +200,7 @@ fn a_daemon_that_stands_still_is_restarted() {
 }
 
 #[test]
-fn purged_it_leaves_nothing_behind() {
+fn a_purge_leaves_no_file_behind() {
     let log = with_package(
         r#"
         list() { find /etc /var/lib /var/spool /run /tmp /dev/shm \( -name '*mqtt-bridge*' -o -name '*bridge.toml*' \) | sort; }

@@ -29,13 +29,13 @@ fn visit(table: &str, arguments: &[&str]) {
 }
 
 #[test]
-fn a_visitor_publishes_listens_and_sees_the_broker_go_and_come() {
+fn a_visitor_publishes_listens_and_sees_the_broker_leave_and_return() {
     visit("", &[""]);
 }
 
 /// With `PAGE_SCREENSHOT` the picture of README is made, too.
 #[test]
-fn a_visitor_with_a_token_is_told_that_it_is_needed_and_then_served() {
+fn a_visitor_with_a_token_is_asked_for_it_and_then_served() {
     let token = Token::new("visitor", r##"["#"]"##);
     let table = token.table.replace("subscribe = []", r#"subscribe = ["page/#", "kitchen/#"]"#);
     let picture = std::env::var("PAGE_SCREENSHOT").unwrap_or_default();
@@ -43,7 +43,7 @@ fn a_visitor_with_a_token_is_told_that_it_is_needed_and_then_served() {
 }
 
 #[test]
-fn the_page_may_do_no_more_than_it_must() {
+fn the_page_has_a_strict_content_security_policy() {
     let daemon = Daemon::start(free_port());
     let reply = daemon.get("/");
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/html; charset=utf-8")));

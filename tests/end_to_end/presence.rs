@@ -51,7 +51,7 @@ fn retained(broker: &Mosquitto) -> String {
 }
 
 #[test]
-fn the_broker_publishes_the_will_of_a_daemon_that_is_killed() {
+fn the_broker_publishes_the_will_of_a_killed_daemon() {
     for way in WAYS {
         let broker = Mosquitto::start();
         let watcher = broker.subscribe("gone", 1, "%r:%q:%p");
@@ -65,7 +65,7 @@ fn the_broker_publishes_the_will_of_a_daemon_that_is_killed() {
 }
 
 #[test]
-fn while_it_is_there_online_is_retained_and_then_what_the_will_says() {
+fn online_is_retained_while_connected_and_then_the_will() {
     for way in WAYS {
         let broker = Mosquitto::start();
         let watcher = watch(&broker, 2);
@@ -79,7 +79,7 @@ fn while_it_is_there_online_is_retained_and_then_what_the_will_says() {
 }
 
 #[test]
-fn a_clean_stop_says_so_acknowledged_before_the_disconnect() {
+fn a_clean_stop_publishes_offline_before_the_disconnect() {
     for (way, qos) in WAYS.into_iter().flat_map(|way| [0, 1, 2].map(|qos| (way, qos))) {
         let broker = Mosquitto::start();
         let watcher = watch(&broker, 3);
@@ -107,7 +107,7 @@ fn a_clean_stop_says_so_acknowledged_before_the_disconnect() {
 }
 
 #[test]
-fn after_a_lost_connection_it_is_online_again() {
+fn online_is_published_again_after_a_lost_connection() {
     for way in WAYS {
         let broker = Mosquitto::start();
         let proxy = Proxy::start(broker.port(), Duration::ZERO);
@@ -122,7 +122,7 @@ fn after_a_lost_connection_it_is_online_again() {
 }
 
 #[test]
-fn a_daemon_that_hangs_is_offline_until_it_is_heard_of_again() {
+fn a_stopped_daemon_is_offline_until_it_continues() {
     let broker = Mosquitto::start();
     let watcher = watch(&broker, 2);
     let daemon = Daemon::connected_with(&presence(broker.port(), "keepalive = 5", ""));
@@ -136,7 +136,7 @@ fn a_daemon_that_hangs_is_offline_until_it_is_heard_of_again() {
 }
 
 #[test]
-fn one_that_stops_leaves_online_to_its_successor_of_the_same_name() {
+fn a_stop_leaves_online_to_a_successor_with_the_same_client_identifier() {
     for way in WAYS {
         let broker = Mosquitto::start();
         let config = presence(broker.port(), way, "");
@@ -152,7 +152,7 @@ fn one_that_stops_leaves_online_to_its_successor_of_the_same_name() {
 }
 
 #[test]
-fn a_broker_that_still_holds_the_old_connection_is_left_with_online() {
+fn online_stays_retained_when_the_broker_still_holds_the_old_connection() {
     for way in WAYS {
         let broker = Mosquitto::start();
         let proxy = Proxy::start(broker.port(), Duration::ZERO);
@@ -170,7 +170,7 @@ fn a_broker_that_still_holds_the_old_connection_is_left_with_online() {
 }
 
 #[test]
-fn what_was_said_before_the_will_is_said_again_behind_it() {
+fn presence_is_published_again_after_a_resumed_exchange() {
     // the broker has published it, and the will since; a resumed session completes the exchange and no more
     let broker = ScriptedBroker::start(|n, packet| match (n, packet.kind) {
         (0, PUBREL) => None,
@@ -186,7 +186,7 @@ fn what_was_said_before_the_will_is_said_again_behind_it() {
 }
 
 #[test]
-fn a_stop_that_is_not_acknowledged_leaves_the_will_to_the_broker() {
+fn without_an_acknowledged_offline_the_broker_publishes_the_will() {
     for answer in [None, Some(135)] {
         let mut published = 0;
         let broker = ScriptedBroker::start(move |_, packet| {
@@ -211,7 +211,7 @@ fn a_stop_that_is_not_acknowledged_leaves_the_will_to_the_broker() {
 }
 
 #[test]
-fn a_refusal_is_one_warning() {
+fn a_refused_presence_is_logged_once() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         PUBLISH if packet.topic() == TOPIC => Some(acknowledgement_with(PUBACK, packet.identifier(), 135)),
         _ => Some(behave(packet, &[])),
@@ -224,7 +224,7 @@ fn a_refusal_is_one_warning() {
 }
 
 #[test]
-fn a_broker_that_ends_the_connection_over_it_is_kept_without_it() {
+fn presence_is_given_up_when_the_broker_closes_connections_over_it() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         PUBLISH if packet.topic() == TOPIC => None,
         _ => Some(behave(packet, &[])),
@@ -237,7 +237,7 @@ fn a_broker_that_ends_the_connection_over_it_is_kept_without_it() {
 }
 
 #[test]
-fn what_the_next_connection_tells_is_no_warning() {
+fn a_presence_that_the_next_connection_publishes_is_not_logged() {
     let (sender, accepting) = channel();
     let broker = ScriptedBroker::start(move |n, packet| match (n, packet.kind) {
         (0, PUBLISH) => None,
@@ -261,7 +261,7 @@ fn what_the_next_connection_tells_is_no_warning() {
 }
 
 #[test]
-fn it_is_said_however_much_waits_and_behind_what_waits() {
+fn presence_is_published_behind_waiting_messages_beyond_max_waiting() {
     let port = free_port();
     let config = presence(port, "reconnect-max = 0.1", "") + "[publish]\nmax-waiting = 2";
     let daemon = Daemon::with(&config);
@@ -278,7 +278,7 @@ fn it_is_said_however_much_waits_and_behind_what_waits() {
 }
 
 #[test]
-fn a_broker_that_cannot_keep_such_a_will_is_told_with_the_key() {
+fn a_refused_will_is_logged_with_the_key_to_change() {
     for (code, hint) in [
         (154, "retain not supported (reason code 154); set `retain = false` in [mqtt.will], without `online`"),
         (155, "QoS not supported (reason code 155); lower `qos` in [mqtt.will]"),
@@ -292,7 +292,7 @@ fn a_broker_that_cannot_keep_such_a_will_is_told_with_the_key() {
 }
 
 #[test]
-fn mosquitto_without_what_the_will_needs_is_told_with_the_key_too() {
+fn a_will_that_mosquitto_does_not_support_is_logged_with_the_key() {
     for (limit, hint) in
         [("retain_available false", "set `retain = false` in [mqtt.will]"), ("max_qos 0", "lower `qos` in [mqtt.will]")]
     {
@@ -303,7 +303,7 @@ fn mosquitto_without_what_the_will_needs_is_told_with_the_key_too() {
 }
 
 #[test]
-fn what_access_control_denies_is_one_warning() {
+fn a_presence_denied_by_access_control_is_logged_once() {
     let folder = Folder::new();
     let acl = folder.write("acl", "topic readwrite t\n");
     let configuration = format!("allow_anonymous true\nacl_file {}", acl.display());
@@ -315,7 +315,7 @@ fn what_access_control_denies_is_one_warning() {
 }
 
 #[test]
-fn a_qos_2_presence_completes() {
+fn presence_at_qos_2_is_completed() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         PUBLISH => Some(acknowledgement(PUBREC, packet.identifier())),
         PUBREL => Some(acknowledgement(PUBCOMP, packet.identifier())),
@@ -330,7 +330,7 @@ fn a_qos_2_presence_completes() {
 }
 
 #[test]
-fn brokers_of_other_makes_are_left_with_what_holds_too() {
+fn brokers_of_other_makes_retain_the_right_presence() {
     let makes = [(Make::Rumqttd, "5"), (Make::Rumqttd, "3.1.1"), (Make::Aedes, "3.1.1"), (Make::Amqtt, "3.1.1")];
     for (make, protocol) in makes {
         let broker = Broker::start(make, protocol);

@@ -112,7 +112,7 @@ fn await_granted(daemon: &Daemon, positions: &[usize]) {
 }
 
 #[test]
-fn a_kept_message_that_cannot_be_decoded_leaves_out_its_own_filter_and_nothing_else() {
+fn an_undecodable_retained_message_leaves_out_only_its_filter() {
     let kept = [
         ("3.1.1", retained(b"dev/\xe9tat", None)),
         ("5", retained(b"dev/a", Some(b"\x26\x00\x01k\x00\x01\xff"))),
@@ -150,7 +150,7 @@ fn a_kept_message_that_cannot_be_decoded_leaves_out_its_own_filter_and_nothing_e
 }
 
 #[test]
-fn a_filter_over_whose_subscribe_the_broker_closes_is_left_out_and_publishing_goes_on() {
+fn a_filter_is_left_out_when_the_broker_closes_over_its_subscribe() {
     for protocol in ["3.1.1", "5"] {
         let broker = ScriptedBroker::start(move |_, packet| {
             Some(match (protocol, packet.kind) {
@@ -177,7 +177,7 @@ fn a_filter_over_whose_subscribe_the_broker_closes_is_left_out_and_publishing_go
 }
 
 #[test]
-fn a_session_that_brings_again_what_cannot_be_decoded_is_left_and_publishing_goes_on() {
+fn a_session_with_an_undecodable_message_is_discarded() {
     // at QoS 1 and never acknowledged: it comes with each connection that resumes the session
     let queued = [&[0x32, 14, 0, 5][..], b"dev/a", &[0, 7, 4, 0x03, 0, 1, 0xff]].concat();
     let broker = ScriptedBroker::start(move |n, packet| {
@@ -199,7 +199,7 @@ fn a_session_that_brings_again_what_cannot_be_decoded_is_left_and_publishing_goe
 }
 
 #[test]
-fn a_code_in_a_suback_that_rumqttc_does_not_list_is_a_refusal_of_its_filter() {
+fn an_unknown_suback_code_is_a_refusal_of_its_filter() {
     for (protocol, code) in [("3.1.1", 0x87), ("5", 0x95), ("5", 0x82), ("5", 0xff)] {
         let broker = ScriptedBroker::start(move |_, packet| {
             Some(match (protocol, packet.kind) {
@@ -232,7 +232,7 @@ fn a_code_in_a_suback_that_rumqttc_does_not_list_is_a_refusal_of_its_filter() {
 }
 
 #[test]
-fn a_receive_maximum_of_0_is_said_to_be_a_protocol_error_and_the_next_connection_is_good() {
+fn a_receive_maximum_of_0_is_logged_as_a_protocol_error() {
     let broker = ScriptedBroker::start(|n, packet| {
         Some(behave(
             packet,
@@ -257,7 +257,7 @@ fn disconnect(code: u8) -> Vec<u8> {
 }
 
 #[test]
-fn a_filter_over_which_the_broker_disconnects_is_left_out_and_blames_no_message() {
+fn a_filter_is_left_out_when_the_broker_disconnects_over_it() {
     for code in [0x87, 0x95] {
         let broker = ScriptedBroker::start(move |_, packet| {
             Some(match packet.kind {
@@ -278,7 +278,7 @@ fn a_filter_over_which_the_broker_disconnects_is_left_out_and_blames_no_message(
 }
 
 #[test]
-fn a_message_for_one_filter_that_comes_late_leaves_out_no_other() {
+fn a_late_undecodable_message_leaves_out_only_its_filter() {
     // the first time that a second filter is asked for on a connection, what is kept for the first comes
     let bad = retained(b"dev/\xe9tat", None);
     let mut asked = Vec::new();

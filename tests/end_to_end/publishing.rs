@@ -62,7 +62,7 @@ fn payload_is_another_name_for_msg_and_timeout_is_accepted() {
 }
 
 #[test]
-fn a_retained_message_is_there_for_later_subscribers_and_an_empty_one_clears_it() {
+fn a_retained_message_is_kept_and_an_empty_one_clears_it() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     daemon.publish(r#"{"topic": "kept", "msg": "still here", "retain": true}"#).assert_published();
@@ -81,7 +81,7 @@ fn a_retained_message_is_there_for_later_subscribers_and_an_empty_one_clears_it(
 }
 
 #[test]
-fn base64_arrives_as_its_bytes_and_bad_base64_clears_nothing() {
+fn base64_is_decoded_and_invalid_base64_clears_nothing() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let body = r#"{"topic": "kept", "msg": "AP/+", "payload_encoding": "base64", "qos": 1, "retain": true}"#;
@@ -111,7 +111,7 @@ fn curl_with_its_default_content_type_publishes() {
 }
 
 #[test]
-fn many_requests_go_over_one_connection_in_order() {
+fn requests_on_one_connection_are_published_in_order() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut subscriber = broker.subscribe("n", 100, "%p,");
@@ -125,7 +125,7 @@ fn many_requests_go_over_one_connection_in_order() {
 }
 
 #[test]
-fn a_byte_order_mark_before_json_counts_for_nothing_and_in_a_payload_it_stays() {
+fn a_byte_order_mark_is_ignored_before_json_and_kept_in_a_payload() {
     const MARK: &str = "\u{feff}";
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());

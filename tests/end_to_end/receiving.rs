@@ -24,7 +24,7 @@ fn a_received_message_is_recorded_as_the_tutorial_prints_it() {
 }
 
 #[test]
-fn each_topic_filter_of_the_file_is_subscribed_to_and_what_is_granted_is_said() {
+fn each_configured_filter_is_subscribed_to_and_its_granted_qos_logged() {
     let broker = Mosquitto::start();
     let daemon = subscribed(&broker);
     assert_eq!(daemon.wait_for("subscribed to django"), "subscribed to django/mqtt at QoS 1");
@@ -47,7 +47,7 @@ fn a_payload_cannot_forge_a_second_record() {
 }
 
 #[test]
-fn a_topic_cannot_hide_what_it_is() {
+fn a_topic_is_escaped_in_the_log() {
     let broker = Mosquitto::start();
     let daemon = subscribed(&broker);
     broker.publish(&["-t", "more/\\ with payload: x\u{202e}", "-m", "y"]);
@@ -56,7 +56,7 @@ fn a_topic_cannot_hide_what_it_is() {
 }
 
 #[test]
-fn a_binary_payload_is_readable() {
+fn a_binary_payload_is_escaped_in_the_log() {
     let broker = Mosquitto::start();
     let daemon = subscribed(&broker);
     let folder = crate::support::folder::Folder::new();
@@ -67,7 +67,7 @@ fn a_binary_payload_is_readable() {
 }
 
 #[test]
-fn a_long_payload_is_cut_and_its_length_is_said() {
+fn a_long_payload_is_cut_and_its_length_logged() {
     let broker = Mosquitto::start();
     let daemon = subscribed(&broker);
     broker.publish(&["-t", "django/mqtt", "-m", &"x".repeat(100_000)]);
@@ -89,7 +89,7 @@ fn small(broker: &Mosquitto, protocol: &str) -> Daemon {
 }
 
 #[test]
-fn a_message_over_max_packet_size_is_recorded_cut_and_acknowledged() {
+fn a_message_over_max_packet_size_is_recorded_in_part_and_acknowledged() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         let daemon = small(&broker, protocol);
@@ -102,7 +102,7 @@ fn a_message_over_max_packet_size_is_recorded_cut_and_acknowledged() {
 }
 
 #[test]
-fn a_message_that_is_far_too_large_ends_no_more_than_three_connections_and_publishing_goes_on() {
+fn a_far_too_large_message_costs_three_connections_at_most() {
     // in MQTT 5 mosquitto keeps such a message to itself
     let broker = Mosquitto::start();
     broker.publish(&["-r", "-q", "1", "-t", "big", "-m", &"x".repeat(100_000)]);

@@ -59,7 +59,7 @@ fn records(log: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_line_has_its_time_unless_the_configuration_says_otherwise() {
+fn a_line_begins_with_its_time_unless_time_is_false() {
     let (lines, end) = (records(""), SystemTime::now());
     let without: Vec<&str> = lines.iter().map(|line| without_time(line)).collect();
     assert!(lines.iter().zip(&without).all(|(line, rest)| line.len() == rest.len() + 25), "{lines:?}");
@@ -78,7 +78,7 @@ fn a_line_has_its_time_unless_the_configuration_says_otherwise() {
 }
 
 #[test]
-fn in_json_each_line_is_an_object_with_all_that_is_known() {
+fn with_json_each_line_is_an_object_with_all_fields() {
     let lines = records("format = \"json\"");
     let objects: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect(line)).collect();
     for object in &objects {
@@ -102,7 +102,7 @@ fn in_json_each_line_is_an_object_with_all_that_is_known() {
 }
 
 #[test]
-fn why_it_does_not_start_is_json_too() {
+fn a_start_error_is_logged_in_json() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap();

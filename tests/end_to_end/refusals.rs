@@ -73,7 +73,7 @@ fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
 }
 
 #[test]
-fn bytes_that_are_no_utf_8_are_refused() {
+fn invalid_utf_8_is_refused() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let reply = daemon.connect().post("/publish", b"{\"topic\":\"a\",\"msg\":\"\xff\"}");
@@ -101,7 +101,7 @@ fn a_body_over_the_limit_is_refused_without_being_read() {
 }
 
 #[test]
-fn a_packet_over_our_limit_is_refused_and_the_connection_stays() {
+fn a_packet_over_max_packet_size_is_refused_without_losing_the_connection() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nmax-packet-size = 1024", broker.port()));
     // fixed header 3, topic name 2 + 1, properties 1, payload
@@ -117,7 +117,7 @@ fn a_packet_over_our_limit_is_refused_and_the_connection_stays() {
 }
 
 #[test]
-fn a_packet_over_the_brokers_limit_is_refused_and_the_connection_stays() {
+fn a_packet_over_the_brokers_limit_is_refused_without_losing_the_connection() {
     let broker = Mosquitto::on_port(crate::support::free_port(), "allow_anonymous true\nmax_packet_size 500");
     let daemon = Daemon::connected(broker.port());
     let over = json!({"topic": "t", "msg": "x".repeat(500)});
@@ -133,7 +133,7 @@ fn a_packet_over_the_brokers_limit_is_refused_and_the_connection_stays() {
 }
 
 #[test]
-fn retain_is_refused_where_the_broker_has_none_and_the_connection_stays() {
+fn retain_is_refused_where_the_broker_does_not_support_it() {
     let broker = Mosquitto::on_port(crate::support::free_port(), "allow_anonymous true\nretain_available false");
     let daemon = Daemon::connected(broker.port());
     daemon.publish(r#"{"topic":"t","msg":1,"retain":true}"#).assert_refused(
@@ -157,7 +157,7 @@ fn another_method_is_refused_with_allow() {
 }
 
 #[test]
-fn another_path_is_refused_in_words() {
+fn an_unknown_path_is_refused_with_a_hint() {
     let daemon = Daemon::start(crate::support::free_port());
     for path in ["/index.html", "/publish/", "/Publish", "//publish", "/%70ublish", "/publish%20"] {
         let reply = daemon.connect().post(path, b"{}");
@@ -166,14 +166,14 @@ fn another_path_is_refused_in_words() {
 }
 
 #[test]
-fn parameters_are_refused_not_ignored() {
+fn parameters_are_refused() {
     let daemon = Daemon::start(crate::support::free_port());
     let reply = daemon.connect().post("/publish?retain=true", b"{}");
     reply.assert_refused(400, 3, "this path takes no parameters, not `?retain=true`");
 }
 
 #[test]
-fn a_content_type_that_is_not_json_is_refused_and_none_is_taken() {
+fn a_content_type_other_than_json_is_refused_and_none_is_needed() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let body = br#"{"topic":"t","msg":1}"#;

@@ -19,7 +19,7 @@ fn assert_too_large(reply: &Reply) {
 }
 
 #[test]
-fn a_thousand_that_the_broker_refuses_by_their_size_cost_two_connections_at_most() {
+fn a_thousand_too_large_messages_cost_two_connections_at_most() {
     for session in ["", "clean-session = false"] {
         let limit = format!("allow_anonymous true\nmessage_size_limit {LIMIT}");
         let broker = Mosquitto::on_port(free_port(), &limit);
@@ -44,7 +44,7 @@ fn a_thousand_that_the_broker_refuses_by_their_size_cost_two_connections_at_most
 }
 
 #[test]
-fn many_at_once_that_the_broker_refuses_by_their_size_are_all_told_so() {
+fn concurrent_too_large_messages_are_all_answered_413() {
     let limit = format!("allow_anonymous true\nmessage_size_limit {LIMIT}");
     let broker = Mosquitto::on_port(free_port(), &limit);
     let daemon = daemon(broker.port(), "");
@@ -73,7 +73,7 @@ fn refusing(code: u8) -> ScriptedBroker {
 }
 
 #[test]
-fn whoever_is_refused_with_a_code_that_rumqttc_does_not_list_is_told_it_and_no_one_else() {
+fn a_refusal_with_an_unknown_code_reaches_its_caller_only() {
     for (code, session) in [(130, ""), (130, "clean-session = false"), (154, ""), (200, "clean-session = false")] {
         let broker = refusing(code);
         let daemon = daemon(broker.port(), session);
@@ -90,7 +90,7 @@ fn whoever_is_refused_with_a_code_that_rumqttc_does_not_list_is_told_it_and_no_o
 }
 
 #[test]
-fn one_alone_that_is_refused_with_such_a_code_costs_one_connection() {
+fn a_single_refusal_with_an_unknown_code_costs_one_connection() {
     let broker = refusing(130);
     let daemon = daemon(broker.port(), "");
     let reply = daemon.publish(&body("guilty", 1, 1));

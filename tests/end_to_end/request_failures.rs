@@ -16,7 +16,7 @@ use crate::support::scripted_broker::{
 use crate::support::token::Token;
 
 #[test]
-fn in_mqtt_3_1_1_the_caller_says_where_the_answer_comes() {
+fn in_mqtt_3_1_1_the_caller_must_name_the_response_topic() {
     let house = House::with("protocol = \"3.1.1\"");
     let reply = house.ask(&json!({"topic": "dev/echo", "msg": "x"}));
     assert_eq!((reply.status, reply.code()), (400, 3), "{reply:?}");
@@ -36,7 +36,7 @@ fn in_mqtt_3_1_1_the_caller_says_where_the_answer_comes() {
 }
 
 #[test]
-fn in_mqtt_3_1_1_one_request_at_a_time_waits_on_a_topic() {
+fn in_mqtt_3_1_1_one_request_at_a_time_waits_on_a_response_topic() {
     let house = House::with("protocol = \"3.1.1\"");
     let on = |topic: &str, payload: &str| json!({"topic": "dev/held", "msg": payload, "response_topic": topic, "timeout": 20});
     let mut first = house.begin(&on("answers/held", "first"));
@@ -59,7 +59,7 @@ fn in_mqtt_3_1_1_one_request_at_a_time_waits_on_a_topic() {
 }
 
 #[test]
-fn a_token_asks_where_it_may_publish_and_hears_where_it_may_read() {
+fn a_token_requests_within_its_publish_and_subscribe_filters() {
     let token =
         Token::new("asker", r#"["dev/#"]"#).reading(r#"["answers/+"]"#).with("response-topics = [\"answers/#\"]");
     let house = House::with(&token.table);
@@ -131,7 +131,7 @@ fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
 }
 
 #[test]
-fn without_a_broker_it_is_503_in_time() {
+fn without_a_broker_a_request_is_503_in_time() {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[publish]\ntimeout = 0.5", free_port()));
     daemon.wait_for("cannot connect");
     let reply = daemon.connect().post("/request", br#"{"topic":"dev/echo","msg":"x"}"#);
@@ -140,7 +140,7 @@ fn without_a_broker_it_is_503_in_time() {
 }
 
 #[test]
-fn what_the_brokers_access_control_denies_is_403() {
+fn a_request_denied_by_access_control_is_403() {
     let folder = Folder::new();
     let acl = folder.write("acl", "topic readwrite allowed/#\ntopic readwrite mqtt-bridge/#\n");
     let configuration = format!("allow_anonymous true\nacl_file {}", acl.display());
@@ -158,7 +158,7 @@ fn response_topic(request: &Packet) -> String {
 }
 
 #[test]
-fn a_device_may_be_faster_than_the_brokers_acknowledgement() {
+fn a_devices_answer_may_precede_the_acknowledgement() {
     for acknowledges in [true, false] {
         let mut properties = Vec::new();
         let broker = ScriptedBroker::start(move |_, packet| {
@@ -182,7 +182,7 @@ fn a_device_may_be_faster_than_the_brokers_acknowledgement() {
 }
 
 #[test]
-fn a_request_that_is_sent_again_waits_for_the_answer_to_the_first_though_nobody_subscribes_now() {
+fn a_resent_request_waits_for_the_answer_to_the_first() {
     let mut properties = Vec::new();
     let broker = ScriptedBroker::start(move |n, packet| {
         Some(match packet.kind {
@@ -205,7 +205,7 @@ fn a_request_that_is_sent_again_waits_for_the_answer_to_the_first_though_nobody_
 }
 
 #[test]
-fn where_the_answer_may_not_be_heard_nothing_is_sent() {
+fn a_request_is_not_sent_without_its_response_subscription() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             SUBSCRIBE => answer_filters(packet, |_| Some(135)),
@@ -222,7 +222,7 @@ fn where_the_answer_may_not_be_heard_nothing_is_sent() {
 }
 
 #[test]
-fn a_request_waits_over_a_restart_of_the_broker() {
+fn a_request_survives_a_restart_of_the_broker() {
     let mut house = House::new();
     let mut waiting = house.begin(&json!({"topic": "dev/held", "msg": "patient", "timeout": 60}));
     house.device.wait_for("asked held patient");
@@ -239,7 +239,7 @@ fn a_request_waits_over_a_restart_of_the_broker() {
 }
 
 #[test]
-fn each_request_that_waits_when_the_bridge_stops_gets_one_reply() {
+fn each_waiting_request_gets_one_reply_at_a_stop() {
     let mut house = House::with("[publish]\ntimeout = 2");
     let bodies = (0..10).map(|n| json!({"topic": "dev/held", "msg": n.to_string(), "timeout": 60}));
     let mut waiting: Vec<_> = bodies.map(|body| house.begin(&body)).collect();
@@ -262,7 +262,7 @@ fn each_request_that_waits_when_the_bridge_stops_gets_one_reply() {
 }
 
 #[test]
-fn what_is_answered_while_the_bridge_stops_is_the_reply() {
+fn an_answer_during_a_stop_is_the_reply() {
     let mut house = House::new();
     let mut waiting = house.begin(&json!({"topic": "dev/held", "msg": "late", "timeout": 60}));
     house.device.wait_for("asked held late");
@@ -281,7 +281,7 @@ fn old_publish(topic: &str, payload: &str) -> Vec<u8> {
 }
 
 #[test]
-fn in_mqtt_3_1_1_what_comes_before_the_question_is_no_answer_to_it() {
+fn in_mqtt_3_1_1_a_message_before_the_request_is_not_its_answer() {
     for qos in [0, 1, 2] {
         let broker = ScriptedBroker::start(|_, packet| {
             Some(match packet.kind {

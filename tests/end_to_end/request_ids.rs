@@ -19,7 +19,7 @@ fn id(reply: &Reply) -> String {
 }
 
 #[test]
-fn every_answer_has_the_name_of_its_request() {
+fn every_reply_has_a_request_id() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 1", broker.port()));
     let mut ids = BTreeSet::new();
@@ -65,7 +65,7 @@ fn every_answer_has_the_name_of_its_request() {
 }
 
 #[test]
-fn records_that_belong_to_a_request_have_its_name() {
+fn records_of_a_request_have_its_request_id() {
     let broker = Mosquitto::start();
     let token = Token::new("kitchen", r#"["a"]"#);
     let log = "[log]\nlevel = \"debug\"";
@@ -86,7 +86,7 @@ fn records_that_belong_to_a_request_have_its_name() {
 }
 
 #[test]
-fn a_page_may_read_it_and_a_daemon_without_a_broker_has_it_too() {
+fn the_request_id_is_exposed_to_pages_and_in_a_503() {
     let origin = ("Origin", "https://panel.example.com");
     let http = "[http]\nallowed-origins = [\"https://panel.example.com\"]";
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[publish]\ntimeout = 0.2\n{http}", free_port()));

@@ -61,7 +61,7 @@ pub fn assert_answered(reply: &Reply, payload: &str) -> Value {
 }
 
 #[test]
-fn the_devices_answer_is_the_answer() {
+fn the_devices_answer_is_the_reply() {
     let house = House::new();
     for payload in ["hello", "", "zw\u{f6}lf \u{1f600}", "a\nb\"\\"] {
         let answer = assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": payload})), payload);
@@ -77,7 +77,7 @@ fn the_devices_answer_is_the_answer() {
 }
 
 #[test]
-fn mosquitto_rr_gets_the_same_from_the_same_device() {
+fn mosquitto_rr_gets_the_same_answer_from_the_same_device() {
     let house = House::new();
     let port = house.broker.port().to_string();
     for (way, encoded) in [("echo", None), ("binary", Some("/wBhIGI="))] {
@@ -97,7 +97,7 @@ fn mosquitto_rr_gets_the_same_from_the_same_device() {
 }
 
 #[test]
-fn what_the_answer_says_of_itself_is_told() {
+fn the_reply_has_the_properties_of_the_answer() {
     let house = House::new();
     let answer = assert_answered(&house.ask(&json!({"topic": "dev/described", "msg": "x"})), "x");
     assert_eq!(answer["content_type"], "text/x", "{answer}");
@@ -107,7 +107,7 @@ fn what_the_answer_says_of_itself_is_told() {
 }
 
 #[test]
-fn the_device_sees_what_the_caller_said_and_where_to_answer() {
+fn the_device_gets_the_callers_properties_and_a_response_topic() {
     let house = House::new();
     let seen = |body: Value| -> Value {
         let reply = house.ask(&body);
@@ -125,7 +125,7 @@ fn the_device_sees_what_the_caller_said_and_where_to_answer() {
 }
 
 #[test]
-fn an_answer_of_somebody_else_is_none() {
+fn an_answer_with_wrong_correlation_data_is_ignored() {
     let house = House::new();
     assert_answered(&house.ask(&json!({"topic": "dev/wrong", "msg": "right"})), "right");
     let given = json!({"topic": "dev/wrong", "msg": "right", "response_topic": "answers/x"});
@@ -137,7 +137,7 @@ fn an_answer_of_somebody_else_is_none() {
 }
 
 #[test]
-fn what_is_retained_is_no_answer() {
+fn a_retained_message_is_not_an_answer() {
     let house = House::new();
     house.broker.publish(&["-t", "answers/echo", "-r", "-q", "1", "-m", "old"]);
     let given = json!({"topic": "dev/echo", "msg": "new", "response_topic": "answers/echo"});
@@ -150,7 +150,7 @@ fn what_is_retained_is_no_answer() {
 }
 
 #[test]
-fn without_an_answer_it_is_504_in_time() {
+fn a_request_without_an_answer_is_504_in_time() {
     let house = House::new();
     let begun = Instant::now();
     let reply = house.ask(&json!({"topic": "dev/silent", "msg": "x", "timeout": 0.7}));
@@ -162,7 +162,7 @@ fn without_an_answer_it_is_504_in_time() {
 }
 
 #[test]
-fn where_nobody_subscribes_it_is_404_at_once() {
+fn a_request_without_subscribers_is_404_at_once() {
     let house = House::new();
     let begun = Instant::now();
     let reply = house.ask(&json!({"topic": "nobody", "msg": "x", "timeout": 60}));
@@ -172,7 +172,7 @@ fn where_nobody_subscribes_it_is_404_at_once() {
 }
 
 #[test]
-fn an_answer_that_comes_late_is_counted_and_goes_to_nobody() {
+fn a_late_answer_is_counted_and_dropped() {
     let house = House::new();
     for (round, given) in [(1, json!({})), (2, json!({"response_topic": "answers/x"}))] {
         let before = value(&metrics(house.daemon.address()), "mqtt_bridge_late_answers_total");
@@ -193,7 +193,7 @@ fn an_answer_that_comes_late_is_counted_and_goes_to_nobody() {
 }
 
 #[test]
-fn of_two_answers_the_first_counts() {
+fn the_first_of_two_answers_is_the_reply() {
     let house = House::new();
     for payload in ["1", "2", "3"] {
         assert_answered(&house.ask(&json!({"topic": "dev/twice", "msg": payload})), payload);
@@ -202,7 +202,7 @@ fn of_two_answers_the_first_counts() {
 }
 
 #[test]
-fn a_hundred_at_once_get_each_its_own_answer() {
+fn a_hundred_concurrent_requests_get_their_own_answers() {
     let house = House::new();
     for response_topic in [None, Some("answers/all")] {
         let mut waiting: Vec<Connection> = (0..100)

@@ -16,7 +16,7 @@ use crate::support::scripted_broker::{
 };
 
 #[test]
-fn a_poisoned_message_is_given_up_after_three_tries_and_the_others_go_through() {
+fn a_message_that_ends_connections_is_given_up_after_three_tries() {
     for clean_session in [true, false] {
         let broker = ScriptedBroker::start(|n, packet| match packet.kind {
             // a session that is not to be clean was kept
@@ -45,7 +45,7 @@ fn a_poisoned_message_is_given_up_after_three_tries_and_the_others_go_through() 
 }
 
 #[test]
-fn nothing_appears_after_its_caller_was_told_that_it_was_not_sent_or_unknown() {
+fn no_message_is_sent_after_its_caller_was_answered() {
     // mosquitto, then an outage, then mosquitto again, watched from its first moment
     let mut broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port()));
@@ -65,7 +65,7 @@ fn nothing_appears_after_its_caller_was_told_that_it_was_not_sent_or_unknown() {
 }
 
 #[test]
-fn what_was_sent_and_lost_its_connection_is_unknown_at_its_deadline_and_not_sent_again() {
+fn a_message_whose_connection_was_lost_is_unknown_at_its_deadline_and_not_resent() {
     let mut connections = 0;
     let broker = ScriptedBroker::start(move |_, packet| match packet.kind {
         // no second connection for a while
@@ -93,7 +93,7 @@ fn what_was_sent_and_lost_its_connection_is_unknown_at_its_deadline_and_not_sent
 }
 
 #[test]
-fn a_resumed_session_sends_again_what_it_owes_with_its_identifier_and_in_portions() {
+fn a_resumed_session_resends_with_the_same_identifiers_within_the_receive_maximum() {
     // 20 publishes wait at the first connection; the second takes 2 at a time
     let mut answered = 0;
     let broker = ScriptedBroker::start(move |n, packet| match (n, packet.kind) {
@@ -166,7 +166,7 @@ fn a_silent_broker_is_noticed_within_twice_the_keepalive_and_5_s_in_both_version
 }
 
 #[test]
-fn a_broker_that_answers_pings_but_no_publish_is_left_after_30_s() {
+fn a_broker_that_answers_pings_but_no_publish_is_disconnected_after_30_s() {
     let broker = ScriptedBroker::start(|n, packet| {
         Some(match packet.kind {
             PUBLISH if n == 0 => Vec::new(),
@@ -184,7 +184,7 @@ fn a_broker_that_answers_pings_but_no_publish_is_left_after_30_s() {
 }
 
 #[test]
-fn a_session_of_an_earlier_run_is_released_before_its_packet_identifiers_are_used() {
+fn packet_identifiers_of_an_earlier_run_are_released_before_they_are_used() {
     for (protocol, properties) in [("5", receive_maximum(5).to_vec()), ("3.1.1", Vec::new())] {
         // MQTT 3.1.1 has no properties, and so a shorter CONNACK; MQTT 5 has a word for what is not in use
         let older = protocol == "3.1.1";
@@ -214,7 +214,7 @@ fn a_session_of_an_earlier_run_is_released_before_its_packet_identifiers_are_use
 }
 
 #[test]
-fn an_acknowledgement_that_came_just_before_the_end_of_the_connection_counts() {
+fn an_acknowledgement_just_before_the_end_of_the_connection_counts() {
     let mut first = true;
     let broker = ScriptedBroker::start(move |_, packet| {
         if packet.kind == PUBLISH && std::mem::take(&mut first) {
@@ -233,7 +233,7 @@ fn an_acknowledgement_that_came_just_before_the_end_of_the_connection_counts() {
 }
 
 #[test]
-fn a_broker_that_came_back_with_smaller_limits_is_not_sent_what_it_forbids() {
+fn messages_over_the_limits_of_a_new_connection_are_not_resent() {
     // Maximum QoS 1, no retain, and a Maximum Packet Size of 500
     for limits in [&[0x24, 1][..], &[0x25, 0], &[0x27, 0, 0, 1, 0xf4]] {
         for clean_session in [true, false] {
@@ -258,7 +258,7 @@ fn a_broker_that_came_back_with_smaller_limits_is_not_sent_what_it_forbids() {
 }
 
 #[test]
-fn a_broker_that_cannot_release_an_earlier_session_is_used_without_it() {
+fn an_earlier_session_that_cannot_be_released_is_discarded() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         CONNECT => Some(connack_resuming(packet.body[7] & 2 == 0, &[])),
         // as rumqttd does with a packet identifier that it does not know

@@ -35,7 +35,7 @@ fn publish(daemon: &Daemon, topic: &str, range: std::ops::Range<usize>) {
 }
 
 #[test]
-fn what_came_meanwhile_is_made_up_for_once_and_in_order() {
+fn a_resumed_listener_gets_missed_messages_once_and_in_order() {
     for protocol in ["5", "3.1.1"] {
         let broker = swift();
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
@@ -62,7 +62,7 @@ fn what_came_meanwhile_is_made_up_for_once_and_in_order() {
 }
 
 #[test]
-fn a_client_that_cannot_send_a_header_says_in_its_url_where_it_was() {
+fn a_client_may_send_the_last_event_id_in_its_url() {
     let broker = swift();
     let token = Token::new("reader", r##"["#"]"##).reading(r##"["#"]"##);
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
@@ -97,7 +97,7 @@ fn a_client_that_cannot_send_a_header_says_in_its_url_where_it_was() {
 }
 
 #[test]
-fn what_is_retained_is_not_repeated_to_one_that_comes_back() {
+fn retained_messages_are_not_repeated_to_a_resumed_listener() {
     let broker = swift();
     broker.publish(&["-t", "r/kept", "-r", "-m", "kept"]);
     let daemon = Daemon::connected(broker.port());
@@ -112,7 +112,7 @@ fn what_is_retained_is_not_repeated_to_one_that_comes_back() {
 }
 
 #[test]
-fn one_that_comes_back_too_late_is_told_how_many_it_missed() {
+fn a_late_listener_is_told_how_many_messages_it_missed() {
     const SENT: u64 = 20_000;
     let broker = swift();
     let daemon = Daemon::connected(broker.port());
@@ -136,7 +136,7 @@ fn one_that_comes_back_too_late_is_told_how_many_it_missed() {
 }
 
 #[test]
-fn an_identifier_of_something_else_is_told_to_be_unknown() {
+fn an_unknown_last_event_id_gives_a_lagged_event() {
     let broker = swift();
     let (daemon, other_run) = (Daemon::connected(broker.port()), daemon_of_another_run(&broker));
     let [here, there, elsewhere] = [(&daemon, "r"), (&other_run, "r"), (&daemon, "other")].map(|(daemon, topic)| {
@@ -176,7 +176,7 @@ pub fn payloads(client: &Process) -> Vec<String> {
 }
 
 #[test]
-fn an_event_source_goes_on_over_a_restart_of_the_broker_without_noticing() {
+fn an_event_source_stays_connected_over_a_restart_of_the_broker() {
     for protocol in ["5", "3.1.1"] {
         let mut broker = swift();
         let daemon = Daemon::connected_with(&format!(
@@ -200,7 +200,7 @@ fn an_event_source_goes_on_over_a_restart_of_the_broker_without_noticing() {
 }
 
 #[test]
-fn what_came_while_there_was_no_connection_is_told_to_be_missing() {
+fn messages_missed_without_a_broker_give_a_lagged_event() {
     for protocol in ["5", "3.1.1"] {
         let mut broker = swift();
         let daemon = Daemon::connected_with(&format!(
@@ -236,7 +236,7 @@ fn what_came_while_there_was_no_connection_is_told_to_be_missing() {
 }
 
 #[test]
-fn a_session_that_was_kept_has_no_gap_but_at_qos_0() {
+fn a_kept_session_has_gaps_at_qos_0_only() {
     let broker = ScriptedBroker::start(|connection, packet| match packet.kind {
         CONNECT => Some(connack_resuming(connection > 0, &[])),
         SUBSCRIBE => Some(answer_filters(packet, |_| None)),
@@ -256,7 +256,7 @@ fn a_session_that_was_kept_has_no_gap_but_at_qos_0() {
 }
 
 #[test]
-fn an_event_source_whose_connection_is_cut_comes_back_without_gap_and_without_repetition() {
+fn an_event_source_whose_connection_is_cut_resumes_without_gap_or_repetition() {
     let broker = swift();
     let daemon = Daemon::connected(broker.port());
     let proxy = Proxy::start(daemon.address().rsplit_once(':').unwrap().1.parse().unwrap(), Duration::ZERO);
@@ -280,7 +280,7 @@ fn an_event_source_whose_connection_is_cut_comes_back_without_gap_and_without_re
 }
 
 #[test]
-fn a_kept_session_keeps_what_the_file_wants_and_nothing_else_over_a_stop() {
+fn a_kept_session_keeps_only_configured_filters_over_a_stop() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         let config = format!(

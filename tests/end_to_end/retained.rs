@@ -17,7 +17,7 @@ fn retained(topic: &str, payload: &str, properties: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_listener_gets_what_comes_before_the_brokers_answer() {
+fn a_listener_gets_messages_that_precede_the_suback() {
     // as it may (MQTT 5, 3.8.4)
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
@@ -36,7 +36,7 @@ fn a_listener_gets_what_comes_before_the_brokers_answer() {
 }
 
 #[test]
-fn however_late_it_comes_it_comes_to_the_listener_that_it_was_sent_for() {
+fn a_late_retained_message_reaches_only_the_listener_it_was_sent_for() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             SUBSCRIBE => answer_filters(packet, |_| None),
@@ -56,7 +56,7 @@ fn however_late_it_comes_it_comes_to_the_listener_that_it_was_sent_for() {
 }
 
 #[test]
-fn it_comes_to_a_listener_that_came_before_the_broker() {
+fn a_retained_message_reaches_a_listener_opened_without_a_broker() {
     let is_there = Arc::new(AtomicBool::new(false));
     let asked = is_there.clone();
     let broker = ScriptedBroker::start(move |_, packet| match packet.kind {

@@ -73,7 +73,7 @@ fn assert_nothing_at(connection: &mut Connection, path: &str) {
 }
 
 #[test]
-fn each_request_of_either_gets_its_own_answer() {
+fn each_request_on_either_connection_gets_its_own_reply() {
     let daemon = Everywhere::start();
     for are_seen in [false, true, true] {
         let mut both = daemon.connect_two();
@@ -105,7 +105,7 @@ fn each_request_of_either_gets_its_own_answer() {
 }
 
 #[test]
-fn the_refusal_of_a_body_goes_to_whoever_sends_it_and_both_end() {
+fn a_refused_body_is_answered_on_its_connection_and_both_are_closed() {
     let daemon = Everywhere::start();
     for which in [0, 1] {
         let mut both = daemon.connect_two_that_were_answered();
@@ -120,7 +120,7 @@ fn the_refusal_of_a_body_goes_to_whoever_sends_it_and_both_end() {
 }
 
 #[test]
-fn chunks_on_either_are_read_to_their_end() {
+fn chunks_are_read_on_either_connection() {
     let daemon = Everywhere::start();
     for which in [0, 1] {
         let mut both = daemon.connect_two_that_were_answered();

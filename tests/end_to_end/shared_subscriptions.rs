@@ -63,7 +63,7 @@ fn assert_divided(parts: &[Vec<usize>], count: usize) {
 }
 
 #[test]
-fn two_daemons_divide_a_stream_between_them() {
+fn two_daemons_divide_the_messages_of_a_group() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         let (one, other) = (member(&broker, protocol, "one"), member(&broker, protocol, "other"));
@@ -106,7 +106,7 @@ fn a_group_is_joined_and_left_at_run_time() {
 }
 
 #[test]
-fn a_clean_stop_in_the_middle_of_a_stream_loses_nothing() {
+fn a_clean_stop_loses_no_message_of_a_group() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         let (mut one, other) = (member(&broker, protocol, "one"), member(&broker, protocol, "other"));
@@ -133,7 +133,7 @@ fn a_clean_stop_in_the_middle_of_a_stream_loses_nothing() {
 }
 
 #[test]
-fn what_the_broker_had_for_a_member_that_leaves_comes_one_by_one_before_the_disconnect() {
+fn messages_for_a_leaving_member_are_received_before_the_disconnect() {
     const LEFT: u8 = 5;
     // one message at a time: the next comes when the one before is acknowledged
     let message = |n: u8| [&[0x32, 11, 0, 6], b"work/1".as_slice(), &[0, n, 0]].concat();
@@ -160,7 +160,7 @@ fn what_the_broker_had_for_a_member_that_leaves_comes_one_by_one_before_the_disc
 }
 
 #[test]
-fn a_thousand_groups_are_left_before_the_disconnect_and_hold_up_no_stop() {
+fn a_thousand_shared_filters_are_unsubscribed_before_the_disconnect() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             SUBSCRIBE | UNSUBSCRIBE => answer_filters(packet, |_| None),
@@ -178,7 +178,7 @@ fn a_thousand_groups_are_left_before_the_disconnect_and_hold_up_no_stop() {
 }
 
 #[test]
-fn what_a_kept_session_was_given_waits_for_its_daemon() {
+fn messages_of_a_kept_session_wait_for_its_daemon() {
     let broker = Mosquitto::start();
     let config = format!("[mqtt]\nport = {}\nclient-id = \"one\"\nclean-session = false", broker.port());
     let config = format!("{config}\n[[subscribe]]\ntopic = \"{SHARED}\"\nqos = 1");
@@ -245,7 +245,7 @@ fn nginx_without(left_out: &[&str], folder: &Folder, daemons: &[Daemon; 2]) -> (
 }
 
 #[test]
-fn two_bridges_behind_nginx_as_the_page_has_them() {
+fn two_bridges_behind_the_documented_nginx_lose_no_message() {
     const EACH: usize = 100;
     let (broker, folder) = (Mosquitto::start(), Folder::new());
     let token = Token::new("shop", "[\"orders/#\"]").reading("[\"orders/#\"]");
@@ -303,7 +303,7 @@ fn open_bridges(broker: &Mosquitto) -> [Daemon; 2] {
 }
 
 #[test]
-fn a_byte_outside_ascii_reaches_no_bridge_through_nginx_as_the_page_has_it() {
+fn a_byte_outside_ascii_reaches_no_bridge_through_the_documented_nginx() {
     let (broker, folder) = (Mosquitto::start(), Folder::new());
     let daemons = open_bridges(&broker);
     let (_nginx, address) = nginx(&folder, &daemons);
@@ -326,7 +326,7 @@ fn a_byte_outside_ascii_reaches_no_bridge_through_nginx_as_the_page_has_it() {
 }
 
 #[test]
-fn no_client_can_have_nginx_take_the_bridges_for_dead() {
+fn no_client_can_make_nginx_mark_the_bridges_as_down() {
     let (broker, folder) = (Mosquitto::start(), Folder::new());
     let daemons = open_bridges(&broker);
     // the byte gets through

@@ -23,16 +23,16 @@ fn run(arguments: &[&str], path: &str) {
 }
 
 #[test]
-fn slow_heads_hold_up_nobody() {
+fn slow_heads_delay_no_other_client() {
     run(&["-H", "-t", "GET"], "/nothing");
 }
 
 #[test]
-fn slow_bodies_hold_up_nobody() {
+fn slow_bodies_delay_no_other_client() {
     run(&["-B", "-t", "POST", "-s", "8192"], "/publish");
 }
 
 #[test]
-fn slow_readers_hold_up_nobody() {
+fn slow_readers_delay_no_other_client() {
     run(&["-X", "-t", "GET", "-w", "1", "-y", "2", "-n", "1", "-z", "1", "-k", "3"], "/nothing");
 }

@@ -38,7 +38,7 @@ fn assert_arrives(broker: &Mosquitto, port: u16, protocol: &str, tls: &str) {
 }
 
 #[test]
-fn what_takes_longer_than_two_keep_alives_to_come_arrives() {
+fn a_message_slower_than_two_keep_alives_is_received() {
     let plain = Mosquitto::start();
     let authority = Authority::new();
     let behind_tls = TlsBroker::start(&authority.issue("broker"));
@@ -53,7 +53,7 @@ fn what_takes_longer_than_two_keep_alives_to_come_arrives() {
 }
 
 #[test]
-fn an_acknowledgement_behind_a_long_message_is_waited_for() {
+fn an_acknowledgement_behind_a_long_message_is_received() {
     let broker = Mosquitto::start();
     thread::scope(|scope| {
         for (protocol, keepalive) in [("5", 60), ("5", 5), ("3.1.1", 60), ("3.1.1", 5)] {
@@ -111,7 +111,7 @@ fn assert_published(protocol: &'static str, size: usize, rate: usize) {
 }
 
 #[test]
-fn what_takes_longer_than_two_keep_alives_and_an_acknowledgement_to_leave_arrives() {
+fn a_publish_slower_than_two_keep_alives_is_acknowledged() {
     thread::scope(|scope| {
         for protocol in PROTOCOLS {
             // all of it with the system, and the PINGREQs behind it
@@ -123,7 +123,7 @@ fn what_takes_longer_than_two_keep_alives_and_an_acknowledgement_to_leave_arrive
 }
 
 #[test]
-fn a_broker_that_stands_still_in_the_middle_of_a_message_is_noticed() {
+fn a_broker_that_stops_in_the_middle_of_a_message_is_noticed() {
     thread::scope(|scope| {
         for protocol in PROTOCOLS {
             scope.spawn(move || {

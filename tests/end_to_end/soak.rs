@@ -100,7 +100,7 @@ fn honest(address: String, done: Arc<AtomicBool>) -> JoinHandle<(u32, Duration)>
 }
 
 #[test]
-fn no_honest_request_fails_or_waits_while_everything_else_goes_wrong() {
+fn no_valid_request_fails_or_waits_under_all_attacks() {
     let broker = Mosquitto::start();
     let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 1\nidle-timeout = 2", broker.port());
     let daemon = Daemon::connected_with(&config);
@@ -159,7 +159,7 @@ fn limit_descriptors(daemon: &Daemon, limit: usize) {
 }
 
 #[test]
-fn with_a_passed_socket_no_request_fails_when_leaks_make_the_daemon_restart() {
+fn with_a_passed_socket_no_request_fails_when_leaks_restart_the_daemon() {
     let broker = Mosquitto::start();
     let (folder, address) = (Folder::new(), format!("127.0.0.1:{}", free_port()));
     let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 0.5", broker.port());

@@ -46,7 +46,7 @@ pub fn curl(socket: &Path, body: &str) -> String {
 }
 
 #[test]
-fn allowed_hosts_hold_wherever_it_listens() {
+fn allowed_hosts_apply_to_every_kind_of_socket() {
     let folder = Folder::new();
     let foreign = "the host must be an address of loopback or one of `allowed-hosts`, not `evil.example`";
     let (path, port) = (folder.path().join("socket"), free_port());
@@ -138,7 +138,7 @@ fn ipv6_is_served() {
 }
 
 #[test]
-fn beyond_loopback_it_serves_only_those_with_a_token_or_those_who_are_meant_to_be_anonymous() {
+fn beyond_loopback_a_token_or_allow_anonymous_is_required() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let http = format!("[mqtt]\nport = {}\n[http]\nlisten = \"{listen}\"", free_port());
         let (code, words) = refused(&http);
@@ -151,7 +151,7 @@ fn beyond_loopback_it_serves_only_those_with_a_token_or_those_who_are_meant_to_b
 }
 
 #[test]
-fn passed_sockets_win_are_asked_where_they_are_bound_and_outlive_the_daemon() {
+fn passed_sockets_replace_listen_and_outlive_the_daemon() {
     let broker = Mosquitto::start();
     let folder = Folder::new();
     let (path, tcp) = (folder.path().join("passed.sock"), format!("127.0.0.1:{}", free_port()));
@@ -182,7 +182,7 @@ fn passed_sockets_win_are_asked_where_they_are_bound_and_outlive_the_daemon() {
 }
 
 #[test]
-fn a_passed_socket_beyond_loopback_needs_a_token_too() {
+fn a_passed_socket_beyond_loopback_needs_a_token() {
     let folder = Folder::new();
     let config = format!("[mqtt]\nport = {}", free_port());
     let passer = pass(&folder, &config, 1, &[&format!("tcp:0.0.0.0:{}", free_port())]);

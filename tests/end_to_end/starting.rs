@@ -28,7 +28,7 @@ fn end(command: &mut Command) -> (Option<i32>, String, Vec<String>) {
 }
 
 #[test]
-fn what_a_start_refuses_for_good_check_finds_with_the_same_words() {
+fn check_reports_the_same_permanent_errors_as_a_start() {
     let folder = Folder::new();
     let path = folder.path().display().to_string();
     folder.write("file", "");
@@ -72,7 +72,7 @@ fn what_a_start_refuses_for_good_check_finds_with_the_same_words() {
 }
 
 #[test]
-fn what_we_have_no_right_to_check_finds_as_whoever_starts_us() {
+fn check_reports_missing_permissions_like_a_start() {
     let folder = Folder::new();
     let path = folder.path().display().to_string();
     fs::create_dir(folder.path().join("closed")).unwrap();
@@ -100,7 +100,7 @@ fn what_we_have_no_right_to_check_finds_as_whoever_starts_us() {
 }
 
 #[test]
-fn check_takes_nothing_and_leaves_nothing() {
+fn check_binds_no_socket_and_leaves_no_file() {
     let folder = Folder::new();
     let (path, port) = (folder.path().display().to_string(), free_port());
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -122,7 +122,7 @@ fn check_takes_nothing_and_leaves_nothing() {
 }
 
 #[test]
-fn what_may_pass_ends_in_1_so_that_a_unit_tries_again() {
+fn temporary_errors_exit_1_after_5_s() {
     let folder = Folder::new();
     let path = folder.path().display().to_string();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -164,7 +164,7 @@ fn what_may_pass_ends_in_1_so_that_a_unit_tries_again() {
 }
 
 #[test]
-fn a_port_that_is_taken_for_a_moment_and_a_file_that_comes_later_are_waited_for() {
+fn a_start_waits_for_a_taken_port_and_a_missing_file() {
     let folder = Folder::new();
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).unwrap();
     let address = taken.local_addr().unwrap();
@@ -180,7 +180,7 @@ fn a_port_that_is_taken_for_a_moment_and_a_file_that_comes_later_are_waited_for(
 }
 
 #[test]
-fn what_the_system_lacks_at_the_start_is_named() {
+fn a_missing_device_is_named_at_the_start() {
     let folder = Folder::new();
     let config = folder.write("bridge.toml", "[http]\nlisten = \"127.0.0.1:0\"");
     let hidden = "mount -t tmpfs none /dev && exec \"$0\" --config \"$1\"";

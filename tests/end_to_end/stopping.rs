@@ -27,7 +27,7 @@ fn sigterm_and_sigint_send_disconnect_and_exit_0() {
 }
 
 #[test]
-fn what_was_answered_200_before_a_stop_reaches_the_broker() {
+fn messages_answered_200_before_a_stop_reach_the_broker() {
     let broker = Mosquitto::start();
     let mut daemon = Daemon::connected(broker.port());
     let mut subscriber = broker.subscribe("n", 50, "%p,");
@@ -49,7 +49,7 @@ fn a_stop_without_a_broker_exits_0() {
 }
 
 #[test]
-fn a_running_request_is_answered_and_new_ones_are_refused_during_a_stop() {
+fn a_stop_answers_running_requests_and_refuses_new_connections() {
     let broker = Mosquitto::start();
     let mut daemon = Daemon::connected(broker.port());
     let mut running = daemon.connect();
@@ -69,7 +69,7 @@ fn a_running_request_is_answered_and_new_ones_are_refused_during_a_stop() {
 }
 
 #[test]
-fn a_request_that_never_ends_cannot_hold_up_a_stop_beyond_the_timeout() {
+fn an_endless_request_delays_a_stop_by_the_timeout_at_most() {
     let broker = Mosquitto::start();
     let config = format!("[mqtt]\nport = {}\nclient-id = \"me\"\n[publish]\ntimeout = 0.5", broker.port());
     let mut daemon = Daemon::connected_with(&config);
@@ -83,7 +83,7 @@ fn a_request_that_never_ends_cannot_hold_up_a_stop_beyond_the_timeout() {
 }
 
 #[test]
-fn the_end_of_a_thread_ends_the_process_with_1_and_says_which() {
+fn the_end_of_a_thread_is_named_and_exits_1() {
     let mut broker = Mosquitto::start();
     let mut daemon = Daemon::connected(broker.port());
     // without a single free descriptor the MQTT library cannot make another connection, and panics
@@ -96,7 +96,7 @@ fn the_end_of_a_thread_ends_the_process_with_1_and_says_which() {
 }
 
 #[test]
-fn a_stop_is_not_held_up_by_a_standard_error_that_nobody_reads() {
+fn an_unread_standard_error_does_not_delay_a_stop() {
     let broker = Mosquitto::start();
     let (folder, http) = (Folder::new(), free_port());
     let config = folder.write(

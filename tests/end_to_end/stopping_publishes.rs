@@ -11,7 +11,7 @@ use crate::support::request::post;
 use crate::support::scripted_broker::{PUBACK, PUBLISH, ScriptedBroker, acknowledgement, behave, receive_maximum};
 
 #[test]
-fn a_stop_settles_what_is_in_flight_and_refuses_what_is_new() {
+fn a_stop_completes_messages_in_flight_and_refuses_new_ones() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             PUBLISH => Vec::new(),
@@ -34,7 +34,7 @@ fn a_stop_settles_what_is_in_flight_and_refuses_what_is_new() {
 }
 
 #[test]
-fn a_thousand_requests_with_the_largest_timeout_cannot_hold_up_a_stop() {
+fn a_thousand_requests_with_the_largest_timeout_do_not_delay_a_stop() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             PUBLISH => Vec::new(),
@@ -66,7 +66,7 @@ fn allow_descriptors(process: u32) {
 }
 
 #[test]
-fn what_is_pipelined_is_answered_at_a_stop_too() {
+fn a_stop_answers_pipelined_requests() {
     let broker =
         ScriptedBroker::start(|_, packet| Some(if packet.kind == PUBLISH { Vec::new() } else { behave(packet, &[]) }));
     let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 2", broker.port());
@@ -88,7 +88,7 @@ fn what_is_pipelined_is_answered_at_a_stop_too() {
 }
 
 #[test]
-fn a_stop_sends_disconnect_though_the_window_is_full() {
+fn a_stop_sends_disconnect_with_a_full_quota() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             PUBLISH => Vec::new(),

@@ -29,7 +29,7 @@ fn padded(n: u64) -> String {
 }
 
 #[test]
-fn a_comment_comes_every_15_s_and_no_time_limit_of_requests_ends_a_stream() {
+fn a_comment_is_sent_every_15_s_and_request_limits_do_not_end_a_stream() {
     let broker = Mosquitto::start();
     let limits = "idle-timeout = 1\nrequest-timeout = 1\nmax-connections = 10";
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\n{limits}", broker.port()));
@@ -54,7 +54,7 @@ fn a_comment_comes_every_15_s_and_no_time_limit_of_requests_ends_a_stream() {
 }
 
 #[test]
-fn each_stream_says_another_time_to_come_back() {
+fn streams_differ_in_their_retry_times() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let times: BTreeSet<u32> = (0..8).map(|_| Listener::open(&daemon, "a").retry()).collect();
@@ -62,7 +62,7 @@ fn each_stream_says_another_time_to_come_back() {
 }
 
 #[test]
-fn a_stream_goes_on_over_restarts_of_the_broker_in_both_versions() {
+fn a_stream_continues_over_restarts_of_the_broker_in_both_versions() {
     for protocol in ["5", "3.1.1"] {
         let mut broker = Mosquitto::start();
         let daemon = Daemon::connected_with(&format!(
@@ -90,7 +90,7 @@ fn a_stream_goes_on_over_restarts_of_the_broker_in_both_versions() {
 }
 
 #[test]
-fn a_listener_that_stands_still_is_told_exactly_what_it_missed_and_holds_up_nobody() {
+fn a_stalled_listener_is_told_exactly_how_many_messages_it_missed() {
     const BATCH: u64 = 500;
     const BATCHES: u64 = 40;
     let broker = generous();
@@ -133,7 +133,7 @@ fn a_listener_that_stands_still_is_told_exactly_what_it_missed_and_holds_up_nobo
 }
 
 #[test]
-fn many_that_stand_still_hold_up_neither_others_nor_the_end() {
+fn stalled_listeners_delay_neither_others_nor_a_stop() {
     let broker = generous();
     let mut daemon = Daemon::connected(broker.port());
     let stalled: Vec<Listener> = (0..50).map(|_| Listener::with_small_buffer(&daemon, "s/#")).collect();
@@ -155,7 +155,7 @@ fn many_that_stand_still_hold_up_neither_others_nor_the_end() {
 }
 
 #[test]
-fn streams_end_as_they_should_when_the_daemon_stops() {
+fn a_stop_ends_streams_properly() {
     let broker = Mosquitto::start();
     // a stop that waited for them would take that long
     let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 60", broker.port());
@@ -170,7 +170,7 @@ fn streams_end_as_they_should_when_the_daemon_stops() {
 }
 
 #[test]
-fn streams_end_where_there_is_no_broker_either() {
+fn a_stop_ends_streams_without_a_broker() {
     let mut broker = Mosquitto::start();
     let mut daemon = Daemon::connected(broker.port());
     let mut listener = Listener::open(&daemon, "a");
@@ -182,7 +182,7 @@ fn streams_end_where_there_is_no_broker_either() {
 }
 
 #[test]
-fn head_is_the_head_alone_and_takes_no_place() {
+fn head_of_a_stream_takes_no_listener_quota() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\nmax-listeners = 1", broker.port()));
     for _ in 0..3 {
@@ -202,7 +202,7 @@ fn head_is_the_head_alone_and_takes_no_place() {
 }
 
 #[test]
-fn two_hundred_that_vanish_leave_nothing_behind() {
+fn two_hundred_vanished_listeners_leak_nothing() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     drop(Listener::open(&daemon, "v/#"));
@@ -228,7 +228,7 @@ fn two_hundred_that_vanish_leave_nothing_behind() {
 }
 
 #[test]
-fn a_stream_that_was_left_holds_up_nobody_who_comes_from_the_same_port() {
+fn a_closed_stream_does_not_affect_a_client_from_the_same_port() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let from: SocketAddr = ([127, 0, 0, 1], free_port()).into();

@@ -21,7 +21,7 @@ fn daemon(port: u16, more: &str) -> Daemon {
 }
 
 #[test]
-fn a_stream_is_opened_without_a_broker_and_what_comes_then_comes_to_it() {
+fn a_stream_opened_without_a_broker_gets_later_messages() {
     for protocol in ["5", "3.1.1"] {
         let port = free_port();
         // an answer that came only at the timeout would come too late for the test
@@ -59,7 +59,7 @@ fn a_stream_is_opened_without_a_broker_and_what_comes_then_comes_to_it() {
 }
 
 #[test]
-fn an_event_source_that_comes_while_the_broker_is_away_does_not_give_up() {
+fn an_event_source_opened_without_a_broker_stays_open() {
     let port = free_port();
     let daemon = daemon(port, "");
     let client = event_source(daemon.address().rsplit_once(':').unwrap().1, "r/%23");
@@ -87,7 +87,7 @@ fn broker_that_comes() -> (ScriptedBroker, Arc<AtomicBool>) {
 }
 
 #[test]
-fn what_the_broker_refuses_when_it_is_back_is_told_in_the_stream_which_goes_on() {
+fn a_later_refusal_of_the_broker_is_an_event_of_the_stream() {
     let (broker, is_there) = broker_that_comes();
     let daemon = daemon(broker.port(), "");
     let mut listener = Listener::open(&daemon, "135");
@@ -104,7 +104,7 @@ fn what_the_broker_refuses_when_it_is_back_is_told_in_the_stream_which_goes_on()
 }
 
 #[test]
-fn a_stream_over_whose_filter_connections_end_is_told_and_costs_no_more_of_them() {
+fn a_stream_is_refused_when_its_filter_ends_connections() {
     let (broker, is_there) = broker_that_comes();
     let daemon = daemon(broker.port(), "");
     let mut listener = Listener::open(&daemon, "deadly");
@@ -120,7 +120,7 @@ fn a_stream_over_whose_filter_connections_end_is_told_and_costs_no_more_of_them(
 }
 
 #[test]
-fn what_is_no_matter_of_the_connection_is_refused_as_ever() {
+fn refusals_that_need_no_broker_are_sent_at_once() {
     let daemon = daemon(free_port(), "[http]\nmax-listeners = 1");
     let _only = Listener::open(&daemon, "a");
     let reply = refusal(&daemon, &target("a"), &[]);
@@ -129,7 +129,7 @@ fn what_is_no_matter_of_the_connection_is_refused_as_ever() {
 }
 
 #[test]
-fn a_stream_that_was_opened_without_a_broker_ends_with_the_daemon() {
+fn a_stream_opened_without_a_broker_ends_with_the_daemon() {
     let mut daemon = daemon(free_port(), "");
     let mut listener = Listener::open(&daemon, "a");
     daemon.signal("TERM");

@@ -15,7 +15,7 @@ use crate::support::mosquitto::Mosquitto;
 const RECEIVED: &str = "Received message on topic: ";
 
 #[test]
-fn twenty_at_once_while_sixteen_publish_and_none_fails() {
+fn subscribing_and_publishing_concurrently_never_fails() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let (done, published) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -59,7 +59,7 @@ fn twenty_at_once_while_sixteen_publish_and_none_fails() {
 }
 
 #[test]
-fn while_wider_filters_come_and_go_nothing_is_lost_or_repeated_in_both_versions() {
+fn changing_wider_filters_loses_and_repeats_no_message_in_both_versions() {
     for (protocol, filters) in [("5", &["#", "a/#", "+/b", "a/+", "#"][..]), ("3.1.1", &["#", "a/#"])] {
         let broker =
             Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");
@@ -111,7 +111,7 @@ fn while_wider_filters_come_and_go_nothing_is_lost_or_repeated_in_both_versions(
 }
 
 #[test]
-fn a_thousand_that_overlap_are_answered_at_once_and_record_a_message_once_in_both_versions() {
+fn a_thousand_overlapping_filters_record_a_message_once_in_both_versions() {
     for protocol in ["3.1.1", "5"] {
         let broker =
             Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");

@@ -28,7 +28,7 @@ pub fn numbered() -> ScriptedBroker {
 }
 
 #[test]
-fn each_refusal_of_the_broker_reaches_the_caller_and_leaves_nothing() {
+fn each_refusal_of_the_broker_reaches_the_caller_and_leaves_no_subscription() {
     let broker = numbered();
     let daemon = Daemon::connected(broker.port());
     for (code, status, ours) in
@@ -61,7 +61,7 @@ fn the_refusal_of_mqtt_3_1_1_is_128() {
 }
 
 #[test]
-fn what_a_later_connection_refuses_is_told_in_the_list() {
+fn a_refusal_on_a_later_connection_is_listed() {
     // granted on the first connection, and not on the second
     let broker = ScriptedBroker::start(|connection, packet| {
         Some(match packet.kind {
@@ -87,7 +87,7 @@ fn what_a_later_connection_refuses_is_told_in_the_list() {
 }
 
 #[test]
-fn without_a_broker_it_is_503_in_time_and_nothing_changes() {
+fn without_a_broker_a_subscribe_is_503_in_time() {
     let port = free_port();
     let daemon = Daemon::with(&format!(
         "[mqtt]\nport = {port}\nreconnect-max = 0.1\n[publish]\ntimeout = 0.5\n[[subscribe]]\ntopic = \"in\""
@@ -113,7 +113,7 @@ fn without_a_broker_it_is_503_in_time_and_nothing_changes() {
 }
 
 #[test]
-fn without_an_answer_it_is_504_and_what_comes_nevertheless_is_not_recorded() {
+fn without_a_suback_the_reply_is_504_and_late_messages_are_not_recorded() {
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             SUBSCRIBE if packet.filters()[0] == "silent" => Vec::new(),
@@ -138,7 +138,7 @@ fn without_an_answer_it_is_504_and_what_comes_nevertheless_is_not_recorded() {
 }
 
 #[test]
-fn a_token_subscribes_within_its_filters_and_nowhere_else() {
+fn a_token_subscribes_within_its_filters_only() {
     let broker = Mosquitto::start();
     let (kitchen, publisher) =
         (Token::new("kitchen", "[]").reading(r#"["a/+", "b/#"]"#), Token::new("publisher", r##"["#"]"##));
@@ -206,7 +206,7 @@ fn refusals() -> Vec<(String, &'static str)> {
 }
 
 #[test]
-fn every_refused_body_names_the_field_and_the_rule_and_reaches_no_broker() {
+fn every_refused_body_names_the_field_and_the_rule() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let only_subscribe = [
@@ -232,7 +232,7 @@ fn every_refused_body_names_the_field_and_the_rule_and_reaches_no_broker() {
 }
 
 #[test]
-fn methods_parameters_and_content_types_are_those_that_are_told() {
+fn methods_parameters_and_content_types_are_checked() {
     let daemon = Daemon::start(free_port());
     let request = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| -> Reply {
         daemon.connect().request(method, path, headers, body.as_bytes())
@@ -257,7 +257,7 @@ fn methods_parameters_and_content_types_are_those_that_are_told() {
 }
 
 #[test]
-fn a_filter_that_the_brokers_packets_are_too_small_for_is_told() {
+fn a_filter_over_the_maximum_packet_size_is_logged() {
     // Maximum Packet Size (MQTT 5, 3.2.2.3.6)
     let broker = ScriptedBroker::start(|_, packet| Some(behave(packet, &[0x27, 0, 0, 0, 40])));
     let long = "a/filter/of/twenty-five/b";

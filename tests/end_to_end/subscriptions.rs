@@ -55,7 +55,7 @@ fn recorded(broker: &Mosquitto, daemon: &Daemon, end: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_subscribed_to_is_answered_with_the_granted_qos_listed_and_recorded_in_both_versions() {
+fn a_subscribed_filter_is_answered_listed_and_recorded_in_both_versions() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         let daemon = with_file(broker.port(), &format!("protocol = \"{protocol}\""));
@@ -77,7 +77,7 @@ fn what_is_subscribed_to_is_answered_with_the_granted_qos_listed_and_recorded_in
 }
 
 #[test]
-fn qos_is_0_when_nothing_else_is_said() {
+fn the_default_qos_is_0() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     assert_granted(&daemon.connect().post("/subscribe", br#"{"topic":"a"}"#), "a", 0);
@@ -85,7 +85,7 @@ fn qos_is_0_when_nothing_else_is_said() {
 }
 
 #[test]
-fn a_broker_that_grants_less_is_told_of() {
+fn a_lower_granted_qos_is_reported() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_qos 1");
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
@@ -96,7 +96,7 @@ fn a_broker_that_grants_less_is_told_of() {
 }
 
 #[test]
-fn subscribing_again_changes_nothing_and_another_qos_takes_its_place() {
+fn subscribing_again_replaces_the_qos() {
     let broker = Mosquitto::start();
     let daemon = with_file(broker.port(), "");
     for qos in [1, 1, 0, 0, 2, 2, 1] {
@@ -108,7 +108,7 @@ fn subscribing_again_changes_nothing_and_another_qos_takes_its_place() {
 }
 
 #[test]
-fn unsubscribing_ends_it_at_the_broker_and_in_the_journal() {
+fn unsubscribing_takes_effect_at_the_broker_and_in_the_journal() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         let daemon = with_file(broker.port(), &format!("protocol = \"{protocol}\""));
@@ -132,7 +132,7 @@ fn unsubscribing_ends_it_at_the_broker_and_in_the_journal() {
 }
 
 #[test]
-fn what_the_file_subscribes_to_stays() {
+fn configured_filters_cannot_be_changed() {
     let broker = Mosquitto::start();
     let daemon = with_file(broker.port(), "");
     assert_granted(&subscribe(&daemon, "in/#", 1), "in/#", 1);
@@ -151,7 +151,7 @@ fn what_the_file_subscribes_to_stays() {
 }
 
 #[test]
-fn they_outlive_restarts_of_the_broker_in_both_versions() {
+fn run_time_filters_outlive_restarts_of_the_broker_in_both_versions() {
     for protocol in ["5", "3.1.1"] {
         let mut broker = Mosquitto::start();
         let daemon = with_file(broker.port(), &format!("protocol = \"{protocol}\""));
@@ -173,7 +173,7 @@ fn they_outlive_restarts_of_the_broker_in_both_versions() {
 }
 
 #[test]
-fn they_do_not_outlive_the_daemon_even_where_the_broker_keeps_its_session() {
+fn run_time_filters_do_not_outlive_the_daemon_in_a_kept_session() {
     for (protocol, signal, code) in [("5", "TERM", Some(0)), ("5", "KILL", None), ("3.1.1", "KILL", None)] {
         let broker = Mosquitto::start();
         let kept = format!("clean-session = false\nclient-id = \"keeper\"\nprotocol = \"{protocol}\"");
@@ -193,7 +193,7 @@ fn they_do_not_outlive_the_daemon_even_where_the_broker_keeps_its_session() {
 }
 
 #[test]
-fn overlapping_filters_record_a_message_once_and_each_may_go() {
+fn overlapping_filters_record_a_message_once_and_can_each_be_removed() {
     let broker = Mosquitto::start();
     let daemon = with_file(broker.port(), "");
     for topic in ["in/a", "+/a", "x/#", "x/y", "#"] {
@@ -222,7 +222,7 @@ fn overlapping_filters_record_a_message_once_and_each_may_go() {
 }
 
 #[test]
-fn a_filter_that_is_covered_at_a_lower_qos_gets_its_own() {
+fn a_filter_covered_at_a_lower_qos_gets_its_own_qos() {
     let broker = Mosquitto::start();
     let daemon = with_file(broker.port(), "");
     assert_granted(&subscribe(&daemon, "x/#", 0), "x/#", 0);
@@ -234,7 +234,7 @@ fn a_filter_that_is_covered_at_a_lower_qos_gets_its_own() {
 }
 
 #[test]
-fn a_shared_subscription_divides_the_messages() {
+fn a_run_time_shared_subscription_divides_the_messages() {
     let broker = Mosquitto::start();
     let daemons = ["one", "two"].map(|id| with_file(broker.port(), &format!("client-id = \"{id}\"")));
     for daemon in &daemons {
@@ -255,7 +255,7 @@ fn a_shared_subscription_divides_the_messages() {
 }
 
 #[test]
-fn status_and_readiness_stay_true() {
+fn run_time_filters_change_neither_status_nor_readiness() {
     let broker = Mosquitto::start();
     let daemon = with_file(broker.port(), "");
     let get = |path| daemon.get(path);
@@ -275,7 +275,7 @@ fn status_and_readiness_stay_true() {
 }
 
 #[test]
-fn a_thousand_at_most_and_all_of_them_come_back() {
+fn a_thousand_filters_at_most_are_restored_after_a_restart() {
     let mut broker = Mosquitto::start();
     let daemon = with_file(broker.port(), "");
     let mut connection = daemon.connect();

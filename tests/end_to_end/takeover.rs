@@ -33,7 +33,7 @@ fn line_of_loss(broker: &ScriptedBroker) -> String {
 }
 
 #[test]
-fn a_broker_that_says_so_is_believed() {
+fn a_disconnect_with_session_taken_over_is_logged() {
     let broker = ending(142, &property(0x1f, "by\nme"));
     let words = "ended by the broker: session taken over (reason code 142): by\\nme";
     let advice = "another client uses our client identifier, me\\\\: give this one another `client-id`";
@@ -41,7 +41,7 @@ fn a_broker_that_says_so_is_believed() {
 }
 
 #[test]
-fn a_server_that_the_broker_refers_to_is_named_and_not_gone_to() {
+fn a_server_reference_is_logged_and_not_followed() {
     let advice = "set `server` in [mqtt] to the other one, and restart: the bridge does not go there by itself";
     for (code, words) in [(156, "use another server"), (157, "server moved")] {
         let broker = ending(code, &[property(0x1c, "b.example:1883\n"), property(0x1f, "bye")].concat());
@@ -62,7 +62,7 @@ fn a_server_that_the_broker_refers_to_is_named_and_not_gone_to() {
 }
 
 #[test]
-fn two_of_one_name_are_told_the_likely_cause_and_do_not_fight_at_full_speed() {
+fn two_daemons_with_one_client_identifier_log_the_likely_takeover_and_back_off() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         let start = Instant::now();
@@ -85,7 +85,7 @@ fn two_of_one_name_are_told_the_likely_cause_and_do_not_fight_at_full_speed() {
 }
 
 #[test]
-fn behind_tls_the_likely_cause_is_told_too() {
+fn behind_tls_the_likely_takeover_is_logged() {
     let authority = Authority::new();
     let broker = TlsBroker::start(&authority.issue("broker"));
     for protocol in ["5", "3.1.1"] {
@@ -99,7 +99,7 @@ fn behind_tls_the_likely_cause_is_told_too() {
 }
 
 #[test]
-fn the_likely_cause_is_told_once() {
+fn the_likely_takeover_is_logged_once() {
     let broker = ScriptedBroker::start(|_, packet| Some(behave(packet, &[])));
     let config = format!("[mqtt]\nport = {}\nreconnect-max = 0.1\n[[subscribe]]\ntopic = \"a\"", broker.port());
     let daemon = Daemon::with(&config);
@@ -114,7 +114,7 @@ fn the_likely_cause_is_told_once() {
 }
 
 #[test]
-fn a_broker_that_closes_over_our_subscribe_is_no_sign_of_another_client() {
+fn a_broker_that_closes_over_a_subscribe_is_not_a_takeover() {
     for protocol in ["5", "3.1.1"] {
         let broker = ScriptedBroker::start(move |_, packet| match (packet.kind, protocol) {
             (CONNECT, "3.1.1") => Some(vec![0x20, 2, 0, 0]),
@@ -137,7 +137,7 @@ fn a_broker_that_closes_over_our_subscribe_is_no_sign_of_another_client() {
 }
 
 #[test]
-fn a_broker_that_closes_over_a_message_at_qos_0_is_no_sign_of_another_client() {
+fn a_broker_that_closes_over_a_message_at_qos_0_is_not_a_takeover() {
     let broker = ScriptedBroker::start(|_, packet| (packet.kind != PUBLISH).then(|| behave(packet, &[])));
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port()));
     for n in 1..=5 {
@@ -149,7 +149,7 @@ fn a_broker_that_closes_over_a_message_at_qos_0_is_no_sign_of_another_client() {
 }
 
 #[test]
-fn a_broker_that_closes_over_a_forbidden_message_is_no_sign_of_another_client() {
+fn a_broker_that_closes_over_a_forbidden_message_is_not_a_takeover() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         PUBLISH if packet.topic() == "forbidden" => None,
         _ => Some(behave(packet, &[])),

@@ -12,7 +12,7 @@ use crate::support::process::Process;
 use crate::support::tls_broker::{TlsBroker, asks_for_certificates, assert_acknowledged, impatient, with_protocol};
 
 #[test]
-fn a_broker_behind_tls_is_published_to_by_its_name_and_by_its_address() {
+fn a_broker_behind_tls_is_reached_by_name_and_by_address() {
     let authority = Authority::new();
     let broker = TlsBroker::start(&authority.issue("broker"));
     for (protocol, name) in [("5", "localhost"), ("3.1.1", "127.0.0.1")] {
@@ -32,7 +32,7 @@ fn a_broker_behind_tls_is_published_to_by_its_name_and_by_its_address() {
 }
 
 #[test]
-fn without_a_file_the_authorities_of_the_system_are_trusted_and_no_others() {
+fn without_a_ca_file_only_the_systems_authorities_are_trusted() {
     let authority = Authority::new();
     let broker = TlsBroker::start(&authority.issue("broker"));
     let configuration = broker.known_as("localhost", "");
@@ -50,7 +50,7 @@ fn without_a_file_the_authorities_of_the_system_are_trusted_and_no_others() {
 }
 
 #[test]
-fn what_is_wrong_with_a_brokers_certificate_is_told_once_and_in_words() {
+fn each_fault_of_the_brokers_certificate_is_logged_once() {
     let authority = Authority::new();
     let (other, namesake) = (Authority::named("other"), Authority::new());
     let san = Contents::default().extensions;
@@ -107,7 +107,7 @@ fn what_is_wrong_with_a_brokers_certificate_is_told_once_and_in_words() {
 }
 
 #[test]
-fn an_entry_of_the_wrong_type_in_a_brokers_certificate_is_told() {
+fn an_entry_of_the_wrong_type_in_the_brokers_certificate_is_logged() {
     let authority = Authority::new();
     let of_other_kinds = "is for an email address, a name of another type, mqtts://a.example, and not for localhost: set `server` to such a name, or have it renewed with this one";
     for (host, entries, words) in [
@@ -132,7 +132,7 @@ fn an_entry_of_the_wrong_type_in_a_brokers_certificate_is_told() {
 }
 
 #[test]
-fn what_is_wrong_with_a_certificate_between_the_brokers_and_its_authority_is_said_of_that_one() {
+fn a_fault_of_an_intermediate_certificate_is_logged_as_such() {
     let authority = Authority::new();
     let is_authority = "basicConstraints = critical,CA:TRUE\n";
     for (extensions, from, until, words) in [
@@ -171,7 +171,7 @@ fn what_is_wrong_with_a_certificate_between_the_brokers_and_its_authority_is_sai
 }
 
 #[test]
-fn our_certificate_of_version_1_is_for_the_broker_to_judge() {
+fn a_client_certificate_of_version_1_is_accepted() {
     let authority = Authority::new();
     // as mosquitto-tls(7) says
     authority.openssl("genrsa -out client.key 2048");
@@ -196,7 +196,7 @@ fn our_certificate_of_version_1_is_for_the_broker_to_judge() {
 }
 
 #[test]
-fn a_broker_that_asks_for_our_certificate_is_shown_it_and_its_refusals_are_told() {
+fn a_client_certificate_is_sent_on_request_and_its_refusal_logged() {
     let authority = Authority::new();
     let own =
         authority.issue_with("bridge", &Contents { extensions: "keyUsage = digitalSignature", ..Contents::default() });
@@ -241,7 +241,7 @@ fn a_broker_that_asks_for_our_certificate_is_shown_it_and_its_refusals_are_told(
 }
 
 #[test]
-fn what_is_no_tls_is_told_on_either_side() {
+fn a_missing_tls_on_either_side_is_logged() {
     let authority = Authority::new();
     let broker = TlsBroker::start(&authority.issue("broker"));
     for protocol in ["5", "3.1.1"] {
@@ -272,7 +272,7 @@ fn what_is_no_tls_is_told_on_either_side() {
 }
 
 #[test]
-fn certificates_of_kinds_that_we_do_not_take_are_told() {
+fn unsupported_kinds_of_certificates_are_logged() {
     let authority = Authority::new();
     let own = authority.issue("bridge");
     authority.openssl(
@@ -294,7 +294,7 @@ fn certificates_of_kinds_that_we_do_not_take_are_told() {
 }
 
 #[test]
-fn what_makes_no_sense_on_an_established_connection_is_not_said_of_its_port() {
+fn garbage_on_an_established_tls_connection_is_logged_as_a_loss() {
     let authority = Authority::new();
     let certificate = authority.issue("broker");
     let script = "\
@@ -327,7 +327,7 @@ while True:
 }
 
 #[test]
-fn a_lost_connection_with_tls_is_made_again_and_takes_what_is_large() {
+fn a_lost_tls_connection_is_restored_and_carries_large_messages() {
     let authority = Authority::new();
     let mut broker = TlsBroker::start(&authority.issue("broker"));
     for protocol in ["5", "3.1.1"] {
@@ -352,7 +352,7 @@ fn a_lost_connection_with_tls_is_made_again_and_takes_what_is_large() {
 }
 
 #[test]
-fn protocols_are_offered_and_their_refusal_is_told() {
+fn alpn_protocols_are_offered_and_their_refusal_logged() {
     let authority = Authority::new();
     let certificate = authority.issue("broker");
     let tls = format!("{}\nalpn = [\"x-amzn-mqtt-ca\", \"mqtt\"]", authority.trusted());

@@ -63,7 +63,7 @@ fn assert_share_taken(reply: &Reply, key: &str) {
 }
 
 #[test]
-fn a_token_takes_half_of_the_filters_and_the_rest_is_for_others() {
+fn a_token_gets_half_of_the_filters_at_most() {
     let broker = Mosquitto::start();
     let (greedy, other, small) = (token("greedy"), token("other"), token("small").with("max-subscriptions = 1"));
     let daemon = daemon(&broker, &[&greedy, &other, &small], "");
@@ -86,7 +86,7 @@ fn a_token_takes_half_of_the_filters_and_the_rest_is_for_others() {
 }
 
 #[test]
-fn long_filters_of_one_token_leave_room_for_those_of_others() {
+fn long_filters_of_one_token_leave_quota_to_others() {
     let broker = Mosquitto::start();
     let (greedy, other) = (token("greedy"), token("other"));
     let daemon = daemon(&broker, &[&greedy, &other], "");
@@ -99,7 +99,7 @@ fn long_filters_of_one_token_leave_room_for_those_of_others() {
 }
 
 #[test]
-fn a_token_takes_half_of_the_listeners_and_the_rest_is_for_others() {
+fn a_token_gets_half_of_the_listeners_at_most() {
     let broker = Mosquitto::start();
     let (greedy, other, mute) = (token("greedy"), token("other"), token("mute").with("max-listeners = 0"));
     let daemon = daemon(&broker, &[&greedy, &other, &mute], "[http]\nmax-listeners = 5\n");
@@ -116,7 +116,7 @@ fn a_token_takes_half_of_the_listeners_and_the_rest_is_for_others() {
 }
 
 #[test]
-fn the_part_of_a_token_is_enough_for_the_longest_bulk() {
+fn the_quota_of_a_token_allows_the_longest_bulk() {
     let broker = Mosquitto::start();
     let token = token("bulk");
     let daemon = daemon(&broker, &[&token], "");
@@ -133,7 +133,7 @@ fn await_waiting(daemon: &Daemon, token: &Token, count: u64) {
 }
 
 #[test]
-fn a_token_takes_half_of_what_may_wait_and_the_rest_is_for_others() {
+fn a_token_gets_half_of_max_waiting_at_most() {
     let (greedy, other, many) = (token("greedy").with("sees = \"own\""), token("other"), token("many"));
     let tokens = [&greedy, &other, &many];
     let daemon = Daemon::with(&configuration(free_port(), &tokens, "[publish]\nmax-waiting = 4\n"));
@@ -170,7 +170,7 @@ fn a_token_takes_half_of_what_may_wait_and_the_rest_is_for_others() {
 }
 
 #[test]
-fn large_messages_of_one_token_leave_room_for_those_of_others() {
+fn large_messages_of_one_token_leave_quota_to_others() {
     let (greedy, other) = (token("greedy").with("sees = \"own\""), token("other"));
     let mqtt = format!("{}\nmax-packet-size = 20000000", free_port());
     let tables = [&greedy, &other].map(|token| token.table.as_str()).concat();
@@ -192,7 +192,7 @@ fn large_messages_of_one_token_leave_room_for_those_of_others() {
 }
 
 #[test]
-fn unfinished_bodies_and_requests_of_one_token_leave_room_for_others_too() {
+fn unfinished_bodies_and_requests_of_one_token_leave_quota_to_others() {
     let (greedy, other) = (token("greedy"), token("other"));
     let tables = [&greedy, &other].map(|token| token.table.as_str()).concat();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{tables}", free_port()));
@@ -221,7 +221,7 @@ fn await_reply(daemon: &Daemon, token: &Token, path: &str, body: &str, status: u
 }
 
 #[test]
-fn a_filter_goes_when_its_last_owner_lets_it_go_and_nobody_else_can() {
+fn a_filter_ends_when_its_last_owner_unsubscribes() {
     let broker = Mosquitto::start();
     let (one, two, three) = (token("one"), token("two"), token("three"));
     let file = "[[subscribe]]\ntopic = \"of/file\"\n";
@@ -246,7 +246,7 @@ fn a_filter_goes_when_its_last_owner_lets_it_go_and_nobody_else_can() {
 }
 
 #[test]
-fn a_token_that_sees_its_own_is_told_of_nothing_else() {
+fn a_token_with_sees_own_is_shown_only_its_own() {
     let broker = Mosquitto::start();
     let (all, own) = (token("all"), token("own").with("sees = \"own\""));
     let daemon = daemon(&broker, &[&all, &own], "[[subscribe]]\ntopic = \"of/file\"\n");
@@ -267,7 +267,7 @@ fn a_token_that_sees_its_own_is_told_of_nothing_else() {
 }
 
 #[test]
-fn answers_may_be_asked_for_where_the_token_may_publish_or_is_allowed_to_and_nowhere_else() {
+fn a_response_topic_must_be_in_publish_or_response_topics() {
     let broker = Mosquitto::start();
     let token = Token::new("asker", r#"["dev/#"]"#).reading(r##"["#"]"##).with("response-topics = [\"answers/+\"]");
     let daemon = daemon(&broker, &[&token], "");

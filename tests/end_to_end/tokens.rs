@@ -28,7 +28,7 @@ fn publish(daemon: &Daemon, authorization: &str, topic: &str) -> Reply {
 }
 
 #[test]
-fn a_token_publishes_where_its_filters_say_and_nowhere_else() {
+fn a_token_publishes_within_its_filters_only() {
     let broker = Mosquitto::start();
     let (kitchen, door) = (Token::new("kitchen", r#"["kitchen/#", "+/state"]"#), Token::new("door", "[]"));
     let daemon = daemon(&broker, &[&kitchen, &door], "");
@@ -53,7 +53,7 @@ fn a_token_publishes_where_its_filters_say_and_nowhere_else() {
 }
 
 #[test]
-fn without_a_known_token_nothing_is_looked_at_and_a_challenge_is_the_answer() {
+fn without_a_known_token_the_reply_is_a_challenge() {
     let broker = Mosquitto::start();
     let token = Token::new("all", r##"["#"]"##);
     let daemon = daemon(&broker, &[&token], "allow-anonymous = true\n");
@@ -79,7 +79,7 @@ fn without_a_known_token_nothing_is_looked_at_and_a_challenge_is_the_answer() {
 }
 
 #[test]
-fn two_authorizations_are_refused_be_one_of_them_good() {
+fn two_authorization_headers_are_refused() {
     let broker = Mosquitto::start();
     let token = Token::new("all", r##"["#"]"##);
     let daemon = daemon(&broker, &[&token], "");
@@ -92,7 +92,7 @@ fn two_authorizations_are_refused_be_one_of_them_good() {
 }
 
 #[test]
-fn the_rate_of_a_token_holds_over_all_connections_and_workers() {
+fn the_rate_of_a_token_applies_across_connections_and_workers() {
     let broker = Mosquitto::start();
     let slow = Token::new("slow", r##"["#"]"##).with("rate = 0.01");
     let free = Token::new("free", r##"["#"]"##);
@@ -121,7 +121,7 @@ fn the_rate_of_a_token_holds_over_all_connections_and_workers() {
 }
 
 #[test]
-fn a_proxy_needs_tokens_behind_it_or_the_owners_word() {
+fn a_proxied_request_needs_tokens_or_allow_anonymous() {
     let broker = Mosquitto::start();
     let token = Token::new("all", r##"["#"]"##);
     let body = br#"{"topic":"t","msg":"x"}"#;
@@ -162,7 +162,7 @@ fn curl_publishes_with_a_token_as_in_the_readme_and_no_record_shows_the_secret()
 }
 
 #[test]
-fn a_refusal_for_want_of_a_token_is_a_record_once_for_each_address() {
+fn a_missing_token_is_logged_once_for_each_address() {
     let (broker, folder) = (Mosquitto::start(), Folder::new());
     let token = Token::new("all", r##"["#"]"##);
     let daemon = daemon(&broker, &[&token], "");
@@ -208,7 +208,7 @@ for line in sys.argv[2:]:
 ";
 
 #[test]
-fn fail2ban_finds_the_address_by_the_filter_of_the_readme() {
+fn fail2ban_finds_the_address_with_the_filter_of_the_readme() {
     let readme = include_str!("../../README.md");
     let regex = readme.lines().find_map(|line| line.strip_prefix("    failregex = ")).unwrap();
     let known = "unauthorized: 192.0.2.1 sent no token";

@@ -22,7 +22,7 @@ fn curl(arguments: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn a_picture_arrives_byte_for_byte_with_its_content_type_however_curl_sends_it() {
+fn a_picture_arrives_byte_for_byte_with_its_content_type() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nmax-packet-size = 2000000", broker.port()));
     let (folder, picture) = (Folder::new(), picture());
@@ -48,7 +48,7 @@ fn a_picture_arrives_byte_for_byte_with_its_content_type_however_curl_sends_it()
 }
 
 #[test]
-fn parameters_and_headers_become_what_they_say() {
+fn parameters_and_headers_become_mqtt_properties() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let format = "%t|%p|%q|%r|%C|%D|%E|%F|%P|%R";
@@ -75,7 +75,7 @@ fn parameters_and_headers_become_what_they_say() {
 }
 
 #[test]
-fn an_empty_body_clears_what_was_retained() {
+fn an_empty_body_clears_a_retained_message() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut connection = daemon.connect();
@@ -89,7 +89,7 @@ fn an_empty_body_clears_what_was_retained() {
 }
 
 #[test]
-fn every_refused_address_and_header_says_the_rule_and_is_not_sent() {
+fn every_refused_target_and_header_names_the_rule() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let mut subscriber = broker.subscribe("#", 1, "%t");
@@ -173,7 +173,7 @@ fn every_refused_address_and_header_says_the_rule_and_is_not_sent() {
 }
 
 #[test]
-fn in_mqtt_3_1_1_a_content_type_is_left_out_and_what_was_asked_for_is_refused() {
+fn in_mqtt_3_1_1_properties_are_refused_and_a_content_type_is_dropped() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
     let mut subscriber = broker.subscribe("#", 1, "%t %p %C");
@@ -195,7 +195,7 @@ fn in_mqtt_3_1_1_a_content_type_is_left_out_and_what_was_asked_for_is_refused() 
 }
 
 #[test]
-fn a_token_counts_here_too() {
+fn a_token_publishes_to_its_topics_only() {
     let broker = Mosquitto::start();
     let token = Token::new("kitchen", r#"["kitchen/#"]"#);
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
@@ -211,7 +211,7 @@ fn a_token_counts_here_too() {
 }
 
 #[test]
-fn a_body_over_the_limit_and_no_broker_are_answered_as_elsewhere() {
+fn a_body_over_the_limit_is_413_and_a_missing_broker_503() {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[http]\nmax-body = 2000", free_port()));
     let mut connection = daemon.connect();
     connection.send(b"PUT /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2001\r\n\r\n");

@@ -29,7 +29,7 @@ fn on_socket(path: &Path) -> Mosquitto {
 }
 
 #[test]
-fn a_broker_on_a_unix_socket_is_connected_to_whenever_it_is_there() {
+fn a_broker_on_a_unix_socket_is_connected_to_and_reconnected() {
     let folder = Folder::new();
     let path = folder.path().join("socket");
     let shown = path.display().to_string();
@@ -62,7 +62,7 @@ fn a_broker_on_a_unix_socket_is_connected_to_whenever_it_is_there() {
 }
 
 #[test]
-fn the_environment_may_name_a_socket_whatever_port_the_file_has() {
+fn the_environment_may_name_a_unix_socket() {
     let folder = Folder::new();
     let path = folder.path().join("socket");
     let _broker = on_socket(&path);
@@ -72,7 +72,7 @@ fn the_environment_may_name_a_socket_whatever_port_the_file_has() {
 }
 
 #[test]
-fn brokers_that_speak_websocket_are_published_to_with_tls_and_without() {
+fn brokers_behind_websocket_are_reached_with_and_without_tls() {
     let authority = Authority::new();
     // this one listens on all addresses, whatever it is told
     let (plain, secure) = (free_port(), free_port());
@@ -109,7 +109,7 @@ fn brokers_that_speak_websocket_are_published_to_with_tls_and_without() {
 }
 
 #[test]
-fn what_is_no_websocket_is_told_in_words() {
+fn a_missing_websocket_is_logged() {
     let broker = Mosquitto::start();
     let daemon =
         |address: &str| daemon_of(build("websocket"), &format!("[mqtt]\nserver = \"{address}\"\nreconnect-max = 0.1"));
@@ -124,7 +124,7 @@ fn what_is_no_websocket_is_told_in_words() {
 }
 
 #[test]
-fn builds_without_tls_or_websocket_say_so() {
+fn builds_without_tls_or_websocket_report_it() {
     let fault = |mut command: Command, lines: &str| {
         let folder = Folder::new();
         let config = folder.write("bridge.toml", lines);

@@ -45,7 +45,7 @@ fn the_service_is_hardened() {
 }
 
 #[test]
-fn the_readmes_installation_by_hand_works() {
+fn the_manual_installation_of_the_readme_works() {
     let readme = include_str!("../../README.md");
     let commands = readme.split("### By hand").nth(1).expect("the section");
     let commands = commands.lines().skip_while(|line| !line.starts_with("    ")).take_while(|line| !line.is_empty());
@@ -76,7 +76,7 @@ fn the_readmes_installation_by_hand_works() {
 }
 
 #[test]
-fn a_broker_behind_tls_is_shown_a_key_of_roots_which_the_readmes_hook_renews() {
+fn the_readmes_hook_renews_roots_key_for_a_broker_behind_tls() {
     let readme = include_str!("../../README.md");
     let hook = readme.split("\n    #!/bin/sh\n").nth(1).expect("the hook").split("\n\n").next().unwrap();
     let authority = Authority::new();

@@ -16,7 +16,7 @@ use crate::support::vitals::Vitals;
 use crate::support::{PATIENCE, free_port};
 
 #[test]
-fn a_unix_socket_is_served_to_its_owner_and_group_and_gone_after_a_stop() {
+fn a_unix_socket_is_served_to_owner_and_group_and_removed_at_a_stop() {
     let broker = Mosquitto::start();
     let folder = Folder::new();
     let path = folder.path().join("bridge.sock");
@@ -37,7 +37,7 @@ fn a_unix_socket_is_served_to_its_owner_and_group_and_gone_after_a_stop() {
 }
 
 #[test]
-fn a_stale_unix_socket_is_replaced_and_anything_else_is_not() {
+fn a_stale_socket_is_replaced_and_another_file_is_not() {
     let folder = Folder::new();
     let path = folder.path().join("bridge.sock");
     drop(UnixListener::bind(&path).unwrap());
@@ -56,7 +56,7 @@ fn a_stale_unix_socket_is_replaced_and_anything_else_is_not() {
 }
 
 #[test]
-fn a_burst_on_a_unix_socket_is_answered_and_a_slow_client_holds_up_nobody() {
+fn slow_clients_do_not_delay_a_burst() {
     let folder = Folder::new();
     let path = folder.path().join("bridge.sock");
     let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", free_port(), path.display());
@@ -82,7 +82,7 @@ fn a_burst_on_a_unix_socket_is_answered_and_a_slow_client_holds_up_nobody() {
 }
 
 #[test]
-fn pipelined_requests_on_a_unix_socket_are_answered_in_order_and_hold_up_nobody() {
+fn pipelined_requests_on_a_unix_socket_are_answered_in_order() {
     let broker = Mosquitto::start();
     let folder = Folder::new();
     let path = folder.path().join("bridge.sock");
@@ -110,7 +110,7 @@ fn pipelined_requests_on_a_unix_socket_are_answered_in_order_and_hold_up_nobody(
 }
 
 #[test]
-fn a_stream_on_a_unix_socket_brings_what_comes_and_ends_with_the_daemon() {
+fn a_stream_on_a_unix_socket_delivers_messages_and_ends_with_the_daemon() {
     let broker = Mosquitto::start();
     let folder = Folder::new();
     let path = folder.path().join("bridge.sock");
@@ -160,7 +160,7 @@ fn assert_served(path: &Path) {
 }
 
 #[test]
-fn a_body_over_the_limit_is_refused_on_a_unix_socket_before_it_comes() {
+fn a_body_over_the_limit_is_refused_before_it_arrives() {
     let folder = Folder::new();
     let (_daemon, path) = on_unix_socket(&folder);
     for lines in [
@@ -190,7 +190,7 @@ fn a_body_over_the_limit_is_refused_on_a_unix_socket_before_it_comes() {
 }
 
 #[test]
-fn chunks_are_read_on_a_unix_socket_and_trailers_there_are_refused() {
+fn chunks_are_read_and_trailers_refused() {
     let folder = Folder::new();
     let (_daemon, path) = on_unix_socket(&folder);
     let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n";
@@ -216,7 +216,7 @@ fn chunks_are_read_on_a_unix_socket_and_trailers_there_are_refused() {
 }
 
 #[test]
-fn a_client_on_a_unix_socket_that_does_not_read_is_ended_and_costs_little() {
+fn a_client_that_does_not_read_is_disconnected_and_takes_little_memory() {
     let folder = Folder::new();
     let (daemon, path) = on_unix_socket(&folder);
     let mut greedy = UnixStream::connect(&path).unwrap();
@@ -232,7 +232,7 @@ fn a_client_on_a_unix_socket_that_does_not_read_is_ended_and_costs_little() {
 }
 
 #[test]
-fn more_answers_on_a_unix_socket_than_threads_to_write_them_may_wait_for_one() {
+fn more_replies_than_writing_threads_may_wait_for_one_reply() {
     let folder = Folder::new();
     let path = folder.path().join("bridge.sock");
     let config = format!(
@@ -257,7 +257,7 @@ fn more_answers_on_a_unix_socket_than_threads_to_write_them_may_wait_for_one() {
 }
 
 #[test]
-fn connections_that_cannot_be_freed_are_counted_on_a_unix_socket_too() {
+fn leaked_connections_are_counted() {
     let folder = Folder::new();
     let (mut daemon, path) = on_unix_socket(&folder);
     let leaks: Vec<UnixStream> = (0..230).map(|_| send(&path, b"GET / HTTP/2.0\r\n\r\n")).collect();

@@ -87,7 +87,7 @@ fn publish(broker: &Mosquitto, qos: &str, payloads: impl Iterator<Item = usize>)
 const KEPT: &str = "clean-session = false";
 
 #[test]
-fn to_a_kept_session_what_was_not_recorded_comes_again() {
+fn unrecorded_messages_of_a_kept_session_are_delivered_again() {
     for redirection in UNWRITABLE {
         let broker = Mosquitto::start();
         let bridge = Bridge::start(&broker, KEPT, 1, redirection);
@@ -108,7 +108,7 @@ fn to_a_kept_session_what_was_not_recorded_comes_again() {
 }
 
 #[test]
-fn what_nobody_would_deliver_again_is_counted_and_publishing_goes_on() {
+fn lost_messages_are_counted_and_publishing_continues() {
     for redirection in UNWRITABLE {
         for (qos, acknowledgement) in [("0", ""), ("1", "PUBACK"), ("2", "PUBCOMP")] {
             let broker = Mosquitto::start();
@@ -128,7 +128,7 @@ fn what_nobody_would_deliver_again_is_counted_and_publishing_goes_on() {
 }
 
 #[test]
-fn what_was_lost_is_told_when_something_can_be_written_again() {
+fn lost_messages_are_logged_when_writing_works_again() {
     let broker = Mosquitto::start();
     let bridge = Bridge::start(&broker, "", 1, UNWRITABLE[2]);
     publish(&broker, "1", 0..2);
@@ -144,7 +144,7 @@ fn what_was_lost_is_told_when_something_can_be_written_again() {
 }
 
 #[test]
-fn to_a_kept_session_what_waited_is_recorded_when_something_can_be_written_again() {
+fn waiting_messages_of_a_kept_session_are_recorded_when_writing_works_again() {
     let broker = Mosquitto::start();
     let bridge = Bridge::start(&broker, KEPT, 1, UNWRITABLE[2]);
     publish(&broker, "1", 0..5);
@@ -158,7 +158,7 @@ fn to_a_kept_session_what_waited_is_recorded_when_something_can_be_written_again
 }
 
 #[test]
-fn half_a_line_is_not_joined_with_the_next() {
+fn a_partly_written_line_is_not_joined_with_the_next() {
     let broker = Mosquitto::start();
     // as a disk that fills, a limit takes a part of a write, and nothing after that
     let script = "trap '' XFSZ; ulimit -S -f 2; exec \"$0\" --config \"$1\" 2>>\"$2.log\"";
@@ -186,7 +186,7 @@ fn half_a_line_is_not_joined_with_the_next() {
 }
 
 #[test]
-fn a_null_device_that_somebody_asked_for_takes_everything() {
+fn records_to_a_null_device_count_as_written() {
     let broker = Mosquitto::start();
     let bridge = Bridge::start(&broker, KEPT, 1, "2>/dev/null");
     publish(&broker, "1", 0..3);
@@ -195,7 +195,7 @@ fn a_null_device_that_somebody_asked_for_takes_everything() {
 }
 
 #[test]
-fn null_devices_that_a_supervisor_opened_one_by_one_take_everything() {
+fn separately_opened_null_devices_count_as_written() {
     let (both, all) = ("1<>/dev/null 2<>/dev/null", "0<>/dev/null 1<>/dev/null 2<>/dev/null");
     for redirections in [both, all, "0<>/dev/null 1<>/dev/null 2>&1"] {
         let broker = Mosquitto::start();
@@ -208,7 +208,7 @@ fn null_devices_that_a_supervisor_opened_one_by_one_take_everything() {
 }
 
 #[test]
-fn a_standard_error_that_may_be_closed_is_told_to_those_who_ask() {
+fn a_possibly_closed_standard_error_makes_the_daemon_unready() {
     for session in [KEPT, ""] {
         for redirections in ["2>&-", "2<>/dev/null", "0<>/dev/null 1>&0 2>&0"] {
             let broker = Mosquitto::start();
@@ -221,7 +221,7 @@ fn a_standard_error_that_may_be_closed_is_told_to_those_who_ask() {
 }
 
 #[test]
-fn no_socket_takes_the_place_of_a_closed_standard_error() {
+fn closed_standard_streams_are_replaced_by_the_null_device() {
     let broker = Mosquitto::start();
     let bridge = Bridge::start(&broker, "", 1, "<&- >&- 2>&-");
     for descriptor in 0..3 {
@@ -240,7 +240,7 @@ fn run(script: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn what_cannot_be_printed_fails() {
+fn a_failed_print_exits_1() {
     for arguments in ["--help", "--version", "--new-token kitchen", "--config /dev/null --check"] {
         let no_space = "mqtt-bridge: cannot print to standard output: No space left on device (os error 28)";
         assert_eq!(run(&format!("\"$0\" {arguments} >/dev/full")), (Some(1), no_space.to_owned()), "{arguments}");

@@ -41,7 +41,7 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn the_versions_that_are_named_are_there() {
+fn the_pinned_versions_are_installed() {
     let installed = |mut command: Command| {
         let output = command.output().expect("node and Python are needed for this test");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
