@@ -1,4 +1,4 @@
-//! The corpus of the fuzzer, input by input, where there is no fuzzer.
+//! The corpus of the fuzzer without the fuzzer.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -22,7 +22,7 @@ fn the_corpus_of_bridge_toml_holds() {
     try_all("bridge_toml", properties::bridge_toml);
 }
 
-/// Checks a property of each input that there is for a target; none at all is a failure.
+/// Checks a property with each input of a target; there must be at least one.
 fn try_all(target: &str, check: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let inputs: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();

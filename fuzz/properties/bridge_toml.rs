@@ -9,8 +9,8 @@ use super::assert_one_printable_line;
 
 const NAME: &str = "bridge.toml";
 
-/// A file is refused in one line with its name and the line, or has values in the ranges of README. No secret that
-/// stands in it shows: it could as well be another.
+/// A file is refused in one line with its name and the line, or has values in the ranges of README. No error shows a
+/// secret of the file: with another secret it would be the same.
 pub fn bridge_toml(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
     if reads_another_file(text) {
@@ -33,7 +33,7 @@ fn parse(text: &str) -> Result<Config, Fault> {
     Config::parse(text, &Source::File(NAME.into()), &Environment::default())
 }
 
-/// Whether it names a file other than those that may be tried, which are not there: another might be a device.
+/// Whether it names a file outside the tried set, all of which are missing: another name could be a device.
 fn reads_another_file(text: &str) -> bool {
     let is_other = |table: &toml::Value, key| {
         table
@@ -127,8 +127,7 @@ fn assert_seconds(time: Duration, shortest: f64) {
     assert!((shortest..=3600.0).contains(&time.as_secs_f64()), "{time:?}");
 }
 
-/// The same text with other letters and digits in its passwords and hashes; `None` where it is not plain to see what
-/// they are.
+/// The same text with other letters and digits in its passwords and hashes; `None` where their place is not certain.
 fn with_other_secrets(text: &str) -> Option<String> {
     let is_plain = !["\"\"\"", "'''"].iter().any(|quotes| text.contains(quotes));
     is_plain.then(|| text.split_inclusive('\n').map(with_other_secret).collect())
@@ -139,7 +138,7 @@ fn with_other_secret(line: &str) -> String {
     before.chars().chain(secret.chars().map(another)).chain(after.chars()).collect()
 }
 
-/// The first text in quotes that is meant for one of the two keys; the closing quotes may be missing.
+/// The first quoted text for one of the two keys; the closing quotes may be missing.
 fn around_secret(line: &str) -> Option<(&str, &str, &str)> {
     const BLANK: [char; 2] = [' ', '\t'];
     let start = line.trim_start_matches(BLANK);
@@ -147,11 +146,11 @@ fn around_secret(line: &str) -> Option<(&str, &str, &str)> {
     let value = value.trim_start_matches(BLANK).strip_prefix('=')?.trim_start_matches([' ', '\t', '[']);
     let (before, rest) = line.split_at(line.len() - value.strip_prefix('"')?.len());
     let (secret, after) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
-    // a letter after a backslash is not what it seems
+    // a letter after a backslash is part of an escape
     (!secret.contains('\\')).then_some((before, secret, after))
 }
 
-/// Another of its kind: hexadecimal digits stay what they are, whatever their case.
+/// Another character of the same kind; the case of hexadecimal digits is kept.
 fn another(c: char) -> char {
     let next_in = |first: u8, count: u8| char::from(first + (c as u8 - first + 1) % count);
     match c {

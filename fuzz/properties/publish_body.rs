@@ -12,7 +12,8 @@ use super::{assert_one_printable_line, is_forbidden, is_legal_name};
 
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A body is refused in one line, or is a message that keeps the rules, says what the body says, and can be sent again.
+/// A body is refused in one line, or becomes a message that keeps the rules, says what the body says, and can be
+/// encoded again.
 pub fn publish_body(body: &[u8]) {
     let (message, timeout) = match parse(body, MAX_TIMEOUT) {
         Ok(accepted) => accepted,
@@ -21,7 +22,7 @@ pub fn publish_body(body: &[u8]) {
     assert_rules(&message, timeout);
     let Value::Object(again) = body_of(&message, timeout) else { unreachable!("it is written as an object") };
     assert_eq!(parse(Value::Object(again.clone()).to_string().as_bytes(), MAX_TIMEOUT), Ok((message.clone(), timeout)));
-    // what other readers of JSON take is less: numbers of some size, values of some depth
+    // serde_json with `Value` accepts less: numbers of limited size, values of limited depth
     if let Ok(Value::Object(said)) = serde_json::from_slice(body) {
         assert_said(&said, &again);
         let payload = said.get("msg").or(said.get("payload")).expect("it is needed");
@@ -44,7 +45,7 @@ fn assert_rules(message: &Message, timeout: Option<Duration>) {
     assert!(timeout.is_none_or(|timeout| !timeout.is_zero() && timeout <= MAX_TIMEOUT), "{timeout:?}");
 }
 
-/// A body that says the same, with the payload as a string if it is one, and else in base64.
+/// A body with the same meaning, with the payload as a string if it is text, and else in base64.
 fn body_of(message: &Message, timeout: Option<Duration>) -> Value {
     let text = |text: &MqttString| text.as_str().to_owned();
     let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).expect("all JSON is UTF-8").to_owned();
@@ -78,7 +79,7 @@ fn body_of(message: &Message, timeout: Option<Duration>) -> Value {
     body
 }
 
-/// Each field has the value that the body has for it, and there is no other.
+/// Each field has the value of the body, and there are no other fields.
 fn assert_said(said: &Map<String, Value>, understood: &Map<String, Value>) {
     for (name, value) in said {
         match name.as_str() {
@@ -91,14 +92,14 @@ fn assert_said(said: &Map<String, Value>, understood: &Map<String, Value>) {
                 let error = value.as_f64().zip(understood["timeout"].as_f64()).map(|(said, read)| (said - read).abs());
                 assert!(error.is_some_and(|seconds| seconds <= 1e-9), "{value}");
             }
-            // -0 is a number with a fraction for serde_json
+            // serde_json treats -0 as a floating-point number
             "qos" => assert_eq!(value.as_f64(), understood["qos"].as_f64()),
             name => assert_eq!(understood.get(name), Some(value), "{name}"),
         }
     }
 }
 
-/// The payload is that of README: a string as it is, null as nothing, all else as JSON that says the same.
+/// The payload as README defines it: a string as it is, null as empty, everything else as equivalent JSON.
 fn assert_payload_of(value: &Value, message: &Message) {
     match value {
         Value::String(text) => assert_eq!(message.payload, text.as_bytes()),

@@ -4,15 +4,15 @@ use mqtt_bridge::message::{TopicFilter, TopicName};
 
 use super::{assert_one_printable_line, is_legal_name, is_legal_topic};
 
-/// So many lines are looked at, and so many of them as filters, which are compared with each other three at a time.
+/// How many lines are used, and how many of them as filters, which are compared in triples.
 const MAX_LINES: usize = 8;
 const MAX_FILTERS: usize = 4;
 
 /// A level that no line has.
 const UNNAMED: &str = "\u{1f}";
 
-/// Each line is a topic filter and a topic name, or is refused as one. The accepted ones are compared with each other,
-/// and with the rules of the specification written a second time, without regard to speed.
+/// Each line is a topic filter and a topic name, or is refused. Accepted ones are compared with each other, and with a
+/// second, slow implementation of the specification.
 pub fn topic_filter(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
     let lines: Vec<&str> = text.split('\n').take(MAX_LINES).collect();
@@ -38,7 +38,7 @@ pub fn topic_filter(text: &[u8]) {
     assert_eq!(filters.iter().find(is_uncovered), None);
 }
 
-/// The line as a topic filter, which it is exactly if it keeps the rules.
+/// The line as a topic filter, which is accepted exactly if it keeps the rules.
 fn filter(line: &str) -> Option<TopicFilter> {
     let filter = TopicFilter::try_from(line.to_owned());
     let is_legal = is_legal_topic(line)
@@ -79,19 +79,19 @@ fn name(line: &str) -> Option<TopicName> {
     }
 }
 
-/// MQTT 5, 4.7.1: each wildcard is a whole level, and `#` the last.
+/// MQTT 5, 4.7.1: each wildcard is a whole level, and `#` the last one.
 fn are_wildcards_legal(filter: &str) -> bool {
     let before_last = filter.rsplit_once('/').map_or("", |(before, _)| before);
     !before_last.contains('#') && filter.split('/').all(|level| level.len() == 1 || !level.contains(['+', '#']))
 }
 
-/// What is matched of a shared subscription (MQTT 5, 4.8.2).
+/// The filter part of a shared subscription (MQTT 5, 4.8.2).
 fn inner(filter: &TopicFilter) -> &str {
     let shared = filter.as_str().strip_prefix("$share/").and_then(|shared| shared.split_once('/'));
     shared.map_or(filter.as_str(), |(_, inner)| inner)
 }
 
-/// MQTT 5, 4.7: whether a filter matches a topic name, those of the broker included.
+/// MQTT 5, 4.7: whether a filter matches a topic name, including names that begin with `$`.
 fn is_matched(filter: &TopicFilter, topic: &str) -> bool {
     let filter = inner(filter);
     let is_met_by_wildcard = topic.starts_with('$') && filter.starts_with(['+', '#']);
@@ -109,8 +109,8 @@ fn are_matched(filter: &[&str], topic: &[&str]) -> bool {
     }
 }
 
-/// Topics that `b` matches, and of which `a` matches all only if it matches whatever `b` does: a level that `a` does
-/// not name stands for `+`, and for `#` any number of them up to one more than `a` has levels.
+/// Topics that `b` matches, and that `a` matches all of only if it covers `b`: a level that `a` does not name stands
+/// for `+`, and any number of them up to one more than the levels of `a` for `#`.
 fn witnesses(a: &TopicFilter, b: &TopicFilter) -> Vec<String> {
     let named = inner(b).split('/').map(|level| if level == "+" { UNNAMED } else { level });
     let mut levels: Vec<&str> = named.collect();

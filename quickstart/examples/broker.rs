@@ -1,4 +1,4 @@
-//! The broker of the quickstart alone, for the tests: `broker PORT PORT`, for MQTT 5 and MQTT 3.1.1.
+//! The broker of the quickstart alone, for tests: `broker PORT PORT`, for MQTT 5 and MQTT 3.1.1.
 
 #[path = "../src/broker.rs"]
 mod broker;

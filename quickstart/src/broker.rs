@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use rumqttd::{ConnectionSettings, RouterConfig, ServerSettings};
 
-/// Bytes: enough for whatever the bridge lets through.
+/// In bytes: more than the bridge accepts.
 const MAX_PACKET: usize = 2 * 1024 * 1024;
 
 /// A broker that speaks MQTT 5 at one address and, where another is given, MQTT 3.1.1 there.

@@ -1,4 +1,4 @@
-//! The real bridge with an embedded broker: one command, then curl, and the message appears in the same window.
+//! The bridge with an embedded broker: one command, then curl, and the message appears in the same window.
 
 mod broker;
 
@@ -12,7 +12,7 @@ use mqtt_bridge::thread::{Event, Events, Watch, watch};
 use mqtt_bridge::{Bridge, http, journal};
 use rumqttd::Broker;
 
-/// The bridge's own default, and what is taken if somebody else has it.
+/// The bridge's default, and any free port if it is taken.
 const HTTP_PORTS: [u16; 2] = [8000, 0];
 /// How long the broker may take to listen.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ fn run(watch: &Watch, events: &Events) -> Result<(), String> {
     }
 }
 
-/// Starts the broker on a free port, and returns it as soon as it can be connected to.
+/// Starts the broker on a free port, and returns the port when it accepts connections.
 fn start_broker(watch: &Watch) -> io::Result<u16> {
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     let mut broker = Broker::new(broker::config(address, None));

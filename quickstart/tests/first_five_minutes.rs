@@ -1,4 +1,4 @@
-//! What the quickstart promises: the line that it prints works, and the message appears in the same window.
+//! The promise of the quickstart: the printed command works, and the message appears in the same window.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -18,7 +18,7 @@ impl Drop for Quickstart {
     }
 }
 
-/// What the process says, in whatever order its threads come to it.
+/// The lines that the process prints, in any order.
 struct Lines {
     coming: Receiver<String>,
     seen: Vec<String>,

@@ -1,4 +1,4 @@
-//! At QoS 1 and 2 the reply is the broker's acknowledgement of exactly that message.
+//! Publishes at QoS 1 and 2: the reply is the broker's acknowledgement of exactly that message.
 
 use serde_json::json;
 
@@ -53,7 +53,7 @@ fn no_matching_subscribers_is_reason_code_16() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     assert_acknowledged(&daemon.publish(r#"{"topic": "lonely", "msg": "x", "qos": 1}"#), Some(16));
-    // mosquitto does not look for subscribers before the PUBREL, whose answer has no such code
+    // mosquitto looks for subscribers only at the PUBREL, and its PUBCOMP has no such code
     assert_acknowledged(&daemon.publish(r#"{"topic": "lonely", "msg": "x", "qos": 2}"#), Some(0));
 }
 
@@ -64,7 +64,7 @@ fn a_publish_denied_by_access_control_is_403_and_others_succeed() {
     let configuration = format!("allow_anonymous true\nacl_file {}", acl.display());
     let broker = Mosquitto::on_port(free_port(), &configuration);
     let daemon = Daemon::connected(broker.port());
-    // more of them than mosquitto's Receive Maximum of 20: each QoS 2 one costs the library a place
+    // more than mosquitto's Receive Maximum of 20: rumqttc loses one unit of its quota for each refusal at QoS 2
     for round in 0..25 {
         for qos in [1, 2] {
             let reply = daemon.publish(&body("denied", qos, 5.0));
@@ -89,7 +89,7 @@ fn the_caller_gets_the_reason_code_of_each_refusal() {
     ];
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
-            // the topic says what to answer
+            // the topic is the reason code
             PUBLISH => acknowledgement_with(
                 if packet.qos() == 1 { PUBACK } else { PUBREC },
                 packet.identifier(),
@@ -125,7 +125,7 @@ fn acknowledgements_out_of_order_reach_the_right_callers() {
     }
     for position in [1, 2, 0] {
         let (connection, packet) = &mut waiting[position];
-        // each with a code of its own, by which the caller is known
+        // each has its own reason code, which identifies the caller
         let code = [0, 16, 151][position];
         broker.send(&acknowledgement_with(PUBACK, packet.identifier(), code));
         let reply = connection.reply();
@@ -136,8 +136,8 @@ fn acknowledgements_out_of_order_reach_the_right_callers() {
     }
 }
 
-/// A broker that answers the first PUBLISH of the first connection with these bytes, made from its packet
-/// identifier, and behaves otherwise.
+/// A broker that answers the first PUBLISH with these bytes, made from its packet identifier, and otherwise behaves
+/// well.
 fn misbehaving(answer: fn([u8; 2]) -> Vec<u8>) -> ScriptedBroker {
     let mut first = true;
     ScriptedBroker::start(move |_, packet| {
@@ -183,7 +183,7 @@ fn a_duplicate_acknowledgement_ends_the_connection_and_completes_no_other_publis
     }
 }
 
-/// Publishes this many messages at once, and returns the answers in their order.
+/// Publishes this many messages at once, and returns the replies in order.
 pub fn publish_all(daemon: &Daemon, count: usize, qos: u8, timeout: f64) -> Vec<Reply> {
     let mut connections: Vec<Connection> =
         (0..count).map(|n| daemon.begin("/publish", body(&format!("n/{n}"), qos, timeout))).collect();

@@ -1,4 +1,4 @@
-//! Names and addresses of a broker: IPv6, URLs, several addresses, and one that moves.
+//! Names and addresses of a broker: IPv6, URLs, several addresses, and one that changes.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -14,7 +14,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::tls_broker::assert_acknowledged;
 
-/// A broker that listens on an address of this machine's own and nowhere else with the port that is returned.
+/// A broker that listens only on this local address and the returned port.
 fn broker_at(address: &str) -> (Mosquitto, u16) {
     let port = free_port();
     (broker_with(address, port), port)
@@ -24,12 +24,12 @@ fn broker_with(address: &str, port: u16) -> Mosquitto {
     Mosquitto::on_port(free_port(), &format!("allow_anonymous true\nlistener {port} {address}"))
 }
 
-/// A daemon with names of its own, which are in a file of this folder.
+/// A daemon with its own `/etc/hosts`, which is a file of this folder.
 fn daemon_with_names(folder: &Folder, names: &str, configuration: &str) -> Daemon {
     daemon_with(&folder.write("hosts", names), "/etc/hosts", configuration)
 }
 
-/// A daemon with a file in place of another. Needs root and mount namespaces.
+/// A daemon for which a file replaces another. Needs root and mount namespaces.
 fn daemon_with(file: &Path, place: &str, configuration: &str) -> Daemon {
     Daemon::run(configuration, |config| {
         let mut command = Command::new("unshare");
@@ -92,7 +92,7 @@ fn a_broker_is_found_at_its_new_address() {
     drop(broker);
     daemon.wait_for("cannot connect");
     let broker = broker_with("127.0.0.3", port);
-    // in place: what is mounted is this file
+    // written in place: the mount is of this file
     fs::write(folder.path().join("hosts"), "127.0.0.3 broker.test\n").unwrap();
     daemon.wait_for_nth(2, "connected to broker.test:");
     assert_acknowledged(&daemon, "hello");
@@ -110,7 +110,7 @@ fn a_name_that_does_not_resolve_is_logged_and_connected_to_later() {
     daemon.wait_for("connected to broker.test:");
 }
 
-/// Answers each question for the address of a name (RFC 1035, 4) with 127.0.0.1, and any other with nothing.
+/// Answers each query for an IPv4 address (RFC 1035, 4) with 127.0.0.1, and others with no record.
 fn serve_names(socket: &UdpSocket) {
     let mut question = [0; 512];
     while let Ok((length, asker)) = socket.recv_from(&mut question) {
@@ -127,7 +127,7 @@ fn serve_names(socket: &UdpSocket) {
 #[test]
 fn a_broker_is_found_when_the_first_name_server_does_not_answer() {
     let broker = Mosquitto::start();
-    // addresses that no other test has
+    // addresses that no other test uses
     let [high, low] = free_port().to_be_bytes();
     let [silent, serving] = [1, 2].map(|last| format!("127.{high}.{low}.{last}"));
     let _silent = UdpSocket::bind((silent.as_str(), 53)).unwrap();

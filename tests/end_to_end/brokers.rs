@@ -1,6 +1,6 @@
-//! Brokers of other makes than mosquitto's, each through the same examination; its figures are the table in README.
+//! Brokers other than mosquitto, each with the same examination; the table in README shows the results.
 //!
-//! What takes long to install or to start is left to `tests/brokers/run`, which runs the ignored ones too.
+//! `tests/brokers/run` also runs the ignored ones, which take long to install or to start.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,26 +16,26 @@ use crate::support::scripted_broker::{CONNECT, PUBACK, PUBLISH, ScriptedBroker, 
 
 /// Seconds.
 const RECONNECT_MAX: f64 = 1.0;
-/// Those who publish at the same time, and what each does, one at each QoS.
+/// Concurrent callers, and how many messages each publishes, one at each QoS.
 const CALLERS: usize = 64;
 const EACH: usize = 3;
 
-/// What each QoS became on the way.
+/// The QoS that arrived, by the QoS that was sent.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
-    /// From us to a subscriber at QoS 2.
+    /// From the daemon to a subscriber at QoS 2.
     delivered: [u8; 3],
-    /// From a publisher to us, who asked for QoS 2.
+    /// From a publisher to the daemon, which subscribed at QoS 2.
     received: [u8; 3],
-    /// From us to one that subscribed later.
+    /// From the daemon to a later subscriber.
     retained: u8,
 }
 
-/// As MQTT has it.
+/// As MQTT requires.
 const ALL: Seen = Seen { delivered: [0, 1, 2], received: [0, 1, 2], retained: 2 };
 
-/// Publishes to it and receives from it, with a client of another make on the other side; then it is killed, and comes
-/// back.
+/// Publishes through the broker and receives from it, with another client on the other side; then kills and restarts
+/// it.
 fn examine(make: Make, protocol: &'static str, client: Client) -> Seen {
     let mut broker = Broker::start(make, protocol);
     let daemon = Daemon::connected_with(&format!(
@@ -75,8 +75,8 @@ fn examine(make: Make, protocol: &'static str, client: Client) -> Seen {
     assert_eq!(many, (0..CALLERS * EACH).collect::<Vec<_>>(), "each once");
 
     publish("kept/a", "kept", 2, true);
-    // RabbitMQ brings what is retained to those who subscribe without wildcards; amqtt brings whoever connects, at QoS 0
-    // and unasked, what is retained where others have subscribed: nobody has here
+    // RabbitMQ sends retained messages only to subscriptions without wildcards; amqtt sends every new client, at QoS 0,
+    // the retained messages of topics that others have subscribed to: here there are none
     let mut later = subscribe(&broker, "kept/a");
     let Delivered { qos: retained, retain, payload } = later.next();
     assert_eq!((retain, payload), (true, b"kept".to_vec()));
@@ -94,7 +94,7 @@ fn examine(make: Make, protocol: &'static str, client: Client) -> Seen {
         let body = json!({"topic": "own", "msg": "with properties", "qos": 1, "properties": properties});
         assert_eq!(daemon.publish(&body.to_string()).status, 200);
         let mut received = listener.message()["properties"].clone();
-        // rmqtt lets each message expire
+        // rmqtt gives each message an expiry interval
         received.as_object_mut().unwrap().remove("message_expiry_interval");
         assert_eq!(received, properties);
     }
@@ -130,7 +130,7 @@ fn examine(make: Make, protocol: &'static str, client: Client) -> Seen {
     Seen { delivered, received, retained }
 }
 
-/// What is said of a broker that does not speak MQTT 5; meanwhile nobody waits longer than asked for.
+/// Checks what is logged about a broker without MQTT 5, and that callers wait no longer than their timeout.
 fn refuses_mqtt_5(make: Make) {
     let broker = Broker::start(make, "5");
     let mut daemon = Daemon::start(broker.port());

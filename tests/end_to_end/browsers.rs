@@ -1,4 +1,4 @@
-//! No page in a browser may publish unless it is ours or of an allowed origin, and those may read every answer.
+//! Only pages of the daemon's own origin or an allowed one may publish, and those may read every response.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ fn publish_with_lines(daemon: &Daemon, target: &str, lines: &str) -> Reply {
     connection.reply()
 }
 
-/// What a browser needs to show an answer to a page, or nothing of it.
+/// The headers that let a page read a response, if they are there.
 fn cors(reply: &Reply) -> [Option<&str>; 3] {
     ["access-control-allow-origin", "vary", "access-control-expose-headers"].map(|name| reply.header(name))
 }

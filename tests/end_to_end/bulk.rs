@@ -1,4 +1,4 @@
-//! `POST /publish/bulk`: many messages in one request, all of them valid or none sent, each with its result.
+//! `POST /publish/bulk`: many messages in one request; all must be valid, and each has its result.
 
 use std::time::{Duration, Instant};
 
@@ -169,7 +169,7 @@ fn one_timeout_holds_for_all_items_and_acknowledged_ones_count() {
     let items = (0..4).map(|n| json!({"topic": "a", "msg": n, "qos": 1})).collect::<Value>();
     let start = Instant::now();
     let reply = bulk(&daemon, "/publish/bulk?timeout=3", &items);
-    // each of the two that are not acknowledged has no time of its own
+    // the two unacknowledged items share one timeout
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     let codes: Vec<_> = reply.json()["results"].as_array().unwrap().iter().map(|one| one["code"].clone()).collect();
     assert_eq!((reply.status, reply.code(), codes), (207, 7, vec![0.into(), 0.into(), 7.into(), 7.into()]));
@@ -200,7 +200,7 @@ fn a_token_must_allow_all_topics_and_messages_of_a_bulk() {
         15,
         "not sent: token `kitchen` is over its rate",
     );
-    // the bucket is full again
+    // wait until the bucket is full again
     let ask = || post("/publish/bulk", &items(20).into(), &with_token);
     let reply = eventually("a full bucket", ask, |reply| reply.status != 429);
     assert_eq!((reply.status, reply.code()), (200, 0), "more than fit into a full one: {reply:?}");

@@ -1,4 +1,4 @@
-//! The files of certificates and keys: bad ones, the credential of the unit, and renewed ones.
+//! Files of certificates and keys: invalid ones, the credential of the unit, and renewed ones.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -12,7 +12,8 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::tls_broker::{TlsBroker, asks_for_certificates, assert_acknowledged};
 
-/// Each lines of `[mqtt.tls]`, from its third on, with the line and the words of their fault; FOLDER is where all is.
+/// Lines of `[mqtt.tls]` from its third line on, the line and the text of their error; FOLDER is the folder of all
+/// files.
 const FAULTS: [(&str, u32, &str); 19] = [
     ("ca-file = 'none'", 3, "`ca-file` FOLDER/none cannot be read: No such file or directory (os error 2)"),
     ("ca-file = '/'", 3, "`ca-file` / cannot be read: Is a directory (os error 21)"),
@@ -100,7 +101,7 @@ fn unusable_files_prevent_the_start() {
         fs::write(&config, format!("[mqtt.tls]\nenabled = true\n{lines}\n")).unwrap();
         for arguments in [&["--check"][..], &[]] {
             let mut daemon = Process::start(program().arg("--config").arg(&config).args(arguments));
-            // a file may come later, which a start waits for
+            // a start waits for a missing file
             let may_pass = fault.contains("No such file") && arguments.is_empty();
             assert_eq!(daemon.wait_for_end().code(), Some(if may_pass { 1 } else { 78 }), "{lines}");
             let fault = fault.replace("FOLDER", &folder);
@@ -131,13 +132,13 @@ fn the_units_key_is_a_credential_and_errors_name_the_original_file() {
         let status = check.wait_for_end().code();
         (status, check.lines())
     };
-    // the configuration is none of its credentials
+    // the folder also holds bridge.toml, which is not a credential
     assert_eq!(check(&fs::read(&own.key).unwrap()), (Some(0), Vec::new()));
     let (status, lines) = check(&fs::read(&other.key).unwrap());
     let words =
         format!("`key-file` /etc/mqtt-bridge/key does not belong to the certificate in {}", own.certificate.display());
     assert_eq!((status, lines), (Some(78), vec![format!("mqtt-bridge: credential mqtt-key: {words}")]));
-    // as the unit has it where there is no key
+    // the unit sets a line end where there is no key
     let (status, lines) = check(b"\n");
     assert!(status == Some(78) && lines[0].contains("not-used cannot be read"), "{lines:?}");
 }
@@ -153,7 +154,7 @@ fn an_unusable_file_is_read_again_even_with_the_same_time_and_length() {
     let daemon = Daemon::with(&broker.known_as("localhost", &tls));
     daemon.wait_for("connected to");
     let now = SystemTime::now();
-    // in place, and while nobody looks: the daemon is connected
+    // written in place while the daemon is connected and does not check the files
     let write = |text: &[u8]| {
         fs::write(&own.certificate, text).unwrap();
         File::options().write(true).open(&own.certificate).unwrap().set_modified(now).unwrap();
@@ -189,7 +190,7 @@ fn renewed_certificates_are_used_for_the_next_connection_and_invalid_ones_are_no
     daemon.wait_for("connected to");
     broker.mosquitto.wait_for("u'first'");
 
-    // only half of it is there yet
+    // the new certificate without its key
     fs::copy(old.issue("second").certificate, &certificate).unwrap();
     broker.mosquitto.kill();
     broker.mosquitto.restart();
@@ -203,7 +204,7 @@ fn renewed_certificates_are_used_for_the_next_connection_and_invalid_ones_are_no
     daemon.wait_for_nth(3, "connected to");
     assert_eq!(daemon.lines_with(KEPT).len(), 1, "{:?}", daemon.lines());
 
-    // bad in another way, and then good
+    // first invalid in another way, and then valid
     fs::write(&trusted, "nothing").unwrap();
     broker.mosquitto.kill();
     daemon.wait_for("ca.crt has no certificate in it");
@@ -215,7 +216,7 @@ fn renewed_certificates_are_used_for_the_next_connection_and_invalid_ones_are_no
     daemon.wait_for_nth(4, "connected to");
     broker.mosquitto.wait_for("u'second'");
 
-    // while a broker of another authority is refused, too
+    // also while the broker's certificate is refused
     drop(broker.mosquitto);
     let issued = new.issue("third");
     let port = broker.port;

@@ -1,5 +1,5 @@
-//! Brokers that die and connections that are cut in the middle of many publishes: no reply for another message, none
-//! that the broker does not have, none missing. Ground truth is the broker's own log.
+//! Kills the broker or cuts the connection during many publishes: each reply is about its own message, and every
+//! acknowledged message is at the broker. The reference is the broker's own log.
 //!
 //! `CHAOS_PUBLISHES` and `CHAOS_KILLS` make it longer, as `bench/chaos` does; each test prints a row of figures.
 
@@ -24,7 +24,7 @@ use crate::support::waiting::{eventually, eventually_within, pause};
 use crate::support::{PATIENCE, free_port};
 
 const CONNECTIONS: usize = 16;
-/// Seconds; far more than a restart takes, so that every publish at QoS 1 and 2 should succeed.
+/// Seconds; far longer than a restart, so that every publish at QoS 1 and 2 should succeed.
 const TIMEOUT: u32 = 30;
 const CLIENT: &str = "chaos";
 
@@ -37,7 +37,7 @@ struct Chaos {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Trouble {
-    /// mosquitto is killed with -9 and started again.
+    /// Kills mosquitto with SIGKILL and starts it again.
     Kill,
     /// A proxy loses bytes and cuts the connection.
     Cut,
@@ -187,7 +187,7 @@ fn last_of(told: &[Told]) -> usize {
     told.iter().filter(|told| told.qos > 0).map(|told| told.id).max().unwrap()
 }
 
-/// mosquitto with a log in a file, which goes on over its deaths.
+/// mosquitto with a log file that all its runs append to.
 struct Broker {
     port: u16,
     folder: Folder,
@@ -220,7 +220,7 @@ impl Broker {
         self.process = Self::spawn(&self.folder);
     }
 
-    /// A subscriber at QoS 2 that is never cut off.
+    /// A subscriber at QoS 2 whose connection is never cut.
     fn subscribe(&self) -> Process {
         let port = self.port.to_string();
         let arguments = ["-p", &port, "-i", "watcher", "-t", "t/+", "-q", "2", "-F", "", "-N"];
@@ -238,7 +238,7 @@ impl Broker {
         eventually(&format!("{text:?} in the broker's log"), log, |log| log.contains(text));
     }
 
-    /// Reads the log; with a subscriber not before it got the last message.
+    /// Reads the log; with a subscriber, only after the last message was delivered.
     fn truth(&self, last: Option<usize>) -> Truth {
         if let Some(id) = last {
             self.await_delivery(id);

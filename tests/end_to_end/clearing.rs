@@ -1,28 +1,28 @@
-//! What a broker keeps is cleared where a request says so, and by nothing that was lost on the way.
+//! A retained message is cleared only by a request that explicitly says so, not by a body that was lost on the way.
 
 use crate::support::daemon::Daemon;
 use crate::support::http::{Connection, Reply};
+use crate::support::http_setup::assert_last;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::token::Token;
-use crate::support::witness::assert_last;
 
 const UNSAID: &str = "not sent: an empty body clears what is retained only with `Content-Length: 0`, \
                       and so does `DELETE /topics/{topic}`";
 const OLD: &str = "not sent: in HTTP/1.0 a body must come with `Content-Length`";
 
-struct House {
+struct Setup {
     broker: Mosquitto,
     daemon: Daemon,
 }
 
-impl House {
-    /// A broker that keeps `22.5` on `kept`.
+impl Setup {
+    /// A broker that retains `22.5` on `kept`.
     fn start() -> Self {
         let broker = Mosquitto::start();
         let daemon = Daemon::connected(broker.port());
-        let house = Self { broker, daemon };
-        house.request("PUT", "/topics/kept?retain=true&qos=1", b"22.5");
-        house
+        let setup = Self { broker, daemon };
+        setup.request("PUT", "/topics/kept?retain=true&qos=1", b"22.5");
+        setup
     }
 
     fn request(&self, method: &str, path: &str, body: &[u8]) -> Reply {
@@ -35,7 +35,7 @@ impl House {
         connection
     }
 
-    /// What a new subscriber gets first: what is kept, or what is published to see that there is nothing.
+    /// The first message for a new subscriber: the retained one, or the one published here to show that there is none.
     fn kept(&self) -> String {
         let mut subscriber = self.broker.subscribe("kept", 1, "%p");
         self.request("POST", "/topics/kept?qos=1", b"nothing");
@@ -46,7 +46,7 @@ impl House {
 
 #[test]
 fn an_http_1_0_body_without_a_length_is_refused_and_clears_nothing() {
-    let house = House::start();
+    let setup = Setup::start();
     let json = r#"{"topic":"kept","msg":null,"retain":true}"#;
     for (method, path, body) in [
         ("POST", "/topics/kept?retain=true", "22.5"),
@@ -61,7 +61,7 @@ fn an_http_1_0_body_without_a_length_is_refused_and_clears_nothing() {
         ("POST", "/nothing", "{}"),
     ] {
         for keep in ["", "Connection: keep-alive\r\n"] {
-            let mut connection = house.send(&format!("{method} {path} HTTP/1.0\r\n{keep}\r\n{body}"));
+            let mut connection = setup.send(&format!("{method} {path} HTTP/1.0\r\n{keep}\r\n{body}"));
             let reply = connection.reply();
             reply.assert_refused(411, 3, OLD);
             assert_last(&reply);
@@ -69,37 +69,37 @@ fn an_http_1_0_body_without_a_length_is_refused_and_clears_nothing() {
         }
     }
     for path in ["/api/v5/publish", "/api/v5/publish/bulk"] {
-        let reply = house.send(&format!("POST {path} HTTP/1.0\r\n\r\n{json}")).reply();
+        let reply = setup.send(&format!("POST {path} HTTP/1.0\r\n\r\n{json}")).reply();
         assert_eq!((reply.status, &reply.json()["message"]), (411, &OLD.into()), "{reply:?}");
     }
-    // who sends the body only later can still read why
-    let mut late = house.send("POST /topics/kept?retain=true HTTP/1.0\r\n\r\n");
+    // a client that sends the body later can still read the error
+    let mut late = setup.send("POST /topics/kept?retain=true HTTP/1.0\r\n\r\n");
     assert!(late.try_send(b"22.5"));
     late.reply().assert_refused(411, 3, OLD);
-    assert_eq!(house.kept(), "22.5");
+    assert_eq!(setup.kept(), "22.5");
     for length in ["Content-Length: 0\r\n", "Content-Length: 1\r\n"] {
-        let reply = house.send(&format!("POST /topics/old?retain=true HTTP/1.0\r\n{length}\r\nx")).reply();
+        let reply = setup.send(&format!("POST /topics/old?retain=true HTTP/1.0\r\n{length}\r\nx")).reply();
         reply.assert_published();
     }
     for line in ["GET /healthz", "HEAD /healthz", "DELETE /topics/old"] {
-        assert_eq!(house.send(&format!("{line} HTTP/1.0\r\n\r\n")).reply_to_head().status, 200, "{line}");
+        assert_eq!(setup.send(&format!("{line} HTTP/1.0\r\n\r\n")).reply_to_head().status, 200, "{line}");
     }
 }
 
 #[test]
 fn an_empty_body_clears_only_with_content_length_0() {
-    let house = House::start();
+    let setup = Setup::start();
     let chunked = "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     for (method, rest) in [("POST", "\r\n"), ("PUT", "\r\n"), ("POST", chunked), ("PUT", chunked)] {
         let target = "/topics/kept?qos=1&retain=true";
-        let reply = house.send(&format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{rest}")).reply();
+        let reply = setup.send(&format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{rest}")).reply();
         reply.assert_refused(411, 3, UNSAID);
     }
-    assert_eq!(house.kept(), "22.5");
-    // nothing is kept of these, so that nothing can be lost
+    assert_eq!(setup.kept(), "22.5");
+    // these are not retained, so that nothing can be cleared
     for rest in ["\r\n", chunked] {
         let bell = format!("POST /topics/bell HTTP/1.1\r\nHost: localhost\r\n{rest}");
-        house.send(&bell).reply().assert_published();
+        setup.send(&bell).reply().assert_published();
     }
     for said in [
         "POST /topics/kept?retain=true&qos=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
@@ -107,17 +107,17 @@ fn an_empty_body_clears_only_with_content_length_0() {
         "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 49\r\n\r\n{\"topic\":\"kept\",\"msg\":null,\"retain\":true,\"qos\":1}",
         "DELETE /topics/kept?qos=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ] {
-        house.request("PUT", "/topics/kept?retain=true&qos=1", b"22.5");
-        assert_eq!(house.send(said).reply().status, 200, "{said}");
-        assert_eq!(house.kept(), "nothing", "{said}");
+        setup.request("PUT", "/topics/kept?retain=true&qos=1", b"22.5");
+        assert_eq!(setup.send(said).reply().status, 200, "{said}");
+        assert_eq!(setup.kept(), "nothing", "{said}");
     }
 }
 
 #[test]
 fn delete_clears_a_topic_and_replies_like_a_publish() {
-    let house = House::start();
-    let mut connection = house.daemon.connect();
-    let mut watcher = house.broker.subscribe("kept", 2, "%r %q <%p>");
+    let setup = Setup::start();
+    let mut connection = setup.daemon.connect();
+    let mut watcher = setup.broker.subscribe("kept", 2, "%r %q <%p>");
     let cleared = connection.request("DELETE", "/topics/kept?qos=1&timeout=5", &[], b"");
     assert_eq!((cleared.status, cleared.code()), (200, 0), "{cleared:?}");
     assert!(cleared.json()["packet_id"].as_u64().is_some(), "{cleared:?}");

@@ -1,4 +1,4 @@
-//! Arguments, configuration and exit codes, as a person or a unit file meets them.
+//! Arguments, configuration and exit codes.
 
 use crate::support::daemon::program;
 use crate::support::folder::Folder;

@@ -1,4 +1,4 @@
-//! The connection to the broker: made, refused, lost, made again, and told of.
+//! The connection to the broker: established, refused, lost, restored, and logged.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::support::scripted_broker::{
     CONNECT, NO_SUBSCRIPTION_IDENTIFIERS, PINGREQ, PUBLISH, Packet, SUBSCRIBE, ScriptedBroker, behave, connack, suback,
 };
 
-/// A broker that is tried at full speed, for tests that count tries.
+/// A configuration that reconnects at full speed, for tests that count attempts.
 fn impatient(port: u16) -> String {
     format!("[mqtt]\nport = {port}\nreconnect-max = 0.02")
 }
@@ -42,7 +42,7 @@ fn a_repeated_failure_is_logged_once() {
     let broker = ScriptedBroker::start(|_, _| None);
     let daemon = Daemon::with(&impatient(broker.port()));
     daemon.wait_for("cannot connect");
-    // a broker of another kind at the same port would be another failure; ten more of the same are not
+    // the first ten refusals are the same failure; the end of the connection after them is another one
     let tries = ScriptedBroker::start(|n, packet| (n < 10 || packet.kind != CONNECT).then(|| connack(137, &[])));
     let other = Daemon::with(&impatient(tries.port()));
     for _ in 0..10 {
@@ -140,7 +140,7 @@ fn each_return_code_of_mqtt_3_1_1_is_logged_in_words() {
 #[test]
 fn the_log_says_what_to_set_for_a_broker_without_mqtt_5() {
     const HINT: &str = "if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`; trying again";
-    // as MQTT 3.1.1 has it, which MQTT 5 takes for the beginning of a packet
+    // a CONNACK of MQTT 3.1.1, which MQTT 5 reads as the beginning of a packet
     let older = ScriptedBroker::start(|_, _| Some(vec![0x20, 2, 0, 1]));
     let impolite = ScriptedBroker::start(|_, _| None);
     let (older, impolite) = (Daemon::with(&impatient(older.port())), Daemon::with(&impatient(impolite.port())));
@@ -181,13 +181,13 @@ fn every_suback_code_is_checked_and_logged() {
 #[test]
 fn a_protocol_violation_ends_the_connection_and_not_the_daemon() {
     for (breach, words) in [
-        // a PUBLISH without a topic name, with a topic alias that was never given
+        // a PUBLISH without a topic name, with an unknown topic alias
         (&[0x30, 7, 0, 0, 3, 0x23, 0, 5, b'x'][..], ""),
-        // a packet type that only clients send, one that does not exist, and a malformed length
+        // a packet type that only clients send, an invalid one, and a malformed length
         (&[0x82, 7, 0, 1, 0, 0, 1, b'a', 0], "the broker sent a packet of a kind that only clients send"),
         (&[0x00, 0], ""),
         (&[0x30, 0xff, 0xff, 0xff, 0xff, 0xff], ""),
-        // DISCONNECT without a reason code, which is no breach, and with an unknown one
+        // DISCONNECT without a reason code, which is valid, and with an unknown one
         (&[0xe0, 0], "ended by the broker without a reason"),
         (&[0xe0, 2, 0x55, 0], ""),
         (&[0x20, 3, 0, 0, 0], "the broker sent a second CONNACK"),
@@ -231,7 +231,7 @@ fn no_delay_is_set_for_http_and_mqtt_in_both_versions() {
         let config = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port());
         let daemon = Daemon::run(&config, |config| {
             let mut command = Command::new("strace");
-            // -D: the daemon is the test's child, and ends with it; strace follows
+            // -D: the daemon is the child process of the test, and strace a grandchild that ends with it
             command.args(["-D", "-f", "-e", "trace=setsockopt", "-o"]).arg(&trace);
             command.arg(program().get_program()).arg("--config").arg(config);
             command
@@ -281,7 +281,7 @@ fn without_subscription_identifiers_publishing_waits_for_the_one_suback() {
     let mut waiting = daemon.begin("/publish", r#"{"topic":"t","msg":"x","qos":"1"}"#);
     assert_eq!(waiting.reply().status, 400, "two quotes too many");
     waiting.send(&post("/publish", r#"{"topic":"t","msg":"x","qos":1}"#));
-    // a refused request on another connection goes the same way, so that ours is accepted
+    // a refused request on another connection takes the same way, so that the first one is accepted by now
     assert_eq!(daemon.publish("{}").status, 400);
     assert!(broker.others().is_empty(), "nothing but the SUBSCRIBE was sent");
     broker.send(&suback(&subscribe, &[0, 0, 0]));
@@ -301,7 +301,7 @@ fn with_subscription_identifiers_each_filter_has_its_own_subscribe() {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}{tables}", broker.port()));
     let subscribes = [(); 3].map(|()| broker.wait_for(SUBSCRIBE).0);
     assert_eq!(subscribes.each_ref().map(Packet::filters), [["a"], ["b/#"], ["+/c"]]);
-    // the properties are one subscription identifier each
+    // the only property is a subscription identifier
     let identifiers: HashSet<Vec<u8>> = subscribes.iter().map(|subscribe| subscribe.body[3..8].to_vec()).collect();
     assert!(identifiers.len() == 3 && identifiers.iter().all(|property| property[0] == 0x0b), "{identifiers:?}");
     broker.send(&subscribes.iter().rev().flat_map(|subscribe| suback(subscribe, &[0])).collect::<Vec<_>>());
@@ -316,13 +316,13 @@ fn reconnecting_backs_off_when_connections_end_at_once() {
         if packet.kind == CONNECT {
             sender.send(Instant::now()).unwrap();
         }
-        // and something that makes no sense
+        // and an invalid packet
         Some([behave(packet, &[]), vec![0xf0, 0]].concat())
     });
     let daemon = Daemon::start(broker.port());
     daemon.wait_for_nth(5, "lost");
     let times: Vec<Instant> = times.try_iter().collect();
-    // pauses of 0.1, 0.2, 0.4 and 0.8 s, each at least half of it
+    // pauses of 0.1, 0.2, 0.4 and 0.8 s, reduced by jitter to half at most
     let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     for (gap, least) in gaps.iter().zip([50, 100, 200, 400]) {
         assert!(*gap >= Duration::from_millis(least), "{gaps:?}");

@@ -1,4 +1,4 @@
-//! Clients that take more than their share: what they get, what others see meanwhile, and what is left of it.
+//! Slow, idle and too many connections: what happens to them, whether other clients notice, and what is leaked.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,44 +7,44 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::support::background_client::BackgroundClient;
 use crate::support::daemon::{Daemon, clean, program};
 use crate::support::http::{Connection, Reply};
+use crate::support::http_setup::MAX_PEAK_KIB;
 use crate::support::mosquitto::Mosquitto;
-use crate::support::onlooker::Onlooker;
 use crate::support::request::{post, raw};
+use crate::support::resources::Resources;
 use crate::support::stalls::Stalls;
-use crate::support::vitals::Vitals;
 use crate::support::waiting::{eventually, pause};
-use crate::support::witness::MAX_PEAK_KIB;
 use crate::support::{PATIENCE, free_port};
 
 pub const GET: &[u8] = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// A daemon whose limits are short enough to wait for.
-pub fn strict() -> (Daemon, Vitals) {
+/// A daemon with short timeouts.
+pub fn strict() -> (Daemon, Resources) {
     with("idle-timeout = 1\nrequest-timeout = 1")
 }
 
-pub fn with(keys: &str) -> (Daemon, Vitals) {
+pub fn with(keys: &str) -> (Daemon, Resources) {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[http]\n{keys}", free_port()));
     daemon.wait_for("cannot connect");
     drop(daemon.served_connection());
-    let vitals = daemon.vitals();
-    (daemon, vitals)
+    let resources = daemon.resources();
+    (daemon, resources)
 }
 
-/// Nobody else noticed, and nothing of it is left but `leaks` connections.
+/// No other client noticed, and only `leaks` connections are left.
 #[track_caller]
-pub fn assert_harmless(daemon: &Daemon, onlooker: Onlooker, before: Vitals, leaks: usize) {
-    onlooker.assert_undisturbed();
+pub fn assert_harmless(daemon: &Daemon, background: BackgroundClient, before: Resources, leaks: usize) {
+    background.assert_undisturbed();
     before.await_return(daemon.id(), leaks);
-    let peak = daemon.vitals().peak_kib;
+    let peak = daemon.resources().peak_kib;
     assert!(peak < MAX_PEAK_KIB, "{peak} KiB");
-    // what the library's threads meet is no record of ours
+    // faults in threads of tiny_http are not logged as errors
     assert_eq!(daemon.lines_with("error:").len() + daemon.lines_with("panicked").len(), 0);
 }
 
-/// The last answer on a connection, which then ends.
+/// The last reply on a connection, which is closed after it.
 #[track_caller]
 pub fn assert_last(connection: &mut Connection, status: u16, code: u64) -> Reply {
     let reply = connection.reply();
@@ -79,18 +79,18 @@ fn every_connection_of_a_burst_is_answered_repeatedly() {
             }
         }
         let stalled = stalls.longest();
-        // far less on an idle machine, as bench/connections shows
+        // far less on an idle machine, see bench/connections
         let is_soon = first_answers.is_some_and(|took| took < Duration::from_secs(1) + stalled);
         assert!(is_soon, "{count}: {first_answers:?}; the machine stood still for {stalled:?}");
     }
     before.await_return(daemon.id(), 0);
-    assert!(daemon.vitals().peak_kib < MAX_PEAK_KIB);
+    assert!(daemon.resources().peak_kib < MAX_PEAK_KIB);
 }
 
 #[test]
 fn unfinished_heads_get_408() {
     let (daemon, before) = strict();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let mut silent = open(&daemon, 300, b"POST /publish HTTP/1.1\r\nHost: local");
     let mut dripping = daemon.connect();
     let start = Instant::now();
@@ -101,13 +101,13 @@ fn unfinished_heads_get_408() {
     for connection in &mut silent {
         assert_last(connection, 408, 3);
     }
-    assert_harmless(&daemon, onlooker, before, 0);
+    assert_harmless(&daemon, background, before, 0);
 }
 
 #[test]
 fn idle_connections_are_closed_without_a_reply() {
     let (daemon, before) = strict();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let mut silent = open(&daemon, 100, b"");
     let mut used = open(&daemon, 100, GET);
     for connection in &mut used {
@@ -116,10 +116,10 @@ fn idle_connections_are_closed_without_a_reply() {
     for connection in silent.iter_mut().chain(&mut used) {
         assert_eq!(connection.rest(), b"");
     }
-    assert_harmless(&daemon, onlooker, before, 0);
+    assert_harmless(&daemon, background, before, 0);
 }
 
-/// The number of one that we may use.
+/// The number of a processor that this process may use.
 fn a_processor() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let (_, list) = status.split_once("Cpus_allowed_list:").unwrap();
@@ -128,7 +128,8 @@ fn a_processor() -> String {
 
 #[test]
 fn a_request_behind_silent_connections_gets_a_thread() {
-    // on one processor, and where waking preempts nobody, tiny_http accepts a burst before a thread of its pool takes of it
+    // on one processor without preemption at wake-up, tiny_http accepts a burst before any thread of its pool takes a
+    // connection
     let daemon = Daemon::run(&format!("[mqtt]\nport = {}", free_port()), |config| {
         let mut command = clean(Command::new("chrt"));
         command.args(["--batch", "0", "taskset", "--cpu-list", &a_processor()]).arg(program().get_program());
@@ -164,7 +165,7 @@ fn above_max_connections_the_longest_idle_are_evicted() {
 fn every_idle_connection_of_a_burst_is_closed() {
     let (daemon, before) = strict();
     for _ in 0..4 {
-        // the table of descriptors has 64 places, and grows; those at its old end go at once
+        // the descriptor table has 64 entries at first, and grows; connections near its old end are closed at once
         let mut burst = open(&daemon, 60, b"");
         drop(burst.drain(15..30));
         for connection in &mut burst {
@@ -179,10 +180,10 @@ fn max_connections_holds_for_unfinished_bodies() {
     let (daemon, before) = with("max-connections = 50");
     let head = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n{";
     let slow: Vec<Connection> = (0..300).flat_map(|_| open(&daemon, 1, head)).collect();
-    // those that were answered may still be told why
+    // refused connections may stay open until the client has read the reply
     let most = before.descriptors + 2 * 60;
-    eventually("few connections are left", || daemon.vitals().descriptors, |open| *open <= most);
-    let onlooker = Onlooker::start(&daemon);
+    eventually("few connections are left", || daemon.resources().descriptors, |open| *open <= most);
+    let background = BackgroundClient::start(&daemon);
     let mut refused = 0;
     for connection in slow {
         connection.set_patience(Duration::from_millis(1));
@@ -191,7 +192,7 @@ fn max_connections_holds_for_unfinished_bodies() {
     }
     assert!(refused > 100, "{refused} were told");
     assert_eq!(daemon.lines_with("cannot accept").len(), 0);
-    assert_harmless(&daemon, onlooker, before, 0);
+    assert_harmless(&daemon, background, before, 0);
 }
 
 #[test]
@@ -206,7 +207,7 @@ fn a_new_connection_without_a_request_yet_is_not_evicted_first() {
         pause(Duration::from_millis(100));
         let body = format!("{:<3000}", r#"{"topic":"t","msg":"x"}"#);
         honest.post("/publish", body.as_bytes()).assert_published();
-        // others take the places of those that went
+        // new connections replace the evicted ones
         slow.extend(open(&daemon, 5, head));
     }
 }
@@ -214,14 +215,14 @@ fn a_new_connection_without_a_request_yet_is_not_evicted_first() {
 #[test]
 fn a_client_that_reuses_a_port_gets_its_own_reply() {
     let broker = Mosquitto::start();
-    // longer than the newcomer waits
+    // longer than the new client waits
     let limits = "[publish]\nmax-timeout = 60\n[http]\nrequest-timeout = 20";
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{limits}", broker.port()));
     let from: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
     let connect = || {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
-        // a reset, so that the address is free at once
+        // with a reset, which frees the address at once
         socket.set_linger(Some(Duration::ZERO)).unwrap();
         socket.bind(&from.into()).unwrap();
         socket.connect(&daemon.address().parse::<SocketAddr>().unwrap().into()).unwrap();
@@ -276,19 +277,19 @@ fn white_space_around_headers_does_not_start_another_request() {
 #[test]
 fn reset_connections_are_not_logged() {
     let (daemon, before) = strict();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     for number in 0..1000 {
         let socket = TcpStream::connect(daemon.address()).unwrap();
         SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
         drop((&socket).write(&GET[..number % GET.len()]));
     }
-    assert_harmless(&daemon, onlooker, before, 0);
+    assert_harmless(&daemon, background, before, 0);
 }
 
 #[test]
 fn bodies_that_do_not_arrive_delay_no_other_client() {
     let (daemon, before) = strict();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let head = |framing: &str| raw("POST /publish", &format!("{framing}\r\n"), "");
     let mut stalled = Vec::new();
     for (framing, begin) in [
@@ -319,5 +320,5 @@ fn bodies_that_do_not_arrive_delay_no_other_client() {
         }
         assert_last(connection, 408, 3);
     }
-    assert_harmless(&daemon, onlooker, before, 0);
+    assert_harmless(&daemon, background, before, 0);
 }

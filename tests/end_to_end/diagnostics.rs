@@ -1,4 +1,4 @@
-//! What is told of a port that is no broker's, and of a broker that does or says what few do.
+//! What is logged and replied when the port is not a broker's, or the broker does something unusual.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use crate::support::scripted_broker::{
     CONNECT, PUBACK, PUBLISH, PUBREC, SUBSCRIBE, ScriptedBroker, answer_filters, behave, connack, publish,
 };
 
-/// Somebody who reads what comes, answers this to each connection when its first bytes have come, and closes it.
+/// A server that reads the first bytes of each connection, sends this answer, and closes the connection.
 fn stranger(answer: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -37,7 +37,7 @@ fn the_log_says_that_the_port_speaks_http() {
         let daemon = Daemon::with(&format!("[mqtt]\nport = {port}\nprotocol = \"{protocol}\"\nreconnect-max = 0.02"));
         let told = daemon.wait_for("cannot connect to ");
         assert!(told.contains("; what answers there speaks HTTP: this is the port of something else"), "{told}");
-        // whoever has it now says nothing that makes sense
+        // the answer is not MQTT
         assert!(told.ends_with("; trying again"), "{told}");
     }
 }
@@ -77,12 +77,12 @@ fn a_reason_string_is_in_the_reply_and_the_log() {
         PUBLISH => {
             let [high, low] = packet.identifier();
             let kind = if packet.qos() == 1 { PUBACK } else { PUBREC };
-            // a reason code, and a reason string with a line end in it
+            // a reason code, and a reason string with a line end
             let properties = [&[0x1f, 0, 9][..], b"no\nbudget"].concat();
             let length = u8::try_from(properties.len()).unwrap();
             Some([&[kind, 4 + length, high, low, 151, length], properties.as_slice()].concat())
         }
-        // the same of a filter, behind the packet identifier
+        // the same for a filter, after the packet identifier
         SUBSCRIBE => Some([&[0x90, 9, packet.body[0], packet.body[1], 5, 0x1f, 0, 2], &b"no"[..], &[135]].concat()),
         _ => Some(behave(packet, &[])),
     });
@@ -107,7 +107,7 @@ fn unexpected_packets_are_dropped_counted_and_logged_once() {
     });
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[[subscribe]]\ntopic = \"a/#\"", broker.port()));
     daemon.wait_for("subscribed to a/#");
-    // a subscription identifier that is none of ours
+    // a subscription identifier that the daemon did not assign
     let unknown = [0x0b, 0x7f];
     for _ in 0..2 {
         for packet in [

@@ -1,4 +1,4 @@
-//! The shapes of EMQX: a client that was written for it needs another address only.
+//! The interface of EMQX: a client written for it needs only another address.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The daemon in a container: everything that it is told is in its environment.
+//! The daemon in a container: its whole configuration is in the environment.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::token::Token;
 
-/// The program where there is no configuration file, with these variables.
+/// The program without a configuration file, with these variables.
 fn bare(variables: &[(&str, &str)]) -> Command {
     let mut command = program();
     command.current_dir("/").envs(variables.iter().copied());
@@ -30,7 +30,7 @@ fn the_environment_alone_configures_the_daemon() {
             ("MQTT_BRIDGE_TOKEN_0_NAME", "kitchen"),
             ("MQTT_BRIDGE_TOKEN_0_SHA256", of_table("sha256")),
             ("MQTT_BRIDGE_TOKEN_0_PUBLISH", "a/#,c"),
-            // of Kubernetes, for a service named mqtt-bridge
+            // set by Kubernetes for a service named mqtt-bridge
             ("MQTT_BRIDGE_SERVICE_HOST", "10.0.0.7"),
             ("MQTT_BRIDGE_PORT", "tcp://10.0.0.7:8000"),
             ("MQTT_BRIDGE_PORT_8000_TCP_ADDR", "10.0.0.7"),

@@ -1,4 +1,4 @@
-//! What the broker sends at QoS 2 is one message until its PUBREL, however often it comes (MQTT 5, 4.3.3).
+//! A message at QoS 2 is one message until its PUBREL, however often it is sent (MQTT 5, 4.3.3).
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::support::scripted_broker::{
 const PUBREL_SENT: u8 = 0x62;
 const PROTOCOLS: [&str; 2] = ["5", "3.1.1"];
 
-/// A PUBLISH at QoS 2 of this version.
+/// A PUBLISH at QoS 2 in this version.
 fn at_qos_2(protocol: &str, is_duplicate: bool, identifier: u8, topic: &str, payload: &str) -> Vec<u8> {
     let properties: &[u8] = if protocol == "5" { &[0] } else { &[] };
     let rest = [&[0, u8::try_from(topic.len()).unwrap()], topic.as_bytes(), &[0, identifier], properties];
@@ -21,7 +21,7 @@ fn at_qos_2(protocol: &str, is_duplicate: bool, identifier: u8, topic: &str, pay
     [vec![0x30 | flags, u8::try_from(rest.len()).unwrap()], rest].concat()
 }
 
-/// What a well-behaved broker of this version answers.
+/// The answer of a conforming broker in this version.
 fn answer(protocol: &str, packet: &Packet) -> Vec<u8> {
     match (protocol, packet.kind) {
         ("5", SUBSCRIBE) => suback(packet, &[2]),
@@ -53,13 +53,13 @@ fn a_publish_repeated_before_its_pubrel_is_recorded_and_delivered_once() {
         let message = |is_duplicate, payload| at_qos_2(protocol, is_duplicate, 7, "a/b", payload);
         broker.send(&message(false, "once"));
         await_answers(&broker, FROM_CLIENT_PUBREC, &[7]);
-        // when the first is recorded, together, and after another one
+        // after the first was recorded, two at once, and after another message
         broker.send(&[message(true, "once"), message(false, "once")].concat());
         await_answers(&broker, FROM_CLIENT_PUBREC, &[7, 7]);
         broker.send(&at_qos_2(protocol, false, 8, "a/b", "other"));
         broker.send(&message(true, "once"));
         await_answers(&broker, FROM_CLIENT_PUBREC, &[8, 7]);
-        // a PUBREL whose PUBCOMP does not come is repeated too
+        // a PUBREL is repeated when its PUBCOMP is lost
         for _ in 0..2 {
             broker.send(&acknowledgement(PUBREL_SENT, [0, 7]));
             await_answers(&broker, FROM_CLIENT_PUBCOMP, &[7]);
@@ -112,7 +112,7 @@ fn a_repeated_answer_is_not_the_answer_to_the_next_request() {
 
 #[test]
 fn a_resumed_session_continues_its_qos_2_exchanges() {
-    // the first connection ends with the first PUBREC, which this broker then does not know of
+    // the first connection ends at the first PUBREC, so that the broker never receives it
     let broker = ScriptedBroker::start(|n, packet| {
         Some(match packet.kind {
             CONNECT => connack_resuming(n > 0, &[]),
@@ -134,7 +134,7 @@ fn a_resumed_session_continues_its_qos_2_exchanges() {
     broker.wait_for(SUBSCRIBE);
     broker.send(&at_qos_2("5", true, 7, "t", "once"));
     await_answers(&broker, FROM_CLIENT_PUBREC, &[7]);
-    // and of another message, of an earlier run, the broker waits for no more than the end
+    // the broker also completes a message of an earlier run, of which only the PUBREL is left
     for identifier in [7, 9] {
         broker.send(&acknowledgement(PUBREL_SENT, [0, identifier]));
         await_answers(&broker, FROM_CLIENT_PUBCOMP, &[identifier]);

@@ -1,4 +1,4 @@
-//! Running out of descriptors or threads, and what comes after.
+//! Running out of descriptors or threads, and recovery.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,11 +8,11 @@ use crate::support::daemon::{Daemon, program};
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::http::Connection;
+use crate::support::resources::{Resources, descriptor_numbers};
 use crate::support::stalls::Stalls;
-use crate::support::vitals::{Vitals, descriptor_numbers};
 use crate::support::waiting::pause;
 
-/// How long after the end of the pressure new connections may have to wait.
+/// How long new connections may wait after resources are free again.
 const HEALED_WITHIN: Duration = Duration::from_secs(2);
 
 fn limit(prlimit: &mut Command, daemon: &Daemon, what: &str, limit: usize) {
@@ -31,14 +31,14 @@ fn assert_served(connection: &mut Connection) {
     assert_eq!(connection.get("/nothing").status, 404);
 }
 
-/// It took no longer than it may, on a machine that did not stand still.
+/// The recovery took no longer than allowed, apart from stalls of the machine.
 #[track_caller]
 fn assert_healed(start: Instant, stalls: Stalls) {
     let (took, stalled) = (start.elapsed(), stalls.longest());
     assert!(took < HEALED_WITHIN + stalled, "{took:?}; the machine stood still for {stalled:?}");
 }
 
-/// Connections until the daemon says that it cannot accept any more.
+/// Opens connections until the daemon logs that it cannot accept any more.
 fn exhaust(daemon: &Daemon, nth: usize) -> Vec<Connection> {
     let mut hogs = Vec::new();
     while daemon.lines_with("cannot accept connections").len() < nth {
@@ -49,7 +49,7 @@ fn exhaust(daemon: &Daemon, nth: usize) -> Vec<Connection> {
     hogs
 }
 
-/// Leaves the daemon so many descriptors beyond those that it has open.
+/// Limits the daemon to this many descriptors beyond the open ones.
 fn leave_descriptors(daemon: &Daemon, left: usize) {
     let open = descriptor_numbers(daemon.id());
     let last = (0..).filter(|number| !open.contains(number)).nth(left - 1).unwrap();
@@ -58,12 +58,12 @@ fn leave_descriptors(daemon: &Daemon, left: usize) {
 
 #[test]
 fn connections_are_accepted_within_2_s_after_descriptors_ran_out() {
-    // an even and an odd number of descriptors left take different ways through the library
+    // an even and an odd number of free descriptors fail at different places in tiny_http
     for left in [40, 41] {
         let daemon = start();
-        // by then the library has all of its first threads
+        // by now tiny_http has started its initial threads
         drop(daemon.served_connection());
-        let before = daemon.vitals();
+        let before = daemon.resources();
         let mut earlier = daemon.served_connection();
         leave_descriptors(&daemon, left);
         let hogs = exhaust(&daemon, 1);
@@ -80,8 +80,8 @@ fn connections_are_accepted_within_2_s_after_descriptors_ran_out() {
         assert_eq!(daemon.lines_with("cannot accept connections").len(), 1, "told once");
         assert_eq!(daemon.lines_with("panicked").len(), 0);
         drop((earlier, waiting));
-        // what died is gone with its workers; now and then the library leaves an idle thread behind, which is counted
-        Vitals { threads: before.threads + 1, ..before }.await_return(daemon.id(), 0);
+        // the failed acceptor is gone with its workers; sometimes tiny_http leaves one idle thread, which is allowed
+        Resources { threads: before.threads + 1, ..before }.await_return(daemon.id(), 0);
     }
 }
 
@@ -92,7 +92,7 @@ fn connections_are_accepted_again_with_very_few_descriptors() {
         let mut earlier = daemon.served_connection();
         leave_descriptors(&daemon, left);
         drop(exhaust(&daemon, 1));
-        // a try that finds the hogs not yet gone ends, and resets the connection that it has taken
+        // an attempt that comes before all connections are closed fails, and resets the connection that it has accepted
         daemon.wait_for("accepting connections on http://127.0.0.1:");
         let mut later = daemon.connect();
         assert_eq!(later.get("/nothing").status, 404, "{left} left");
@@ -102,7 +102,7 @@ fn connections_are_accepted_again_with_very_few_descriptors() {
 
 #[test]
 fn connections_are_accepted_within_2_s_after_threads_ran_out() {
-    // limits of threads hold for a user, and not for root: one of the test's own, who can read the program
+    // thread limits apply to a user, but not to root: the test uses its own user, who can read the program
     let folder = Folder::new();
     let copy = folder.path().join("mqtt-bridge");
     std::fs::copy(program().get_program(), &copy).unwrap();
@@ -121,11 +121,11 @@ fn connections_are_accepted_within_2_s_after_threads_ran_out() {
     let limit_threads = |threads| limit(&mut as_user(Path::new("prlimit")), &daemon, "nproc", threads);
     daemon.wait_for("cannot connect");
     let mut earlier = daemon.served_connection();
-    limit_threads(daemon.vitals().threads + 6);
+    limit_threads(daemon.resources().threads + 6);
     let hogs = exhaust(&daemon, 1);
     assert_served(&mut earlier);
     drop(hogs);
-    // the threads of the connections that ended stay for up to 5 s: it is the limit that is the pressure
+    // threads of closed connections stay for up to 5 s, so that the limit itself must be lifted
     limit_threads(10_000);
     let (start, stalls) = (Instant::now(), Stalls::start());
     assert_served(&mut daemon.connect());
@@ -141,13 +141,13 @@ fn connections_are_accepted_again_after_any_other_error() {
         let inject = format!("inject=accept4:error={error}:when=3");
         let daemon = Daemon::run(&config, |config| {
             let mut command = Command::new("strace");
-            // -D: the daemon is the test's child, and ends with it; strace follows
+            // -D: the daemon is the child process of the test, and strace a grandchild that ends with it
             command.args(["-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=accept4", "-e", &inject]);
             command.arg(program().get_program()).arg("--config").arg(config);
             command
         });
         let mut earlier: Vec<Connection> = (0..2).map(|_| daemon.served_connection()).collect();
-        // the third is accepted by the next generation
+        // the third one is accepted by the next acceptor
         assert_served(&mut daemon.connect());
         daemon.wait_for("cannot accept connections on http://127.0.0.1:");
         earlier.iter_mut().for_each(assert_served);

@@ -1,4 +1,4 @@
-//! Whoever publishes without end and whoever subscribes without end both get their turn.
+//! Constant publishing and constant subscribing do not block each other.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -15,14 +15,14 @@ use crate::support::scripted_broker::{
 };
 use crate::support::waiting::eventually;
 
-/// What a thread does again and again, until the test is over, well or badly.
+/// A step that a thread repeats until the test ends.
 struct Load {
     done: AtomicBool,
-    /// How often it was done with success.
+    /// How often the step succeeded.
     count: AtomicUsize,
 }
 
-/// Ends a load when the test is over.
+/// Stops a load at the end of the test.
 struct Done<'a>(&'a Load);
 
 impl Load {
@@ -31,7 +31,7 @@ impl Load {
     }
 
     fn keep_up(&self, mut step: impl FnMut() -> bool) {
-        // whatever happens, a test does not take longer
+        // an upper limit in case the test fails
         let deadline = Instant::now() + 4 * PATIENCE;
         while !self.done.load(Ordering::SeqCst) && Instant::now() < deadline {
             self.count.fetch_add(step().into(), Ordering::SeqCst);
@@ -42,7 +42,7 @@ impl Load {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Waits until it was done so often once more.
+    /// Waits for this many more successful steps.
     #[track_caller]
     fn await_more(&self, more: usize) {
         let wanted = self.count() + more;
@@ -56,14 +56,14 @@ impl Drop for Done<'_> {
     }
 }
 
-/// A client that publishes so many messages at a time that one of them always waits.
+/// A client that publishes enough messages at a time that one of them always waits.
 fn publish_on(daemon: &Daemon, load: &Load) {
     let mut connection = daemon.connect();
     let body = json!(vec![json!({"topic": "t", "msg": "x", "qos": 1}); 100]).to_string();
     load.keep_up(|| connection.post("/publish/bulk", body.as_bytes()).status == 200);
 }
 
-/// One that subscribes to a topic filter and unsubscribes from it.
+/// A client that subscribes to a topic filter and unsubscribes from it.
 fn subscribe_on(daemon: &Daemon, load: &Load, topic: &str) {
     let mut connection = daemon.connect();
     let body = json!({"topic": topic, "timeout": 1}).to_string();

@@ -1,5 +1,5 @@
-//! A link that fails in the middle of publishes: the contract of a publish holds, and the bridge is back soon after the
-//! link. Ground truth is the log of the broker, which is on the other side of it.
+//! Network faults during publishes: each reply stays true, and the daemon reconnects soon after the repair. The
+//! reference is the log of the broker on the other side of the link.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,14 +20,14 @@ use crate::support::truth::{Told, Truth};
 use crate::support::waiting::{eventually, eventually_within};
 use crate::support::{SLACK, free_port};
 
-/// Callers of each bridge, one message after another.
+/// Callers of each daemon; each publishes one message after another.
 const CALLERS: usize = 4;
-/// Seconds: so little that a dead peer is noticed within 10.
+/// Seconds: short enough that a dead peer is noticed within 10 s.
 const KEEPALIVE: u64 = 5;
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
-/// A broker and a subscriber beside it, and bridges of both versions of MQTT on the other side of a link.
-struct Scene {
+/// A broker and a subscriber on one side of a link, and daemons of both MQTT versions on the other.
+struct Setup {
     network: Network,
     broker: Process,
     bridges: [Bridge; 2],
@@ -35,11 +35,11 @@ struct Scene {
     _folder: Folder,
 }
 
-/// A bridge, and its callers on this side.
+/// A daemon, and its callers on the same side.
 struct Bridge {
     name: &'static str,
     keeps_session: bool,
-    /// It has its socket from here, so that callers need not be where it is.
+    /// Passes the listening socket, so that callers can run outside the network namespace.
     passer: Process,
     address: String,
     callers: Callers,
@@ -51,13 +51,13 @@ struct Callers {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What goes over the link.
+/// The messages that are sent over the link.
 struct Traffic {
     /// Of each message.
     bytes: usize,
-    /// Seconds for which a caller waits.
+    /// Timeout of a caller in seconds.
     timeout: u32,
-    /// The bridge that has the broker keep its session.
+    /// The daemon with a kept session.
     kept: Kept,
 }
 
@@ -67,8 +67,8 @@ enum Kept {
     Mqtt311,
 }
 
-impl Scene {
-    /// Everybody is connected, and each caller publishes.
+impl Setup {
+    /// Connects everything and starts the callers.
     fn start(traffic: &Traffic) -> Self {
         let (network, folder) = (Network::new(), Folder::new());
         let lines = format!(
@@ -85,7 +85,7 @@ impl Scene {
         Self { network, broker, bridges, _watcher: watcher, _folder: folder }
     }
 
-    /// Nothing was answered that is not so; everybody is stopped. Returns the answers.
+    /// Checks that each reply was true, and stops everything. Returns the replies.
     fn judge(mut self, fault: Fault) -> [Vec<Told>; 2] {
         let answers = self.bridges.each_mut().map(Bridge::stop);
         for (bridge, told) in self.bridges.iter().zip(&answers) {
@@ -114,7 +114,7 @@ impl Scene {
 
 impl Bridge {
     fn start(network: &Network, folder: &Folder, protocol: &str, traffic: &Traffic) -> Self {
-        // callers of different bridges have different messages
+        // the callers of both daemons use different message numbers
         let (name, first_caller) = if protocol == "5" { ("bridge-5", 0) } else { ("bridge-3", CALLERS) };
         let keeps_session = (protocol == "5") == (traffic.kept == Kept::Mqtt5);
         let config = format!(
@@ -137,19 +137,19 @@ impl Bridge {
         Self { name, keeps_session, passer, address, callers }
     }
 
-    /// Whether it is connected, by its own word.
+    /// Whether the daemon reports itself as ready.
     fn is_ready(&self) -> bool {
         Connection::open(&self.address).get("/readyz").status == 200
     }
 
-    /// Waits until so many more are answered with this status.
+    /// Waits for this many more replies with this status.
     fn await_answers(&self, status: u16, more: usize) {
         let count = || self.callers.told.lock().unwrap().iter().filter(|told| told.status == status).count();
         let before = count();
         eventually(&format!("{}: {more} more answers {status}", self.name), count, |count| *count >= before + more);
     }
 
-    /// Has the last callers answered and the daemon settle what is in flight; returns what was answered.
+    /// Waits for the last replies and stops the daemon; returns all replies.
     fn stop(&mut self) -> Vec<Told> {
         self.callers.done.store(true, Ordering::SeqCst);
         self.callers.threads.drain(..).for_each(|thread| thread.join().expect("one answer each"));
@@ -173,7 +173,7 @@ impl Callers {
                         let answer = Told::publish(&mut connection, id, qos, &msg);
                         told.lock().unwrap().push(answer);
                     }
-                    // no second answer to any of them lies there
+                    // no second reply was sent on the connection
                     assert_eq!(connection.get("/nothing").status, 404);
                 })
             })
@@ -182,15 +182,15 @@ impl Callers {
     }
 }
 
-/// The link fails until each bridge has seen what there is to see. Returns the answers.
+/// Breaks the link until each daemon has noticed. Returns the replies.
 fn holds_through(fault: Fault, traffic: &Traffic, seen: impl Fn(&Bridge)) -> [Vec<Told>; 2] {
-    let scene = Scene::start(traffic);
-    scene.bridges.iter().for_each(|bridge| bridge.await_answers(200, 20));
-    scene.network.fail(fault);
-    scene.bridges.iter().for_each(&seen);
-    scene.network.repair(fault);
+    let setup = Setup::start(traffic);
+    setup.bridges.iter().for_each(|bridge| bridge.await_answers(200, 20));
+    setup.network.fail(fault);
+    setup.bridges.iter().for_each(&seen);
+    setup.network.repair(fault);
     let repaired = Instant::now();
-    for bridge in &scene.bridges {
+    for bridge in &setup.bridges {
         let left = (RECONNECT_MAX + SLACK).saturating_sub(repaired.elapsed());
         eventually_within(
             left,
@@ -200,11 +200,11 @@ fn holds_through(fault: Fault, traffic: &Traffic, seen: impl Fn(&Bridge)) -> [Ve
         );
     }
     println!("{fault:?}: connected {} ms after the repair at the latest", repaired.elapsed().as_millis());
-    scene.bridges.iter().for_each(|bridge| bridge.await_answers(200, 20));
-    scene.judge(fault)
+    setup.bridges.iter().for_each(|bridge| bridge.await_answers(200, 20));
+    setup.judge(fault)
 }
 
-/// It noticed, and no longer hands anything over.
+/// The daemon has noticed the loss, and replies 503.
 fn is_lost(bridge: &Bridge) {
     let noticed_within = Duration::from_secs(2 * KEEPALIVE + 5) + SLACK;
     bridge.passer.wait_for_within(noticed_within, "lost: ");
@@ -227,7 +227,7 @@ fn resets_are_not_noticed_by_callers_with_a_long_timeout() {
     let traffic = Traffic { bytes: 10, timeout: 10, kept: Kept::Mqtt311 };
     let refused = |bridge: &Bridge| drop(bridge.passer.wait_for("cannot connect"));
     for told in holds_through(Fault::Reset, &traffic, refused).iter().flatten() {
-        // at QoS 0 nobody knows of the one that was on its way
+        // a message at QoS 0 may be lost on the way without a trace
         assert!(told.status == 200 || told.qos == 0, "{} at QoS {}", told.status, told.qos);
     }
 }
@@ -246,7 +246,7 @@ fn a_link_of_64_kbit_per_second_breaks_no_promise() {
 #[test]
 fn a_connect_timeout_counts_towards_the_reconnect_pause() {
     let (sender, times) = channel();
-    // refused until the pause is 2.5 to 5 s, and then left without an answer
+    // refused until the pause is 2.5 to 5 s, and then without any answer
     let broker = ScriptedBroker::start(move |n, _| {
         sender.send(Instant::now()).unwrap();
         if n < 7 { Some(connack(137, &[])) } else { Some(Vec::new()) }
@@ -256,7 +256,7 @@ fn a_connect_timeout_counts_towards_the_reconnect_pause() {
     daemon.wait_for("no answer within 5 s");
     (8..10).for_each(|_| drop(broker.wait_for(CONNECT)));
     let times: Vec<Instant> = times.try_iter().collect();
-    // two such pauses would come to these 10 s
+    // the two timeouts take 10 s, and two full pauses would come on top
     let took = times[9] - times[7];
     assert!(took < Duration::from_millis(14_900), "{took:?}");
 }

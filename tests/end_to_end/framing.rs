@@ -1,7 +1,7 @@
-//! Where a request ends: nobody's bytes are taken for a request that they are not, and nothing incomplete is published.
+//! The end of a request: no other bytes are taken for a request, and nothing incomplete is published.
 
+use crate::support::http_setup::{HttpSetup, LENGTH, MAX_BODY, MESSAGE, SMUGGLED, assert_last, chunks, post};
 use crate::support::request::raw;
-use crate::support::witness::{LENGTH, MAX_BODY, MESSAGE, SMUGGLED, Witness, assert_last, chunks, post};
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 const TOO_LARGE: &str = "not sent: the body is over the limit of 4000 bytes";
@@ -11,7 +11,7 @@ const CUT_OFF: &str = "not sent: the connection ended with the body, and nothing
 
 #[test]
 fn a_body_with_an_ambiguous_length_is_refused() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     let no_length = "the body must come with `Content-Length`, or with exactly `Transfer-Encoding: chunked`";
     let two_ways = "`Content-Length` and `Transfer-Encoding` must not both be there";
     let (length_first, chunked_first) = (format!("{LENGTH}{CHUNKED}"), format!("{CHUNKED}{LENGTH}"));
@@ -23,45 +23,45 @@ fn a_body_with_an_ambiguous_length_is_refused() {
         ("Transfer-Encoding: gzip, chunked\r\n", 411, no_length),
         ("Transfer-Encoding:\r\n", 411, no_length),
         (&CHUNKED.repeat(2), 400, "`Transfer-Encoding` must not be there twice"),
-        // the library takes a folded line for a header of its own (RFC 9112, 5.2)
+        // tiny_http takes a folded line for a separate header (RFC 9112, 5.2)
         (&format!("{LENGTH}X: a\r\n\t{CHUNKED}"), 400, two_ways),
     ] {
-        witness.last_reply(post(lines, &chunks(MESSAGE))).assert_refused(status, 3, error);
+        setup.last_reply(post(lines, &chunks(MESSAGE))).assert_refused(status, 3, error);
     }
     let old = format!("POST /publish HTTP/1.0\r\n{CHUNKED}\r\n{}", chunks(MESSAGE));
-    witness.last_reply(old).assert_refused(411, 3, no_length);
-    witness.assert_nothing_smuggled();
+    setup.last_reply(old).assert_refused(411, 3, no_length);
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn content_length_must_be_one_number() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     for lines in [LENGTH.repeat(2), format!("{LENGTH}Content-Length: 5\r\n")] {
-        let reply = witness.last_reply(post(&lines, MESSAGE));
+        let reply = setup.last_reply(post(&lines, MESSAGE));
         reply.assert_refused(400, 3, "`Content-Length` must not be there twice");
     }
     for length in ["-1", "2, 2", "23, 23", "abc", "+23", "0x17", "2 3", "23.0", ""] {
-        let reply = witness.last_reply(post(&format!("Content-Length: {length}\r\n"), MESSAGE));
+        let reply = setup.last_reply(post(&format!("Content-Length: {length}\r\n"), MESSAGE));
         reply.assert_refused(400, 3, &format!("`Content-Length` must be a number, not `{length}`"));
     }
-    witness.reply(post("Content-Length: 0023\r\n", MESSAGE)).assert_published();
-    witness.assert_nothing_smuggled();
+    setup.reply(post("Content-Length: 0023\r\n", MESSAGE)).assert_published();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn a_giant_length_is_refused_and_affects_no_other_client() {
-    let witness = Witness::start();
-    // the first two cost a thread each, for as long as the daemon runs
+    let setup = HttpSetup::start();
+    // the first two leak a thread each
     for length in ["18446744073709551615", "1000000000000000", "18446744073709551616", "99999999999999999999999"] {
-        let reply = witness.last_reply(post(&format!("Content-Length: {length}\r\n"), MESSAGE));
+        let reply = setup.last_reply(post(&format!("Content-Length: {length}\r\n"), MESSAGE));
         reply.assert_refused(413, 9, TOO_LARGE);
     }
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn chunks_are_accepted_and_the_connection_is_closed_after_the_reply() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     let pieces: Vec<String> = MESSAGE.chars().map(|piece| format!("1\r\n{piece}\r\n")).collect();
     for (lines, body) in [
         (CHUNKED, chunks(MESSAGE)),
@@ -70,21 +70,21 @@ fn chunks_are_accepted_and_the_connection_is_closed_after_the_reply() {
         (CHUNKED, format!("{}0\r\n\r\n", pieces.concat())),
         (CHUNKED, chunks(&format!("{MESSAGE:<MAX_BODY$}"))),
     ] {
-        witness.last_reply(post(lines, &body)).assert_published();
+        setup.last_reply(post(lines, &body)).assert_published();
     }
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn chunks_with_connection_close_are_accepted() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     for connection in ["close", "Close", "keep-alive, close"] {
         let lines = format!("Connection: {connection}\r\n{CHUNKED}");
-        // urllib sends the head, each chunk and the last one by themselves; curl all at once
+        // urllib sends the head and each chunk separately, curl everything at once
         let pieces = [post(&lines, ""), format!("17\r\n{MESSAGE}\r\n"), "0\r\n\r\n".to_owned()];
         for bytes in [pieces.to_vec(), vec![pieces.concat()]] {
             for _ in 0..10 {
-                let mut client = witness.daemon.connect();
+                let mut client = setup.daemon.connect();
                 for piece in &bytes {
                     client.send(piece.as_bytes());
                     client.await_read();
@@ -96,19 +96,19 @@ fn chunks_with_connection_close_are_accepted() {
             }
         }
     }
-    // whoever really ends in the middle is told so
+    // a body that really ends early is refused
     for body in [format!("40\r\n{MESSAGE}"), format!("17\r\n{MESSAGE}\r\n"), format!("17\r\n{MESSAGE}\r\n0\r\n")] {
-        let mut client = witness.send(post(&format!("Connection: close\r\n{CHUNKED}"), &body));
+        let mut client = setup.send(post(&format!("Connection: close\r\n{CHUNKED}"), &body));
         client.end_sending();
         client.reply().assert_refused(400, 3, CUT_OFF);
         client.assert_ended();
     }
-    assert_eq!(witness.published(), 60);
+    assert_eq!(setup.published(), 60);
 }
 
 #[test]
 fn an_unread_body_is_not_taken_for_a_request() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     let nothing = "there is nothing at `/x`: try `POST /publish`";
     let long = format!("Content-Length: {}\r\n", SMUGGLED.len() * 20);
     for (lines, body) in [
@@ -117,18 +117,18 @@ fn an_unread_body_is_not_taken_for_a_request() {
         (&long, SMUGGLED.repeat(20)),
         (&long, String::new()),
     ] {
-        witness.last_reply(raw("POST /x", lines, &body)).assert_refused(404, 6, nothing);
-        let reply = witness.last_reply(raw("PUT /publish", lines, &body));
+        setup.last_reply(raw("POST /x", lines, &body)).assert_refused(404, 6, nothing);
+        let reply = setup.last_reply(raw("PUT /publish", lines, &body));
         reply.assert_refused(405, 3, "the method must be POST");
     }
     let short = format!("Content-Length: {}\r\n", SMUGGLED.len());
-    witness.reply(raw("POST /x", &short, SMUGGLED)).assert_refused(404, 6, nothing);
-    witness.assert_nothing_smuggled();
+    setup.reply(raw("POST /x", &short, SMUGGLED)).assert_refused(404, 6, nothing);
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn invalid_chunks_end_the_connection() {
-    let witness = Witness::impatient();
+    let setup = HttpSetup::impatient();
     for (body, status, code, error) in [
         (format!("zz\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
         (format!("-17\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
@@ -137,119 +137,119 @@ fn invalid_chunks_end_the_connection() {
         (format!("16\r\n{MESSAGE}\r\n0\r\n\r\n"), 400, 3, UNREADABLE),
         (chunks(&" ".repeat(MAX_BODY + 1)), 413, 9, TOO_LARGE),
         (format!("1000\r\n{:4096}", ""), 413, 9, TOO_LARGE),
-        // the request that is smuggled is a part of the chunk, and what is missing never comes
+        // the smuggled request is part of the chunk, and the rest never arrives
         (format!("ffffffffffffffff\r\n{MESSAGE}\r\n0\r\n\r\n"), 408, 3, TOO_LATE),
         (format!("200\r\n{MESSAGE}"), 408, 3, TOO_LATE),
         (format!("17\r\n{MESSAGE}\r\n80;"), 408, 3, TOO_LATE),
     ] {
-        witness.last_reply(post(CHUNKED, &body)).assert_refused(status, code, error);
+        setup.last_reply(post(CHUNKED, &body)).assert_refused(status, code, error);
     }
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn trailers_are_ignored() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     let many = format!("{}\r\n", "X: 1\r\n".repeat(20));
     for trailers in ["Content-MD5: x==\r\n\r\n", "X-A: 1;a\r\nX-B:\r\n\r\n", "X-0: 0\r\n\r\n", &many] {
         let body = format!("1\r\n{{\r\n16\r\n{}\r\n0\r\n{trailers}", &MESSAGE[1..]);
-        witness.last_reply(post(CHUNKED, &body)).assert_published();
+        setup.last_reply(post(CHUNKED, &body)).assert_published();
     }
-    // the end of the chunks comes by itself, as node sends it
-    let mut connection = witness.send(post(CHUNKED, &format!("17\r\n{MESSAGE}\r\n")));
+    // the last chunk is sent separately, as node does
+    let mut connection = setup.send(post(CHUNKED, &format!("17\r\n{MESSAGE}\r\n")));
     connection.await_read();
     connection.send(b"0\r\nContent-MD5: x==\r\n\r\n");
     let reply = connection.reply();
     reply.assert_published();
     assert_last(&reply);
     connection.assert_ended();
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn lines_between_chunks_are_not_taken_for_trailers() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     for between in ["\r\n", "zz\r\n", "X: 1\r\n"] {
         for end in ["0\r\n\r\n", "1\r\n \r\n0\r\n\r\n", "1\r\n \r\n"] {
             let body = format!("17\r\n{MESSAGE}\r\n{between}{end}");
-            witness.last_reply(post(CHUNKED, &body)).assert_refused(400, 3, UNREADABLE);
+            setup.last_reply(post(CHUNKED, &body)).assert_refused(400, 3, UNREADABLE);
         }
-        // what is not looked at may be anything
+        // bytes after the error may be anything
         let long = format!("17\r\n{MESSAGE}\r\n{between}{}", "X: 1\r\n".repeat(1000));
-        witness.last_reply(post(CHUNKED, &long)).assert_refused(400, 3, UNREADABLE);
+        setup.last_reply(post(CHUNKED, &long)).assert_refused(400, 3, UNREADABLE);
     }
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn announced_trailers_are_ignored() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     let announced = format!("Trailer: Content-MD5\r\n{CHUNKED}");
     let many = format!("{}\r\n", "X: 1\r\n".repeat(200));
     for trailers in ["Content-MD5: x==\r\n\r\n", "X-A: 1\r\nX-B:\r\n\r\n", "\r\n", &many] {
         let body = format!("17\r\n{MESSAGE}\r\n0\r\n{trailers}");
-        witness.last_reply(post(&announced, &body)).assert_published();
+        setup.last_reply(post(&announced, &body)).assert_published();
     }
-    // they come when the message is published, and nobody is cut off over them
-    let mut connection = witness.send(post(&announced, &format!("17\r\n{MESSAGE}\r\n0\r\nC")));
+    // trailers may arrive after the message is published, and the connection is not reset over them
+    let mut connection = setup.send(post(&announced, &format!("17\r\n{MESSAGE}\r\n0\r\nC")));
     let reply = connection.reply();
     reply.assert_published();
     assert_last(&reply);
     assert!(connection.try_send(b"ontent-MD5: x==\r\n\r\n"));
     connection.assert_ended();
-    // at QoS 1 it is answered later
+    // at QoS 1 the reply is sent later
     let long = r#"{"topic":"t","msg":"x","qos":1}"#;
     let body = format!("1f\r\n{long}\r\n0\r\nContent-MD5: x==\r\n\r\n");
-    let reply = witness.last_reply(post(&announced, &body));
+    let reply = setup.last_reply(post(&announced, &body));
     assert_eq!((reply.status, reply.code()), (200, 0), "{reply:?}");
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn announced_trailers_do_not_complete_broken_chunks() {
-    let witness = Witness::impatient();
+    let setup = HttpSetup::impatient();
     let announced = format!("Trailer: X\r\n{CHUNKED}");
     for body in [
-        // data that the size does not cover
+        // data beyond the size of the chunk
         format!("16\r\n{MESSAGE}\r\n0\r\n\r\n"),
         format!("1\r\n{{\r\n15\r\n{}\r\n0\r\n\r\n", &MESSAGE[1..]),
         // no data at all
         format!("0x17\r\n{MESSAGE}\r\n0x0\r\n\r\n"),
         "0\r\nX: 1\r\n\r\n".to_owned(),
     ] {
-        witness.last_reply(post(&announced, &body)).assert_refused(400, 3, UNREADABLE);
+        setup.last_reply(post(&announced, &body)).assert_refused(400, 3, UNREADABLE);
     }
-    witness.send(post(&announced, &format!("17\r\n{MESSAGE}\r\n"))).reply().assert_refused(408, 3, TOO_LATE);
+    setup.send(post(&announced, &format!("17\r\n{MESSAGE}\r\n"))).reply().assert_refused(408, 3, TOO_LATE);
     for body in [format!("17\r\n{MESSAGE}\r\n"), format!("17\r\n{MESSAGE}\r\n0\r\n"), format!("18\r\n{MESSAGE}")] {
-        let mut connection = witness.send(post(&announced, &body));
+        let mut connection = setup.send(post(&announced, &body));
         connection.end_sending();
         connection.reply().assert_refused(400, 3, CUT_OFF);
     }
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn a_stalled_body_is_not_published_even_if_it_is_valid_json() {
-    let witness = Witness::impatient();
+    let setup = HttpSetup::impatient();
     for (lines, body) in [
         (CHUNKED, format!("40\r\n{MESSAGE}")),
         (CHUNKED, format!("17\r\n{MESSAGE}\r\n")),
         ("Content-Length: 24\r\n", MESSAGE.to_owned()),
         ("Content-Length: 2000\r\n", MESSAGE.to_owned()),
     ] {
-        let mut connection = witness.send(post(lines, &body));
+        let mut connection = setup.send(post(lines, &body));
         let reply = connection.reply();
         reply.assert_refused(408, 3, TOO_LATE);
         assert_last(&reply);
         connection.assert_ended();
-        witness.assert_serving();
+        setup.assert_serving();
     }
-    assert_eq!(witness.published(), 4, "by others");
+    assert_eq!(setup.published(), 4, "by others");
 }
 
 #[test]
 fn a_truncated_body_is_not_published_even_if_it_is_valid_json() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     for (lines, body, error) in [
         (CHUNKED, format!("40\r\n{MESSAGE}"), CUT_OFF),
         (CHUNKED, format!("17\r\n{MESSAGE}\r\n"), CUT_OFF),
@@ -257,7 +257,7 @@ fn a_truncated_body_is_not_published_even_if_it_is_valid_json() {
         ("Content-Length: 2000\r\n", MESSAGE.to_owned(), "the body ended after 23 of 2000 bytes"),
         ("Content-Length: 24\r\nExpect: 100-continue\r\n", MESSAGE.to_owned(), "the body ended after 23 of 24 bytes"),
     ] {
-        let mut connection = witness.send(post(lines, &body));
+        let mut connection = setup.send(post(lines, &body));
         connection.end_sending();
         if lines.contains("Expect") {
             assert_eq!(connection.reply().status, 100);
@@ -266,20 +266,20 @@ fn a_truncated_body_is_not_published_even_if_it_is_valid_json() {
         reply.assert_refused(400, 3, error);
         assert_last(&reply);
         connection.assert_ended();
-        witness.assert_serving();
+        setup.assert_serving();
     }
-    // the library reads a short body together with the head, and gives up without a word
-    let mut connection = witness.send(post("Content-Length: 24\r\n", MESSAGE));
+    // tiny_http reads a short body together with the head, and closes the connection without a reply
+    let mut connection = setup.send(post("Content-Length: 24\r\n", MESSAGE));
     connection.end_sending();
     connection.assert_ended();
-    assert_eq!(witness.published(), 5, "by others");
+    assert_eq!(setup.published(), 5, "by others");
 }
 
 #[test]
 fn a_client_that_breaks_off_always_gets_the_error() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     for _ in 0..200 {
-        let mut connection = witness.send(post("Content-Length: 2000\r\n", MESSAGE));
+        let mut connection = setup.send(post("Content-Length: 2000\r\n", MESSAGE));
         connection.end_sending();
         connection.reply().assert_refused(400, 3, "the body ended after 23 of 2000 bytes");
         connection.assert_ended();
@@ -288,9 +288,9 @@ fn a_client_that_breaks_off_always_gets_the_error() {
 
 #[test]
 fn a_whole_body_is_published_after_the_client_half_closed() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     for (lines, body) in [(LENGTH, MESSAGE.to_owned()), ("Content-Length: 2000\r\n", format!("{MESSAGE:<2000}"))] {
-        let mut connection = witness.send(post(lines, &body));
+        let mut connection = setup.send(post(lines, &body));
         connection.end_sending();
         connection.reply().assert_published();
         connection.assert_ended();
@@ -299,26 +299,26 @@ fn a_whole_body_is_published_after_the_client_half_closed() {
 
 #[test]
 fn bytes_after_a_body_are_the_next_request() {
-    let witness = Witness::start();
-    let mut connection = witness.send(post(LENGTH, &format!("{MESSAGE}garbage\r\n\r\n{SMUGGLED}")));
+    let setup = HttpSetup::start();
+    let mut connection = setup.send(post(LENGTH, &format!("{MESSAGE}garbage\r\n\r\n{SMUGGLED}")));
     connection.reply().assert_published();
     assert_eq!(connection.reply().status, 400);
     connection.assert_ended();
-    witness.reply(post(LENGTH, MESSAGE)).assert_published();
+    setup.reply(post(LENGTH, MESSAGE)).assert_published();
     // without a length there is no body, whatever follows
-    let mut connection = witness.send(post("", MESSAGE));
+    let mut connection = setup.send(post("", MESSAGE));
     connection.reply().assert_refused(400, 3, "the body is empty: it must be a JSON object");
     connection.send(SMUGGLED.as_bytes());
     assert_eq!(connection.reply().status, 400);
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn a_line_end_after_a_body_is_not_taken_for_a_request() {
-    let witness = Witness::start();
-    // what the library has taken with the head ends the connection, in words, and its 400 is not seen
+    let setup = HttpSetup::start();
+    // tiny_http has read the line end with the head: the connection is closed after the reply instead of its 400
     for rest in ["\r\n", ""] {
-        let mut connection = witness.send(post(LENGTH, &format!("{MESSAGE}{rest}")));
+        let mut connection = setup.send(post(LENGTH, &format!("{MESSAGE}{rest}")));
         let reply = connection.reply();
         reply.assert_published();
         if rest.is_empty() {
@@ -328,15 +328,15 @@ fn a_line_end_after_a_body_is_not_taken_for_a_request() {
             connection.assert_ended();
         }
     }
-    // and so it is where the broker answers
+    // the same where the reply waits for the broker
     let asked = r#"{"topic":"t","msg":"x","qos":1}"#;
-    let mut connection = witness.send(post("Content-Length: 31\r\n", &format!("{asked}\r\n")));
+    let mut connection = setup.send(post("Content-Length: 31\r\n", &format!("{asked}\r\n")));
     let reply = connection.reply();
     assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "{reply:?}");
     connection.assert_ended();
-    // what is read here is followed by the next request
+    // after a long body the next request is read
     let long = format!("{MESSAGE:<3000}\r\n");
-    let mut connection = witness.send(post("Content-Length: 3000\r\n", &long));
+    let mut connection = setup.send(post("Content-Length: 3000\r\n", &long));
     for _ in 0..3 {
         let reply = connection.reply();
         reply.assert_published();
@@ -345,24 +345,24 @@ fn a_line_end_after_a_body_is_not_taken_for_a_request() {
     }
     connection.reply().assert_published();
     connection.post("/publish", MESSAGE.as_bytes()).assert_published();
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }
 
 #[test]
 fn a_body_over_the_limit_is_refused_early_and_the_sender_can_read_why() {
-    let witness = Witness::start();
+    let setup = HttpSetup::start();
     for line in ["", "Expect: 100-continue\r\n"] {
-        let mut connection = witness.send(post(&format!("{line}Content-Length: 60000000\r\n"), ""));
-        // the answer is there before a byte of the body, and without a 100
+        let mut connection = setup.send(post(&format!("{line}Content-Length: 60000000\r\n"), ""));
+        // the reply is sent before any byte of the body, and without a 100
         let reply = connection.reply();
         reply.assert_refused(413, 9, TOO_LARGE);
         assert_last(&reply);
         connection.assert_ended();
     }
     for lines in ["Content-Length: 60000000\r\n", CHUNKED] {
-        let mut connection = witness.send(post(lines, "186a0\r\n"));
+        let mut connection = setup.send(post(lines, "186a0\r\n"));
         let piece = " ".repeat(100_000);
-        // far more than what the system takes without us
+        // far more than the socket buffers take
         for _ in 0..120 {
             connection.send(piece.as_bytes());
             connection.send(if lines == CHUNKED { b"\r\n186a0\r\n" } else { b"" });
@@ -371,7 +371,7 @@ fn a_body_over_the_limit_is_refused_early_and_the_sender_can_read_why() {
         reply.assert_refused(413, 9, TOO_LARGE);
         assert_last(&reply);
         connection.assert_ended();
-        witness.assert_serving();
+        setup.assert_serving();
     }
-    witness.assert_nothing_smuggled();
+    setup.assert_nothing_smuggled();
 }

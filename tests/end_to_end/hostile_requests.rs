@@ -1,4 +1,4 @@
-//! Requests that are too large, endless or not HTTP: each is ended, and harms no other client.
+//! Requests that are too large, endless or not HTTP: each is ended without harm to other clients.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -9,12 +9,12 @@ use socket2::SockRef;
 
 use crate::connection_limits::{GET, assert_harmless, assert_last, open, strict, with};
 use crate::support::PATIENCE;
+use crate::support::background_client::BackgroundClient;
 use crate::support::daemon::Daemon;
 use crate::support::http::Connection;
+use crate::support::http_setup::MAX_PEAK_KIB;
 use crate::support::mosquitto::Mosquitto;
-use crate::support::onlooker::Onlooker;
 use crate::support::request::{post, raw};
-use crate::support::witness::MAX_PEAK_KIB;
 
 #[test]
 fn a_flood_after_chunks_is_not_buffered() {
@@ -30,17 +30,17 @@ fn a_flood_after_chunks_is_not_buffered() {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(2) && connection.try_send(&many) {}
     broker.signal("CONT");
-    // it is ended for its flood, with its answer or without
+    // the connection is ended for the flood, with or without its reply
     let said = connection.rest();
     assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&said));
-    let peak = daemon.vitals().peak_kib;
+    let peak = daemon.resources().peak_kib;
     assert!(peak < MAX_PEAK_KIB, "{peak} KiB");
 }
 
 #[test]
 fn unfinished_bodies_share_a_memory_limit_and_the_oldest_are_refused_first() {
     let (daemon, _) = with("max-body = 40000000");
-    // two of them fill the place, and a third takes that of the oldest
+    // two bodies fill the memory limit, and the third one evicts the oldest
     let announced = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40000000\r\n\r\n";
     let large = vec![b' '; 30_000_000];
     let mut bodies: Vec<Connection> = Vec::new();
@@ -58,7 +58,7 @@ fn unfinished_bodies_share_a_memory_limit_and_the_oldest_are_refused_first() {
 #[test]
 fn too_large_bodies_are_refused_before_they_arrive() {
     let (daemon, before) = strict();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let head = |length: &str| raw("POST /publish", &format!("Content-Length: {length}\r\n"), "");
     let mut waiting = daemon.connect();
     waiting.send(head("2000000").as_bytes());
@@ -73,13 +73,13 @@ fn too_large_bodies_are_refused_before_they_arrive() {
     }
     assert_last(&mut sending, 413, 9);
     drop(waiting);
-    assert_harmless(&daemon, onlooker, before, 0);
+    assert_harmless(&daemon, background, before, 0);
 }
 
 #[test]
 fn a_giant_content_length_leaks_one_thread_only() {
     let (daemon, before) = strict();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let giants = ["100000000000000", "1000000000000000", "18446744073709551615", "99999999999999999999999"];
     for length in giants {
         for request in ["POST /publish", "GET /nothing"] {
@@ -89,24 +89,24 @@ fn a_giant_content_length_leaks_one_thread_only() {
             assert_eq!(connection.rest(), b"");
         }
     }
-    // they are let go of only when their clients have heard
+    // leaked connections are released after their clients have read the reply
     for _ in 0..300 {
         drop(daemon.served_connection());
     }
-    // the last one is no number to the library
-    assert_harmless(&daemon, onlooker, before, 2 * (giants.len() - 1));
+    // the last one is not a number to tiny_http
+    assert_harmless(&daemon, background, before, 2 * (giants.len() - 1));
 }
 
 #[test]
 fn an_http_2_preface_is_ended_and_leaks_one_thread() {
     let (daemon, before) = strict();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let mut prefaces = open(&daemon, 5, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     prefaces.extend(open(&daemon, 5, b"GET / HTTP/3.0\r\n\r\n"));
     for connection in &mut prefaces {
         assert_last(connection, 408, 3);
     }
-    assert_harmless(&daemon, onlooker, before, 10);
+    assert_harmless(&daemon, background, before, 10);
 }
 
 #[test]
@@ -114,7 +114,8 @@ fn threads_leaked_by_resets_are_counted() {
     let (mut daemon, _) = strict();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let deadline = Instant::now() + 2 * PATIENCE;
-    // as long as the library takes to read it, and too short for anybody else to look; how long that is, nobody knows
+    // about as long as tiny_http needs to read it, so that no other thread sees the connection; the exact time is
+    // unknown
     for microseconds in [100, 200, 300, 500, 1000, 3000].into_iter().cycle() {
         let Ok(socket) = TcpStream::connect(daemon.address()) else { break };
         assert!(Instant::now() < deadline, "nothing is left behind, or it is not counted");
@@ -132,10 +133,10 @@ fn threads_leaked_by_resets_are_counted() {
 #[test]
 fn an_endless_head_is_cut_off() {
     let (daemon, before) = strict();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     for piece in [[b'a'; 4096].as_slice(), b"A: b\r\n".repeat(700).as_slice()] {
         let mut connection = daemon.connect();
-        // a connection that ended with a full window takes nothing more, and does not say so
+        // a connection that is closed with a full window accepts no more bytes, without an error
         connection.socket().set_write_timeout(Some(Duration::from_secs(1))).unwrap();
         connection.send(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nX: ");
         let mut sent = 0;
@@ -144,22 +145,22 @@ fn an_endless_head_is_cut_off() {
         }
         assert!(sent < 200_000_000, "all of it was taken");
         let said = connection.rest();
-        // a reset may overtake the words
+        // a reset may overtake the reply
         assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&said));
     }
-    assert_harmless(&daemon, onlooker, before, 0);
+    assert_harmless(&daemon, background, before, 0);
 }
 
 #[test]
 fn endless_pipelining_is_cut_off() {
     let (daemon, before) = strict();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let mut connection = daemon.connect();
     let start = Instant::now();
     while connection.try_send(&GET.repeat(1000)) {
         assert!(start.elapsed() < PATIENCE, "the connection is ended");
     }
-    assert_harmless(&daemon, onlooker, before, 0);
+    assert_harmless(&daemon, background, before, 0);
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn sixteen_pipelined_requests_are_answered_in_order() {
 #[test]
 fn a_client_that_does_not_read_its_replies_is_disconnected() {
     let (daemon, before) = with("");
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let mut connection = Connection::with_receive_buffer(daemon.address(), 4096);
     let start = Instant::now();
     while connection.is_established() {
@@ -187,7 +188,7 @@ fn a_client_that_does_not_read_its_replies_is_disconnected() {
         assert!(start.elapsed() < 3 * PATIENCE, "the connection is ended");
     }
     drop(connection);
-    assert_harmless(&daemon, onlooker, before, 0);
+    assert_harmless(&daemon, background, before, 0);
 }
 
 #[test]
@@ -206,7 +207,7 @@ fn at_200_leaked_connections_the_daemon_finishes_requests_and_exits_1() {
     let broker = Mosquitto::start();
     let config = format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 0.5", broker.port());
     let mut daemon = Daemon::connected_with(&config);
-    // both kinds together
+    // leaks of both kinds
     let prefaces = open(&daemon, 110, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     let giant = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000000000\r\n\r\n";
     let giants = open(&daemon, 110, giant);

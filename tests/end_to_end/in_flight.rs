@@ -1,4 +1,4 @@
-//! How many messages wait for the broker and its acknowledgements: limits, order and pipelining.
+//! Waiting and unacknowledged messages: limits, order and pipelining.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -54,14 +54,14 @@ fn requests_pipelined_behind_a_waiting_one_delay_no_other_client() {
 
 #[test]
 fn unacknowledged_messages_stay_within_the_receive_maximum() {
-    // one place less than announced is used, so that the library has one for a DISCONNECT; of one it takes that
+    // one less than announced is used, which leaves rumqttc one for the DISCONNECT; of one it takes that
     for (announced, maximum) in [(1, 1), (2, 1), (20, 19)] {
         let outstanding = Arc::new(Mutex::new((0u16, 0u16)));
         let counted = outstanding.clone();
         let broker = ScriptedBroker::start(move |_, packet| {
             let (now, most) = &mut *counted.lock().unwrap();
             Some(match packet.kind {
-                // acknowledged only when the next one comes too late to be in the window
+                // acknowledged only when one more would exceed the limit
                 PUBLISH => {
                     *now += 1;
                     *most = (*most).max(*now);
@@ -113,7 +113,7 @@ fn a_publish_that_finds_no_quota_in_time_is_reported_as_not_sent() {
 #[test]
 fn publishes_wait_for_the_broker_and_are_sent_in_order() {
     let port = free_port();
-    // a single worker takes requests in the order in which they come
+    // a single worker takes requests in order of arrival
     let daemon = Daemon::with(&format!("[mqtt]\nport = {port}\n[http]\nworkers = 1"));
     daemon.wait_for("cannot connect");
     let mut waiting: Vec<Connection> = Vec::new();
@@ -121,7 +121,7 @@ fn publishes_wait_for_the_broker_and_are_sent_in_order() {
         let connection = daemon.begin("/publish", body(&format!("n/{n}"), n % 3, 60.0));
         connection.await_read();
         waiting.push(connection);
-        // accepted before the next one is sent: a refused request goes the same way, and is answered
+        // a refused request takes the same way, so that the one before it is accepted when this one is answered
         daemon.publish("{}").assert_refused(400, 3, "field `topic` is missing");
     }
     let broker = Mosquitto::on_port(port, "allow_anonymous true");
@@ -155,7 +155,7 @@ fn waiting_messages_are_limited_in_bytes() {
     let waiting: Vec<Connection> = (0..120).map(|_| daemon.begin("/publish", &large)).collect();
     let mut statuses: Vec<u64> = waiting.into_iter().map(|mut connection| connection.reply().code()).collect();
     statuses.sort_unstable();
-    // 96 MiB of them, less what those that came last took while they were read
+    // 96 MiB in total, less the memory of bodies that are still being read
     let waited = statuses.iter().filter(|code| **code == 4).count();
     assert!((60..=100).contains(&waited), "{statuses:?}");
     assert_eq!(statuses.iter().filter(|code| **code == 15).count(), statuses.len() - waited, "{statuses:?}");
@@ -203,7 +203,7 @@ fn pipelined_publishes_are_answered_in_order_without_stalling() {
             let mut connection = daemon.served_connection();
             thread::spawn(move || {
                 for round in 0..500 {
-                    // a refusal between them is answered by a worker itself
+                    // a worker answers the refused request between them
                     let bodies = [body("t", 1, 10.0), "{}".to_owned(), body("t", 0, 10.0), body("t", 2, 10.0)];
                     for body in &bodies {
                         connection.send(&post("/publish", body));

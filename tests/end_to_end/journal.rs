@@ -1,4 +1,4 @@
-//! Under systemd each record is one entry in the journal, and a message is acknowledged when it is there.
+//! Under systemd each record is one entry in the journal, and a message is acknowledged after it is written.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::support::scripted_broker::{PUBACK, PUBLISH, Packet, SUBSCRIBE, Script
 use crate::support::token::Token;
 use crate::support::waiting::{eventually_within, pause};
 
-/// Where the daemon of a test listens: it cannot tell, as its records go elsewhere.
+/// A daemon whose records go to the journal, so that its address is fixed beforehand.
 struct Bridge {
     daemon: Process,
     log: Process,
@@ -41,7 +41,7 @@ impl Bridge {
     }
 }
 
-/// Publishes each of these lines as a message.
+/// Publishes each number as a message.
 fn publish_lines(broker: &Mosquitto, qos: &str, topic: &str, lines: impl Iterator<Item = usize>) -> Process {
     let folder = crate::support::folder::Folder::new();
     let lines = folder.write("lines", &lines.map(|line| line.to_string()).collect::<Vec<_>>().join("\n"));
@@ -49,21 +49,21 @@ fn publish_lines(broker: &Mosquitto, qos: &str, topic: &str, lines: impl Iterato
     let mut command = Command::new("sh");
     command.args(["-c", "exec mosquitto_pub -V 5 -p \"$1\" -q \"$2\" -t \"$3\" -l <\"$4\"", "sh"]);
     let publisher = Process::start(command.args([&port, qos, topic]).arg(&lines));
-    // the shell has it open by then
+    // the shell has opened the file by now
     broker.wait_for("Received PUBLISH from auto-");
     publisher
 }
 
-/// Has 12,001 messages at this QoS received, of which the queue holds 10,000.
+/// Sends 12,001 messages at this QoS, of which the queue holds 10,000.
 fn overfill(broker: &Mosquitto, bridge: &Bridge, qos: u8) {
-    // the last one is told by its length
+    // the last one is recognized by its length
     let lines = (0..12_000).chain([1_000_000_000_000]);
     assert!(publish_lines(broker, &qos.to_string(), "t", lines).wait_for_end().success());
     broker.wait_for(&format!(
         "Sending PUBLISH to me (d0, q{qos}, r0, m{}, 't', ... (13 bytes))",
         u32::from(qos) * 12_001
     ));
-    // the broker's answer lies behind them
+    // this acknowledgement comes after all of them
     assert_eq!(bridge.publish(r#"{"topic":"other","msg":"x","qos":1}"#), 200);
 }
 
@@ -186,9 +186,9 @@ fn the_daemons_own_records_have_priorities_and_fields() {
     bridge.daemon.signal("TERM");
     assert_eq!(bridge.daemon.wait_for_end().code(), Some(0));
     bridge.log.wait_for("stopped");
-    // what is said before there is a journal to speak of, and why it fails, is there too
+    // records from before the journal is connected, and the reason of a failed start, are there too
     let refused = journald.daemon("[http]\nallow-anonymous = true\nlisten = \"192.0.2.1:80\"");
-    // it is tried again for a while before that
+    // the start is retried before it fails
     bridge.log.wait_for_nth(2, "cannot listen on 192.0.2.1:80");
     drop(refused);
     let last = journald.records("PRIORITY=3");
@@ -227,14 +227,14 @@ fn messages_stay_unacknowledged_while_journald_is_stopped() {
     let start = Instant::now();
     let mut publisher = publish_lines(&broker, "1", "t", 0..5000);
     assert!(publisher.wait_for_end().success());
-    // for longer than anything that waits for journald would bear
+    // longer than any timeout that could end the wait for journald
     let mut count = 0;
     while start.elapsed() < Duration::from_secs(10) || count < 50 {
         assert_eq!(bridge.publish(r#"{"topic":"other","msg":"x","qos":1,"timeout":10}"#), 200);
         count += 1;
         pause(Duration::from_millis(20));
     }
-    // its socket takes about ten
+    // the socket of journald takes about ten
     let acknowledged = broker.log_with("Received PUBACK from mqtt-bridge-").len();
     assert!(acknowledged < 500, "{acknowledged} were acknowledged that journald had not taken");
     journald.signal("CONT");
@@ -308,7 +308,7 @@ fn no_message_at_qos_1_is_missing_from_the_journal_after_a_crash() {
     let mut first = Bridge::start(&journald, &config);
     first.log.wait_for("subscribed to t");
     let mut publisher = publish_lines(&broker, "1", "t", 0..10_000);
-    // in the middle of them, however late this process is to see it
+    // in the middle of the messages, however late this process sees it
     first.log.wait_for("payload: 100");
     first.daemon.kill();
     assert!(publisher.wait_for_end().success());
@@ -327,7 +327,7 @@ fn a_late_puback_is_not_sent_on_another_connection() {
     };
     let broker = ScriptedBroker::start(move |_, packet| match packet.kind {
         SUBSCRIBE => Some(suback(packet, &[1])),
-        // the test's word to end the connection
+        // the signal of the test to end the connection
         PUBLISH => None,
         _ => Some(behave(packet, &[])),
     });
@@ -337,9 +337,9 @@ fn a_late_puback_is_not_sent_on_another_connection() {
     let bridge = Bridge::start(&journald, &config);
     bridge.log.wait_for("subscribed to t");
     journald.signal("STOP");
-    // more than its socket takes
+    // more than the socket of journald takes
     broker.send(&(1..=100).flat_map(publish).collect::<Vec<u8>>());
-    // what the daemon has not read is lost with the connection
+    // messages that the daemon has not read are lost with the connection
     await_figure(&bridge.address, "mqtt_bridge_received_messages_total", "100");
     bridge.publish(r#"{"topic":"other","msg":"x"}"#);
     let early = broker.wait_for(PUBLISH).1;

@@ -1,4 +1,4 @@
-//! What the broker decides about the connection: how often it is probed, and by what name we go.
+//! What the broker decides about the connection: the ping interval and the assigned client identifier.
 
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const fn server_keep_alive(seconds: u8) -> [u8; 3] {
     [0x13, 0, seconds]
 }
 
-/// What `/status` says of the connection, as soon as there is one.
+/// The connection in `/status`, once there is one.
 fn connection(daemon: &Daemon) -> Value {
     daemon.wait_for("connected to");
     let look = || daemon.get("/status").json()["connection"].clone();
@@ -35,7 +35,7 @@ fn the_server_keep_alive_sets_the_ping_interval() {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}", broker.port()));
     assert_eq!(connection(&daemon)["keepalive_seconds"], 1);
     let times = [(); 4].map(|()| pings.recv_timeout(PATIENCE).expect("a PINGREQ"));
-    // three times a second, and not our own 60
+    // three pings per second, instead of one in 60 s
     let took = times[3] - times[0];
     assert!(took > Duration::from_millis(1500) && took < Duration::from_secs(3) + SLACK, "{took:?}");
 }
@@ -62,7 +62,7 @@ fn a_silent_broker_is_noticed_with_any_server_keep_alive() {
             _ => Some(Vec::new()),
         });
         let daemon = Daemon::with(&format!("[mqtt]\nport = {}\nkeepalive = 5", broker.port()));
-        // a broker that wants no keep alive is probed all the same
+        // a server keep alive of 0 does not disable pings
         assert_eq!(connection(&daemon)["keepalive_seconds"], if seconds == 0 { 5 } else { seconds });
         let start = Instant::now();
         daemon.wait_for("lost: no answer to a PINGREQ within the keep alive time");

@@ -1,4 +1,4 @@
-//! What is large, and what only says that it is: long answers, long events, and bodies where none belongs.
+//! Large replies, large events, and bodies where none is allowed.
 
 use std::io::Read;
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn a_request_for_a_stream_must_have_no_body() {
 
 #[test]
 fn a_slow_client_gets_a_long_reply() {
-    // its length is that of the filters
+    // the length of the reply is that of the filters
     let filter = |n: usize| format!("{n}/{}", "x".repeat(3000));
     let tables = (0..300).map(|n| format!("\n[[subscribe]]\ntopic = \"{}\"", filter(n))).collect::<Vec<_>>().concat();
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}{tables}", free_port()));
@@ -46,7 +46,7 @@ fn a_slow_client_gets_a_long_reply() {
             0 => break,
             read => answer.extend_from_slice(&piece[..read]),
         }
-        // slower than what is written at once
+        // slower than the daemon writes at once
         pause(Duration::from_millis(2));
     }
     let start = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
@@ -60,14 +60,14 @@ fn stalled_listeners_share_a_long_event() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let listeners: Vec<Listener> = (0..50).map(|_| Listener::with_small_buffer(&daemon, "long")).collect();
-    let mut witness = Listener::open(&daemon, "long");
-    let before = daemon.vitals().resident_kib;
-    // each of these bytes is six in JSON
+    let mut reader = Listener::open(&daemon, "long");
+    let before = daemon.resources().resident_kib;
+    // each of these bytes becomes six characters in JSON
     let reply = daemon.connect().request("POST", "/topics/long", &[], &vec![1; 900_000]);
     assert_eq!(reply.status, 200);
-    assert_eq!(witness.message()["payload"].as_str().unwrap().len(), 900_000);
-    let grown = daemon.vitals().resident_kib.saturating_sub(before);
-    // one copy for all, and what each has on its way
+    assert_eq!(reader.message()["payload"].as_str().unwrap().len(), 900_000);
+    let grown = daemon.resources().resident_kib.saturating_sub(before);
+    // one shared copy, and the buffer of each listener
     assert!(grown < 60 * 1024, "{grown} KiB more");
     drop(listeners);
 }

@@ -1,4 +1,4 @@
-//! A broker far away: many publishes are on the way at a time. Prints its rate, which `bench/link` shows.
+//! A broker with high latency: many publishes are in flight at a time. Prints the rate for `bench/link`.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The function of README by which pages with a token listen, as it stands there.
+//! The JavaScript function of README for pages that listen with a token, tested as printed there.
 
 use std::process::Command;
 use std::thread;
@@ -16,10 +16,10 @@ use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
 use crate::support::token::Token;
 
-/// Far more than a browser takes for the whole of it.
+/// Far longer than a browser needs.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Tells what comes on standard error, as the other clients do.
+/// Prints what is received on standard error, as the other clients do.
 const USE: &str = "
 const [url, token] = process.argv.slice(2);
 const receive = (name, data) => console.error(`${name} ${JSON.stringify(data)}`);
@@ -28,7 +28,7 @@ const refused = await listen(url, { token, receive, tell });
 console.error(`refused ${refused.status}`);
 ";
 
-/// The one block of JavaScript in README.
+/// The only block of JavaScript in README.
 fn function() -> &'static str {
     let readme = include_str!("../../README.md");
     let (_, rest) = readme.split_once("```js\n").unwrap();
@@ -45,7 +45,7 @@ fn port(daemon: &Daemon) -> &str {
     daemon.address().rsplit_once(':').unwrap().1
 }
 
-/// Publishes numbers as payloads, with the token that listens.
+/// Publishes numbers as payloads, with the listening token.
 fn publish(daemon: &Daemon, token: &Token, numbers: std::ops::Range<usize>) {
     let mut connection = daemon.connect();
     for number in numbers {

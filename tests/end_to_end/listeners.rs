@@ -1,4 +1,4 @@
-//! Who may listen to `GET /messages` and to what, and what it costs the broker.
+//! Who may listen to `GET /messages` and to which filters, and which subscriptions the broker gets.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::support::scripted_broker::{SUBSCRIBE, ScriptedBroker, answer_filters,
 use crate::support::token::Token;
 use crate::support::waiting::{eventually, eventually_within};
 
-/// The answer to a request for a stream that is not granted.
+/// The reply to a refused request for a stream.
 pub fn refusal(daemon: &Daemon, target: &str, headers: &[(&str, &str)]) -> Reply {
     match Listener::ask(daemon, target, headers) {
         Err(reply) => reply,
@@ -37,7 +37,7 @@ fn listened_filters_are_listed_with_the_number_of_listeners() {
     let expected_of_the_file = json!({"topic": "in/#", "qos": 1, "granted_qos": 1, "source": "file", "listeners": 1});
     assert_eq!(listed(&daemon, "in/#"), Some(expected_of_the_file));
     drop((second, of_the_file));
-    // it is there for a while without any
+    // the filter stays for a while without listeners
     for (topic, left) in [("a/#", 1), ("in/#", 0)] {
         let listeners = || listed(&daemon, topic).unwrap()["listeners"].clone();
         eventually(topic, listeners, |listeners| *listeners == left);
@@ -133,7 +133,7 @@ fn a_token_listens_within_its_filters_only() {
     for filter in ["a/#", "a", "a/b/+", "+/b", "x/b"] {
         let granted = Listener::ask(&daemon, &target(filter), &[("Authorization", &reader.bearer())]);
         assert!(granted.is_ok(), "{filter}: {granted:?}");
-        // what another one listens to already is no more allowed for that
+        // a filter that another token listens to is still refused
         let refused = refusal(&daemon, &target(filter), &[("Authorization", &publisher.bearer())]);
         assert_eq!((refused.status, refused.code()), (403, 12), "{filter}: {refused:?}");
         assert!(refused.error().contains("token `publisher`"), "{}", refused.error());
@@ -195,7 +195,7 @@ fn a_listener_to_a_configured_filter_keeps_the_bridge_ready() {
     daemon.wait_for("subscribed to in");
     let before = listed(&daemon, "in").unwrap();
     let _listener = Listener::open(&daemon, "in");
-    // for what is retained it is asked for again
+    // subscribed again for the retained messages
     broker.wait_for(SUBSCRIBE);
     broker.wait_for(SUBSCRIBE);
     daemon.get("/readyz").assert_published();
@@ -213,7 +213,7 @@ fn above_max_listeners_the_reply_is_503_until_one_leaves() {
         let reply = refusal(&daemon, &target("a/0"), &[]);
         assert_eq!((reply.status, reply.code()), (503, 15), "{reply:?}");
         assert!(reply.header("retry-after").is_some(), "{reply:?}");
-        // those who are refused take no place, nor those who only look
+        // refused requests take no quota
         assert_eq!(refusal(&daemon, "/messages", &[]).status, 400);
         broker.publish(&["-t", "a/2", "-m", "x"]);
         assert_eq!(listeners[2].message()["payload"], "x");
@@ -232,7 +232,7 @@ fn fifty_listeners_share_one_subscription_that_ends_30_s_after_the_last() {
     broker.publish(&["-t", "many/x", "-m", "2"]);
     assert_eq!(listeners[0].message()["payload"], "2");
     drop(listeners);
-    // whoever comes in between finds it there
+    // a new listener in the meantime uses the same subscription
     let mut last = Listener::open(&daemon, "many/#");
     broker.publish(&["-t", "many/x", "-m", "3"]);
     assert_eq!(last.message()["payload"], "3");
@@ -244,7 +244,7 @@ fn fifty_listeners_share_one_subscription_that_ends_30_s_after_the_last() {
     assert_eq!(broker.log_with("Received SUBSCRIBE from me").len(), 1);
     assert_eq!(broker.log_with("\tmany/# (QoS 0)").len(), 1);
     assert_eq!(listed(&daemon, "many/#"), None);
-    // and begins again
+    // and a later one subscribes again
     let mut again = Listener::open(&daemon, "many/#");
     broker.wait_for_nth(2, "Received SUBSCRIBE from me");
     broker.publish(&["-t", "many/x", "-m", "4"]);

@@ -1,4 +1,4 @@
-//! The man pages and the completions: whole, and without a fault of form.
+//! The man pages and the shell completions: complete and well-formed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(packaging(name)).unwrap().replace("\\-", "-")
 }
 
-/// The output of a command that must succeed and must not complain.
+/// The output of a command that must succeed without messages.
 fn output(command: &mut Command) -> String {
     let mut process = Process::start(command);
     let status = process.wait_for_end();
@@ -57,7 +57,7 @@ fn the_manual_of_the_configuration_has_every_key_under_its_table() {
     let mut section = "";
     for line in include_str!("../../bridge.toml").lines() {
         let line = line.trim_start_matches("# ");
-        // a test of the configuration holds that the shipped file has every key
+        // another test checks that the shipped file has every key
         if line.starts_with('[') {
             let start = format!(".SH \"{line}: ");
             section = page.split(&start).nth(1).unwrap_or_else(|| panic!("{line} is in bridge.toml(5)"));
@@ -87,7 +87,7 @@ fn the_shells_complete_every_option() {
         Command::new("fish").args(["--no-config", "-c", "source $argv[1]; complete -C 'mqtt-bridge --'"]).arg(source),
     );
     let source = packaging("mqtt-bridge.zsh");
-    // its completion needs a terminal: the form is checked, and the words
+    // the zsh completion needs a terminal: only its syntax and its words are checked
     output(Command::new("zsh").args(["-f", "-n"]).arg(&source));
     let zsh = fs::read_to_string(source).unwrap();
     for option in options() {

@@ -1,4 +1,4 @@
-//! What the heaviest loads take: less than half of what the unit allows, and nothing is killed.
+//! Memory under the heaviest loads: less than half of `MemoryMax=` of the unit.
 
 use std::io::Read;
 use std::thread;
@@ -16,24 +16,24 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::request::{post, request};
 use crate::support::scripted_broker::{PUBACK, PUBLISH, Packet, ScriptedBroker, acknowledgement, behave};
 
-/// What the daemon may take, in KiB. `MemoryMax=` of the unit is twice as much.
+/// The limit for the daemon in KiB, half of `MemoryMax=` of the unit.
 const MOST_KIB: usize = 256 * 1024;
-/// `max-body` and `max-packet-size` as they come.
+/// The defaults of `max-body` and `max-packet-size`.
 pub const LARGE: usize = 1_048_576;
 const NO_ROOM: &str = "not sent: all requests together hold as much memory as they may";
 const TOO_MANY: &str = "not sent: too many requests at a time";
 pub const RECORDED: &str = "Received message on topic: ";
-/// How long all answers together may take, on a machine that is busy.
+/// How long all replies together may take on a busy machine.
 const LONGEST: Duration = Duration::from_secs(150);
 
 #[track_caller]
 pub fn assert_modest(daemon: &Limited) {
-    let peak = daemon.vitals().peak_kib;
+    let peak = daemon.resources().peak_kib;
     eprintln!("peak: {} MiB", peak / 1024);
     assert!(peak < MOST_KIB, "{} MiB", peak / 1024);
 }
 
-/// Sends all of these at once, each on a connection of its own, and returns the answers.
+/// Sends all of these at once, each on its own connection, and returns the replies.
 fn post_all(daemon: &Limited, requests: &[(&str, Vec<u8>)]) -> Vec<Reply> {
     thread::scope(|scope| {
         let ask = |(path, body): &(&str, Vec<u8>)| {
@@ -46,17 +46,17 @@ fn post_all(daemon: &Limited, requests: &[(&str, Vec<u8>)]) -> Vec<Reply> {
     })
 }
 
-/// A daemon without a broker, on which nothing is settled before the last request is there.
+/// A daemon without a broker, so that requests wait until the last one has arrived.
 fn without_broker() -> Limited {
     let port = free_port();
     Limited::with(&format!("[mqtt]\nport = {port}\nreconnect-max = 1\n[http]\nrequest-timeout = 120"))
 }
 
-/// So many listeners, half of which read; what they get is thrown away. Returns the others.
+/// Opens this many listeners; half of them read and discard events. Returns the others.
 pub fn listen(daemon: &Limited, count: usize, filter: impl Fn(usize) -> String + Sync) -> Vec<Listener> {
     let filter = &filter;
     thread::scope(|scope| {
-        // without a broker each is opened after a second
+        // without a broker each stream opens after a second
         let opening: Vec<_> = (0..count)
             .map(|number| scope.spawn(move || Listener::with_small_buffer(daemon, &filter(number))))
             .collect();
@@ -69,7 +69,7 @@ pub fn listen(daemon: &Limited, count: usize, filter: impl Fn(usize) -> String +
     })
 }
 
-/// Reads until the stream ends, as it does with the daemon.
+/// Reads until the stream ends with the daemon.
 fn read_on(listener: Listener) {
     thread::spawn(move || {
         let mut socket = listener.connection().socket();
@@ -102,7 +102,7 @@ fn bulk_replies_and_metrics_are_served_when_request_memory_is_full() {
     };
     let large = message(1_000_000, 60.0);
     let mut waiting: Vec<Connection> = (0..60).map(|_| begin(&large, 10)).collect();
-    // to the last corner
+    // with ever smaller messages, until no memory is left
     for length in [1_000_000, 100_000, 10_000] {
         let is_full = || daemon.connect().post("/publish", message(length, 0.1).as_bytes()).error() == NO_ROOM;
         while !is_full() {
@@ -132,7 +132,7 @@ fn too_many_user_properties_are_refused_before_they_are_parsed() {
     let requests = vec![("/publish", heavy); 120];
     let replies = post_all(&daemon, &requests);
     assert_modest(&daemon);
-    // they come faster than they are read
+    // some find no memory, since requests arrive faster than they are read
     let expected = |reply: &&Reply| [words, NO_ROOM, TOO_MANY].contains(&reply.error().as_str());
     assert_eq!(replies.iter().filter(expected).count(), requests.len());
     assert!(replies.iter().any(|reply| reply.status == 400));
@@ -163,7 +163,7 @@ fn too_many_user_properties_are_refused_before_they_are_parsed() {
     }
 }
 
-/// How many waited for the broker, some of them in part, and how many found no room.
+/// How many requests waited for the broker, at least in part, and how many found no memory.
 fn settled(replies: &[Reply]) -> (usize, usize) {
     let is_refused = |reply: &&Reply| {
         assert!(matches!(reply.status, 503 | 207), "{} {:?}", reply.status, reply.headers);
@@ -181,7 +181,7 @@ fn waiting_requests_share_a_memory_limit() {
     let daemon = without_broker();
     let _listeners = listen(&daemon, 64, |number| format!("t/{number}"));
     let pairs = |text: &str| vec![json!([text, text]); 100];
-    // each pair takes eleven times as much as it is long
+    // each pair takes eleven times its length in memory
     let item = json!({"topic": "t", "payload": "", "qos": 1, "properties": {"user_properties": pairs("a")}});
     let items = serde_json::to_vec(&vec![item; (LARGE - 1000) / 1100]).unwrap();
     let paths = ["/publish/bulk?timeout=5", "/api/v5/publish/bulk"];
@@ -206,7 +206,7 @@ fn waiting_requests_share_a_memory_limit() {
     let (waited, refused) = settled(&post_all(&daemon, &vec![all; 40].concat()));
     assert_modest(&daemon);
     assert!(waited > 30 && refused > 30, "{waited} {refused}");
-    // all of it is given back
+    // all memory is released
     let small = daemon.publish(r#"{"topic":"t","msg":"x","timeout":0.1}"#);
     assert_eq!(small.code(), 4, "{small:?}");
     let long = json!({"topic": "t", "msg": "x".repeat(LARGE - 1000), "timeout": 0.1}).to_string();
@@ -233,7 +233,7 @@ pub fn published(topic: &str, properties: &[u8], payload: &[u8]) -> Vec<u8> {
     [&[0x30], variable(rest.len()).as_slice(), &rest].concat()
 }
 
-/// The response topic and the correlation data of a PUBLISH at QoS 1, as rumqttc writes them.
+/// The response topic and the correlation data of a PUBLISH at QoS 1, in the order in which rumqttc writes them.
 fn way_back(publish: &Packet) -> (String, Vec<u8>) {
     let mut rest = &publish.body[2 + publish.topic().len() + 2 + 1..];
     let mut take = |identifier: u8| {
@@ -275,7 +275,7 @@ fn unread_answers_of_devices_share_a_memory_limit() {
     for _ in 0..asking.len() {
         broker.wait_for(PUBLISH);
     }
-    // behind all answers
+    // after all answers
     assert_eq!(daemon.publish(r#"{"topic":"end","msg":"x"}"#).status, 200);
     daemon.wait_for(&format!("{RECORDED}end"));
     assert_modest(&daemon);
@@ -288,7 +288,7 @@ fn unread_answers_of_devices_share_a_memory_limit() {
         if reply["code"] != 0 {
             assert_eq!(reply["code"], 7, "{reply}");
         }
-        // where the machine is very busy some have waited too long
+        // on a very busy machine some requests time out
         outcomes.push(reply["error"].as_str().unwrap_or_default().to_owned());
     }
     assert!(outcomes.iter().any(|error| error == words) && outcomes.iter().any(String::is_empty), "{outcomes:?}");
@@ -297,7 +297,7 @@ fn unread_answers_of_devices_share_a_memory_limit() {
     assert_modest(&daemon);
 }
 
-/// The body of an answer, if it was not given up because nobody took it.
+/// The body of a reply, unless the daemon gave up writing it.
 fn whole_reply(connection: &mut Connection) -> Option<Value> {
     let bytes = connection.rest();
     let start = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;

@@ -8,7 +8,7 @@ use crate::support::events::Listener;
 use crate::support::limited::Limited;
 use crate::support::scripted_broker::{CONNECT, Packet, SUBSCRIBE, ScriptedBroker, behave};
 
-/// A broker that tells how large a packet the client announces to take.
+/// A broker, and the Maximum Packet Size that the client announces to it.
 fn broker() -> (ScriptedBroker, Arc<AtomicUsize>) {
     let announced = Arc::new(AtomicUsize::new(0));
     let told = announced.clone();
@@ -21,7 +21,7 @@ fn broker() -> (ScriptedBroker, Arc<AtomicUsize>) {
     (broker, announced)
 }
 
-/// Of a CONNECT of MQTT 5 (3.1.2.11.4), before which there may be a Receive Maximum.
+/// The Maximum Packet Size of a CONNECT (MQTT 5, 3.1.2.11.4), which a Receive Maximum may precede.
 fn maximum_packet_size(connect: &Packet) -> usize {
     let mut properties = &connect.body[11..];
     if properties[0] == 0x21 {
@@ -31,7 +31,7 @@ fn maximum_packet_size(connect: &Packet) -> usize {
     usize::try_from(u32::from_be_bytes(properties[1..5].try_into().unwrap())).unwrap()
 }
 
-/// One of so many bytes, near enough, that consists of this user property.
+/// A PUBLISH of about this size that consists of this user property.
 fn full_of_pairs(topic: &str, size: usize, name: &str, value: &str) -> Vec<u8> {
     let text = |text: &str| [&[0, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
     let pair = [vec![0x26], text(name), text(value)].concat();
@@ -64,7 +64,7 @@ fn packets_of_the_announced_size_may_consist_of_user_properties() {
     let counted = format!("mqtt_bridge_user_properties_dropped_total {dropped}\n");
     assert!(String::from_utf8(metrics).unwrap().contains(&counted), "{counted}");
     assert!(daemon.lines_with("lost").is_empty(), "{:?}", daemon.lines());
-    // one that a broker sends all the same
+    // a packet over the announced size
     broker.send(&full_of_pairs("t/0", 16_500_000, "", "")[..100]);
     daemon.wait_for("lost: the broker sent a packet of 16");
     daemon.wait_for_nth(2, "connected to");
@@ -109,7 +109,7 @@ fn stalled_listeners_do_not_keep_their_long_events() {
     let daemon =
         Limited::with(&format!("[mqtt]\nport = {}\nkeepalive = 600\n[[subscribe]]\ntopic = \"t/#\"", broker.port()));
     daemon.wait_for("subscribed to t/#");
-    // each of these bytes is six in JSON
+    // each of these bytes becomes six characters in JSON
     let payload = vec![1; announced.load(Ordering::SeqCst).min(16_000_000) - 100];
     let mut listeners = Vec::new();
     for number in 0..64_usize {
@@ -120,7 +120,7 @@ fn stalled_listeners_do_not_keep_their_long_events() {
         daemon.wait_for_nth(number + 1, &format!("{RECORDED}t/end"));
     }
     assert_modest(&daemon);
-    // who comes now is served
+    // a new listener is served
     let mut listener = Listener::open(&daemon, "t/next");
     broker.send(&published("t/next", &[], b"x"));
     assert_eq!(listener.message()["payload"], "x");

@@ -1,4 +1,4 @@
-//! What a listener of `GET /messages` gets: each message once, with all that is known of it.
+//! What a listener of `GET /messages` receives: each message once, with all of its fields.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::support::request::head;
 
 const RECEIVED: &str = "Received message on topic: ";
 
-/// The same message without its time, which must be now.
+/// The message without its time, which must be the current time.
 #[track_caller]
 fn untimed(mut message: Value) -> Value {
     let time = message.as_object_mut().and_then(|message| message.remove("time"));
@@ -24,7 +24,7 @@ fn untimed(mut message: Value) -> Value {
     message
 }
 
-/// The properties of a message, whose second of waiting at the broker is taken off (MQTT 5, 3.3.2.3.3).
+/// The properties of a message; the broker subtracts the waiting time from the expiry interval (MQTT 5, 3.3.2.3.3).
 fn properties_of(message: &Value) -> Value {
     let mut properties = message["properties"].clone();
     if let Some(left) = properties.get_mut("message_expiry_interval") {
@@ -113,17 +113,17 @@ fn properties_are_delivered_in_order_with_repetitions() {
     assert_eq!(properties_of(&message), properties);
     message.as_object_mut().unwrap().remove("properties");
     assert_eq!(message, json!({"topic": "p", "payload": "x", "qos": 0, "retain": false}));
-    // each by itself
+    // each property alone
     for (name, value) in properties.as_object().unwrap() {
         let alone = json!({ name: value });
         let body = json!({"topic": "p", "msg": "x", "qos": 1, "properties": alone});
         assert_eq!(daemon.publish(&body.to_string()).status, 200);
         assert_eq!(properties_of(&listener.message()), alone);
     }
-    // as another client sets them, and an indicator that says that it is bytes
+    // from another client, with an indicator for bytes
     broker.publish(&["-V", "5", "-t", "p", "-m", "x", "-D", "publish", "payload-format-indicator", "0"]);
     let indicator = listener.message()["properties"].get("payload_format_indicator").cloned();
-    // mosquitto may leave out what is the default
+    // mosquitto may omit the default value
     assert!(indicator.is_none() || indicator == Some(json!(0)), "{indicator:?}");
 }
 
@@ -172,7 +172,7 @@ fn a_retained_message_reaches_each_new_listener_once() {
     }
     let mut overlapping = Listener::open(&daemon, "r/#");
     retained(&mut overlapping);
-    // a live message of a publisher who has it retained is none that was
+    // a live message with the retain flag is delivered without it
     broker.publish(&["-t", "r/1", "-r", "-m", "new"]);
     for listener in listeners.iter_mut().chain([&mut overlapping]) {
         let message = listener.message();
@@ -195,7 +195,7 @@ fn a_retained_message_reaches_a_new_listener_but_not_the_journal_again() {
     let mut of_run = Listener::open(&daemon, "run/#");
     assert_eq!(of_run.message()["payload"], "run/kept");
     assert!(daemon.lines_with("run/kept").is_empty());
-    // the journal is new to this one, the listener is not
+    // new for the journal, but not for the listener
     assert_granted(&subscribe(&daemon, "run/#", 0), "run/#", 0);
     daemon.wait_for("run/kept with payload: run/kept");
     for topic in ["in/end", "run/end"] {
@@ -239,7 +239,7 @@ fn overlapping_filters_deliver_each_message_once_to_each_listener_and_the_journa
     let recorded = daemon.lines_with(RECEIVED);
     assert_eq!(recorded.iter().filter(|line| line.contains("on topic: a/b")).count(), 101, "each once");
     assert_eq!(recorded.len(), 102, "and nothing for the listeners: {recorded:?}");
-    // nothing came late either
+    // nothing arrived late
     broker.publish(&["-t", "a/b", "-m", "end"]);
     for listener in &mut listeners {
         assert_eq!(listener.payloads_until("end"), Vec::<String>::new());

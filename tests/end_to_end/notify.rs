@@ -1,4 +1,4 @@
-//! What the daemon tells systemd: that it serves, how it is, that it lives, and that it is about to end.
+//! What the daemon notifies systemd of: readiness, status, watchdog and stop.
 
 use std::fs;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::support::process::Process;
 use crate::support::supervisor::Supervisor;
 use crate::support::token::Token;
 
-/// What systemd is told at least that often.
+/// The watchdog interval.
 const WATCHDOG: Duration = Duration::from_secs(3);
 const WATCHDOG_USEC: u32 = 3_000_000;
 const FED: &str = "WATCHDOG=1";
@@ -21,7 +21,7 @@ fn without_broker() -> String {
     format!("[mqtt]\nport = {}\nreconnect-max = 0.1", free_port())
 }
 
-/// The numbers of a process's threads whose name is this one.
+/// The identifiers of the process's threads with this name.
 fn threads(daemon: &Daemon, name: &str) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", daemon.id())).unwrap();
     let tasks = tasks.map(|task| task.unwrap().path());
@@ -29,7 +29,7 @@ fn threads(daemon: &Daemon, name: &str) -> Vec<String> {
     named.map(|task| task.file_name().unwrap().to_string_lossy().into_owned()).collect()
 }
 
-/// Makes some threads hang in their next call of a kind, until it is dropped.
+/// Blocks threads in their next call of this kind, until it is dropped.
 fn hang(threads: &[String], call: &str) -> Process {
     let mut command = Command::new("strace");
     for thread in threads {
@@ -40,7 +40,7 @@ fn hang(threads: &[String], call: &str) -> Process {
     Process::start(&mut command)
 }
 
-/// Waits until the daemon says why the watchdog is not fed, and makes sure that it is not.
+/// Waits until the daemon logs why the watchdog is not fed, and checks that it is not.
 #[track_caller]
 fn assert_not_fed(daemon: &Daemon, supervisor: &Supervisor, why: &str) {
     daemon.wait_for(&format!("warning: the watchdog is not fed: {why}"));
@@ -70,7 +70,7 @@ fn readiness_is_notified_when_http_is_served_and_the_status_is_kept_current() {
     let broker = Mosquitto::on_port(port, "allow_anonymous true");
     supervisor.wait_for(&format!("STATUS=connected to 127.0.0.1:{port}, 2/2 subscribed, 0 waiting"));
     assert_eq!(waiting.reply().status, 200);
-    // it is told when it changes, and only then; there is no watchdog to be fed
+    // the status is sent only when it changes; there is no watchdog
     assert_eq!(supervisor.messages_within(Duration::from_millis(1200)), Vec::<String>::new());
     drop(broker);
     supervisor.wait_until("loss", |line| line.starts_with(&format!("STATUS=not connected to 127.0.0.1:{port}: ")));
@@ -165,7 +165,7 @@ fn the_watchdog_is_not_fed_while_the_http_server_hangs() {
     let supervisor = Supervisor::new();
     let daemon = supervisor.start(&without_broker(), Some(WATCHDOG_USEC));
     supervisor.wait_for(FED);
-    // whichever thread accepts, it does not: to the guard, and to everybody who looks, the socket is there
+    // whichever thread accepts is blocked; the reaper and other processes still see the socket
     let all = fs::read_dir(format!("/proc/{}/task", daemon.id())).unwrap();
     let all: Vec<String> = all.map(|task| task.unwrap().file_name().to_string_lossy().into_owned()).collect();
     let hanging = hang(&all, "accept4");
@@ -179,7 +179,7 @@ fn the_watchdog_is_not_fed_while_the_mqtt_thread_hangs() {
     let supervisor = Supervisor::new();
     let daemon = supervisor.start(&without_broker(), Some(WATCHDOG_USEC));
     supervisor.wait_for(FED);
-    // between two tries to connect it waits for a tenth of a second, or so it said
+    // between two connection attempts the thread announced a wait of a tenth of a second
     let hanging = hang(&threads(&daemon, "mqtt"), "futex");
     daemon.get("/healthz").assert_published();
     assert_not_fed(&daemon, &supervisor, "the MQTT thread hangs");
@@ -194,7 +194,7 @@ fn a_silent_mqtt_connection_is_not_taken_for_a_hang() {
     let config = format!("[mqtt]\nport = {}\nkeepalive = 60", broker.port());
     let daemon = supervisor.start(&config, Some(WATCHDOG_USEC));
     daemon.wait_for("connected to");
-    // longer than the slack beyond what a thread announces that does not wait at all
+    // longer than the slack that is added to the announced wait of a thread
     let told = supervisor.messages_within(Duration::from_secs(7));
     let fed = told.iter().filter(|line| *line == FED).count();
     assert!((5..=8).contains(&fed), "{fed} times");

@@ -1,9 +1,9 @@
-//! The description of the interface says what the interface does: clients that others wrote believe every word of it.
+//! The `OpenAPI` document describes what the daemon does: generated clients work.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::requests::House;
+use crate::requests::Setup;
 use crate::support::clients::{node, python, python_program};
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
@@ -12,7 +12,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::token::Token;
 
-/// Far more than schemathesis takes for the cases that it may make.
+/// Far longer than schemathesis needs for its cases.
 const LONG: Duration = Duration::from_secs(300);
 
 fn url(daemon: &Daemon) -> String {
@@ -41,7 +41,7 @@ fn the_document_needs_no_token_and_has_the_configured_limits() {
     assert_eq!(document["components"]["schemas"]["Timeout"]["maximum"], 2.5);
 }
 
-/// Those who make clients from the document, and those who send what it has, want an address of ours.
+/// Generated clients and collections need an absolute URL.
 #[test]
 fn the_document_names_the_host_of_the_request() {
     let daemon = Daemon::start(free_port());
@@ -72,8 +72,8 @@ fn behind_a_proxy_the_document_has_the_forwarded_scheme() {
 #[test]
 fn a_client_generated_by_openapi_python_client_works() {
     let token = Token::new("all", r##"["#"]"##).reading(r##"["#"]"##);
-    let house = House::with(&token.table);
-    let (url, folder) = (format!("http://{}", house.daemon.address()), Folder::new());
+    let setup = Setup::with(&token.table);
+    let (url, folder) = (format!("http://{}", setup.daemon.address()), Folder::new());
     let arguments = [&url, &token.secret, folder.path().to_str().unwrap()];
     let mut made = Process::start(python("generated.py", &arguments).current_dir(folder.path()));
     assert!(made.wait_for_end().success(), "see standard error");
@@ -84,7 +84,7 @@ fn a_client_generated_by_openapi_python_client_works() {
 fn a_collection_generated_by_openapi_to_postman_can_be_sent() {
     let token = Token::new("all", r##"["#"]"##);
     let broker = Mosquitto::start();
-    // EMQX's answer to what nobody subscribes to has another status
+    // EMQX replies with another status when there are no subscribers
     let mut subscriber = broker.subscribe("#", 7, "%t %p");
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
     let url = format!("http://{}", daemon.address());
@@ -106,33 +106,34 @@ fn a_stream_of_messages_conforms_to_the_document() {
 
 #[test]
 fn refusals_before_the_endpoint_conform_to_the_document() {
-    let bench = Bench::start();
-    let url = format!("http://{}", bench.daemon.address());
-    let mut checked = Process::start(&mut python("openapi_refusals.py", &[&url, &bench.token.bearer()]));
+    let conformance = Conformance::start();
+    let url = format!("http://{}", conformance.daemon.address());
+    let mut checked = Process::start(&mut python("openapi_refusals.py", &[&url, &conformance.token.bearer()]));
     assert!(checked.wait_for_end().success(), "see standard error");
     let told = String::from_utf8(checked.stdout()).unwrap();
     let count: usize = told.trim().strip_suffix(" refusals").unwrap().parse().unwrap();
-    assert!(count >= 7 * bench.operations, "{told}");
+    assert!(count >= 7 * conformance.operations, "{told}");
 }
 
-/// Every check that schemathesis has, in the same cases at every run: what the document allows is taken, what it does
-/// not allow is refused, and whatever comes back has a status, headers and a body of those that it names.
+/// All checks of schemathesis, with the same cases in every run: valid requests are accepted, invalid ones refused, and
+/// every response has a documented status, headers and body.
 #[test]
 fn schemathesis_finds_no_disagreement_between_document_and_daemon() {
-    let bench = Bench::start();
-    bench.run(bench.operations - 1, &["--exclude-path", "/messages", "--phases", "examples,coverage,fuzzing"]);
+    let conformance = Conformance::start();
+    conformance
+        .run(conformance.operations - 1, &["--exclude-path", "/messages", "--phases", "examples,coverage,fuzzing"]);
 }
 
-/// What it does not allow, that is: a stream that begins would not end, and schemathesis waits for the end of an answer.
+/// Only refusals are tested: schemathesis waits for the end of a response, and a stream does not end.
 #[test]
 fn schemathesis_finds_no_disagreement_about_the_refusals_of_a_stream() {
-    let bench = Bench::start();
+    let conformance = Conformance::start();
     let refused = ["--include-path", "/messages", "--mode", "negative", "--phases", "coverage,fuzzing"];
-    // where any text is taken there is nothing to refuse, and cases without a refusal are left out
-    bench.run(1, &[&refused[..], &["--suppress-health-check", "filter_too_much"]].concat());
+    // where any text is valid there are no negative cases
+    conformance.run(1, &[&refused[..], &["--suppress-health-check", "filter_too_much"]].concat());
 }
 
-struct Bench {
+struct Conformance {
     _broker: Mosquitto,
     daemon: Daemon,
     token: Token,
@@ -141,24 +142,24 @@ struct Bench {
     operations: usize,
 }
 
-impl Bench {
+impl Conformance {
     fn start() -> Self {
         let broker = Mosquitto::start();
         let token = Token::new("all", r##"["#"]"##);
         let table = token.table.replace("subscribe = []", r##"subscribe = ["#"]"##);
-        // nothing waits for long, though some of it is for nothing
+        // short timeouts, since some requests wait for nothing
         let limits = "[publish]\ntimeout = 1\nmax-timeout = 1";
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{limits}\n{table}", broker.port()));
         let reply = daemon.get("/openapi.json");
         let paths = reply.json()["paths"].as_object().unwrap().clone();
         let folder = Folder::new();
-        // asked for the document itself, schemathesis would leave its path out
+        // schemathesis would leave out the path of the document if it fetched it by itself
         let document = folder.write("openapi.json", std::str::from_utf8(&reply.body).unwrap());
         let operations = paths.values().map(|path| path.as_object().unwrap().len()).sum();
         Self { _broker: broker, daemon, token, folder, document, operations }
     }
 
-    /// Runs it on as many operations as are said, none of which may be left out.
+    /// Runs schemathesis on this many operations, none of which may be left out.
     fn run(&self, operations: usize, arguments: &[&str]) {
         let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
         let mut command = python_program("schemathesis");

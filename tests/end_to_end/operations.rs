@@ -1,4 +1,4 @@
-//! What operators ask: whether it lives, whether it is ready, how it is, and figures for Prometheus.
+//! The operational paths: health, readiness, status and metrics.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use crate::support::token::Token;
 use crate::support::waiting::eventually;
 
 const PATHS: [&str; 6] = ["/healthz", "/readyz", "/status", "/metrics", "/openapi.json", "/"];
-/// Those that need no token; `/readyz` tells less without one.
+/// The paths that need no token; `/readyz` tells less without one.
 const OPEN: [&str; 3] = ["/healthz", "/openapi.json", "/"];
 
 #[test]
@@ -135,7 +135,7 @@ fn operational_paths_accept_get_and_head_with_any_query() {
         let head = connection.reply_to_head();
         assert_eq!(head.status, expected, "{path}");
         assert_ne!(head.header("content-length"), Some("0"), "the length that GET has");
-        // nothing came behind the head
+        // nothing follows the head
         assert_eq!(connection.get("/healthz").body, br#"{"code":0}"#);
     }
 }
@@ -149,7 +149,7 @@ fn health_checks_may_end_with_a_slash() {
         let reply = daemon.connect().request("GET", path, &[("Authorization", &token.bearer())], b"");
         assert_eq!(reply.status, with, "{path}");
     }
-    // what a proxy may close by its name has no other, and a topic has an empty last level
+    // paths that a proxy may block by name have no alias, and a topic may have an empty last level
     for (path, status) in [("/healthz//", 404), ("/metrics/", 404), ("/publish/", 404), ("/topics/a/", 405)] {
         let reply = daemon.connect().request("PATCH", path, &[("Authorization", &token.bearer())], b"");
         assert_eq!(reply.status, status, "{path}");
@@ -233,7 +233,7 @@ fn metrics_count_publishes_messages_and_reconnects() {
     }
     assert!(value(&figures, "process_threads") > 5.0);
     assert!(value(&figures, "process_open_fds") < value(&figures, "process_max_fds"));
-    // publishes wait while the broker is away
+    // publishes wait while the broker is down
     broker.kill();
     daemon.wait_for("lost: ");
     let mut waiting = daemon.begin("/publish", r#"{"topic":"t","msg":"x","qos":1,"timeout":60}"#);
@@ -250,7 +250,7 @@ fn metrics_count_publishes_messages_and_reconnects() {
 fn open_http_connections_are_counted() {
     let daemon = Daemon::start(free_port());
     let connections: Vec<_> = (0..3).map(|_| daemon.served_connection()).collect();
-    // the one that asks is open too
+    // the connection of this client counts too
     let mut asking = daemon.served_connection();
     let mut count = || {
         let figures = String::from_utf8(asking.get("/metrics").body).unwrap();

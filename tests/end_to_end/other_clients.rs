@@ -1,4 +1,4 @@
-//! Whoever is on the other side: clients of every make get what is published, and what they publish is received.
+//! MQTT clients of every make receive what is published, and the daemon receives what they publish.
 
 use serde_json::json;
 

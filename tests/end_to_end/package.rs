@@ -1,11 +1,11 @@
-//! The package under a real systemd: what its units promise.
+//! The package under a real systemd.
 
 use std::process::Command;
 
 use crate::support::machine::{package, with_package};
 use crate::support::process::Process;
 
-/// The lines that a script printed.
+/// Compares the lines that a script printed.
 #[track_caller]
 fn assert_lines(log: &str, expected: &[&str]) {
     let lines: Vec<&str> = log.lines().collect();

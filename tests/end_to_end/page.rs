@@ -1,4 +1,4 @@
-//! The page as its visitors use it: in a browser, by its form and its keys, with and without a token and a broker.
+//! The page in a browser: its form and keys, with and without a token and a broker.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::token::Token;
 
-/// Far more than a browser takes for the whole of it.
+/// Far longer than a browser needs.
 const LONG: Duration = Duration::from_secs(120);
 const SUBSCRIBED: &str = "[[subscribe]]\ntopic = \"django/mqtt\"\nqos = 1";
 
-/// Runs `page.mjs`, which says what the page must do, and plays the broker's part in it.
+/// Runs `page.mjs`, which checks the page, and stops and starts the broker when it asks for that.
 fn visit(table: &str, arguments: &[&str]) {
     let mut broker = Mosquitto::start();
     let mqtt = format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port());
@@ -33,7 +33,7 @@ fn a_visitor_publishes_listens_and_sees_the_broker_leave_and_return() {
     visit("", &[""]);
 }
 
-/// With `PAGE_SCREENSHOT` the picture of README is made, too.
+/// With `PAGE_SCREENSHOT` it also makes the picture of README.
 #[test]
 fn a_visitor_with_a_token_is_asked_for_it_and_then_served() {
     let token = Token::new("visitor", r##"["#"]"##);

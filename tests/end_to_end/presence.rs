@@ -1,4 +1,4 @@
-//! The last will, and the retained message that says whether the daemon is there.
+//! The will, and the retained message that says whether the daemon is online.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::support::scripted_broker::{
 use crate::support::waiting::eventually;
 
 const TOPIC: &str = "bridges/me";
-/// Both versions, with a session that ends with the connection and one that stays.
+/// Both versions, with and without a kept session.
 const WAYS: [&str; 4] = [
     "protocol = \"5\"",
     "protocol = \"5\"\nclean-session = false",
@@ -26,7 +26,7 @@ const WAYS: [&str; 4] = [
     "protocol = \"3.1.1\"\nclean-session = false",
 ];
 
-/// A configuration with a presence, in which these lines are part of `[mqtt]` and those of `[mqtt.will]`.
+/// A configuration with presence, and with these lines in `[mqtt]` and `[mqtt.will]`.
 fn presence(port: u16, mqtt: &str, will: &str) -> String {
     format!(
         "[mqtt]\nport = {port}\nclient-id = \"me\"\n{mqtt}\n\
@@ -34,18 +34,18 @@ fn presence(port: u16, mqtt: &str, will: &str) -> String {
     )
 }
 
-/// Prints what is said of the daemon as `retained:payload`, and ends after `count` messages.
+/// Prints messages on the presence topic as `retained:payload`, and ends after `count` messages.
 fn watch(broker: &Mosquitto, count: usize) -> Process {
     broker.subscribe(TOPIC, count, "%r:%p ")
 }
 
-/// All that was said.
+/// All messages that were printed.
 fn said(mut watcher: Process) -> String {
     assert!(watcher.wait_for_end().success());
     String::from_utf8(watcher.stdout()).unwrap()
 }
 
-/// What a subscriber who comes now is told.
+/// The message that a new subscriber receives.
 fn retained(broker: &Mosquitto) -> String {
     said(watch(broker, 1))
 }
@@ -96,7 +96,7 @@ fn a_clean_stop_publishes_offline_before_the_disconnect() {
         let (end, acknowledged) = (at("Received DISCONNECT"), at(["x", "Sending PUBACK", "Sending PUBCOMP"][qos]));
         assert!(end.is_some() && (qos == 0 || acknowledged.is_some()), "{way}: {log:?}");
         assert_eq!(retained(&broker), "1:offline ", "{way} at QoS {qos}");
-        // a start of the next one follows
+        // then the next instance starts
         let _next = Daemon::connected_with(&config);
         assert_eq!(
             said(watcher),
@@ -143,7 +143,7 @@ fn a_stop_leaves_online_to_a_successor_with_the_same_client_identifier() {
         let mut old = Daemon::connected_with(&config);
         broker.wait_for("Sending PUBACK to me");
         let _successor = Daemon::connected_with(&config);
-        // it would come back
+        // otherwise it would reconnect
         old.wait_for("lost: ");
         old.signal("TERM");
         assert_eq!(old.wait_for_end().code(), Some(0));
@@ -161,7 +161,7 @@ fn online_stays_retained_when_the_broker_still_holds_the_old_connection() {
         for n in 2..5 {
             proxy.strand();
             daemon.wait_for_nth(n, "connected to");
-            // behind the presence of this connection
+            // after the presence of this connection
             assert_eq!(daemon.publish(r#"{"topic":"t","msg":"x","qos":1}"#).status, 200);
             assert_eq!(retained(&broker), "1:online ", "{way}");
         }
@@ -171,7 +171,7 @@ fn online_stays_retained_when_the_broker_still_holds_the_old_connection() {
 
 #[test]
 fn presence_is_published_again_after_a_resumed_exchange() {
-    // the broker has published it, and the will since; a resumed session completes the exchange and no more
+    // the broker has published it, and the will afterwards; a resumed session only completes the exchange
     let broker = ScriptedBroker::start(|n, packet| match (n, packet.kind) {
         (0, PUBREL) => None,
         (_, CONNECT) => Some(connack_resuming(n > 0, &[])),
@@ -249,7 +249,7 @@ fn a_presence_that_the_next_connection_publishes_is_not_logged() {
     let daemon = Daemon::with(&config);
     broker.wait_for(PUBLISH);
     daemon.wait_for("lost: ");
-    // its time is over when another one of the same time is
+    // its timeout has passed when that of another message has
     daemon.publish(r#"{"topic":"t","msg":"x"}"#).assert_refused(
         503,
         4,
@@ -338,7 +338,7 @@ fn brokers_of_other_makes_retain_the_right_presence() {
         let mut watcher = Client::Mosquitto.subscribe(broker.port(), protocol, TOPIC);
         let mut next = || String::from_utf8(watcher.next().payload).unwrap();
         let config = presence(proxy.port(), &format!("protocol = \"{protocol}\""), "");
-        // behind the presence
+        // after the presence
         let publish = |daemon: &Daemon| assert_eq!(daemon.publish(r#"{"topic":"t","msg":"x","qos":1}"#).status, 200);
         let mut daemon = Daemon::connected_with(&config);
         for n in 2..5 {
@@ -353,7 +353,7 @@ fn brokers_of_other_makes_retain_the_right_presence() {
         let said: Vec<String> = std::iter::repeat_with(&mut next).take_while(|payload| payload != "the end").collect();
         assert_eq!(said.iter().filter(|payload| *payload == "online").count(), 4, "{make:?}: {said:?}");
         assert!(said.ends_with(&["online".to_owned(), "offline".to_owned()]), "{make:?}: {said:?}");
-        // a will that came behind its successor's `online` would stand before another `offline`
+        // a will published after its successor's `online` would precede another `offline`
         assert!(said.windows(2).all(|pair| pair != ["offline", "offline"]), "{make:?}: {said:?}");
         let daemon = Daemon::connected_with(&config);
         assert_eq!(next(), "online", "{make:?}");

@@ -1,4 +1,4 @@
-//! What a broker sends that rumqttc does not decode ends the connection, and harms no more than the one that it concerns.
+//! Packets that rumqttc cannot decode end the connection, with no effect beyond the filter or message concerned.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -17,7 +17,7 @@ pub fn daemon(port: u16, more: &str) -> Daemon {
     Daemon::connected_with(&format!("[mqtt]\nport = {port}\n{more}"))
 }
 
-/// Has eight clients publish small messages for as long as `work` takes. Returns how many were acknowledged.
+/// Runs `work` while eight clients publish small messages. Returns how many of those were acknowledged.
 pub fn beside_eight_others<T>(daemon: &Daemon, work: impl FnOnce() -> T) -> (T, usize) {
     let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
     let publish = |client: usize| {
@@ -39,7 +39,7 @@ pub fn beside_eight_others<T>(daemon: &Daemon, work: impl FnOnce() -> T) -> (T, 
     })
 }
 
-/// A broker that sends `kept` behind its answer to each SUBSCRIBE for `dev/#`, and one good message for `ok`.
+/// A broker that sends `kept` after each SUBACK for `dev/#`, and a valid message for `ok`.
 fn keeping(protocol: &'static str, kept: Vec<u8>) -> ScriptedBroker {
     ScriptedBroker::start(move |_, packet| {
         Some(match (protocol, packet.kind) {
@@ -66,7 +66,7 @@ fn good(protocol: &str) -> Vec<u8> {
     [&[0x30, u8::try_from(rest.len()).unwrap()], rest.as_slice()].concat()
 }
 
-/// A PUBLISH at QoS 0, retained.
+/// A retained PUBLISH at QoS 0.
 fn retained(topic: &[u8], properties: Option<&[u8]>) -> Vec<u8> {
     let byte = |length: usize| u8::try_from(length).unwrap();
     let properties = properties.map(|properties| [&[byte(properties.len())], properties].concat()).unwrap_or_default();
@@ -91,7 +91,7 @@ fn filters(protocol: &str, subscribe: &Packet) -> Vec<String> {
 fn suback_of(protocol: &str, subscribe: &Packet, codes: &[u8]) -> Vec<u8> {
     let mut answer = suback(subscribe, codes);
     if protocol == "3.1.1" {
-        // it has no properties
+        // MQTT 3.1.1 has no properties
         answer.remove(4);
         answer[1] -= 1;
     }
@@ -101,7 +101,7 @@ fn suback_of(protocol: &str, subscribe: &Packet, codes: &[u8]) -> Vec<u8> {
 const FILTERS: &str =
     "[[subscribe]]\ntopic = \"ok\"\n[[subscribe]]\ntopic = \"dev/#\"\n[[subscribe]]\ntopic = \"also\"";
 
-/// Waits until these subscriptions of the configuration are granted.
+/// Waits until these configured subscriptions are granted.
 #[track_caller]
 fn await_granted(daemon: &Daemon, positions: &[usize]) {
     eventually(
@@ -118,7 +118,7 @@ fn an_undecodable_retained_message_leaves_out_only_its_filter() {
         ("5", retained(b"dev/a", Some(b"\x26\x00\x01k\x00\x01\xff"))),
         ("5", retained(b"dev/a", Some(b"\x03\x00\x01\xff"))),
         ("5", retained(b"dev/a", Some(b"\x7f"))),
-        // both bits of the QoS
+        // QoS 3, which is invalid
         ("3.1.1", vec![0x36, 7, 0, 3, b'd', b'e', b'v', 0, 1]),
     ];
     for (protocol, kept) in kept {
@@ -178,7 +178,7 @@ fn a_filter_is_left_out_when_the_broker_closes_over_its_subscribe() {
 
 #[test]
 fn a_session_with_an_undecodable_message_is_discarded() {
-    // at QoS 1 and never acknowledged: it comes with each connection that resumes the session
+    // at QoS 1 and never acknowledged: each resumed connection delivers it again
     let queued = [&[0x32, 14, 0, 5][..], b"dev/a", &[0, 7, 4, 0x03, 0, 1, 0xff]].concat();
     let broker = ScriptedBroker::start(move |n, packet| {
         Some(match packet.kind {
@@ -279,7 +279,7 @@ fn a_filter_is_left_out_when_the_broker_disconnects_over_it() {
 
 #[test]
 fn a_late_undecodable_message_leaves_out_only_its_filter() {
-    // the first time that a second filter is asked for on a connection, what is kept for the first comes
+    // the retained message for the first filter is sent when a second filter is subscribed to on the same connection
     let bad = retained(b"dev/\xe9tat", None);
     let mut asked = Vec::new();
     let broker = ScriptedBroker::start(move |n, packet| {

@@ -1,4 +1,4 @@
-//! What is published arrives as it was sent.
+//! Published messages arrive unchanged.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::support::daemon::Daemon;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 
-/// Publishes a JSON value and returns what a subscriber gets.
+/// Publishes a JSON value and returns what a subscriber receives.
 fn delivered(msg: &serde_json::Value) -> Vec<u8> {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());

@@ -1,4 +1,4 @@
-//! What the broker sends becomes one record each.
+//! Each received message becomes one record.
 
 use crate::support::daemon::Daemon;
 use crate::support::mosquitto::Mosquitto;
@@ -79,7 +79,7 @@ fn a_long_payload_is_cut_and_its_length_logged() {
     assert!(daemon.lines_with(RECEIVED)[1].ends_with("payload: "), "an empty one is a record too");
 }
 
-/// A daemon whose packets are 1 KiB at most, so that what comes in may be 16 KiB.
+/// A daemon with a limit of 1 KiB for its own packets, and so of 16 KiB for incoming ones.
 fn small(broker: &Mosquitto, protocol: &str) -> Daemon {
     Daemon::with(&format!(
         "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nmax-packet-size = 1024\nreconnect-max = 0.05\n\
@@ -103,7 +103,7 @@ fn a_message_over_max_packet_size_is_recorded_in_part_and_acknowledged() {
 
 #[test]
 fn a_far_too_large_message_costs_three_connections_at_most() {
-    // in MQTT 5 mosquitto keeps such a message to itself
+    // in MQTT 5 mosquitto does not send such a message
     let broker = Mosquitto::start();
     broker.publish(&["-r", "-q", "1", "-t", "big", "-m", &"x".repeat(100_000)]);
     let daemon = small(&broker, "3.1.1");

@@ -1,4 +1,4 @@
-//! What a line on standard error is: with its time, in text or in JSON.
+//! A line on standard error: its time, in text or in JSON.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Process, without_time};
 use crate::support::token::Token;
 
-/// What the daemon writes to its standard error with this table `[log]`, while it receives and refuses something.
+/// Runs the daemon with this table `[log]`, has it receive a message and refuse a request, and returns its lines.
 fn records(log: &str) -> Vec<String> {
     let (broker, folder) = (Mosquitto::start(), Folder::new());
     let token = Token::new("t", "[]");
@@ -27,7 +27,7 @@ fn records(log: &str) -> Vec<String> {
         token.table
     );
     let (config, path) = (folder.write("bridge.toml", &config), folder.path().join("log"));
-    // the test looks at the bytes themselves
+    // redirected to a file, since the test compares bytes
     let mut command = Command::new("sh");
     command.args(["-c", r#"exec "$0" --config "$1" 2> "$2""#]).arg(program().get_program()).args([&config, &path]);
     File::create(&path).unwrap();
@@ -63,7 +63,7 @@ fn a_line_begins_with_its_time_unless_time_is_false() {
     let (lines, end) = (records(""), SystemTime::now());
     let without: Vec<&str> = lines.iter().map(|line| without_time(line)).collect();
     assert!(lines.iter().zip(&without).all(|(line, rest)| line.len() == rest.len() + 25), "{lines:?}");
-    // times of one form are in the order of their bytes
+    // times in this format sort like their bytes
     let times: Vec<&str> = lines.iter().map(|line| &line[..24]).collect();
     assert!(times.is_sorted(), "{times:?}");
     let years = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 31_556_952;

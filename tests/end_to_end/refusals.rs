@@ -1,4 +1,4 @@
-//! What is refused is refused in words, and none of it reaches the connection that others share.
+//! Every refusal is explained, and no refused message reaches the shared connection.
 
 use serde_json::json;
 
@@ -86,7 +86,7 @@ fn a_body_over_the_limit_is_refused_without_being_read() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\nmax-body = 2000", broker.port()));
     let mut connection = daemon.connect();
-    // not a byte of the body is ever sent
+    // no byte of the body is sent
     connection.send(b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2001\r\n\r\n");
     connection.reply().assert_refused(413, 9, "not sent: the body is over the limit of 2000 bytes");
 

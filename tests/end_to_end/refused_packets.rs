@@ -1,4 +1,4 @@
-//! Packets that the broker refuses, by their size or with a reason code that rumqttc does not know.
+//! Packets that the broker refuses for their size, or with a reason code that rumqttc does not know.
 
 use crate::protocol_errors::{beside_eight_others, body, daemon};
 use crate::support::free_port;
@@ -9,7 +9,7 @@ use crate::support::scripted_broker::{
     CONNECT, PUBACK, PUBLISH, PUBREC, Packet, ScriptedBroker, acknowledgement_with, behave, connack_resuming,
 };
 
-/// The broker's own limit, in bytes of payload, of which it does not tell.
+/// The broker's limit in bytes of payload, which it does not announce.
 const LIMIT: usize = 100;
 
 #[track_caller]
@@ -37,7 +37,7 @@ fn a_thousand_too_large_messages_cost_two_connections_at_most() {
         assert!(others > 0);
         assert!(daemon.lines_with("connection to ").len() <= 2, "{:?}", daemon.lines());
         daemon.wait_for("the broker refuses an MQTT packet of");
-        // what it takes is not refused
+        // a message within the limit is accepted
         assert_eq!(daemon.publish(&body("small", LIMIT, 2)).status, 200);
         assert_too_large(&daemon.publish(&body("large", 3 * LIMIT, 0)));
     }
@@ -58,11 +58,11 @@ fn concurrent_too_large_messages_are_all_answered_413() {
     assert!(daemon.lines_with("connection to ").len() <= 2, "{:?}", daemon.lines());
 }
 
-/// A broker that refuses what is published to `guilty`, with this reason code.
+/// A broker that refuses messages on `guilty` with this reason code.
 fn refusing(code: u8) -> ScriptedBroker {
     ScriptedBroker::start(move |n, packet| {
         Some(match packet.kind {
-            // a session that is not to be clean was kept
+            // a session is kept unless Clean Start is set
             CONNECT => connack_resuming(n > 0 && packet.body[7] & 2 == 0, &[]),
             PUBLISH if packet.topic() == "guilty" && packet.qos() > 0 => {
                 acknowledgement_with(if packet.qos() == 1 { PUBACK } else { PUBREC }, packet.identifier(), code)

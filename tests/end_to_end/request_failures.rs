@@ -1,10 +1,10 @@
-//! `POST /request` where something is in the way: an old protocol, a missing right, a broker or a bridge that goes.
+//! `POST /request` under adverse conditions: MQTT 3.1.1, missing rights, a stopping broker or daemon.
 
 use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::requests::{House, assert_answered};
+use crate::requests::{Setup, assert_answered};
 use crate::subscriptions::listed;
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
@@ -17,54 +17,54 @@ use crate::support::token::Token;
 
 #[test]
 fn in_mqtt_3_1_1_the_caller_must_name_the_response_topic() {
-    let house = House::with("protocol = \"3.1.1\"");
-    let reply = house.ask(&json!({"topic": "dev/echo", "msg": "x"}));
+    let setup = Setup::with("protocol = \"3.1.1\"");
+    let reply = setup.ask(&json!({"topic": "dev/echo", "msg": "x"}));
     assert_eq!((reply.status, reply.code()), (400, 3), "{reply:?}");
     assert!(reply.error().contains("`response_topic`"), "{}", reply.error());
     for payload in ["1", "2"] {
         let body = json!({"topic": "dev/echo", "msg": payload, "response_topic": "answers/echo"});
-        let answer = assert_answered(&house.ask(&body), payload);
+        let answer = assert_answered(&setup.ask(&body), payload);
         assert_eq!(answer, json!({"code": 0, "topic": "answers/echo", "payload": payload}));
     }
-    // two answers: the second is nobody's, on a topic that nobody waits on
+    // two answers: nobody waits for the second one
     let body = json!({"topic": "dev/twice", "msg": "first", "response_topic": "answers/twice"});
-    assert_answered(&house.ask(&body), "first");
+    assert_answered(&setup.ask(&body), "first");
     let body =
         json!({"topic": "dev/echo", "msg": "x", "response_topic": "answers/echo", "properties": {"content_type": "x"}});
-    let reply = house.ask(&body);
+    let reply = setup.ask(&body);
     assert_eq!((reply.status, reply.code()), (501, 10), "{reply:?}");
 }
 
 #[test]
 fn in_mqtt_3_1_1_one_request_at_a_time_waits_on_a_response_topic() {
-    let house = House::with("protocol = \"3.1.1\"");
+    let setup = Setup::with("protocol = \"3.1.1\"");
     let on = |topic: &str, payload: &str| json!({"topic": "dev/held", "msg": payload, "response_topic": topic, "timeout": 20});
-    let mut first = house.begin(&on("answers/held", "first"));
-    house.device.wait_for("asked held first");
-    let reply = house.ask(&on("answers/held", "second"));
+    let mut first = setup.begin(&on("answers/held", "first"));
+    setup.device.wait_for("asked held first");
+    let reply = setup.ask(&on("answers/held", "second"));
     assert_eq!((reply.status, reply.code()), (503, 15), "{reply:?}");
     assert!(reply.header("retry-after").is_some(), "{reply:?}");
-    assert_eq!(listed(&house.daemon, "answers/held").unwrap()["source"], "request");
-    // another topic is free
+    assert_eq!(listed(&setup.daemon, "answers/held").unwrap()["source"], "request");
+    // another response topic is free
     let other = json!({"topic": "dev/echo", "msg": "other", "response_topic": "answers/echo"});
-    assert_answered(&house.ask(&other), "other");
-    house.release("forwards");
+    assert_answered(&setup.ask(&other), "other");
+    setup.release("forwards");
     assert_answered(&first.reply(), "first");
-    // and so is this one now
-    let mut third = house.begin(&on("answers/held", "third"));
-    house.device.wait_for("asked held third");
-    house.release("forwards");
+    // and this one is free again
+    let mut third = setup.begin(&on("answers/held", "third"));
+    setup.device.wait_for("asked held third");
+    setup.release("forwards");
     assert_answered(&third.reply(), "third");
-    assert!(house.device.lines_with("second").is_empty(), "what is refused is not sent");
+    assert!(setup.device.lines_with("second").is_empty(), "what is refused is not sent");
 }
 
 #[test]
 fn a_token_requests_within_its_publish_and_subscribe_filters() {
     let token =
         Token::new("asker", r#"["dev/#"]"#).reading(r#"["answers/+"]"#).with("response-topics = [\"answers/#\"]");
-    let house = House::with(&token.table);
+    let setup = Setup::with(&token.table);
     let ask = |body: Value| {
-        let mut connection = house.daemon.connect();
+        let mut connection = setup.daemon.connect();
         connection.request("POST", "/request", &[("Authorization", &token.bearer())], body.to_string().as_bytes())
     };
     let to = |response_topic: &str| json!({"topic": "dev/echo", "msg": "x", "response_topic": response_topic});
@@ -75,13 +75,13 @@ fn a_token_requests_within_its_publish_and_subscribe_filters() {
         assert_eq!((reply.status, reply.code()), (403, 12), "{refused}: {reply:?}");
         assert!(reply.error().contains("token `asker`"), "{}", reply.error());
     }
-    assert_eq!(house.ask(&to("answers/x")).status, 401);
-    assert_eq!(house.device.lines_with("asked").len(), 2);
+    assert_eq!(setup.ask(&to("answers/x")).status, 401);
+    assert_eq!(setup.device.lines_with("asked").len(), 2);
 }
 
 #[test]
 fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
-    let house = House::new();
+    let setup = Setup::new();
     let base = |more: Value| {
         let mut body = json!({"topic": "dev/echo", "msg": "x"});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -115,19 +115,19 @@ fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
         (response_topic(json!("/".repeat(128))), "128"),
     ];
     for (body, words) in cases {
-        let reply = house.daemon.connect().post("/request", body.as_bytes());
+        let reply = setup.daemon.connect().post("/request", body.as_bytes());
         assert_eq!((reply.status, reply.code()), (400, 3), "{body}: {reply:?}");
         assert!(reply.error().contains(words), "{body}: {}", reply.error());
     }
     for method in ["GET", "PUT", "DELETE"] {
-        let reply = house.daemon.connect().request(method, "/request", &[], b"");
+        let reply = setup.daemon.connect().request(method, "/request", &[], b"");
         reply.assert_refused(405, 3, "the method must be POST");
         assert_eq!(reply.header("allow"), Some("POST"));
     }
-    let reply = house.daemon.connect().post("/request?timeout=1", br#"{"topic":"dev/echo","msg":1}"#);
+    let reply = setup.daemon.connect().post("/request?timeout=1", br#"{"topic":"dev/echo","msg":1}"#);
     reply.assert_refused(400, 3, "this path takes no parameters, not `?timeout=1`");
-    assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": "end"})), "end");
-    assert_eq!(house.device.lines_with("asked").len(), 1, "nothing else reached the device");
+    assert_answered(&setup.ask(&json!({"topic": "dev/echo", "msg": "end"})), "end");
+    assert_eq!(setup.device.lines_with("asked").len(), 1, "nothing else reached the device");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_request_denied_by_access_control_is_403() {
     assert_eq!((reply.status, reply.code(), &reply.json()["reason_code"]), (403, 12, &json!(135)), "{reply:?}");
 }
 
-/// Where the answer to this PUBLISH goes, on a topic of ours.
+/// The response topic of this PUBLISH, chosen by the daemon.
 fn response_topic(request: &Packet) -> String {
     let start = request.body.windows(12).position(|bytes| bytes == b"mqtt-bridge/").expect("a topic of ours");
     let length = usize::from(u16::from_be_bytes([request.body[start - 2], request.body[start - 1]]));
@@ -190,7 +190,7 @@ fn a_resent_request_waits_for_the_answer_to_the_first() {
                 properties = packet.subscription_properties().to_vec();
                 answer_filters(packet, |_| None)
             }
-            // it is with the device, and the acknowledgement never comes
+            // the device has received it, but the acknowledgement is lost
             PUBLISH if n == 0 => return None,
             PUBLISH => {
                 let nobody = acknowledgement_with(PUBACK, packet.identifier(), 16);
@@ -223,28 +223,28 @@ fn a_request_is_not_sent_without_its_response_subscription() {
 
 #[test]
 fn a_request_survives_a_restart_of_the_broker() {
-    let mut house = House::new();
-    let mut waiting = house.begin(&json!({"topic": "dev/held", "msg": "patient", "timeout": 60}));
-    house.device.wait_for("asked held patient");
-    house.broker.kill();
-    house.daemon.wait_for("lost: ");
-    house.broker.restart();
-    house.broker.wait_for("\tmqtt-bridge/response/me/");
-    house.device.wait_for_nth(2, "ready");
-    house.release("forwards");
+    let mut setup = Setup::new();
+    let mut waiting = setup.begin(&json!({"topic": "dev/held", "msg": "patient", "timeout": 60}));
+    setup.device.wait_for("asked held patient");
+    setup.broker.kill();
+    setup.daemon.wait_for("lost: ");
+    setup.broker.restart();
+    setup.broker.wait_for("\tmqtt-bridge/response/me/");
+    setup.device.wait_for_nth(2, "ready");
+    setup.release("forwards");
     assert_answered(&waiting.reply(), "patient");
-    assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": "x"})), "x");
-    // nothing comes behind the one answer
+    assert_answered(&setup.ask(&json!({"topic": "dev/echo", "msg": "x"})), "x");
+    // no second answer follows
     waiting.get("/healthz").assert_published();
 }
 
 #[test]
 fn each_waiting_request_gets_one_reply_at_a_stop() {
-    let mut house = House::with("[publish]\ntimeout = 2");
+    let mut setup = Setup::with("[publish]\ntimeout = 2");
     let bodies = (0..10).map(|n| json!({"topic": "dev/held", "msg": n.to_string(), "timeout": 60}));
-    let mut waiting: Vec<_> = bodies.map(|body| house.begin(&body)).collect();
-    house.device.wait_for_nth(10, "asked held");
-    house.daemon.signal("TERM");
+    let mut waiting: Vec<_> = bodies.map(|body| setup.begin(&body)).collect();
+    setup.device.wait_for_nth(10, "asked held");
+    setup.daemon.signal("TERM");
     let replies: Vec<_> = thread::scope(|scope| {
         let reading = waiting.iter_mut().map(|connection| {
             scope.spawn(|| {
@@ -254,23 +254,23 @@ fn each_waiting_request_gets_one_reply_at_a_stop() {
         });
         reading.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!(house.daemon.wait_for_end().code(), Some(0));
+    assert_eq!(setup.daemon.wait_for_end().code(), Some(0));
     for (reply, rest) in replies {
-        // the device has it, and its answer is not to be had any more
+        // the device has received it, and its answer can no longer arrive
         assert_eq!((reply.status, reply.code(), rest.as_str()), (504, 7, ""), "{reply:?}");
     }
 }
 
 #[test]
 fn an_answer_during_a_stop_is_the_reply() {
-    let mut house = House::new();
-    let mut waiting = house.begin(&json!({"topic": "dev/held", "msg": "late", "timeout": 60}));
-    house.device.wait_for("asked held late");
-    house.daemon.signal("TERM");
-    house.daemon.wait_for("stopping");
-    house.release("forwards");
+    let mut setup = Setup::new();
+    let mut waiting = setup.begin(&json!({"topic": "dev/held", "msg": "late", "timeout": 60}));
+    setup.device.wait_for("asked held late");
+    setup.daemon.signal("TERM");
+    setup.daemon.wait_for("stopping");
+    setup.release("forwards");
     assert_answered(&waiting.reply(), "late");
-    assert_eq!(house.daemon.wait_for_end().code(), Some(0));
+    assert_eq!(setup.daemon.wait_for_end().code(), Some(0));
 }
 
 /// A PUBLISH of MQTT 3.1.1 at QoS 0.
@@ -286,12 +286,12 @@ fn in_mqtt_3_1_1_a_message_before_the_request_is_not_its_answer() {
         let broker = ScriptedBroker::start(|_, packet| {
             Some(match packet.kind {
                 CONNECT => vec![0x20, 2, 0, 0],
-                // with the SUBACK comes what somebody publishes just then
+                // another client's message arrives with the SUBACK
                 SUBSCRIBE => {
                     let granted = [0x90, 3, packet.body[0], packet.body[1], 1];
                     [&granted[..], &old_publish("answers", "old")].concat()
                 }
-                // an answer may be faster than the acknowledgement
+                // an answer may precede the acknowledgement
                 PUBLISH => [old_publish("answers", "new"), behave(packet, &[])].concat(),
                 _ => behave(packet, &[]),
             })

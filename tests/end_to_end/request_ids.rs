@@ -1,4 +1,4 @@
-//! What a request is called: in its answer, and in the records that it leads to.
+//! Request identifiers, in replies and in records.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ fn every_reply_has_a_request_id() {
         };
         assert_eq!(ask(&[("x-request-id", GIVEN)]), GIVEN);
         assert!(ids.insert(ask(&[])), "{method} {path}: one of its own");
-        // nothing that is not sound comes back
+        // invalid identifiers are not echoed
         let longer = "x".repeat(129);
         for bad in [&[("X-Request-ID", "a b")][..], &[("X-Request-ID", &longer)], &[("X-Request-ID", "a"); 2]] {
             assert!(ids.insert(ask(bad)), "{method} {path} {bad:?}");
@@ -52,7 +52,7 @@ fn every_reply_has_a_request_id() {
     }
     let stream = Listener::on(daemon.connect(), &head("GET", &target("a"), "1.1", &[("X-Request-ID", GIVEN)])).unwrap();
     assert_eq!(id(&stream.head), GIVEN);
-    // what the guard says
+    // a reply of the reaper
     let mut late = daemon.connect();
     late.send(b"GET /healthz HTTP/1.1\r\nX-Request-ID: a\r\n");
     let reply = late.reply();

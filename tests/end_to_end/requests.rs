@@ -1,4 +1,4 @@
-//! `POST /request` asks a device, which others wrote the client of, and answers with what it says.
+//! `POST /request` sends a message to a device, which uses another MQTT client, and replies with its answer.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,19 +12,19 @@ use crate::support::metrics::{await_figure, metrics, value};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 
-/// A broker, a device and a bridge.
-pub struct House {
+/// A broker, a device and a daemon.
+pub struct Setup {
     pub broker: Mosquitto,
     pub device: Process,
     pub daemon: Daemon,
 }
 
-impl House {
+impl Setup {
     pub fn new() -> Self {
         Self::with("")
     }
 
-    /// With these lines in the bridge's `[mqtt]`, and tables behind it.
+    /// With these lines in `[mqtt]` of the daemon, and tables after them.
     pub fn with(configuration: &str) -> Self {
         let broker = Mosquitto::start();
         let device = Process::start(&mut clients::python("device.py", &[&broker.port().to_string()]));
@@ -39,18 +39,18 @@ impl House {
         self.daemon.connect().post("/request", body.to_string().as_bytes())
     }
 
-    /// Asks without waiting for the answer, which [`Connection::reply`] then has.
+    /// Sends a request without waiting for the reply, which [`Connection::reply`] then has.
     pub fn begin(&self, body: &Value) -> Connection {
         self.daemon.begin("/request", body.to_string())
     }
 
-    /// Has the device answer what it holds.
+    /// Makes the device send the answers that it holds back.
     pub fn release(&self, order: &str) {
         self.broker.publish(&["-t", "dev/release", "-q", "1", "-m", order]);
     }
 }
 
-/// The answer is this text; returns all of it.
+/// The answer has this payload; returns the whole reply.
 #[track_caller]
 pub fn assert_answered(reply: &Reply, payload: &str) -> Value {
     assert_eq!((reply.status, reply.code()), (200, 0), "{reply:?}");
@@ -62,30 +62,30 @@ pub fn assert_answered(reply: &Reply, payload: &str) -> Value {
 
 #[test]
 fn the_devices_answer_is_the_reply() {
-    let house = House::new();
+    let setup = Setup::new();
     for payload in ["hello", "", "zw\u{f6}lf \u{1f600}", "a\nb\"\\"] {
-        let answer = assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": payload})), payload);
+        let answer = assert_answered(&setup.ask(&json!({"topic": "dev/echo", "msg": payload})), payload);
         assert!(answer["topic"].as_str().unwrap().starts_with("mqtt-bridge/response/me/"), "{answer}");
         assert_eq!((answer.get("payload_base64"), answer.get("content_type")), (None, None), "{answer}");
     }
-    let answer = house.ask(&json!({"topic": "dev/echo", "payload": {"a": [1, null]}, "qos": 2, "timeout": 20}));
+    let answer = setup.ask(&json!({"topic": "dev/echo", "payload": {"a": [1, null]}, "qos": 2, "timeout": 20}));
     assert_answered(&answer, r#"{"a":[1,null]}"#);
-    assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": "x", "qos": 0})), "x");
+    assert_answered(&setup.ask(&json!({"topic": "dev/echo", "msg": "x", "qos": 0})), "x");
     let encoded = json!({"topic": "dev/echo", "msg": "aGVsbG8=", "payload_encoding": "base64"});
-    assert_answered(&house.ask(&encoded), "hello");
-    assert!(house.daemon.lines_with("Received message").is_empty(), "answers are no records");
+    assert_answered(&setup.ask(&encoded), "hello");
+    assert!(setup.daemon.lines_with("Received message").is_empty(), "answers are no records");
 }
 
 #[test]
 fn mosquitto_rr_gets_the_same_answer_from_the_same_device() {
-    let house = House::new();
-    let port = house.broker.port().to_string();
+    let setup = Setup::new();
+    let port = setup.broker.port().to_string();
     for (way, encoded) in [("echo", None), ("binary", Some("/wBhIGI="))] {
         let topic = format!("dev/{way}");
         let arguments = ["-V", "5", "-p", &port, "-t", &topic, "-e", "of/rr", "-q", "1", "-m", "a b", "-W", "20"];
         let mut reference = Process::start(Command::new("mosquitto_rr").args(arguments));
         assert!(reference.wait_for_end().success(), "mosquitto_rr has an answer");
-        let reply = house.ask(&json!({"topic": topic, "msg": "a b"}));
+        let reply = setup.ask(&json!({"topic": topic, "msg": "a b"}));
         let answer = reply.json();
         if let Some(encoded) = encoded {
             assert_eq!(reference.stdout(), b"\xff\0a b\n");
@@ -98,8 +98,8 @@ fn mosquitto_rr_gets_the_same_answer_from_the_same_device() {
 
 #[test]
 fn the_reply_has_the_properties_of_the_answer() {
-    let house = House::new();
-    let answer = assert_answered(&house.ask(&json!({"topic": "dev/described", "msg": "x"})), "x");
+    let setup = Setup::new();
+    let answer = assert_answered(&setup.ask(&json!({"topic": "dev/described", "msg": "x"})), "x");
     assert_eq!(answer["content_type"], "text/x", "{answer}");
     let properties = &answer["properties"];
     assert_eq!(properties["user_properties"], json!([["b", "2"], ["a", "1"], ["b", "2"]]), "{answer}");
@@ -108,9 +108,9 @@ fn the_reply_has_the_properties_of_the_answer() {
 
 #[test]
 fn the_device_gets_the_callers_properties_and_a_response_topic() {
-    let house = House::new();
+    let setup = Setup::new();
     let seen = |body: Value| -> Value {
-        let reply = house.ask(&body);
+        let reply = setup.ask(&body);
         serde_json::from_str(reply.json()["payload"].as_str().unwrap_or_else(|| panic!("{reply:?}"))).unwrap()
     };
     let properties = json!({"content_type": "text/plain", "user_properties": [["k", "v"], ["k", "w"]]});
@@ -126,23 +126,23 @@ fn the_device_gets_the_callers_properties_and_a_response_topic() {
 
 #[test]
 fn an_answer_with_wrong_correlation_data_is_ignored() {
-    let house = House::new();
-    assert_answered(&house.ask(&json!({"topic": "dev/wrong", "msg": "right"})), "right");
+    let setup = Setup::new();
+    assert_answered(&setup.ask(&json!({"topic": "dev/wrong", "msg": "right"})), "right");
     let given = json!({"topic": "dev/wrong", "msg": "right", "response_topic": "answers/x"});
-    assert_eq!(assert_answered(&house.ask(&given), "right")["topic"], "answers/x");
-    // on a topic of ours the data may be missing, on another anything may come
-    assert_answered(&house.ask(&json!({"topic": "dev/bare", "msg": "bare"})), "bare");
-    let reply = house.ask(&json!({"topic": "dev/bare", "msg": "x", "response_topic": "answers/x", "timeout": 1}));
+    assert_eq!(assert_answered(&setup.ask(&given), "right")["topic"], "answers/x");
+    // on the daemon's own topic the data may be missing, on another one it is required
+    assert_answered(&setup.ask(&json!({"topic": "dev/bare", "msg": "bare"})), "bare");
+    let reply = setup.ask(&json!({"topic": "dev/bare", "msg": "x", "response_topic": "answers/x", "timeout": 1}));
     assert_eq!((reply.status, reply.code()), (504, 7), "{reply:?}");
 }
 
 #[test]
 fn a_retained_message_is_not_an_answer() {
-    let house = House::new();
-    house.broker.publish(&["-t", "answers/echo", "-r", "-q", "1", "-m", "old"]);
+    let setup = Setup::new();
+    setup.broker.publish(&["-t", "answers/echo", "-r", "-q", "1", "-m", "old"]);
     let given = json!({"topic": "dev/echo", "msg": "new", "response_topic": "answers/echo"});
-    assert_answered(&house.ask(&given), "new");
-    let old = House::with("protocol = \"3.1.1\"");
+    assert_answered(&setup.ask(&given), "new");
+    let old = Setup::with("protocol = \"3.1.1\"");
     old.broker.publish(&["-t", "answers/silent", "-r", "-q", "1", "-m", "old"]);
     let given = json!({"topic": "dev/silent", "msg": "x", "response_topic": "answers/silent", "timeout": 1});
     let reply = old.ask(&given);
@@ -151,59 +151,59 @@ fn a_retained_message_is_not_an_answer() {
 
 #[test]
 fn a_request_without_an_answer_is_504_in_time() {
-    let house = House::new();
+    let setup = Setup::new();
     let begun = Instant::now();
-    let reply = house.ask(&json!({"topic": "dev/silent", "msg": "x", "timeout": 0.7}));
+    let reply = setup.ask(&json!({"topic": "dev/silent", "msg": "x", "timeout": 0.7}));
     assert_eq!((reply.status, reply.code()), (504, 7), "{reply:?}");
     assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
     assert!(!reply.error().is_empty());
-    let reply = House::with("[publish]\ntimeout = 0.3").ask(&json!({"topic": "dev/silent", "msg": "x"}));
+    let reply = Setup::with("[publish]\ntimeout = 0.3").ask(&json!({"topic": "dev/silent", "msg": "x"}));
     assert_eq!((reply.status, reply.code()), (504, 7), "{reply:?}");
 }
 
 #[test]
 fn a_request_without_subscribers_is_404_at_once() {
-    let house = House::new();
+    let setup = Setup::new();
     let begun = Instant::now();
-    let reply = house.ask(&json!({"topic": "nobody", "msg": "x", "timeout": 60}));
+    let reply = setup.ask(&json!({"topic": "nobody", "msg": "x", "timeout": 60}));
     assert_eq!((reply.status, reply.code(), &reply.json()["reason_code"]), (404, 6, &json!(16)), "{reply:?}");
     assert!(begun.elapsed() < Duration::from_secs(30), "long before the timeout");
-    assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": "x"})), "x");
+    assert_answered(&setup.ask(&json!({"topic": "dev/echo", "msg": "x"})), "x");
 }
 
 #[test]
 fn a_late_answer_is_counted_and_dropped() {
-    let house = House::new();
+    let setup = Setup::new();
     for (round, given) in [(1, json!({})), (2, json!({"response_topic": "answers/x"}))] {
-        let before = value(&metrics(house.daemon.address()), "mqtt_bridge_late_answers_total");
+        let before = value(&metrics(setup.daemon.address()), "mqtt_bridge_late_answers_total");
         let body = |payload: &str, timeout: f64| {
             let mut body = json!({"topic": "dev/held", "msg": payload, "timeout": timeout});
             body.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
             body
         };
-        assert_eq!(house.ask(&body("early", 0.5)).status, 504);
-        let mut second = house.begin(&body("second", 20.0));
-        house.device.wait_for_nth(round, "asked held second");
-        house.release("forwards");
+        assert_eq!(setup.ask(&body("early", 0.5)).status, 504);
+        let mut second = setup.begin(&body("second", 20.0));
+        setup.device.wait_for_nth(round, "asked held second");
+        setup.release("forwards");
         assert_answered(&second.reply(), "second");
         if given == json!({}) {
-            await_figure(house.daemon.address(), "mqtt_bridge_late_answers_total", &(before + 1.0).to_string());
+            await_figure(setup.daemon.address(), "mqtt_bridge_late_answers_total", &(before + 1.0).to_string());
         }
     }
 }
 
 #[test]
 fn the_first_of_two_answers_is_the_reply() {
-    let house = House::new();
+    let setup = Setup::new();
     for payload in ["1", "2", "3"] {
-        assert_answered(&house.ask(&json!({"topic": "dev/twice", "msg": payload})), payload);
+        assert_answered(&setup.ask(&json!({"topic": "dev/twice", "msg": payload})), payload);
     }
-    await_figure(house.daemon.address(), "mqtt_bridge_late_answers_total", "3");
+    await_figure(setup.daemon.address(), "mqtt_bridge_late_answers_total", "3");
 }
 
 #[test]
 fn a_hundred_concurrent_requests_get_their_own_answers() {
-    let house = House::new();
+    let setup = Setup::new();
     for response_topic in [None, Some("answers/all")] {
         let mut waiting: Vec<Connection> = (0..100)
             .map(|n| {
@@ -211,16 +211,16 @@ fn a_hundred_concurrent_requests_get_their_own_answers() {
                 if let Some(topic) = response_topic {
                     body["response_topic"] = topic.into();
                 }
-                house.begin(&body)
+                setup.begin(&body)
             })
             .collect();
-        house.device.wait_for_nth(if response_topic.is_none() { 100 } else { 200 }, "asked held");
-        // others are served meanwhile
-        assert_answered(&house.ask(&json!({"topic": "dev/echo", "msg": "x"})), "x");
-        house.release("backwards");
+        setup.device.wait_for_nth(if response_topic.is_none() { 100 } else { 200 }, "asked held");
+        // other requests are served meanwhile
+        assert_answered(&setup.ask(&json!({"topic": "dev/echo", "msg": "x"})), "x");
+        setup.release("backwards");
         for (n, connection) in waiting.iter_mut().enumerate() {
             assert_answered(&connection.reply(), &format!("number {n}"));
         }
     }
-    assert_eq!(value(&metrics(house.daemon.address()), "mqtt_bridge_late_answers_total").to_bits(), 0);
+    assert_eq!(value(&metrics(setup.daemon.address()), "mqtt_bridge_late_answers_total").to_bits(), 0);
 }

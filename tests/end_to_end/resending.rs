@@ -1,4 +1,4 @@
-//! What becomes of unacknowledged messages when the connection is lost: resent, given up or unknown.
+//! Unacknowledged messages after a lost connection: resent, given up or unknown.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::support::scripted_broker::{
 fn a_message_that_ends_connections_is_given_up_after_three_tries() {
     for clean_session in [true, false] {
         let broker = ScriptedBroker::start(|n, packet| match packet.kind {
-            // a session that is not to be clean was kept
+            // a session is kept unless Clean Start is set
             CONNECT => Some(connack_resuming(n > 0 && packet.body[7] & 2 == 0, &[])),
             PUBLISH if packet.topic() == "poison" => None,
             _ => Some(behave(packet, &[])),
@@ -46,7 +46,7 @@ fn a_message_that_ends_connections_is_given_up_after_three_tries() {
 
 #[test]
 fn no_message_is_sent_after_its_caller_was_answered() {
-    // mosquitto, then an outage, then mosquitto again, watched from its first moment
+    // mosquitto, an outage, and another run of mosquitto, whose log is complete
     let mut broker = Mosquitto::start();
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.1", broker.port()));
     assert_eq!(daemon.publish(&body("before", 1, 5.0)).status, 200);
@@ -68,7 +68,7 @@ fn no_message_is_sent_after_its_caller_was_answered() {
 fn a_message_whose_connection_was_lost_is_unknown_at_its_deadline_and_not_resent() {
     let mut connections = 0;
     let broker = ScriptedBroker::start(move |_, packet| match packet.kind {
-        // no second connection for a while
+        // the next connections are refused for a while
         CONNECT => {
             connections += 1;
             (connections == 1 || connections > 10).then(|| behave(packet, &[]))
@@ -94,14 +94,14 @@ fn a_message_whose_connection_was_lost_is_unknown_at_its_deadline_and_not_resent
 
 #[test]
 fn a_resumed_session_resends_with_the_same_identifiers_within_the_receive_maximum() {
-    // 20 publishes wait at the first connection; the second takes 2 at a time
+    // 20 publishes wait on the first connection; the second allows 2 at a time
     let mut answered = 0;
     let broker = ScriptedBroker::start(move |n, packet| match (n, packet.kind) {
         (0, CONNECT) => Some(connack_resuming(false, &receive_maximum(21))),
         (_, CONNECT) => Some(connack_resuming(true, &receive_maximum(3))),
         (0, PUBLISH) => {
             answered += 1;
-            // the broker has received the first one at QoS 2, and dies of the last
+            // the broker has received the first one at QoS 2, and closes at the last one
             match answered {
                 2 => Some(acknowledgement(PUBREC, packet.identifier())),
                 20 => None,
@@ -146,7 +146,7 @@ fn a_silent_broker_is_noticed_within_twice_the_keepalive_and_5_s_in_both_version
                 assert_eq!(daemon.publish(&body("t", 1, 5.0)).status, 200);
                 broker.signal("STOP");
                 let begun = Instant::now();
-                // the daemon's queue and the sockets' buffers fill up, so that writing stands still as well
+                // fills the daemon's queue and the socket buffers, so that writing blocks too
                 let large = json!({"topic": "t", "msg": "x".repeat(900_000), "qos": 0, "timeout": 0.5}).to_string();
                 for _ in 0..12 {
                     daemon.publish(&large);
@@ -186,7 +186,8 @@ fn a_broker_that_answers_pings_but_no_publish_is_disconnected_after_30_s() {
 #[test]
 fn packet_identifiers_of_an_earlier_run_are_released_before_they_are_used() {
     for (protocol, properties) in [("5", receive_maximum(5).to_vec()), ("3.1.1", Vec::new())] {
-        // MQTT 3.1.1 has no properties, and so a shorter CONNACK; MQTT 5 has a word for what is not in use
+        // MQTT 3.1.1 has a shorter CONNACK without properties; MQTT 5 has a reason code for an unknown packet
+        // identifier
         let older = protocol == "3.1.1";
         let broker = ScriptedBroker::start(move |_, packet| {
             Some(match packet.kind {
@@ -218,7 +219,7 @@ fn an_acknowledgement_just_before_the_end_of_the_connection_counts() {
     let mut first = true;
     let broker = ScriptedBroker::start(move |_, packet| {
         if packet.kind == PUBLISH && std::mem::take(&mut first) {
-            // the last packet is none, so that both are read together and the connection ends
+            // an invalid packet follows, so that both are read together and the connection ends
             return Some([acknowledgement(PUBACK, packet.identifier()), vec![0, 0]].concat());
         }
         Some(behave(packet, &[]))
@@ -261,7 +262,7 @@ fn messages_over_the_limits_of_a_new_connection_are_not_resent() {
 fn an_earlier_session_that_cannot_be_released_is_discarded() {
     let broker = ScriptedBroker::start(|_, packet| match packet.kind {
         CONNECT => Some(connack_resuming(packet.body[7] & 2 == 0, &[])),
-        // as rumqttd does with a packet identifier that it does not know
+        // as rumqttd does with an unknown packet identifier
         PUBREL if packet.flags == 2 && packet.identifier() == [0, 7] => None,
         _ => Some(behave(packet, &[])),
     });

@@ -1,4 +1,4 @@
-//! A listener that comes back goes on where it left, or is told that it cannot.
+//! A listener that reconnects resumes where it left off, or is told that it cannot.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::scripted_broker::{
 };
 use crate::support::token::Token;
 
-/// A broker that sends small packets at once, and keeps nothing back.
+/// A broker without Nagle's algorithm and without a queue limit.
 fn swift() -> Mosquitto {
     Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true")
 }
@@ -25,7 +25,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }
 
-/// Publishes these numbers at QoS 1 through the daemon itself.
+/// Publishes these numbers at QoS 1 through the daemon.
 fn publish(daemon: &Daemon, topic: &str, range: std::ops::Range<usize>) {
     let mut connection = daemon.connect();
     for number in range {
@@ -51,7 +51,7 @@ fn a_resumed_listener_gets_missed_messages_once_and_in_order() {
         publish(&daemon, "r/x", 1000..1010);
         assert_eq!(second.payloads_until("1009"), numbers(10..1009));
         let last = second.last_id().to_owned();
-        // nothing was missed by one that goes and comes at once, and two may resume from one place
+        // an immediate reconnect misses nothing, and two listeners may resume from one event
         drop(second);
         let mut third = Listener::resume(&daemon, "r/#", &last);
         let mut fourth = Listener::resume(&daemon, "r/#", &last);
@@ -83,11 +83,11 @@ fn a_client_may_send_the_last_event_id_in_its_url() {
     for payload in ["3", "4"] {
         broker.publish(&["-t", "r", "-m", payload]);
     }
-    // what event-source-polyfill sends when it comes back, and another name for it
+    // event-source-polyfill sends the first form, and the second is an alias
     for query in [format!("topic=r&lastEventId={}", ids[1]), format!("last-event-id={}&topic=r", ids[1])] {
         let mut resumed = ask(&query, &[]);
         assert_eq!(resumed.payloads_until("4"), ["2", "3"], "{query}");
-        // a header is newer than a URL
+        // the header takes precedence over the URL
         let mut both = ask(&query, &[("Last-Event-ID", ids[2].as_str())]);
         assert_eq!(both.payloads_until("4"), ["3"], "{query}");
     }
@@ -121,7 +121,7 @@ fn a_late_listener_is_told_how_many_messages_it_missed() {
     assert_eq!(first.message()["payload"], "first");
     let id = first.last_id().to_owned();
     drop(first);
-    // another one sees that all have come
+    // another listener sees when all have arrived
     let mut beside = Listener::open(&daemon, "r");
     for batch in 0..40 {
         let _publisher = broker.publish_lines("r", (batch * 500..(batch + 1) * 500).map(|n: u64| n.to_string()));
@@ -153,7 +153,7 @@ fn an_unknown_last_event_id_gives_a_lagged_event() {
         broker.publish(&["-t", "r", "-m", id]);
         assert_eq!(listener.payloads_until(id), Vec::<String>::new());
     }
-    // one of a message that is still to come is of no run at all
+    // an identifier of a future message is unknown
     let (start, number) = here.rsplit_once('-').expect("RUN-CHANNEL-NUMBER");
     let future = format!("{start}-{}", number.parse::<u64>().expect("a number") + 1000);
     assert_eq!(Listener::resume(&daemon, "r", &future).lagged(), None, "{future}");
@@ -163,12 +163,12 @@ fn daemon_of_another_run(broker: &Mosquitto) -> Daemon {
     Daemon::connected_with(&format!("[mqtt]\nport = {}\nclient-id = \"another\"", broker.port()))
 }
 
-/// What an `EventSource` of npm tells on standard error, line by line.
+/// An `EventSource` of npm, which prints its events on standard error.
 pub fn event_source(port: &str, filter: &str) -> Process {
     Process::start(&mut clients::node("events.mjs", &[&format!("http://127.0.0.1:{port}/messages?topic={filter}")]))
 }
 
-/// The payloads of the messages that it got.
+/// The payloads of the messages that it received.
 pub fn payloads(client: &Process) -> Vec<String> {
     let lines = client.lines_with("message ");
     let data = lines.iter().map(|line| serde_json::from_str::<Value>(line.split_once(' ').unwrap().1).unwrap());
@@ -208,7 +208,7 @@ fn messages_missed_without_a_broker_give_a_lagged_event() {
             broker.port()
         ));
         let mut stays = Listener::open(&daemon, "r/#");
-        // in 3.1.1 the other one brings its messages
+        // in 3.1.1 the wider filter delivers the messages of both
         let mut narrow = Listener::open(&daemon, "r/+");
         publish(&daemon, "r/x", 0..1);
         assert_eq!([stays.message()["payload"].clone(), narrow.message()["payload"].clone()], ["0", "0"]);
@@ -218,7 +218,7 @@ fn messages_missed_without_a_broker_give_a_lagged_event() {
         daemon.wait_for("lost: ");
         broker.restart();
         assert_eq!([stays.lagged(), narrow.lagged()], [None, None], "{protocol}");
-        // who comes after that has missed nothing
+        // a listener that is opened now has missed nothing
         let mut late = Listener::open(&daemon, "r/#");
         publish(&daemon, "r/x", 1..2);
         for listener in [&mut stays, &mut narrow, &mut late] {
@@ -266,7 +266,7 @@ fn an_event_source_whose_connection_is_cut_resumes_without_gap_or_repetition() {
     for round in 1..=2 {
         publish(&daemon, "r/x", sent..sent + 50);
         client.wait_for(&format!("\"payload\":\"{}\"", sent + 49));
-        // what is on the way then is lost
+        // bytes in transit are lost
         std::thread::scope(|scope| {
             scope.spawn(|| publish(&daemon, "r/x", sent + 50..sent + 300));
             proxy.cut(Loss::ToClient, Duration::from_millis(100));
@@ -290,7 +290,7 @@ fn a_kept_session_keeps_only_configured_filters_over_a_stop() {
         );
         let mut first = Daemon::with(&config);
         first.wait_for("subscribed to a/b");
-        // without identifiers it takes the place of the file's
+        // without subscription identifiers it replaces the configured filter
         let wider = Listener::open(&first, "#");
         if protocol == "3.1.1" {
             broker.wait_for("Received UNSUBSCRIBE from me");

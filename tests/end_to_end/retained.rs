@@ -1,4 +1,4 @@
-//! What a broker keeps comes to whom it was sent, whenever it comes.
+//! Retained messages reach the listeners for which they were sent, whenever they arrive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use crate::support::scripted_broker::{
     CONNECT, SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, publish,
 };
 
-/// A message that the broker had kept, as [`publish`] makes one that it had not.
+/// A retained message, made from what [`publish`] returns.
 fn retained(topic: &str, payload: &str, properties: &[u8]) -> Vec<u8> {
     let mut packet = publish(topic, payload, properties);
     packet[0] |= 1;
@@ -18,7 +18,7 @@ fn retained(topic: &str, payload: &str, properties: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_listener_gets_messages_that_precede_the_suback() {
-    // as it may (MQTT 5, 3.8.4)
+    // the broker may send messages before the SUBACK (MQTT 5, 3.8.4)
     let broker = ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
             SUBSCRIBE => {
@@ -44,7 +44,7 @@ fn a_late_retained_message_reaches_only_the_listener_it_was_sent_for() {
         })
     });
     let daemon = Daemon::connected(broker.port());
-    // each is subscribed for anew, for what is retained
+    // each one subscribes again, for the retained messages
     let mut listeners: Vec<Listener> = (0..50).map(|_| Listener::open(&daemon, "a")).collect();
     let (first, _) = broker.wait_for(SUBSCRIBE);
     broker.send(&retained("a", "kept", first.subscription_properties()));

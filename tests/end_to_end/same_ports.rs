@@ -1,4 +1,4 @@
-//! Two connections at once from the same address and port, to two addresses of this machine.
+//! Two concurrent connections from the same address and port, to two addresses of this machine.
 
 use std::net::SocketAddr;
 
@@ -8,13 +8,13 @@ use crate::support::daemon::program;
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::http::Connection;
+use crate::support::http_setup::chunks;
 use crate::support::process::Process;
 use crate::support::request::{head, post, raw};
-use crate::support::witness::chunks;
 
 const BODY: &str = r#"{"topic":"t","msg":"x","qos":1}"#;
 
-/// A daemon that can be reached by all addresses of this machine, and whose answers to a publish take a while.
+/// A daemon that listens on all addresses, and whose replies to a publish take a while.
 struct Everywhere {
     _daemon: Process,
     _folder: Folder,
@@ -40,14 +40,14 @@ impl Everywhere {
         Connection::of(socket.into())
     }
 
-    /// Both, in the order in which the daemon accepts them.
+    /// Both connections, in the order in which the daemon accepts them.
     fn connect_two(&self) -> [Connection; 2] {
         let first = self.connect(None, "127.0.0.1");
         let second = self.connect(Some(first.socket().local_addr().unwrap()), "127.0.0.2");
         [first, second]
     }
 
-    /// Both, behind an answer to each: what the daemon knows of a connection that it has served before.
+    /// Both connections after one reply each, so that the daemon knows them.
     fn connect_two_that_were_answered(&self) -> [Connection; 2] {
         let mut both = self.connect_two();
         for connection in &mut both {
@@ -92,7 +92,7 @@ fn each_request_on_either_connection_gets_its_own_reply() {
                 assert_nothing_at(connection, &format!("/{name}{n}"));
             }
         }
-        // what one of them leaves behind is no trouble to the other
+        // the closed connection does not affect the other one
         let [first, second] = both;
         let (gone, mut left) = if are_seen { (first, second) } else { (second, first) };
         drop(gone);

@@ -1,4 +1,4 @@
-//! Shared subscriptions: daemons of one group divide what is published between them.
+//! Shared subscriptions: daemons of one group divide the messages.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -23,7 +23,7 @@ use crate::support::{PATIENCE, free_port};
 const SHARED: &str = "$share/group/work/#";
 const COUNT: usize = 600;
 
-/// A member of the group, by its configuration.
+/// A daemon that joins the group by its configuration.
 fn member(broker: &Mosquitto, protocol: &str, id: &str) -> Daemon {
     let daemon = Daemon::with(&format!(
         "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nclient-id = \"{id}\"\n[[subscribe]]\ntopic = \"{SHARED}\"\nqos = 1",
@@ -40,13 +40,13 @@ fn publish(through: &Daemon, numbers: std::ops::Range<usize>) {
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
-/// The numbers that a daemon recorded, in their order.
+/// The numbers that a daemon recorded, in order.
 fn recorded(daemon: &Daemon) -> Vec<usize> {
     let lines = daemon.lines_with("Received message on topic: ");
     lines.iter().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
 }
 
-/// Waits until the daemons have recorded so many messages together.
+/// Waits until the daemons together have recorded this many messages.
 #[track_caller]
 fn await_all(daemons: &[&Daemon], count: usize) -> Vec<Vec<usize>> {
     let look = || daemons.iter().map(|daemon| recorded(daemon)).collect::<Vec<_>>();
@@ -54,7 +54,7 @@ fn await_all(daemons: &[&Daemon], count: usize) -> Vec<Vec<usize>> {
     eventually(&format!("{count} records"), look, |parts| total(parts) >= count)
 }
 
-/// Each number once, wherever.
+/// Each number was recorded once.
 #[track_caller]
 fn assert_divided(parts: &[Vec<usize>], count: usize) {
     let all: Vec<usize> = parts.concat();
@@ -123,7 +123,7 @@ fn a_clean_stop_loses_no_message_of_a_group() {
             is_over.store(true, Ordering::Relaxed);
             stream.join().unwrap()
         });
-        // the other one goes on alone
+        // the other daemon continues alone
         publish(&publisher, count..count + 100);
         let count = count + 100;
         let parts = await_all(&[&one, &other], count);
@@ -135,7 +135,7 @@ fn a_clean_stop_loses_no_message_of_a_group() {
 #[test]
 fn messages_for_a_leaving_member_are_received_before_the_disconnect() {
     const LEFT: u8 = 5;
-    // one message at a time: the next comes when the one before is acknowledged
+    // one message at a time, each after the acknowledgement of the one before
     let message = |n: u8| [&[0x32, 11, 0, 6], b"work/1".as_slice(), &[0, n, 0]].concat();
     let mut sent = 0;
     let broker = ScriptedBroker::start(move |_, packet| {
@@ -191,14 +191,14 @@ fn messages_of_a_kept_session_wait_for_its_daemon() {
     assert_divided(&await_all(&[&again, &other], 200), 200);
 }
 
-/// The lines of docs/several.md that are indented and begin with this one.
+/// The indented lines of docs/several.md from this one on.
 fn example(first: &'static str) -> Vec<&'static str> {
     let page = include_str!("../../docs/several.md");
     let (_, after) = page.split_once(&format!("\n    {first}\n")).expect(first);
     [first].into_iter().chain(after.lines().map_while(|line| line.strip_prefix("    "))).collect()
 }
 
-/// One of the bridges of the page.
+/// One of the documented daemons.
 fn bridge(broker: &Mosquitto, number: usize, token: &Token) -> Daemon {
     let lines: Vec<&str> = example("[mqtt]").into_iter().filter(|line| !line.starts_with("listen")).collect();
     let text = lines.join("\n");
@@ -212,12 +212,12 @@ fn bridge(broker: &Mosquitto, number: usize, token: &Token) -> Daemon {
     daemon
 }
 
-/// nginx as the page has it, without TLS, in front of these bridges; returns its address too.
+/// The documented nginx without TLS, in front of these daemons, and its address.
 fn nginx(folder: &Folder, daemons: &[Daemon; 2]) -> (Process, String) {
     nginx_without(&[], folder, daemons)
 }
 
-/// The same without the lines that have one of these words.
+/// The same without the lines that contain one of these words.
 fn nginx_without(left_out: &[&str], folder: &Folder, daemons: &[Daemon; 2]) -> (Process, String) {
     let address = format!("127.0.0.1:{}", free_port());
     let mut lines = example("upstream bridges {");
@@ -231,7 +231,7 @@ fn nginx_without(left_out: &[&str], folder: &Folder, daemons: &[Daemon; 2]) -> (
     let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path {}/{name};\n", folder.path().display()))
         .concat();
-    // one process, which ends with the test
+    // a single process, which ends with the test
     let main = format!(
         "daemon off;\nmaster_process off;\npid {}/pid;\nerror_log stderr notice;\nevents {{}}",
         folder.path().display()
@@ -257,7 +257,7 @@ fn two_bridges_behind_the_documented_nginx_lose_no_message() {
     let mut presence = broker.subscribe("bridges/bridge-1", 2, "%p ");
     let head = format!("GET /messages?topic=orders/%23 HTTP/1.1\r\nHost: localhost\r\nAuthorization: {bearer}\r\n\r\n");
     let mut listener = Listener::on(Connection::open(&address), &head).unwrap();
-    // four clients, and one of the bridges goes away
+    // four clients publish while one of the daemons stops
     thread::scope(|scope| {
         for client in 0..4 {
             let (address, headers) = (&address, &headers);
@@ -266,7 +266,7 @@ fn two_bridges_behind_the_documented_nginx_lose_no_message() {
                 for n in client * EACH..(client + 1) * EACH {
                     let body = json!({"topic": format!("orders/{n}"), "msg": n, "qos": 1}).to_string();
                     let mut publish = || connection.request("POST", "/publish", headers, body.as_bytes());
-                    // 503: the bridge is about to stop; 502: it did, and had not yet accepted the connection
+                    // 503: the daemon is about to stop; 502: it stopped before it accepted the connection
                     let reply = (0..10)
                         .map(|_| publish())
                         .find(|reply| !matches!(reply.status, 502 | 503))
@@ -288,7 +288,7 @@ fn two_bridges_behind_the_documented_nginx_lose_no_message() {
     assert_eq!(String::from_utf8(presence.stdout()).unwrap(), "online offline ");
 }
 
-/// A request for `/healthz` by this target, with these lines.
+/// A request for this target with these header lines.
 fn head(target: &[u8], lines: &[u8]) -> Vec<u8> {
     [b"GET ", target, b" HTTP/1.1\r\nHost: bridge.example.com\r\n", lines, b"\r\n"].concat()
 }
@@ -296,7 +296,7 @@ fn head(target: &[u8], lines: &[u8]) -> Vec<u8> {
 /// A city in ISO 8859-1 and in UTF-8.
 const CITIES: [&[u8]; 2] = [b"Z\xfcrich", "Zürich".as_bytes()];
 
-/// Two bridges that serve everybody behind nginx.
+/// Two daemons that serve anonymous clients behind nginx.
 fn open_bridges(broker: &Mosquitto) -> [Daemon; 2] {
     let http = "[http]\nallow-anonymous = true\nallowed-hosts = [\"bridge.example.com\"]";
     [1, 2].map(|_| Daemon::connected_with(&format!("[mqtt]\nport = {}\n{http}", broker.port())))
@@ -329,7 +329,7 @@ fn a_byte_outside_ascii_reaches_no_bridge_through_the_documented_nginx() {
 fn no_client_can_make_nginx_mark_the_bridges_as_down() {
     let (broker, folder) = (Mosquitto::start(), Folder::new());
     let daemons = open_bridges(&broker);
-    // the byte gets through
+    // without this line the byte reaches the daemons
     let left_out = ["proxy_pass_request_headers"];
     let (_nginx, address) = nginx_without(&left_out, &folder, &daemons);
     for city in CITIES {

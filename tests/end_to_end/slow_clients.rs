@@ -1,16 +1,16 @@
-//! The usual tool for holding up web servers, in each of its modes.
+//! `slowhttptest`, the usual tool for slow HTTP attacks, in each of its modes.
 
 use std::process::Command;
 
+use crate::support::background_client::BackgroundClient;
 use crate::support::daemon::Daemon;
 use crate::support::free_port;
-use crate::support::onlooker::Onlooker;
 use crate::support::process::Process;
 
-/// Runs `slowhttptest` with 200 connections for some seconds. Nobody else may notice.
+/// Runs `slowhttptest` with 200 connections for some seconds; no other client may notice.
 fn run(arguments: &[&str], path: &str) {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n[http]\nrequest-timeout = 4", free_port()));
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let url = format!("http://{}{path}", daemon.address());
     let mut command = Command::new("slowhttptest");
     command.args(["-c", "200", "-r", "200", "-i", "1", "-p", "1", "-l", "10", "-u", &url]).args(arguments);
@@ -19,7 +19,7 @@ fn run(arguments: &[&str], path: &str) {
     let said = String::from_utf8_lossy(&tool.stdout()).into_owned();
     let states: Vec<&str> = said.lines().filter(|line| line.contains("service available")).collect();
     assert!(!states.is_empty() && states.iter().all(|line| line.contains("YES")), "{said}");
-    onlooker.assert_undisturbed();
+    background.assert_undisturbed();
 }
 
 #[test]

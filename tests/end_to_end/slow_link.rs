@@ -1,4 +1,5 @@
-//! Bytes that pass are life: a message that takes longer than the keep alive allows arrives, in either direction.
+//! Transferred bytes count as a sign of life: a message that takes longer than the keep alive arrives, in either
+//! direction.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,10 +15,10 @@ use crate::support::scripted_broker::{
 use crate::support::tls_broker::TlsBroker;
 
 const PROTOCOLS: [&str; 2] = ["5", "3.1.1"];
-/// How long what is slow takes here at most.
+/// The longest time that a slow transfer takes here.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// A long message and a short one behind it, over a link on which the answer to a PINGREQ waits behind both.
+/// A long message and a short one, over a link on which the PINGRESP waits behind both.
 fn assert_arrives(broker: &Mosquitto, port: u16, protocol: &str, tls: &str) {
     let proxy = Proxy::slow(port, 20_000);
     let daemon = Daemon::with(&format!(
@@ -81,7 +82,7 @@ fn an_acknowledgement_behind_a_long_message_is_received() {
     });
 }
 
-/// A broker that takes so many bytes a second, and answers the PUBLISH when it has all of it.
+/// A broker that reads this many bytes per second, and acknowledges the PUBLISH when it is complete.
 fn slow_broker(protocol: &'static str, rate: usize) -> ScriptedBroker {
     ScriptedBroker::slow(rate, move |_, packet: &Packet| {
         Some(match packet.kind {
@@ -92,7 +93,7 @@ fn slow_broker(protocol: &'static str, rate: usize) -> ScriptedBroker {
     })
 }
 
-/// A publish of so many bytes, acknowledged on the first connection.
+/// Publishes this many bytes, which are acknowledged on the first connection.
 fn assert_published(protocol: &'static str, size: usize, rate: usize) {
     let broker = slow_broker(protocol, rate);
     let daemon = Daemon::connected_with(&format!(
@@ -114,9 +115,9 @@ fn assert_published(protocol: &'static str, size: usize, rate: usize) {
 fn a_publish_slower_than_two_keep_alives_is_acknowledged() {
     thread::scope(|scope| {
         for protocol in PROTOCOLS {
-            // all of it with the system, and the PINGREQs behind it
+            // fits into the socket buffers, with PINGREQs behind it
             scope.spawn(move || assert_published(protocol, 1_000_000, 25_000));
-            // more than the system takes at a time
+            // more than the socket buffers take
             scope.spawn(move || assert_published(protocol, 16_000_000, 600_000));
         }
     });

@@ -1,4 +1,4 @@
-//! A minute in bad company: every attack at once, and not one honest request that fails or waits.
+//! All attacks at once for a minute: no valid request fails or waits.
 
 use std::net::TcpStream;
 use std::process::Command;
@@ -19,16 +19,16 @@ use crate::support::stalls::Stalls;
 use crate::support::waiting::{eventually, pause};
 
 const SOAK: Duration = Duration::from_secs(60);
-/// What an honest request may take, on a machine that does not stand still.
+/// The longest time of a valid request, apart from stalls of the machine.
 const LONGEST: Duration = Duration::from_secs(1);
 const HONEST: usize = 16;
 const BODY: &[u8] = br#"{"topic":"honest","msg":"x","qos":1}"#;
-/// How many connections the attack on each of the two leaks may cost; the daemon restarts at 200.
+/// How many connections each of the two leaking attacks may use; the daemon restarts at 200 leaks.
 const LEAKS: u32 = 60;
 
 type Attack = fn(&str);
 
-/// Each opens connections, misbehaves, and leaves.
+/// Each opens connections, misbehaves, and closes them.
 const ATTACKS: [Attack; 9] = [
     |address| hold(address, 50, b"POST /publish HTTP/1.1\r\nHost: local"),
     |address| hold(address, 50, b""),
@@ -47,7 +47,7 @@ const ATTACKS: [Attack; 9] = [
     reset,
 ];
 
-/// Sends this on so many connections, and waits until the daemon ends the first of them.
+/// Sends these bytes on this many connections, and waits until the daemon ends the first of them.
 fn hold(address: &str, count: usize, bytes: &[u8]) {
     let mut held: Vec<Connection> = (0..count).filter_map(|_| Connection::try_open(address)).collect();
     for connection in &mut held {
@@ -59,7 +59,7 @@ fn hold(address: &str, count: usize, bytes: &[u8]) {
     }
 }
 
-/// Sends this again and again without reading, until the daemon ends the connection.
+/// Sends these bytes repeatedly without reading, until the daemon ends the connection.
 fn flood(address: &str, bytes: &[u8]) {
     let Some(mut connection) = Connection::try_open(address) else { return };
     connection.socket().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -83,7 +83,7 @@ fn reset(address: &str) {
     }
 }
 
-/// A client that publishes all the time; returns how many answers there were, and how long the longest took.
+/// A client that publishes continuously; returns the number of replies, and the longest time of one.
 fn honest(address: String, done: Arc<AtomicBool>) -> JoinHandle<(u32, Duration)> {
     thread::spawn(move || {
         let mut connection = Connection::open(&address);
@@ -127,7 +127,7 @@ fn no_valid_request_fails_or_waits_under_all_attacks() {
     let end = Instant::now() + SOAK;
     while Instant::now() < end && honest.iter().all(|client| !client.is_finished()) {
         pause(Duration::from_secs(3));
-        // for a moment nothing can be accepted
+        // for a moment no connection can be accepted
         limit_descriptors(&daemon, 20);
         pause(Duration::from_millis(300));
         limit_descriptors(&daemon, 4096);
@@ -146,7 +146,7 @@ fn no_valid_request_fails_or_waits_under_all_attacks() {
     assert_eq!(daemon.lines_with("error:").len(), 0);
 }
 
-/// The two that cost a thread and two descriptors each.
+/// The two requests that leak a thread and two descriptors each.
 fn leak(address: &str) {
     hold(address, 1, b"GET / HTTP/2.0\r\n\r\n");
     hold(address, 1, b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000000000\r\n\r\n");

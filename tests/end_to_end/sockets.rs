@@ -1,4 +1,4 @@
-//! The sockets that are listened on: TCP, Unix, and those that systemd passes.
+//! The listening sockets: TCP, Unix, and those that systemd passes.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use crate::support::{PATIENCE, free_port};
 
 pub const BODY: &str = r#"{"topic":"t","msg":"x","qos":1}"#;
 
-/// Starts it with this configuration, and waits until it listens where `place` says.
+/// Starts the daemon with this configuration, and waits until it listens where `place` says.
 pub fn start(folder: &Folder, config: &str, place: &str) -> Process {
     let path = folder.write("bridge.toml", config);
     let process = Process::start(program().arg("--config").arg(path));
@@ -25,7 +25,7 @@ pub fn start(folder: &Folder, config: &str, place: &str) -> Process {
     process
 }
 
-/// What the daemon says that does not even start with this configuration, and with what it ends.
+/// The exit code and the log of a daemon that does not start with this configuration.
 pub fn refused(config: &str) -> (Option<i32>, String) {
     let folder = Folder::new();
     let path = folder.write("bridge.toml", config);
@@ -62,7 +62,7 @@ fn allowed_hosts_apply_to_every_kind_of_socket() {
                 let mut stream = UnixStream::connect(&path).unwrap();
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 stream.write_all(request.as_bytes()).unwrap();
-                // behind the answer: the other side knows no end on this socket but the client's
+                // half-closed after the request: on this socket tiny_http sees no other end
                 stream.shutdown(std::net::Shutdown::Write).unwrap();
                 stream.read_to_string(&mut answer).unwrap();
             } else {
@@ -100,7 +100,7 @@ fn the_socket_has_its_options_before_the_first_connection_is_accepted() {
     let config =
         folder.write("bridge.toml", &format!("[mqtt]\nport = {}\n[http]\nlisten = \"127.0.0.1:0\"", free_port()));
     let mut command = Command::new("strace");
-    // -D: the daemon is the test's child, and ends with it; strace follows
+    // -D: the daemon is the child process of the test, and strace a grandchild that ends with it
     command.args(["-D", "-f", "-e", "trace=setsockopt,listen,accept4", "-o"]).arg(&trace);
     let daemon = Process::start(command.arg(program().get_program()).arg("--config").arg(config));
     daemon.wait_for("listening on");
@@ -165,7 +165,7 @@ fn passed_sockets_replace_listen_and_outlive_the_daemon() {
     let publish = |connection: &mut Connection| connection.post("/publish", BODY.as_bytes());
     let mut kept = Connection::open(&tcp);
     assert_eq!(publish(&mut kept).status, 200);
-    // told to stop, it leaves its connections to its successor, and none is refused meanwhile
+    // a stopping daemon leaves connections to its successor, and none is refused meanwhile
     let daemon: u32 = passer.wait_for("started ").rsplit(' ').next().unwrap().parse().unwrap();
     signal(daemon, "TERM");
     let (mut answered, deadline) = (0, Instant::now() + PATIENCE);
@@ -190,7 +190,7 @@ fn a_passed_socket_beyond_loopback_needs_a_token() {
     passer.wait_for("ended 78");
 }
 
-/// Starts the daemon with these sockets, `starts` times.
+/// Starts the daemon with these sockets, `starts` times in a row.
 pub fn pass(folder: &Folder, config: &str, starts: usize, sockets: &[&str]) -> Process {
     let script = folder.write("pass_sockets.py", include_str!("support/pass_sockets.py"));
     let config = folder.write("bridge.toml", config);

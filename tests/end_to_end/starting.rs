@@ -1,4 +1,4 @@
-//! What keeps the daemon from starting: `--check` finds it before, and what may pass is waited for.
+//! What prevents a start: `--check` reports it, and a start waits for temporary causes.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -10,12 +10,12 @@ use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::process::Process;
 
-/// No address of any machine (RFC 5737).
+/// An address that no machine has (RFC 5737).
 const NOBODYS_ADDRESS: &str = "192.0.2.1:8000";
-/// `nobody` of Debian, who may not do what the tests may, if they run as root.
+/// `nobody` of Debian, for tests that run as root.
 const NOBODY: [&str; 4] = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
-/// Runs the program with this configuration to its end: exit status, standard output, and what it said of itself.
+/// Runs the program with this configuration to its end: exit code, standard output, and log.
 fn run(folder: &Folder, configuration: &str, arguments: &[&str]) -> (Option<i32>, String, Vec<String>) {
     let config = folder.write("bridge.toml", configuration);
     end(program().arg("--config").arg(config).args(arguments))
@@ -88,7 +88,7 @@ fn check_reports_missing_permissions_like_a_start() {
             } else {
                 program()
             };
-            // a container may let everybody have any port
+            // in a container ports below 1024 may be unprivileged
             if listen.ends_with(":80") && unprivileged_ports_begin_at() <= 80 {
                 continue;
             }
@@ -111,7 +111,7 @@ fn check_binds_no_socket_and_leaves_no_file() {
     }
     assert!(!folder.path().join("a.sock").exists());
     drop(taken);
-    // what a start would wait for is told
+    // temporary causes are reported
     let later = format!("[http]\nallow-anonymous = true\nlisten = \"{NOBODYS_ADDRESS}\"");
     let (code, out, lines) = run(&folder, &later, &["--check"]);
     let words = format!(
@@ -191,7 +191,7 @@ fn a_missing_device_is_named_at_the_start() {
     assert_eq!((code, lines.last().map(String::as_str)), (Some(1), Some(words)), "{lines:?}");
 }
 
-/// The first port that needs no right to listen on (ip(7)).
+/// The first unprivileged port (ip(7)).
 fn unprivileged_ports_begin_at() -> u32 {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     text.trim().parse().unwrap()

@@ -1,4 +1,4 @@
-//! How the daemon ends: cleanly when it is told to, loudly when it must.
+//! How the daemon ends, after a signal and after a fault.
 
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -53,14 +53,14 @@ fn a_stop_answers_running_requests_and_refuses_new_connections() {
     let broker = Mosquitto::start();
     let mut daemon = Daemon::connected(broker.port());
     let mut running = daemon.connect();
-    // longer than what the HTTP library reads before it hands a request on, so that a worker is in the middle of it
+    // longer than what tiny_http reads together with the head, so that a worker waits for the rest
     let body = format!("{:<2000}", r#"{"topic":"t","msg":"x"}"#);
     running.send(b"POST /publish HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n");
     assert_eq!(running.reply().status, 100, "a worker is waiting for the body");
     daemon.signal("TERM");
     daemon.wait_for("stopping");
     let address = daemon.address().to_owned();
-    // the backlog may take one more before the socket is shut; none is accepted for long
+    // the backlog may take one more connection before the socket is closed
     let refused = (0..100_000).any(|_| TcpStream::connect(&address).is_err());
     assert!(refused, "new connections are refused");
     running.send(body.as_bytes());
@@ -86,7 +86,7 @@ fn an_endless_request_delays_a_stop_by_the_timeout_at_most() {
 fn the_end_of_a_thread_is_named_and_exits_1() {
     let mut broker = Mosquitto::start();
     let mut daemon = Daemon::connected(broker.port());
-    // without a single free descriptor the MQTT library cannot make another connection, and panics
+    // without a free descriptor rumqttc cannot connect again, and panics
     let limited = Command::new("prlimit").args(["--pid", &daemon.id().to_string(), "--nofile=3:3"]).status();
     assert!(limited.expect("prlimit is needed for this test").success());
     broker.kill();
@@ -108,7 +108,7 @@ fn an_unread_standard_error_does_not_delay_a_stop() {
     );
     let mut child = program().arg("--config").arg(config).stderr(Stdio::piped()).spawn().unwrap();
     broker.wait_for("Sending SUBACK to mqtt-bridge-");
-    // far more than a pipe holds
+    // more than a pipe holds
     for _ in 0..200 {
         broker.publish(&["-t", "t", "-m", &"x".repeat(1000)]);
     }

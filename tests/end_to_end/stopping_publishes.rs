@@ -1,4 +1,4 @@
-//! Publishes that wait when the daemon is told to stop.
+//! Publishes that wait when the daemon stops.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ fn a_stop_completes_messages_in_flight_and_refuses_new_ones() {
     let mut daemon = Daemon::connected(broker.port());
     let mut running = daemon.begin("/publish", body("running", 1, 20.0));
     let mut open = daemon.connect();
-    // the connection is known to be served
+    // wait until a thread serves the connection
     assert_eq!(open.post("/publish", b"{}").status, 400);
     let (packet, _) = broker.wait_for(PUBLISH);
     daemon.signal("TERM");
@@ -47,7 +47,7 @@ fn a_thousand_requests_with_the_largest_timeout_do_not_delay_a_stop() {
     allow_descriptors(daemon.id());
     let mut connections: Vec<Connection> =
         (0..1000).map(|n| daemon.begin("/publish", body(&format!("n/{n}"), 1, 60.0))).collect();
-    // one more is refused when all of them are accepted; if it was before the last of them, that one is refused
+    // refused once all of them are accepted; if it came before the last one, that one is refused instead
     let more = daemon.publish(&body("more", 1, 1.0));
     assert_eq!(more.status, 503, "{more:?}");
     let begun = Instant::now();
@@ -59,7 +59,7 @@ fn a_thousand_requests_with_the_largest_timeout_do_not_delay_a_stop() {
     assert_eq!((count(504), count(503)), (9, 991), "what was sent is unknown, the rest was certainly not");
 }
 
-/// Lets a process have more open files than many systems do.
+/// Raises the limit of open files of a process.
 fn allow_descriptors(process: u32) {
     let raised = Command::new("prlimit").args(["--pid", &process.to_string(), "--nofile=8192"]).status();
     assert!(raised.expect("prlimit is needed for this test").success());

@@ -1,4 +1,4 @@
-//! The life of a stream: it goes on whatever becomes of the broker, ends with the daemon, and harms nobody.
+//! Streams: they continue over restarts of the broker, end with the daemon, and delay no other client.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -8,22 +8,22 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::support::background_client::BackgroundClient;
 use crate::support::daemon::Daemon;
 use crate::support::events::{Item, Listener, target};
 use crate::support::http::Connection;
 use crate::support::metrics::{await_figure, metrics, value};
 use crate::support::mosquitto::Mosquitto;
-use crate::support::onlooker::Onlooker;
 use crate::support::request::head;
 use crate::support::waiting::eventually;
 use crate::support::{PATIENCE, SLACK, free_port};
 
-/// A broker that keeps nothing back.
+/// A broker without a queue limit.
 fn generous() -> Mosquitto {
     Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true")
 }
 
-/// A number, and so much behind it that the system has no room for many of them.
+/// A number with padding, so that the socket buffers hold only a few of them.
 fn padded(n: u64) -> String {
     format!("{n}{}", " ".repeat(1000))
 }
@@ -41,7 +41,7 @@ fn a_comment_is_sent_every_15_s_and_request_limits_do_not_end_a_stream() {
         assert_eq!(listener.item_within(Duration::from_secs(15) + SLACK), Some(Item::Comment));
         let took = begun.elapsed();
         assert!(took > Duration::from_secs(12), "{took:?}");
-        // others that are idle give way, not the one that listens
+        // other idle connections are evicted, but not the listener
         let asking = |_| {
             let mut other = daemon.connect();
             other.get("/nothing");
@@ -71,7 +71,7 @@ fn a_stream_continues_over_restarts_of_the_broker_in_both_versions() {
         ));
         let mut listeners = ["a/#", "a/b", "a/#"].map(|filter| Listener::open(&daemon, filter));
         for round in ["1", "2", "3"] {
-            // it may be covered by the other, or not
+            // it may be covered by the other filter, or not
             broker.publish(&["-t", "a/b", "-q", "1", "-m", round]);
             for listener in &mut listeners {
                 if round != "1" {
@@ -83,7 +83,7 @@ fn a_stream_continues_over_restarts_of_the_broker_in_both_versions() {
             broker.restart();
             broker.wait_for("\ta/# (QoS 0)");
             daemon.wait_for_nth(1 + round.parse::<usize>().unwrap(), "connected to 127.0.0.1:");
-            // what is published at QoS 1 is answered behind the answer to the SUBSCRIBE
+            // acknowledged after the SUBACK
             assert_eq!(daemon.publish(r#"{"topic":"other","msg":"x","qos":1}"#).status, 200);
         }
     }
@@ -105,7 +105,7 @@ fn a_stalled_listener_is_told_exactly_how_many_messages_it_missed() {
             assert_eq!(beside.message()["payload"], padded(number), "the one beside misses nothing");
         }
     }
-    // now it reads: what there is, what it missed, and what is new
+    // now it reads: buffered messages, the gap, and new messages
     let (mut next, mut missed) = (0, 0);
     broker.publish(&["-t", "s/x", "-m", "end"]);
     loop {
@@ -127,7 +127,7 @@ fn a_stalled_listener_is_told_exactly_how_many_messages_it_missed() {
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let figure = missed as f64;
     assert_eq!(value(&metrics(daemon.address()), "mqtt_bridge_lagged_messages_total").to_bits(), figure.to_bits());
-    // and it goes on as if nothing had been
+    // and it continues normally
     broker.publish(&["-t", "s/x", "-m", "after"]);
     assert_eq!(stalled.message()["payload"], "after");
 }
@@ -137,7 +137,7 @@ fn stalled_listeners_delay_neither_others_nor_a_stop() {
     let broker = generous();
     let mut daemon = Daemon::connected(broker.port());
     let stalled: Vec<Listener> = (0..50).map(|_| Listener::with_small_buffer(&daemon, "s/#")).collect();
-    let onlooker = Onlooker::start(&daemon);
+    let background = BackgroundClient::start(&daemon);
     let mut beside = Listener::open(&daemon, "s/#");
     for batch in 0..10 {
         let _publisher = broker.publish_lines("s/x", (batch * 500..(batch + 1) * 500).map(padded));
@@ -145,7 +145,7 @@ fn stalled_listeners_delay_neither_others_nor_a_stop() {
             assert_eq!(beside.message()["payload"], padded(number));
         }
     }
-    onlooker.assert_undisturbed();
+    background.assert_undisturbed();
     daemon.signal("TERM");
     let begun = Instant::now();
     assert_eq!(daemon.wait_for_end().code(), Some(0));
@@ -157,7 +157,7 @@ fn stalled_listeners_delay_neither_others_nor_a_stop() {
 #[test]
 fn a_stop_ends_streams_properly() {
     let broker = Mosquitto::start();
-    // a stop that waited for them would take that long
+    // a stop that waited for the streams would take that long
     let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 60", broker.port());
     let mut daemon = Daemon::connected_with(&config);
     let mut listeners: Vec<Listener> = (0..20).map(|n| Listener::open(&daemon, &format!("{}/#", n % 4))).collect();
@@ -208,14 +208,14 @@ fn two_hundred_vanished_listeners_leak_nothing() {
     drop(Listener::open(&daemon, "v/#"));
     drop(daemon.served_connection());
     await_figure(daemon.address(), "mqtt_bridge_listeners", "0");
-    let before = daemon.vitals();
+    let before = daemon.resources();
     for round in 0..3 {
         let mut listeners: Vec<Listener> = (0..200).map(|_| Listener::open(&daemon, "v/#")).collect();
         await_figure(daemon.address(), "mqtt_bridge_listeners", "200");
         broker.publish(&["-t", "v/x", "-m", "x"]);
         assert!(listeners.iter_mut().all(|listener| listener.message()["payload"] == "x"), "{round}");
         for (n, listener) in listeners.iter().enumerate() {
-            // every other one in the middle of nothing, as a client that crashes
+            // every other one with a reset, like a client that crashed
             let linger = (n % 2 == 0).then_some(Duration::ZERO);
             SockRef::from(listener.connection().socket()).set_linger(linger).unwrap();
         }
@@ -232,7 +232,7 @@ fn a_closed_stream_does_not_affect_a_client_from_the_same_port() {
     let broker = Mosquitto::start();
     let daemon = Daemon::connected(broker.port());
     let from: SocketAddr = ([127, 0, 0, 1], free_port()).into();
-    // the system lets go of a port when both ends have
+    // the port is free when both ends have closed
     let try_connect = || {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
@@ -242,7 +242,7 @@ fn a_closed_stream_does_not_affect_a_client_from_the_same_port() {
     let connect = || eventually("a connection from this port", try_connect, Result::is_ok).unwrap();
     for linger in [None, Some(Duration::ZERO), None] {
         let mut listener = Listener::on(connect(), &head("GET", &target("a"), "1.1", &[])).expect("a stream");
-        // what is unread would make a reset of every end
+        // unread bytes would turn the close into a reset
         assert_eq!(listener.item_within(PATIENCE), Some(Item::Comment));
         SockRef::from(listener.connection().socket()).set_linger(linger).unwrap();
         drop(listener);
@@ -255,9 +255,9 @@ fn a_closed_stream_does_not_affect_a_client_from_the_same_port() {
 #[test]
 fn a_thousand_listeners_are_one_subscription_and_take_under_60_mb() {
     const COUNT: usize = 1000;
-    // without optimization it takes 13 MB more
+    // a build without optimization takes 13 MB more
     const BYTES: usize = if cfg!(debug_assertions) { 73_000_000 } else { 60_000_000 };
-    // this test's end of the connections, and the daemon's, which inherits it
+    // for the connections of this process, and of the daemon, which inherits the limit
     let limit = Command::new("prlimit").args(["--pid", &std::process::id().to_string(), "--nofile=8192:"]).status();
     assert!(limit.expect("prlimit is needed for this test").success(), "8192 descriptors are needed for this test");
     let broker = Mosquitto::start();
@@ -270,8 +270,8 @@ fn a_thousand_listeners_are_one_subscription_and_take_under_60_mb() {
     for (n, listener) in listeners.iter_mut().enumerate() {
         assert_eq!(listener.message()["payload"], payload, "listener {n}");
     }
-    let vitals = daemon.vitals();
-    assert!(vitals.resident_kib * 1024 < BYTES, "{vitals:?}");
+    let resources = daemon.resources();
+    assert!(resources.resident_kib * 1024 < BYTES, "{resources:?}");
     let filters = broker.log_with(" (QoS 0)");
     assert!(!filters.is_empty() && filters.iter().all(|line| line.ends_with("\tmany/# (QoS 0)")), "{filters:?}");
     assert_eq!(broker.log_with("Sending PUBLISH to mqtt-bridge-").len(), 1);

@@ -1,4 +1,4 @@
-//! A stream of `GET /messages` that is opened while the broker is away, for clients that give up for good on a refusal.
+//! A stream of `GET /messages` that is opened while there is no broker, for clients that never retry after a refusal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{CONNECT, SUBSCRIBE, ScriptedBroker, answer_filters, behave};
 use crate::support::{PATIENCE, free_port};
 
-/// A daemon that tries often.
+/// A daemon that reconnects quickly.
 fn daemon(port: u16, more: &str) -> Daemon {
     Daemon::with(&format!("[mqtt]\nport = {port}\nreconnect-max = 0.1\n{more}"))
 }
@@ -24,7 +24,7 @@ fn daemon(port: u16, more: &str) -> Daemon {
 fn a_stream_opened_without_a_broker_gets_later_messages() {
     for protocol in ["5", "3.1.1"] {
         let port = free_port();
-        // an answer that came only at the timeout would come too late for the test
+        // a long timeout, so that a reply at the timeout would fail the test
         let daemon = daemon(port, &format!("protocol = \"{protocol}\"\n[publish]\ntimeout = 60\nmax-timeout = 60"));
         let mut first = Listener::open(&daemon, "a/#");
         assert_eq!(first.item_within(PATIENCE), Some(Item::Comment), "it begins as any other");
@@ -39,7 +39,7 @@ fn a_stream_opened_without_a_broker_gets_later_messages() {
         for listener in [&mut first, &mut second] {
             assert_eq!(listener.message()["payload"], "1");
         }
-        // the same where there was one, and one that resumes
+        // the same after a lost connection, also for a resumed listener
         broker.kill();
         daemon.wait_for("lost: ");
         let id = first.last_id().to_owned();
@@ -72,8 +72,8 @@ fn an_event_source_opened_without_a_broker_stays_open() {
     assert_eq!(client.lines_with("error").len(), 0);
 }
 
-/// A broker that takes connections when it is told to, refuses filters that are numbers, and ends the connection over
-/// `deadly`.
+/// A broker that accepts connections only when the flag is set, refuses filters that are numbers, and closes the
+/// connection over `deadly`.
 fn broker_that_comes() -> (ScriptedBroker, Arc<AtomicBool>) {
     let is_there = Arc::new(AtomicBool::new(false));
     let asked = is_there.clone();
@@ -96,7 +96,7 @@ fn a_later_refusal_of_the_broker_is_an_event_of_the_stream() {
     assert_eq!((event.name.as_str(), event.id.as_deref()), ("refused", None), "{event:?}");
     assert_eq!(event.data["reason_code"], 135, "{event:?}");
     assert!(event.data["error"].as_str().unwrap().starts_with("refused by the broker: "), "{event:?}");
-    // by now there is a broker to say so
+    // now that there is a broker, the reply is a refusal
     let reply = refusal(&daemon, &target("135"), &[]);
     assert_eq!((reply.status, reply.code()), (403, 12), "{reply:?}");
     assert_eq!(listener.event().data["reason_code"], 135, "it was asked again");

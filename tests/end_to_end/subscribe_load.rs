@@ -1,4 +1,4 @@
-//! Many subscriptions at a time, while messages are published.
+//! Many concurrent subscriptions while messages are published.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -44,7 +44,7 @@ fn subscribing_and_publishing_concurrently_never_fails() {
             })
             .collect();
         let failed = subscribing.into_iter().filter_map(|thread| thread.join().err()).count();
-        // a publisher that failed fails the scope
+        // the scope fails when a publisher fails
         done.store(true, Ordering::SeqCst);
         assert!(publishers.into_iter().all(|thread| thread.join().is_ok()), "a publish failed");
         assert_eq!(failed, 0, "of twenty that subscribed");
@@ -84,7 +84,7 @@ fn changing_wider_filters_loses_and_repeats_no_message_in_both_versions() {
                 let subscribed = filters.iter().map(move |filter| (*filter, Some(round % 2)));
                 subscribed.chain(filters.iter().map(|filter| (*filter, None)))
             });
-            // looked at behind the end of the publisher, which would not end otherwise
+            // checked after the publisher has ended, since a failure here would leave it running
             let answers: Vec<_> = changes
                 .map(|(filter, qos)| {
                     let reply = qos.map_or_else(|| unsubscribe(&daemon, filter), |qos| subscribe(&daemon, filter, qos));
@@ -94,7 +94,7 @@ fn changing_wider_filters_loses_and_repeats_no_message_in_both_versions() {
             done.store(true, Ordering::SeqCst);
             for (number, (filter, qos, reply)) in answers.iter().enumerate() {
                 let granted = reply.json()["granted_qos"].as_u64();
-                // one that brings the messages of others too may have a higher one
+                // a filter that delivers the messages of others may have a higher QoS
                 let is_granted = granted.is_some() == qos.is_some() && granted >= qos.map(u64::from);
                 assert!(reply.status == 200 && is_granted, "{number}: {filter} at {qos:?}: {reply:?}");
             }
@@ -119,7 +119,7 @@ fn a_thousand_overlapping_filters_record_a_message_once_in_both_versions() {
         let begun = Instant::now();
         let mut connection = daemon.connect();
         for number in 0..1000 {
-            // each covers others, and is covered by others
+            // each filter covers others, and is covered by others
             let levels = (0..10).map(|level| if number >> level & 1 == 0 { "a" } else { "+" });
             let topic = format!("{}/#", levels.collect::<Vec<_>>().join("/"));
             let reply = connection.post("/subscribe", json!({ "topic": topic }).to_string().as_bytes());
@@ -136,7 +136,7 @@ fn a_thousand_overlapping_filters_record_a_message_once_in_both_versions() {
     }
 }
 
-/// Which of so many numbers are not there, and which are there more than once or behind a greater one.
+/// The missing numbers, and those that are repeated or out of order.
 fn gaps(numbers: &[String], count: usize) -> [Vec<usize>; 2] {
     let numbers: Vec<usize> = numbers.iter().map(|number| number.parse().unwrap()).collect();
     let lost = (0..count).filter(|number| !numbers.contains(number)).collect();

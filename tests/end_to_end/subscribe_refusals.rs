@@ -1,4 +1,4 @@
-//! When a topic filter cannot be had at run time, the answer says why, and it is not there.
+//! Refused topic filters at run time: the reply has the reason, and the filter is not listed.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::support::waiting::eventually;
 
 const RECEIVED: &str = "Received message on topic: ";
 
-/// A broker of MQTT 5 that has this code for each topic filter whose name is a number.
+/// A broker of MQTT 5 that refuses each filter whose name is a number with that reason code.
 pub fn numbered() -> ScriptedBroker {
     ScriptedBroker::start(|_, packet| {
         Some(match packet.kind {
@@ -101,7 +101,7 @@ fn without_a_broker_a_subscribe_is_503_in_time() {
         assert!(begun.elapsed() >= Duration::from_secs_f64(timeout), "it waits for the broker");
         assert_eq!(listed(&daemon, "a").or(listed(&daemon, "b")), None);
     }
-    // one that waits is granted when the broker comes
+    // a waiting request is granted when the broker is back
     let mut waiting = daemon.begin("/subscribe", r#"{"topic":"c","timeout":20}"#);
     let broker = Mosquitto::on_port(port, "allow_anonymous true");
     assert_granted(&waiting.reply(), "c", 0);
@@ -170,7 +170,7 @@ fn a_token_subscribes_within_its_filters_only() {
     assert_eq!((list.status, list.json()), (200, json!({"code": 0, "subscriptions": []})), "nothing is left");
 }
 
-/// What is refused, and what the words must have in them.
+/// Invalid bodies, and words of the error of each.
 fn refusals() -> Vec<(String, &'static str)> {
     let with = |topic: Value| json!({ "topic": topic }).to_string();
     [

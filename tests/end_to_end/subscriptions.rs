@@ -1,4 +1,4 @@
-//! Topic filters that come and go while the bridge runs.
+//! Topic filters that are added and removed at run time.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ pub fn assert_granted(reply: &Reply, topic: &str, granted_qos: u8) {
     assert!(reply.body.starts_with(br#"{"code":0,"#), "{reply:?}");
 }
 
-/// What `GET /subscriptions` has of this topic filter.
+/// The entry of this topic filter in `GET /subscriptions`.
 pub fn listed(daemon: &Daemon, topic: &str) -> Option<Value> {
     let reply = daemon.get("/subscriptions");
     assert_eq!((reply.status, reply.code()), (200, 0), "{reply:?}");
@@ -37,7 +37,7 @@ pub fn listed(daemon: &Daemon, topic: &str) -> Option<Value> {
     first
 }
 
-/// A daemon with `in/#` in its file at QoS 1.
+/// A daemon with `in/#` at QoS 1 in its configuration.
 fn with_file(port: u16, more: &str) -> Daemon {
     let daemon = Daemon::with(&format!(
         "[mqtt]\nport = {port}\nreconnect-max = 0.1\n{more}\n[[subscribe]]\ntopic = \"in/#\"\nqos = 1"
@@ -46,7 +46,7 @@ fn with_file(port: u16, more: &str) -> Daemon {
     daemon
 }
 
-/// The topics of the records before the one of this message, which is published now.
+/// The records before that of this message, which is published now.
 fn recorded(broker: &Mosquitto, daemon: &Daemon, end: &str) -> Vec<String> {
     broker.publish(&["-t", "in/end", "-m", end]);
     daemon.wait_for(&format!("{RECEIVED}in/end with payload: {end}"));
@@ -121,7 +121,7 @@ fn unsubscribing_takes_effect_at_the_broker_and_in_the_journal() {
         broker.publish(&["-t", "gone/a", "-m", "after"]);
         assert_eq!(recorded(&broker, &daemon, "1"), ["gone/a with payload: before"]);
         assert_eq!(broker.log_with("Sending PUBLISH to mqtt-bridge-").len(), 2, "nothing more was sent");
-        // and once more, as what was never there
+        // repeated, as for an unknown filter
         for topic in ["gone/#", "never"] {
             assert_eq!(unsubscribe(&daemon, topic).json(), json!({"code": 0, "topic": topic}));
         }
@@ -180,7 +180,7 @@ fn run_time_filters_do_not_outlive_the_daemon_in_a_kept_session() {
         let mut first = with_file(broker.port(), &kept);
         assert_granted(&subscribe(&first, "run/#", 1), "run/#", 1);
         let refused = subscribe(&first, "two", 2);
-        assert_eq!((refused.status, refused.code()), (501, 10), "the library cannot do that: {refused:?}");
+        assert_eq!((refused.status, refused.code()), (501, 10), "rumqttc cannot do that: {refused:?}");
         assert_eq!(listed(&first, "two"), None);
         first.signal(signal);
         assert_eq!(first.wait_for_end().code(), code);

@@ -1,4 +1,4 @@
-//! Another client that goes by our name, and a broker that wants us to go elsewhere.
+//! Another client with the same client identifier, and a broker that refers to another server.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::scripted_broker::{CONNECT, NO_SUBSCRIPTION_IDENTIFIERS, PUBLISH, ScriptedBroker, behave, connack};
 use crate::support::tls_broker::{TlsBroker, with_protocol};
 
-/// A broker that ends the first connection with this reason code and these properties, and keeps the next.
+/// A broker that ends the first connection with this reason code and these properties, and keeps the next one.
 fn ending(code: u8, properties: &[u8]) -> ScriptedBroker {
     let length = u8::try_from(properties.len()).unwrap();
     let disconnect = [&[0xe0, 2 + length, code, length], properties].concat();
@@ -21,7 +21,7 @@ fn ending(code: u8, properties: &[u8]) -> ScriptedBroker {
     })
 }
 
-/// A property that is a string: 0x1f is the reason string, 0x1c the server reference.
+/// A string property: 0x1f is the Reason String, 0x1c the Server Reference.
 fn property(identifier: u8, text: &str) -> Vec<u8> {
     [&[identifier, 0, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
 }
@@ -48,7 +48,7 @@ fn a_server_reference_is_logged_and_not_followed() {
         let told = format!("ended by the broker: {words} (reason code {code}): bye; it refers to b.example:1883\\n");
         assert_eq!(line_of_loss(&broker), format!("{told}; {advice}; connecting again"));
     }
-    // a reference comes with other reasons too, and is cut
+    // a reference may come with other reasons, and is cut to a length
     let broker = ending(139, &property(0x1c, &"x".repeat(120)));
     let line = line_of_loss(&broker);
     assert!(
@@ -75,9 +75,9 @@ fn two_daemons_with_one_client_identifier_log_the_likely_takeover_and_back_off()
             assert_eq!(line, format!("warning: {words}"), "{protocol}");
         }
         daemons[0].wait_for_nth(6, "lost: ");
-        // between them lie pauses of 0.1, 0.2, 0.4, 0.8 and 1.6 s, each at least half of it
+        // pauses of 0.1, 0.2, 0.4, 0.8 and 1.6 s, reduced by jitter to half at most
         assert!(start.elapsed() > Duration::from_millis(1550), "{:?}", start.elapsed());
-        // and the other one's are as long
+        // the pauses of the other daemon are as long
         let connections = broker.log_with("New client connected").len();
         assert!((10..=18).contains(&connections), "{connections}");
         assert_eq!(daemons[0].lines_with("perhaps").len(), 1);

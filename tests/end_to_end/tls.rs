@@ -1,4 +1,4 @@
-//! Brokers behind TLS: whom we trust, who we are, and what is said when either fails.
+//! Brokers behind TLS: trust, client certificates, and what is logged when either fails.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -23,7 +23,7 @@ fn a_broker_behind_tls_is_reached_by_name_and_by_address() {
         subscriber.wait_for_end();
         assert_eq!(subscriber.stdout(), b"hello");
     }
-    // one that no authority issued is trusted by its own name
+    // a self-signed certificate is trusted when it is the `ca-file`
     authority.openssl("req -x509 -key broker.key -subj /CN=alone -addext basicConstraints=CA:FALSE -addext subjectAltName=DNS:localhost -out alone.crt");
     let alone = Certificate { certificate: authority.file("alone.crt"), key: authority.file("broker.key") };
     let broker = TlsBroker::start(&alone);
@@ -42,7 +42,7 @@ fn without_a_ca_file_only_the_systems_authorities_are_trusted() {
     );
     let acquainted = Daemon::run(&configuration, |config| {
         let mut command = program();
-        // where the system's authorities are, by the word of OpenSSL and whoever follows it
+        // the system's authorities, by the variable that OpenSSL defines
         command.env("SSL_CERT_FILE", authority.certificate()).arg("--config").arg(config);
         command
     });
@@ -173,7 +173,7 @@ fn a_fault_of_an_intermediate_certificate_is_logged_as_such() {
 #[test]
 fn a_client_certificate_of_version_1_is_accepted() {
     let authority = Authority::new();
-    // as mosquitto-tls(7) says
+    // as mosquitto-tls(7) describes
     authority.openssl("genrsa -out client.key 2048");
     authority.openssl("req -out client.csr -key client.key -new -subj /CN=client");
     authority.openssl("x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out client.crt -days 3");
@@ -200,7 +200,7 @@ fn a_client_certificate_is_sent_on_request_and_its_refusal_logged() {
     let authority = Authority::new();
     let own =
         authority.issue_with("bridge", &Contents { extensions: "keyUsage = digitalSignature", ..Contents::default() });
-    // one with an RSA key, so that it has the old form of that too
+    // with an RSA key, which has an old format too
     authority.openssl("genrsa -traditional -out pkcs1.key 2048");
     authority.openssl("req -new -key pkcs1.key -subj /CN=bridge -out pkcs1.csr");
     authority.sign("pkcs1", &Contents::default());
@@ -221,7 +221,7 @@ fn a_client_certificate_is_sent_on_request_and_its_refusal_logged() {
             assert_acknowledged(&daemon, key);
             broker.mosquitto.wait_for("u'bridge'");
         }
-        // in TLS 1.2 there is one alert for much
+        // TLS 1.2 has one alert for several causes
         let unless = if version == "TLSv1.2" {
             "; unless the broker has no certificate of a kind that we take "
         } else {
@@ -251,7 +251,7 @@ fn a_missing_tls_on_either_side_is_logged() {
         let to_tls = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.02", broker.port);
         Daemon::with(&to_tls).wait_for("; what answers there speaks TLS: set `enabled = true` in [mqtt.tls]; ");
     }
-    // something that answers, but not in TLS
+    // a server that answers, but without TLS
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -264,7 +264,7 @@ fn a_missing_tls_on_either_side_is_logged() {
     Daemon::with(&impatient("localhost", port, &authority.trusted())).wait_for(
         ": what answers there is not TLS: is this the port of MQTT without TLS, or of something else?; trying",
     );
-    // and something that does not
+    // and one that does not answer
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     Daemon::with(&impatient("localhost", port, &authority.trusted()))
@@ -380,7 +380,7 @@ while True:
         Process::start(refusing.arg("-cert").arg(&certificate.certificate).arg("-key").arg(&certificate.key));
     Daemon::with(&impatient("localhost", port, &tls))
         .wait_for(": the broker takes none of the protocols in `alpn`; trying again");
-    // a broker that knows nothing of them is as good as one that takes one
+    // a broker without ALPN is accepted
     let broker = TlsBroker::start(&certificate);
     Daemon::with(&broker.known_as("localhost", &tls)).wait_for("connected to");
 }

@@ -1,4 +1,4 @@
-//! What one token has of what all share: its own part, and nothing of the others'.
+//! Quotas of a token: its share of common limits, and what it sees of others.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::support::request::{raw, request};
 use crate::support::token::Token;
 use crate::support::waiting::eventually;
 
-/// A token that may publish and read everything.
+/// A token that may publish to and subscribe to everything.
 fn token(name: &str) -> Token {
     Token::new(name, r##"["#"]"##).reading(r##"["#"]"##)
 }
@@ -46,7 +46,7 @@ fn listen(daemon: &Daemon, token: &Token, filter: &str) -> Listener {
     Listener::ask(daemon, &target(filter), &[("Authorization", &token.bearer())]).expect("a stream")
 }
 
-/// The names of the filters that a token is told of.
+/// The filters that a token is shown.
 fn seen(daemon: &Daemon, token: &Token) -> Vec<String> {
     let listed = get(daemon, token, "/subscriptions").json()["subscriptions"].clone();
     let topic = |entry: &Value| entry["topic"].as_str().unwrap().to_owned();
@@ -125,7 +125,7 @@ fn the_quota_of_a_token_allows_the_longest_bulk() {
     assert_eq!((reply.status, reply.code()), (200, 0), "{}", reply.error());
 }
 
-/// Waits until so many publishes and requests of a token wait.
+/// Waits until this many publishes and requests of a token wait.
 #[track_caller]
 fn await_waiting(daemon: &Daemon, token: &Token, count: u64) {
     let status = || get(daemon, token, "/status").json();
@@ -203,7 +203,7 @@ fn unfinished_bodies_and_requests_of_one_token_leave_quota_to_others() {
         connection.send(raw(&format!("POST {path}"), &lines, bytes).as_bytes());
         connection
     };
-    // those that find no room are answered, and the others wait
+    // those beyond the quota are answered, and the others wait
     let unfinished: Vec<Connection> = (0..60).map(|_| begin(&greedy, "/publish", &body[..body.len() - 10])).collect();
     let requests: Vec<Connection> = (0..60).map(|_| begin(&greedy, "/request", &body)).collect();
     let refused = "not sent: as many publishes and requests of this token wait";
@@ -213,7 +213,7 @@ fn unfinished_bodies_and_requests_of_one_token_leave_quota_to_others() {
     drop((unfinished, requests));
 }
 
-/// Asks until it is answered so.
+/// Repeats a request until it gets this reply.
 #[track_caller]
 fn await_reply(daemon: &Daemon, token: &Token, path: &str, body: &str, status: u16, words: &str) {
     let ask = || daemon.connect().request("POST", path, &[("Authorization", &token.bearer())], body.as_bytes());

@@ -1,4 +1,4 @@
-//! With tokens, each request needs one, and each message must be within what its token may do.
+//! With tokens configured, each request needs one, and each message must be within the rights of its token.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ use crate::support::token::Token;
 
 const UNKNOWN: &str = "Bearer 0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A daemon for this broker that knows these tokens.
+/// A daemon for this broker with these tokens.
 fn daemon(broker: &Mosquitto, tokens: &[&Token], http: &str) -> Daemon {
     let tables = tokens.iter().map(|token| token.table.as_str()).collect::<Vec<_>>().concat();
     Daemon::connected_with(&format!("[mqtt]\nport = {}\n{tables}[http]\n{http}", broker.port()))
@@ -70,7 +70,7 @@ fn without_a_known_token_the_reply_is_a_challenge() {
         assert_eq!(wrong.header("www-authenticate"), Some(r#"Bearer realm="mqtt-bridge", error="invalid_token""#));
     }
     let mut unread = daemon.connect();
-    // not a byte of the body is ever sent
+    // no byte of the body is sent
     unread.send(b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000\r\n\r\n");
     assert_eq!(unread.reply().status, 401);
     assert_eq!(publish(&daemon, &token.bearer(), "t").status, 200);
@@ -97,7 +97,7 @@ fn the_rate_of_a_token_applies_across_connections_and_workers() {
     let slow = Token::new("slow", r##"["#"]"##).with("rate = 0.01");
     let free = Token::new("free", r##"["#"]"##);
     let daemon = daemon(&broker, &[&slow, &free], "workers = 8\n");
-    // refused for another reason, it does not count
+    // a request refused for another reason does not count
     daemon.connect().request("POST", "/publish", &[("Authorization", &slow.bearer())], b"{}").assert_refused(
         400,
         3,
@@ -198,7 +198,7 @@ fn a_missing_token_is_logged_once_for_each_address() {
     }
 }
 
-/// What fail2ban makes of a filter: `<ADDR>` is an address, and its words for times are not there any more.
+/// What fail2ban makes of a filter: `<ADDR>` matches an address, and timestamps are already removed.
 const FILTER: &str = r"
 import re, sys
 regex = re.compile(sys.argv[1].replace('<ADDR>', r'(?P<ip>(?:\d+\.){3}\d+|[0-9a-f:]*:[0-9a-f:.]*)'))
@@ -213,12 +213,12 @@ fn fail2ban_finds_the_address_with_the_filter_of_the_readme() {
     let regex = readme.lines().find_map(|line| line.strip_prefix("    failregex = ")).unwrap();
     let known = "unauthorized: 192.0.2.1 sent no token";
     let lines = [
-        // without and with the words in front that fail2ban makes of a record in the journal, or leaves of a line
+        // with and without the prefix that fail2ban makes of a journal record
         ("warning: unauthorized: 192.0.2.1 sent a token that is not known", "192.0.2.1"),
         (" warning: unauthorized: 2001:db8::1 sent no token", "2001:db8::1"),
         ("host mqtt-bridge[123]: unauthorized: 192.0.2.1 sent no token", "192.0.2.1"),
         ("warning: unauthorized: 192.0.2.1 sent no token (request 5f2c6a90b1e3d874-1f)", "192.0.2.1"),
-        // nobody bans others
+        // nobody can get others banned
         (&format!("Received message on topic: {known}"), "-"),
         (&format!("host mqtt-bridge[123]: Received message on topic: a with payload: {known}"), "-"),
         (&format!("host mqtt-bridge[123]: token a may not read x mqtt-bridge[1]: {known}"), "-"),

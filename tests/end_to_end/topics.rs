@@ -1,4 +1,4 @@
-//! `POST` and `PUT /topics/{topic}`: scripts need no JSON, and any bytes arrive as they are.
+//! `POST` and `PUT /topics/{topic}`: the body is the payload, byte for byte.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::token::Token;
 
-/// The start of a picture, and then every byte that there is, often enough that curl asks before it sends them.
+/// A PNG signature and then all bytes, long enough that curl sends `Expect: 100-continue`.
 fn picture() -> Vec<u8> {
     let bytes = (0..=u8::MAX).cycle().take(1024 * 1024 - 10);
     b"\x89PNG\r\n\x1a\n".iter().copied().chain(bytes).collect()

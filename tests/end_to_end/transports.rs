@@ -1,4 +1,4 @@
-//! Ways to a broker other than TCP: Unix sockets and WebSocket, and builds with and without what these and TLS take.
+//! Transports other than TCP: Unix sockets and WebSocket, and builds with and without them and TLS.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::tls_broker::assert_acknowledged;
 
-/// A daemon by this command.
+/// A daemon started with this command.
 fn daemon_of(mut command: Command, configuration: &str) -> Daemon {
     Daemon::run(configuration, |config| {
         command.arg("--config").arg(config);
@@ -23,7 +23,7 @@ fn daemon_of(mut command: Command, configuration: &str) -> Daemon {
     })
 }
 
-/// A broker that listens on this socket, too.
+/// A broker that also listens on this socket.
 fn on_socket(path: &Path) -> Mosquitto {
     Mosquitto::on_port(free_port(), &format!("allow_anonymous true\nlistener 0 {}", path.display()))
 }
@@ -49,7 +49,7 @@ fn a_broker_on_a_unix_socket_is_connected_to_and_reconnected() {
         let status = daemon.get("/status");
         let status: Value = serde_json::from_slice(&status.body).unwrap();
         assert_eq!(status["connection"]["broker"], format!("unix:{shown}"));
-        // what is left of the socket refuses
+        // the stale socket refuses connections
         broker.kill();
         daemon.wait_for(&format!("warning: connection to unix:{shown} lost: closed by the broker; connecting again"));
         daemon.wait_for("Connection refused");
@@ -74,7 +74,7 @@ fn the_environment_may_name_a_unix_socket() {
 #[test]
 fn brokers_behind_websocket_are_reached_with_and_without_tls() {
     let authority = Authority::new();
-    // this one listens on all addresses, whatever it is told
+    // mosquitto ignores the address of WebSocket listeners
     let (plain, secure) = (free_port(), free_port());
     let broker = Mosquitto::on_port(
         free_port(),
@@ -100,7 +100,7 @@ fn brokers_behind_websocket_are_reached_with_and_without_tls() {
         subscriber.wait_for_end();
         assert_eq!(subscriber.stdout(), b"hello");
         daemon.wait_for("Received message on topic: t with payload: hello");
-        // not to ourselves: this broker sends only some 50 kB/s by WebSocket
+        // not to the daemon itself: this broker sends only about 50 kB/s by WebSocket
         assert_eq!(daemon.connect().post("/topics/large?qos=1", &vec![b'x'; 1_000_000]).status, 200);
     }
     let stranger = format!("[mqtt]\nserver = \"wss://localhost:{secure}/mqtt\"");
@@ -115,7 +115,7 @@ fn a_missing_websocket_is_logged() {
         |address: &str| daemon_of(build("websocket"), &format!("[mqtt]\nserver = \"{address}\"\nreconnect-max = 0.1"));
     let to_mqtt = daemon(&format!("ws://127.0.0.1:{}/mqtt", broker.port()));
     to_mqtt.wait_for(": there is no WebSocket with MQTT at this URL (");
-    // a daemon answers in HTTP, and knows of no such path
+    // another daemon answers in HTTP with 404
     let other = Daemon::start(broker.port());
     let to_http = daemon(&format!("ws://{}/mqtt", other.address()));
     to_http.wait_for(": there is no WebSocket with MQTT at this URL (");

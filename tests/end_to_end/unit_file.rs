@@ -1,4 +1,4 @@
-//! The unit files: what systemd's own tools say to them, and an installation by hand.
+//! The unit files: checked by systemd's tools, and installed by hand.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::support::process::Process;
 
 const UNITS: [&str; 2] = ["mqtt-bridge.service", "mqtt-bridge.socket"];
 
-/// The units as they are, but for the place of the program, which is not installed here.
+/// The units with the path of the built program, which is not installed here.
 fn units() -> Folder {
     let folder = Folder::new();
     for unit in UNITS {
@@ -28,7 +28,7 @@ fn the_units_are_valid() {
         Command::new("systemd-analyze").args(["verify", "--man=no"]).args(UNITS.map(|unit| folder.path().join(unit))),
     );
     let status = verify.wait_for_end();
-    // an unknown key is only a warning, so that any word is a failure
+    // an unknown key is only a warning, so that any output is a failure
     assert!(status.success() && verify.lines().is_empty(), "{:?}", verify.lines());
 }
 

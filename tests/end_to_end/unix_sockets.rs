@@ -12,7 +12,7 @@ use crate::support::folder::Folder;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::request::post;
-use crate::support::vitals::Vitals;
+use crate::support::resources::Resources;
 use crate::support::{PATIENCE, free_port};
 
 #[test]
@@ -26,7 +26,7 @@ fn a_unix_socket_is_served_to_owner_and_group_and_removed_at_a_stop() {
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
     assert!(curl(&path, BODY).starts_with(r#"{"code":0,"packet_id":"#));
-    // a live one is not taken away from its owner
+    // a live socket is not taken from its owner
     let (code, second) = refused(&config);
     assert_eq!(code, Some(1), "{second}");
     assert!(second.contains(&format!("cannot listen on unix:{}: ", path.display())), "{second}");
@@ -45,7 +45,7 @@ fn a_stale_socket_is_replaced_and_another_file_is_not() {
     assert!(UnixStream::connect(&path).is_err(), "nobody answers");
     let daemon = start(&folder, &config, "unix:");
     assert!(UnixStream::connect(&path).is_ok());
-    // killed, so that it leaves its own behind
+    // killed, so that its socket stays behind
     drop(daemon);
     fs::remove_file(&path).unwrap();
     fs::write(&path, "precious").unwrap();
@@ -199,7 +199,7 @@ fn chunks_are_read_and_trailers_refused() {
         ("", "2\r\n{}\r\n0\r\n\r\n", is_read),
         (upgrade, "2\r\n{}\r\n0\r\n\r\n", is_read),
         (upgrade, "2\r\n{}\r\n0\r\nX: 1\r\n\r\n", is_read),
-        // nothing tells them from a connection that ends
+        // tiny_http cannot tell trailers from the end of a connection
         ("Trailer: X\r\n", "2\r\n{}\r\n0\r\nX: 1\r\n\r\n", "the body could not be read"),
         ("", "2\r\n{}\r\n0\r\nX: 1\r\n\r\n", "the body could not be read"),
     ] {
@@ -227,7 +227,7 @@ fn a_client_that_does_not_read_is_disconnected_and_takes_little_memory() {
         assert!(rounds < 2000, "all of it was taken");
     }
     assert_served(&path);
-    let peak = Vitals::of(daemon.id()).peak_kib;
+    let peak = Resources::of(daemon.id()).peak_kib;
     assert!(peak < 256 * 1024, "{peak} KiB");
 }
 
@@ -243,7 +243,7 @@ fn more_replies_than_writing_threads_may_wait_for_one_reply() {
     let _daemon = start(&folder, &config, "unix:");
     let body = r#"{"topic":"t","msg":"x","timeout":0.5}"#;
     let publish = post("/publish", body);
-    // there is no broker: the others are answered first, and written last
+    // there is no broker: the later requests are answered first, and written last
     let mut client = send(&path, &[publish, GET.repeat(20)].concat());
     let (mut said, mut piece) = (String::new(), [0; 4096]);
     while said.matches("HTTP/1.1 404").count() < 20 {

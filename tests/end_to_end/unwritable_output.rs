@@ -1,4 +1,4 @@
-//! A record that cannot be written is not written: not acknowledged, or counted and told; and what cannot be printed fails.
+//! Records that cannot be written: not acknowledged, or counted and logged; and output that cannot be printed.
 
 use std::fs;
 use std::process::Command;
@@ -13,18 +13,18 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Process, without_time};
 use crate::support::waiting::eventually;
 
-/// The daemon with a standard error of the test's own.
+/// The daemon with a redirected standard error.
 struct Bridge {
     process: Process,
     address: String,
     folder: Folder,
 }
 
-/// Standard error on a full disk, closed, and a pipe that nobody reads.
+/// Standard error on a full disk, closed, and a pipe without a reader.
 const UNWRITABLE: [&str; 3] = ["2>/dev/full", "2>&-", "3<>\"$2\" 2>\"$2\" 3<&-"];
 
 impl Bridge {
-    /// Starts it by a shell, with a redirection in which `$2` is a named pipe, and waits until it is subscribed.
+    /// Starts it with a shell redirection in which `$2` is a named pipe, and waits until it is subscribed.
     fn start(broker: &Mosquitto, session: &str, qos: u8, redirection: &str) -> Self {
         Self::by_shell(broker, session, qos, &format!("exec \"$0\" --config \"$1\" {redirection}"))
     }
@@ -46,13 +46,13 @@ impl Bridge {
         Self { process, address, folder }
     }
 
-    /// Waits until a counter is there.
+    /// Waits until a counter has a value.
     fn await_metric(&self, line: &str) {
         let (name, value) = line.rsplit_once(' ').unwrap();
         await_figure(&self.address, name, value);
     }
 
-    /// Waits until it says what is missing, as it does after a while.
+    /// Waits until `/readyz` gives this reason, which takes a while.
     fn await_unready(&self, words: &str) {
         let ask = || Connection::open(&self.address).get("/readyz");
         let reply = eventually(words, ask, |reply| reply.status == 503 && reply.error() == words);
@@ -64,12 +64,12 @@ impl Bridge {
         assert_eq!(Connection::open(&self.address).post("/publish", body).status, 200);
     }
 
-    /// Begins to read the pipe, and passes on what comes.
+    /// Starts to read the pipe, and prints its content.
     fn read_pipe(&self) -> Process {
         Process::start(Command::new("sh").args(["-c", "exec cat \"$0\" >&2"]).arg(self.folder.path().join("pipe")))
     }
 
-    /// The seconds that it has used of the processor.
+    /// The CPU time that it has used, in seconds.
     fn cpu(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
         let of_name = stat.rfind(')').unwrap();
@@ -93,7 +93,7 @@ fn unrecorded_messages_of_a_kept_session_are_delivered_again() {
         let bridge = Bridge::start(&broker, KEPT, 1, redirection);
         publish(&broker, "1", 0..5);
         bridge.await_metric("mqtt_bridge_received_messages_total 5");
-        // the broker's answers come behind the acknowledgements, if there were any
+        // this acknowledgement comes after those of the received messages, if there are any
         bridge.publish();
         bridge.process.signal("TERM");
         let mut process = bridge.process;
@@ -114,7 +114,7 @@ fn lost_messages_are_counted_and_publishing_continues() {
             let broker = Mosquitto::start();
             let bridge = Bridge::start(&broker, "", 2, redirection);
             let (start, before) = (Instant::now(), bridge.cpu());
-            // more than the broker sends before an acknowledgement
+            // more than the broker sends without an acknowledgement
             publish(&broker, qos, 0..25);
             bridge.await_metric("mqtt_bridge_journal_dropped_total 25");
             if !acknowledgement.is_empty() {
@@ -160,7 +160,7 @@ fn waiting_messages_of_a_kept_session_are_recorded_when_writing_works_again() {
 #[test]
 fn a_partly_written_line_is_not_joined_with_the_next() {
     let broker = Mosquitto::start();
-    // as a disk that fills, a limit takes a part of a write, and nothing after that
+    // like a full disk, the limit accepts a part of one write, and nothing afterwards
     let script = "trap '' XFSZ; ulimit -S -f 2; exec \"$0\" --config \"$1\" 2>>\"$2.log\"";
     let bridge = Bridge::by_shell(&broker, KEPT, 1, script);
     let log = || String::from_utf8(fs::read(bridge.folder.path().join("pipe.log")).unwrap()).unwrap();
@@ -232,7 +232,7 @@ fn closed_standard_streams_are_replaced_by_the_null_device() {
     bridge.await_metric("mqtt_bridge_journal_dropped_total 1");
 }
 
-/// Runs the program in a shell to its end: exit code and standard error.
+/// Runs the program with a shell to its end: exit code and standard error.
 fn run(script: &str) -> (Option<i32>, String) {
     let mut process = Process::start(clean(Command::new("sh")).arg("-c").arg(script).arg(program().get_program()));
     let code = process.wait_for_end().code();
@@ -248,10 +248,10 @@ fn a_failed_print_exits_1() {
         let is_secret = arguments.contains("token");
         let expected = if is_secret { (Some(1), closed.to_owned()) } else { (Some(0), String::new()) };
         assert_eq!(run(&format!("\"$0\" {arguments} >&-")), expected, "{arguments}");
-        // as supervisors open it, which nothing tells from a closed one
+        // opened like this it cannot be told from a closed one
         assert_eq!(run(&format!("\"$0\" {arguments} 1<>/dev/null")), expected, "{arguments}");
         assert_eq!(run(&format!("\"$0\" {arguments} >/dev/null")), (Some(0), String::new()), "{arguments}");
-        // a reader that is gone, whenever it went
+        // a reader that has closed the pipe
         let pipe = "mkdir \"$D\"; mkfifo \"$D/p\"; exec 3<>\"$D/p\"; exec 4>\"$D/p\" 3<&-; rm -r \"$D\"";
         let folder = Folder::new();
         let pipe = pipe.replace("$D", &format!("{}/pipe", folder.path().display()));

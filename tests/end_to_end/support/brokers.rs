@@ -1,4 +1,4 @@
-//! Brokers of every make: each a process of the test's own, which can be killed and started again on its port.
+//! Brokers of several makes: each is a process that can be killed and restarted on its port.
 
 use std::fs;
 use std::net::TcpStream;
@@ -12,16 +12,16 @@ use super::free_port;
 use super::process::Process;
 use super::waiting::eventually_within;
 
-/// How long one may take to listen: `RabbitMQ` takes 5 to 16 s.
+/// The longest time until a broker listens: `RabbitMQ` takes 5 to 16 s.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
-/// mosquitto 2.0.11 now and then leaves the last of those in its queue that do not fit into a subscriber's window.
+/// mosquitto 2.0.11 sometimes does not send the last queued messages beyond the subscriber's window.
 const WINDOW: &str = "max_inflight_messages 1000";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Make {
     Mosquitto,
-    /// The one that the quickstart embeds.
+    /// The broker that the quickstart embeds.
     Rumqttd,
     Aedes,
     Amqtt,
@@ -38,7 +38,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts one for clients that speak this version of MQTT.
+    /// Starts a broker for clients of this version of MQTT.
     pub fn start(make: Make, protocol: &'static str) -> Self {
         let (folder, port) = (Folder::new(), free_port());
         let process = make.start(protocol, port, &folder);
@@ -53,7 +53,7 @@ impl Broker {
         self.process.kill();
     }
 
-    /// Starts it again on the same port, with what it kept.
+    /// Starts it again on the same port, with its data.
     pub fn restart(&mut self) {
         self.process = self.make.start(self.protocol, self.port, &self.folder);
     }

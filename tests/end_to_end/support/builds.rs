@@ -1,4 +1,4 @@
-//! The daemon as built with other features, by `scripts/builds`.
+//! The daemon with other features, built by `scripts/builds`.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,10 +6,10 @@ use std::process::Command;
 use super::daemon::clean;
 use super::machine::changed;
 
-/// What the daemon is built from.
+/// The sources of the daemon.
 const SOURCES: [&str; 3] = ["src", "Cargo.toml", "Cargo.lock"];
 
-/// The build of this name, which must be no older than its sources.
+/// The build of this name, which must be newer than its sources.
 pub fn build(name: &str) -> Command {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = repository.join("target/builds").join(name).join("mqtt-bridge");

@@ -1,11 +1,11 @@
-//! An authority of the test's own, made with openssl, and the certificates that it issues.
+//! A certificate authority made with openssl, and the certificates that it issues.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::folder::Folder;
 
-/// What `openssl ca` wants to be told.
+/// The configuration for `openssl ca`.
 const CONFIGURATION: &str = "\
 [ca]
 default_ca = default
@@ -32,11 +32,11 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
-/// What is in a certificate, and how long it is valid.
+/// Extensions and validity of a certificate.
 pub struct Contents<'a> {
-    /// Lines as openssl takes them with `-extfile`; without any it is of version 1.
+    /// Lines for `-extfile`; without any the certificate is of version 1.
     pub extensions: &'a str,
-    /// As `openssl ca` writes times: YYYYMMDDHHMMSSZ.
+    /// In the format of `openssl ca`: YYYYMMDDHHMMSSZ.
     pub from: &'a str,
     pub until: &'a str,
 }
@@ -53,7 +53,7 @@ impl Authority {
         Self::named("authority")
     }
 
-    /// One of a name of its own: two of the same name are told apart by their signatures only.
+    /// An authority with this name: two of the same name differ only by their signatures.
     pub fn named(name: &str) -> Self {
         let folder = Folder::new();
         folder.write("index.txt", "");
@@ -64,7 +64,7 @@ impl Authority {
         authority
     }
 
-    /// The file with its own certificate.
+    /// The file of the authority's own certificate.
     pub fn certificate(&self) -> PathBuf {
         self.file("ca.crt")
     }
@@ -90,12 +90,12 @@ impl Authority {
         self.openssl(&format!("ca -batch -config ca.cnf -notext -startdate {from} -enddate {until} {files}"));
     }
 
-    /// Runs openssl among the files of this authority.
+    /// Runs openssl in the folder of this authority.
     pub fn openssl(&self, arguments: &str) {
         self.openssl_output(arguments);
     }
 
-    /// The same, for what it prints.
+    /// The same, and returns its output.
     pub fn openssl_output(&self, arguments: &str) -> String {
         let output =
             Command::new("openssl").current_dir(self.folder.path()).args(arguments.split_whitespace()).output();
@@ -104,7 +104,7 @@ impl Authority {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// One of those.
+    /// A file of this authority.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -116,7 +116,7 @@ impl Authority {
 }
 
 impl Certificate {
-    /// For a listener of mosquitto.
+    /// Lines for a listener of mosquitto.
     pub fn served(&self) -> String {
         format!("certfile {}\nkeyfile {}", self.certificate.display(), self.key.display())
     }

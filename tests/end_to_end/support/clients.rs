@@ -1,25 +1,25 @@
-//! Clients and brokers that others wrote, in Python and JavaScript; their scripts are in `tests/clients`.
+//! Third-party clients and brokers in Python and JavaScript; their scripts are in `tests/clients`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A script with what `requirements.txt` names.
+/// A script that uses the packages of `requirements.txt`.
 pub fn python(script: &str, arguments: &[&str]) -> Command {
     let mut command = installed(&["venv", "bin", "python"]);
     command.arg(folder().join("scripts").join(script)).args(arguments);
     command
 }
 
-/// A program that one of these packages brings.
+/// A program of one of these packages.
 pub fn python_program(name: &str) -> Command {
     installed(&["venv", "bin", name])
 }
 
-/// A script with what `package.json` names.
+/// A script that uses the packages of `package.json`.
 pub fn node(script: &str, arguments: &[&str]) -> Command {
     assert_installed(&folder().join("node_modules"));
     let mut command = Command::new("node");
-    // packages are looked for beside the path that is given, not beside the one that its link leads to
+    // packages are searched beside the given path, not beside the target of its link
     command.args(["--preserve-symlinks", "--preserve-symlinks-main"]);
     command.arg(folder().join("scripts").join(script)).args(arguments);
     command

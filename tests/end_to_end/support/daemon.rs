@@ -1,4 +1,4 @@
-//! The built daemon with a configuration of the test's own.
+//! The built daemon with a configuration of the test.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
@@ -8,7 +8,7 @@ use super::folder::Folder;
 use super::http::{Connection, Reply};
 use super::process::Process;
 use super::request::post;
-use super::vitals::Vitals;
+use super::resources::Resources;
 
 pub struct Daemon {
     process: Process,
@@ -21,9 +21,9 @@ pub fn program() -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_mqtt-bridge")))
 }
 
-/// A command that the environment of the test says nothing to.
+/// A command without variables that configure the daemon.
 pub fn clean(mut command: Command) -> Command {
-    // the test's machine may have them set
+    // the machine of the test may have set them
     for name in ["SERVER", "PORT", "KEEPALIVE", "USER", "PASSWORD"] {
         command.env_remove(format!("MQTT_{name}"));
     }
@@ -47,7 +47,7 @@ impl Daemon {
         Self::connected_with(&format!("[mqtt]\nport = {port}"))
     }
 
-    /// Starts it with this configuration, in which `[http]` may be the last table, and waits until it serves HTTP.
+    /// Starts it with this configuration, in which `[http]` may only be the last table, and waits until it serves HTTP.
     pub fn with(configuration: &str) -> Self {
         Self::run(configuration, |config| {
             let mut command = program();
@@ -63,7 +63,7 @@ impl Daemon {
         daemon
     }
 
-    /// Starts it by a command made of the path of the configuration.
+    /// Starts it with a command that is made from the path of the configuration.
     pub fn run(configuration: &str, command: impl FnOnce(PathBuf) -> Command) -> Self {
         let folder = Folder::new();
         let table = if configuration.contains("[http]") { "" } else { "\n[http]" };
@@ -82,9 +82,9 @@ impl Daemon {
         self.process.id()
     }
 
-    /// What it takes of the system.
-    pub fn vitals(&self) -> Vitals {
-        Vitals::of(self.id())
+    /// The resources that it uses.
+    pub fn resources(&self) -> Resources {
+        Resources::of(self.id())
     }
 
     pub fn wait_for(&self, text: &str) -> String {
@@ -128,7 +128,8 @@ impl Daemon {
         connection
     }
 
-    /// A connection that a thread serves: of several that are opened at once, `tiny_http` leaves some without a thread.
+    /// A connection that a thread already serves: of several that are opened at once, `tiny_http` leaves some without a
+    /// thread.
     pub fn served_connection(&self) -> Connection {
         let mut connection = self.connect();
         assert_eq!(connection.get("/nothing").status, 404);

@@ -1,4 +1,4 @@
-//! A listener of `GET /messages`: it reads Server-Sent Events within deadlines, stands still, goes and comes back.
+//! A listener of `GET /messages` that reads Server-Sent Events with deadlines.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
@@ -29,14 +29,14 @@ pub struct Event {
     pub data: Value,
 }
 
-/// What a stream is made of.
+/// An element of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     Event(Event),
     Comment,
-    /// As the protocol has it.
+    /// The proper end of the body.
     End,
-    /// In the middle.
+    /// The connection ended in the middle of the body.
     Cut,
 }
 
@@ -47,14 +47,14 @@ impl Listener {
         Self::ask(daemon, &target(filter), &[]).unwrap_or_else(|refusal| panic!("{filter}: {refusal:?}"))
     }
 
-    /// The same after the last message that the one before saw.
+    /// The same, from the event after `last_id` on.
     #[track_caller]
     pub fn resume(daemon: &Daemon, filter: &str, last_id: &str) -> Self {
         let listener = Self::ask(daemon, &target(filter), &[("Last-Event-ID", last_id)]);
         listener.unwrap_or_else(|refusal| panic!("{filter} after {last_id}: {refusal:?}"))
     }
 
-    /// One whose system takes only a few bytes that it does not read.
+    /// A listener with a small receive buffer, which soon blocks the daemon's writes if it does not read.
     #[track_caller]
     pub fn with_small_buffer(daemon: &Daemon, filter: &str) -> Self {
         let connection = Connection::with_receive_buffer(daemon.address(), 4096);
@@ -62,12 +62,12 @@ impl Listener {
         listener.unwrap_or_else(|refusal| panic!("{filter}: {refusal:?}"))
     }
 
-    /// Listens to what this path and its parameters say, or is refused.
+    /// Requests a stream; a refusal is returned.
     pub fn ask(daemon: &Daemon, target: &str, headers: &[(&str, &str)]) -> Result<Self, Reply> {
         Self::on(daemon.connect(), &head("GET", target, "1.1", headers))
     }
 
-    /// The same by a request of the test's own.
+    /// The same with a request head of the test.
     pub fn on(mut connection: Connection, head: &str) -> Result<Self, Reply> {
         connection.send(head.as_bytes());
         let mut head = connection.reply_to_head();
@@ -82,12 +82,12 @@ impl Listener {
         Ok(Self { head, connection, body, event, items, last_id: String::new(), retry: None })
     }
 
-    /// The identifier of the last event that was read and had one.
+    /// The identifier of the last event that had one.
     pub fn last_id(&self) -> &str {
         &self.last_id
     }
 
-    /// How soon a browser comes back, in milliseconds; every stream begins with it.
+    /// The `retry` field in milliseconds, which every stream begins with.
     #[track_caller]
     pub fn retry(&mut self) -> u32 {
         let deadline = Instant::now() + PATIENCE;
@@ -99,7 +99,7 @@ impl Listener {
         self.retry.unwrap()
     }
 
-    /// The next of all, if it comes in time.
+    /// The next element, if it arrives in time.
     pub fn item_within(&mut self, patience: Duration) -> Option<Item> {
         let deadline = Instant::now() + patience;
         while self.items.is_empty() {
@@ -116,7 +116,7 @@ impl Listener {
         item
     }
 
-    /// The next event, if it comes in time.
+    /// The next event, if it arrives in time.
     pub fn event_within(&mut self, patience: Duration) -> Option<Event> {
         let deadline = Instant::now() + patience;
         loop {
@@ -142,7 +142,7 @@ impl Listener {
         event.data
     }
 
-    /// How many messages the next event says are missing.
+    /// The number of missed messages in the next event, which must be `lagged`.
     #[track_caller]
     pub fn lagged(&mut self) -> Option<u64> {
         let event = self.event();
@@ -152,7 +152,7 @@ impl Listener {
         missed.as_u64()
     }
 
-    /// The payloads of the messages before the one with this payload; nothing else may come.
+    /// The payloads of the messages before the one with this payload; other events fail the test.
     #[track_caller]
     pub fn payloads_until(&mut self, last: &str) -> Vec<String> {
         let mut payloads = Vec::new();
@@ -166,7 +166,7 @@ impl Listener {
         }
     }
 
-    /// The stream ends as the protocol has it, and nothing comes before that.
+    /// The stream ends properly, and nothing precedes its end.
     #[track_caller]
     pub fn assert_ended(&mut self) {
         let item = loop {
@@ -184,7 +184,7 @@ impl Listener {
 
     fn read(&mut self, patience: Duration) {
         let mut buffer = [0; 16_000];
-        // the system takes no shorter one
+        // a timeout of zero is invalid
         self.connection.set_patience(patience.max(Duration::from_millis(1)));
         match self.connection.read(&mut buffer) {
             Ok(0) => self.items.push_back(if self.body.chunked { Item::Cut } else { Item::End }),
@@ -213,7 +213,7 @@ impl Listener {
         match field {
             "" if line.is_empty() => {
                 let event = std::mem::take(&mut self.event);
-                // a blank line may stand behind a comment too
+                // a comment may end with a blank line too
                 if event != Event::default() {
                     self.items.push_back(Item::Event(event));
                 }
@@ -228,13 +228,13 @@ impl Listener {
     }
 }
 
-/// The body of an answer, whatever pieces it comes in.
+/// The body of a response, with or without chunks.
 #[derive(Debug, Default)]
 struct Body {
     chunked: bool,
-    /// What came and is not the whole of a chunk.
+    /// Received bytes that are not yet a whole chunk.
     raw: Vec<u8>,
-    /// What is decoded, and not the whole of a line.
+    /// Decoded bytes that are not yet a whole line.
     text: Vec<u8>,
     ended: bool,
 }
@@ -255,7 +255,7 @@ impl Body {
     }
 }
 
-/// The first chunk, and how many bytes it takes with its frame, when it is there.
+/// The first chunk if it is complete, and its length with framing.
 fn first_chunk(raw: &[u8]) -> Option<(&[u8], usize)> {
     let line = raw.windows(2).position(|bytes| bytes == b"\r\n")?;
     let size = std::str::from_utf8(&raw[..line]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
@@ -266,7 +266,7 @@ fn first_chunk(raw: &[u8]) -> Option<(&[u8], usize)> {
     Some((&raw[start..end], end + 2))
 }
 
-/// The path and the parameter for a topic filter.
+/// The target for a topic filter.
 pub fn target(filter: &str) -> String {
     let encoded = filter.bytes().map(|byte| match byte {
         b'/' | b'+' | b'$' | b'-' | b'_' | b'.' => char::from(byte).to_string(),

@@ -1,4 +1,4 @@
-//! A temporary folder that is gone at the end of the test, however it ends.
+//! A temporary folder that is removed at the end of the test.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

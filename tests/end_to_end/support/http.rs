@@ -1,4 +1,4 @@
-//! A client that sends exactly the bytes that a test wants, and reads one answer after another.
+//! A client that sends exactly the bytes of the test, and reads one reply after another.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -25,7 +25,7 @@ impl Connection {
         Self::try_open(address).expect("a connection")
     }
 
-    /// The same, where there may be no connection to be had.
+    /// The same, where the connection may fail.
     pub fn try_open(address: &str) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -33,13 +33,13 @@ impl Connection {
         Some(Self(BufReader::new(stream)))
     }
 
-    /// The same on a socket of the test's own.
+    /// The same on a socket of the test.
     pub fn of(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self(BufReader::new(stream))
     }
 
-    /// The same for a client that takes little at a time, in bytes.
+    /// The same with a receive buffer of this many bytes.
     pub fn with_receive_buffer(address: &str, bytes: usize) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(bytes).unwrap();
@@ -47,7 +47,7 @@ impl Connection {
         Self(BufReader::new(socket.into()))
     }
 
-    /// How long an answer may take.
+    /// Sets how long a read may take.
     pub fn set_patience(&self, patience: Duration) {
         self.0.get_ref().set_read_timeout(Some(patience)).unwrap();
     }
@@ -56,12 +56,12 @@ impl Connection {
         self.0.get_mut().write_all(bytes).unwrap();
     }
 
-    /// Says that nothing more will be sent.
+    /// Half-closes the connection.
     pub fn end_sending(&self) {
         self.0.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Waits for the daemon to end the connection, and has nothing come before that.
+    /// Waits until the daemon closes the connection; fails if anything precedes that.
     #[track_caller]
     pub fn assert_ended(&mut self) {
         let mut rest = Vec::new();
@@ -76,7 +76,7 @@ impl Connection {
         eventually("the daemon has read everything", || self.daemons_end(), is_read);
     }
 
-    /// Whether the daemon has not ended the connection, seen without reading what it sent.
+    /// Whether the daemon has not closed the connection; reads nothing.
     pub fn is_established(&self) -> bool {
         self.daemons_end().is_some_and(|[state, _]| state == "01")
     }
@@ -106,7 +106,7 @@ impl Connection {
         self.reply()
     }
 
-    /// Reads one answer.
+    /// Reads one reply.
     pub fn reply(&mut self) -> Reply {
         let mut reply = self.reply_to_head();
         let length = reply.header("content-length").unwrap_or("0");
@@ -115,7 +115,7 @@ impl Connection {
         reply
     }
 
-    /// Reads one answer that has no body, whatever length it tells.
+    /// Reads one reply without a body, whatever its `Content-Length`.
     pub fn reply_to_head(&mut self) -> Reply {
         let status_line = self.line();
         let status = status_line.split(' ').nth(1).and_then(|word| word.parse().ok());
@@ -127,19 +127,19 @@ impl Connection {
         Reply { status, headers, body: Vec::new() }
     }
 
-    /// Reads until the daemon ends the connection, and returns what came.
+    /// Reads until the daemon closes the connection, and returns what was received.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = self.0.read_to_end(&mut rest).map_err(|error| assert_eq!(error.kind(), ErrorKind::ConnectionReset));
         rest
     }
 
-    /// Reads until the daemon ends the connection, or patience does.
+    /// Reads until the daemon closes the connection, or the timeout.
     pub fn try_rest(&mut self) {
         drop(self.0.read_to_end(&mut Vec::new()));
     }
 
-    /// Sends as much as the daemon takes; an end of the connection is no failure.
+    /// Sends as much as the daemon accepts; returns whether that was all.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.0.get_mut().write_all(bytes).is_ok()
     }

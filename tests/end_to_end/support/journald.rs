@@ -1,4 +1,4 @@
-//! A journald of the test's own, in a mount namespace where it has `/run` to itself. Needs root and Linux namespaces.
+//! A separate journald in a mount namespace with its own `/run`. Needs root and Linux namespaces.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +21,7 @@ impl Journald {
         command.args(["--mount", "--propagation", "private", "bash", "-c", include_str!("journald.sh")]);
         let journald = Self { process: Process::start(&mut command), folder: Folder::new() };
         let root = format!("/proc/{}/root", journald.process.id());
-        // as seen from inside: the test's own /run may have one too
+        // seen from inside the namespace, since the machine's /run may have a journald too
         let is_there = || {
             Path::new(&root).join("run/systemd/journal/test-is-ready").exists()
                 && Path::new(&root).join("run/systemd/journal/stdout").exists()
@@ -30,7 +30,7 @@ impl Journald {
         journald
     }
 
-    /// Stops it as a machine without time would, and lets it go on.
+    /// Stops or continues it.
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
     }
@@ -44,13 +44,13 @@ impl Journald {
         Process::start(&mut command)
     }
 
-    /// The messages of the daemon's records as they come, one a line, on standard error.
+    /// Prints the messages of the daemon's records as they are written, one per line, on standard error.
     pub fn follow(&self) -> Process {
         let mut command = self.enter("sh");
         Process::start(command.args(["-c", "exec journalctl -f -n all -o cat -t mqtt-bridge >&2"]))
     }
 
-    /// The records with this field, in the order in which they were written.
+    /// The records with this field, in order.
     pub fn records(&self, field: &str) -> Vec<Value> {
         let synchronized = self.enter("journalctl").arg("--sync").status().unwrap();
         assert!(synchronized.success());
@@ -60,7 +60,7 @@ impl Journald {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The same, as soon as there are so many.
+    /// The same, as soon as there are this many.
     pub fn wait_for_records(&self, count: usize, field: &str) -> Vec<Value> {
         let what = format!("{count} records with {field}");
         eventually_within(3 * PATIENCE, &what, || self.records(field), |records| records.len() >= count)
@@ -73,7 +73,7 @@ impl Journald {
     }
 }
 
-/// The bytes of a field: journalctl writes those that are no text as numbers.
+/// The bytes of a field: journalctl prints those that are not text as numbers.
 pub fn bytes(field: &Value) -> Vec<u8> {
     match field {
         Value::String(text) => text.as_bytes().to_vec(),

@@ -1,4 +1,4 @@
-//! The built daemon with no more memory than its unit allows, where this system lets us say so.
+//! The built daemon with the memory limit of its unit, where the machine allows that.
 
 use std::fs;
 use std::ops::Deref;
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::daemon::{Daemon, program};
 
-/// How long the system may take to notice that nobody is left in a control group.
+/// How long the system may take to notice that a control group is empty.
 const EMPTY_WITHIN: Duration = Duration::from_secs(5);
 
-/// The daemon, which is killed where it takes more than `MemoryMax=` of its unit.
+/// The daemon, which is killed when it exceeds `MemoryMax=` of its unit.
 pub struct Limited {
     daemon: Daemon,
-    // after the daemon, which is in it
+    // dropped after the daemon, which is in the group
     _group: Option<Group>,
 }
 
@@ -46,18 +46,18 @@ impl Deref for Limited {
     }
 }
 
-/// What the unit allows, in bytes.
+/// `MemoryMax=` of the unit, in bytes.
 fn memory_max() -> u64 {
     let unit = include_str!("../../../systemd/mqtt-bridge.service");
     let max = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).expect("a MemoryMax");
     max.strip_suffix('M').expect("mebibytes").parse::<u64>().unwrap() << 20
 }
 
-/// A control group of our own, of either version.
+/// A control group of either version.
 struct Group(PathBuf);
 
 impl Group {
-    /// `None` without root, or in a container that has none to give; there the peak alone is looked at.
+    /// `None` without root, or in a container without this controller; then only the peak is checked.
     fn new(max: u64) -> Option<Self> {
         let places = [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
         places.into_iter().find_map(|(parent, file)| {
@@ -65,7 +65,7 @@ impl Group {
             let name = format!("mqtt-bridge-test-{}-{:?}", std::process::id(), thread::current().id());
             let group = Self(Path::new(parent).join(name));
             fs::create_dir(&group.0).ok()?;
-            // a file that is not there is not made
+            // writing must not create a missing file
             fs::metadata(group.0.join(file)).ok()?;
             fs::write(group.0.join(file), max.to_string()).ok().map(|()| group)
         })

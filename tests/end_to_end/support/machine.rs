@@ -1,4 +1,4 @@
-//! A real systemd in a container, for what only systemd can show. Needs root and Linux namespaces.
+//! A real systemd in a container. Needs root and Linux namespaces.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime};
 use super::folder::Folder;
 use super::process::Process;
 
-/// What the package is built from.
+/// The sources of the package.
 const SOURCES: [&str; 7] = ["src", "systemd", "packaging", "bridge.toml", "Cargo.toml", "Cargo.lock", "README.md"];
-/// Longer than machine.sh lets a machine run.
+/// Longer than the timeout in machine.sh.
 const PATIENCE: Duration = Duration::from_secs(100);
-/// What every script may call.
+/// Functions for all scripts.
 const FUNCTIONS: &str = include_str!("in_machine.sh");
 
-/// The package, which must be no older than what is in it.
+/// The package, which must be newer than its sources.
 pub fn package() -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = Path::new(env!("CARGO_BIN_EXE_mqtt-bridge")).ancestors().nth(2).unwrap();
@@ -28,7 +28,7 @@ pub fn package() -> PathBuf {
     package
 }
 
-/// When a file, or the newest one of a folder, was changed.
+/// When a file, or the newest file of a folder, was changed.
 pub fn changed(path: &Path) -> SystemTime {
     match fs::read_dir(path) {
         Ok(entries) => entries.map(|entry| changed(&entry.unwrap().path())).max().unwrap(),
@@ -36,7 +36,7 @@ pub fn changed(path: &Path) -> SystemTime {
     }
 }
 
-/// Boots a machine that has these files of ours, runs a bash script in it, and returns what the script printed.
+/// Boots a container with these files, runs a bash script in it, and returns its output.
 pub fn run(files: &[(&Path, &str)], script: &str) -> String {
     let folder = Folder::new();
     let install = |from: &Path, to: &str| {

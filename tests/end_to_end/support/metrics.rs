@@ -1,4 +1,4 @@
-//! The figures of `GET /metrics`.
+//! The metrics of `GET /metrics`.
 
 use super::http::Connection;
 use super::waiting::eventually;
@@ -10,7 +10,7 @@ pub fn metrics(address: &str) -> String {
     String::from_utf8(reply.body).unwrap()
 }
 
-/// The value of one of the lines of `/metrics`, as it stands there.
+/// The value of one line of `/metrics`, as text.
 #[track_caller]
 pub fn figure<'a>(metrics: &'a str, name: &str) -> &'a str {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -23,7 +23,7 @@ pub fn value(metrics: &str, name: &str) -> f64 {
     figure(metrics, name).parse().unwrap()
 }
 
-/// Waits until a figure has this value.
+/// Waits until a metric has this value.
 #[track_caller]
 pub fn await_figure(address: &str, name: &str, expected: &str) {
     eventually(name, || figure(&metrics(address), name).to_owned(), |found| found == expected);

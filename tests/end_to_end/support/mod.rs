@@ -1,5 +1,6 @@
-//! What the tests work with: processes that end with the test, folders that vanish, brokers, clients.
+//! The tools of the tests: child processes and folders that end with the test, brokers and clients.
 
+pub mod background_client;
 pub mod brokers;
 pub mod builds;
 pub mod certificates;
@@ -8,6 +9,7 @@ pub mod daemon;
 pub mod events;
 pub mod folder;
 pub mod http;
+pub mod http_setup;
 pub mod journald;
 pub mod limited;
 pub mod machine;
@@ -15,27 +17,25 @@ pub mod metrics;
 pub mod mosquitto;
 pub mod mqtt_clients;
 pub mod network;
-pub mod onlooker;
 pub mod process;
 pub mod proxy;
 pub mod request;
+pub mod resources;
 pub mod scripted_broker;
 pub mod stalls;
 pub mod supervisor;
 pub mod tls_broker;
 pub mod token;
 pub mod truth;
-pub mod vitals;
 pub mod waiting;
-pub mod witness;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use waiting::{PATIENCE, SLACK};
 
-/// A port on which nobody listens, and which neither the system (ip(7), `ip_local_port_range`) nor a test that runs at
-/// the same time takes: nextest numbers those.
+/// A free port outside the system's own range (ip(7), `ip_local_port_range`), and which no concurrent test takes:
+/// nextest numbers its slots.
 pub fn free_port() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     const EACH: u32 = 1000;

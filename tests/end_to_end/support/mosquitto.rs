@@ -1,4 +1,4 @@
-//! A real broker with its clients; its log is the ground truth of what it received.
+//! A real broker with its clients; its log is the reference for what it received.
 
 use std::process::Command;
 
@@ -22,7 +22,7 @@ impl Mosquitto {
         Self::in_folder(Folder::new(), port, configuration)
     }
 
-    /// A broker that speaks TLS up to this version, as OpenSSL calls it: `tls_version` is the oldest one that it takes.
+    /// A broker with this highest TLS version in OpenSSL's notation: `tls_version` only sets the lowest one.
     pub fn with_tls_up_to(version: &str, port: u16, configuration: &str) -> Self {
         let folder = Folder::new();
         let sections = "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = default\n[default]";
@@ -30,7 +30,7 @@ impl Mosquitto {
         Self::in_folder(folder, port, configuration)
     }
 
-    /// A broker that lets in only `user`.
+    /// A broker that accepts only `user`.
     pub fn with_password(user: &str, password: &str) -> Self {
         let folder = Folder::new();
         let passwords = folder.write("passwords", "");
@@ -41,7 +41,7 @@ impl Mosquitto {
     }
 
     fn in_folder(folder: Folder, port: u16, configuration: &str) -> Self {
-        // without `user` mosquitto gives up root, and then cannot read the test's files
+        // without `user` mosquitto drops root, and then cannot read the files of the test
         let always = format!("user root\nlistener {port} 127.0.0.1\nlog_dest stderr\nlog_type all\n");
         folder.write("mosquitto.conf", &format!("{always}{configuration}\n"));
         let process = Self::spawn(&folder);
@@ -88,15 +88,15 @@ impl Mosquitto {
         self.process.lines_with(text)
     }
 
-    /// Publishes with `mosquitto_pub` and waits until it is done.
+    /// Publishes with `mosquitto_pub` and waits until it ends.
     pub fn publish(&self, arguments: &[&str]) {
         let port = self.port.to_string();
         let mut process = Process::start(Command::new("mosquitto_pub").args(["-p", &port]).args(arguments));
         assert!(process.wait_for_end().success());
     }
 
-    /// A publisher of each of these lines as a message, one behind the other, which is to be kept until they are there:
-    /// now and then `mosquitto_pub` does not end by itself when all is sent.
+    /// Publishes each of these lines as a message. The process must be kept until they have arrived: sometimes
+    /// `mosquitto_pub` does not end by itself.
     pub fn publish_lines(&self, topic: &str, lines: impl IntoIterator<Item = String>) -> Process {
         let folder = Folder::new();
         let lines = folder.write("lines", &lines.into_iter().map(|line| line + "\n").collect::<String>());
@@ -104,12 +104,12 @@ impl Mosquitto {
         command.args(["-c", "exec mosquitto_pub -p \"$1\" -t \"$2\" -l <\"$3\"", "sh"]);
         let connections = self.log_with("Sending CONNACK to auto-").len();
         let publisher = Process::start(command.args([&self.port.to_string(), topic]).arg(lines));
-        // the shell has the file open by then
+        // the shell has opened the file by now
         self.process.wait_for_nth(connections + 1, "Sending CONNACK to auto-");
         publisher
     }
 
-    /// A subscriber that is known to be subscribed; it prints each payload with `format`, nothing in between, and
+    /// A subscriber whose subscription is acknowledged; it prints each payload with `format`, without separators, and
     /// ends after `count` messages.
     pub fn subscribe(&self, topic: &str, count: usize, format: &str) -> Process {
         let id = format!("subscriber-{}-{}", std::process::id(), free_port());

@@ -1,4 +1,4 @@
-//! MQTT clients that others wrote, one beside the other: each subscribes and publishes in its own way.
+//! Third-party MQTT clients with one interface: each subscribes and publishes.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ pub struct Subscriber {
     seen: usize,
 }
 
-/// What a subscriber was sent.
+/// A message that a subscriber received.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Delivered {
     pub qos: u8,
@@ -34,13 +34,13 @@ pub struct Delivered {
 }
 
 impl Client {
-    /// Subscribes, and waits until the broker has answered.
+    /// Subscribes, and waits for the SUBACK.
     pub fn subscribe(self, port: u16, protocol: &str, topic: &str) -> Subscriber {
         let port = port.to_string();
         let subscribe = [port.as_str(), protocol, "subscribe", topic];
         let (mut command, answered) = match self {
             Self::Mosquitto => {
-                // -d tells of the answer, on standard output, and in time only line by line
+                // -d prints the SUBACK on standard output, which must be line buffered
                 let format = "message %q %r %x";
                 let version = mosquitto_version(protocol);
                 let mut command = Command::new("sh");
@@ -72,7 +72,7 @@ impl Client {
         Subscriber { client: self, process, seen: 0 }
     }
 
-    /// Publishes one message, and waits until that is done.
+    /// Publishes one message, and waits until the client ends.
     #[track_caller]
     pub fn publish(self, port: u16, protocol: &str, topic: &str, qos: u8, payload: &str) {
         let (port, qos) = (port.to_string(), qos.to_string());
@@ -102,7 +102,8 @@ impl Subscriber {
     pub fn next(&mut self) -> Delivered {
         self.seen += 1;
         if self.client == Client::PahoC {
-            // `… <- PUBLISH msgid: 1 qos: 2 retained: 0 payload len(5): hello`, of a long payload no more than 20 bytes
+            // `… <- PUBLISH msgid: 1 qos: 2 retained: 0 payload len(5): hello`, with no more than 20 bytes of the
+            // payload
             let line = self.process.wait_for_nth(self.seen, "<- PUBLISH ");
             let number = |name: &str| line.split(name).nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
             let payload = line.split("): ").nth(1).unwrap_or_default().as_bytes().to_vec();

@@ -1,13 +1,13 @@
-//! Two machines and the link between them, which can fail: network namespaces, which end with the test. Needs root.
+//! Two hosts and a link between them that can fail: network namespaces that end with the test. Needs root.
 
 use std::process::Command;
 
 use super::process::Process;
 
-/// Where the broker is; nobody else sees these addresses.
+/// The broker's address inside the namespaces.
 pub const BROKER: &str = "10.0.0.2";
 const DAEMON: &str = "10.0.0.1";
-/// Leaves before the end of the test in no case: what holds a namespace ends with the thread that started it.
+/// Kills the process that holds a namespace when the thread that started it ends.
 const MORTAL: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
 
 pub struct Network {
@@ -15,16 +15,16 @@ pub struct Network {
     broker: Process,
 }
 
-/// What can be wrong with the link.
+/// Faults of the link.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// Three of ten packets are lost, in each direction.
     Loss,
-    /// All are lost.
+    /// All packets are lost.
     BlackHole,
     /// Each packet to the broker is answered with a reset.
     Reset,
-    /// The broker's cable is pulled.
+    /// The broker's interface is down.
     LinkDown,
     /// 64 kbit/s in each direction.
     Slow,
@@ -40,12 +40,12 @@ impl Network {
         network
     }
 
-    /// The command of a program that runs where the daemon is.
+    /// The command of a program on the daemon's host.
     pub fn beside_daemon(&self, program: &str) -> Command {
         enter(&self.daemon, program)
     }
 
-    /// The command of a program that runs where the broker is.
+    /// The command of a program on the broker's host.
     pub fn beside_broker(&self, program: &str) -> Command {
         enter(&self.broker, program)
     }
@@ -75,10 +75,10 @@ impl Network {
         }
     }
 
-    /// This happens to each packet that comes to the broker, and to each that leaves it.
+    /// Applies a rule to each packet to and from the broker.
     fn filter(&self, rule: &str) {
         let chain = |hook: &str| format!("chain {hook} {{\ntype filter hook {hook} priority 0\n{rule}\n}}\n");
-        // what leaves the broker cannot be answered
+        // outgoing packets cannot be rejected
         let output = if rule.contains("reject") { String::new() } else { chain("output") };
         self.at_broker(&format!("nft -f - <<'END'\ntable inet fault {{\n{}{output}}}\nEND", chain("input")));
     }

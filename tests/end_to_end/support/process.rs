@@ -22,7 +22,7 @@ pub struct Process {
 struct Output {
     state: Mutex<State>,
     changed: Condvar,
-    /// Our end of standard error, which does not block.
+    /// The read end of standard error, non-blocking.
     stderr: OwnedFd,
 }
 
@@ -30,16 +30,16 @@ struct Output {
 struct State {
     /// Standard error, line by line.
     lines: Vec<String>,
-    /// The beginning of its next line.
+    /// The beginning of the next line.
     rest: Vec<u8>,
-    /// Standard output as it is.
+    /// Standard output as bytes.
     bytes: Vec<u8>,
-    /// Both streams end with the process.
+    /// Both streams end when the process ends.
     ended_streams: usize,
 }
 
 impl Process {
-    /// Starts a program; one that is not installed fails the test with its name.
+    /// Starts a program; the test fails with its name if it is not installed.
     pub fn start(command: &mut Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -62,7 +62,7 @@ impl Process {
         self.wait_for_nth(1, text)
     }
 
-    /// The same for one that takes long to come.
+    /// The same with another deadline.
     pub fn wait_for_within(&self, patience: Duration, text: &str) -> String {
         let find = |state: &State| state.lines.iter().find(|line| line.contains(text)).cloned();
         self.wait(patience, &format!("a line with {text:?}"), find)
@@ -85,13 +85,13 @@ impl Process {
         self.wait_for_end_within(PATIENCE)
     }
 
-    /// The same for one that takes long.
+    /// The same with another deadline.
     pub fn wait_for_end_within(&mut self, patience: Duration) -> ExitStatus {
         self.wait(patience, "its end", |state| (state.ended_streams == 2).then_some(()));
         self.child.wait().unwrap()
     }
 
-    /// The lines of standard error so far: all that were written before this is called.
+    /// The lines of standard error so far, with all that was written before this call.
     pub fn lines(&self) -> Vec<String> {
         let mut state = self.output.state.lock().unwrap();
         self.output.take_lines(&mut state);
@@ -126,7 +126,7 @@ impl Process {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            // dropped before the panic, so that our own drop can show the lines
+            // released before the panic, so that `drop` can show the lines
             if left.is_zero() {
                 drop(state);
                 panic!("{} did not bring {what}", self.name);
@@ -136,7 +136,7 @@ impl Process {
     }
 }
 
-/// A line of the daemon's without the time in front, which `records.rs` looks at.
+/// A log line of the daemon without its time, which `records.rs` tests.
 pub fn without_time(line: &str) -> &str {
     let is_time = |word: &str| {
         let form = word.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
@@ -176,14 +176,14 @@ impl Output {
     fn collect_lines(&self) {
         let mut has_ended = false;
         while !has_ended {
-            // a failure shows at the next reading
+            // an error also shows at the next read
             let _ = poll(&mut [PollFd::new(&self.stderr, PollFlags::IN)], None);
             self.change(|state| has_ended = self.take_lines(state));
         }
         self.change(|state| state.ended_streams += 1);
     }
 
-    /// Takes the lines that are there; returns whether it was the last of them.
+    /// Takes the available lines; returns whether the stream has ended.
     fn take_lines(&self, state: &mut State) -> bool {
         let mut buffer = [0; 4096];
         let has_ended = loop {

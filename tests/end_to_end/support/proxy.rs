@@ -1,4 +1,4 @@
-//! A TCP proxy that cuts connections, losing bytes on the way, and that can be slow.
+//! A TCP proxy that delays bytes, loses bytes and cuts connections.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::waiting::pause;
 
-/// The listening side. It ends with the test's process.
+/// The listening side. It ends with the process of the test.
 pub struct Proxy {
     port: u16,
     latest: Arc<Mutex<Option<Link>>>,
@@ -37,12 +37,12 @@ pub enum Loss {
 }
 
 impl Proxy {
-    /// Leads to the broker on this port; bytes take so long in each direction.
+    /// Forwards to the broker on this port, with this delay in each direction.
     pub fn start(broker: u16, delay: Duration) -> Self {
         Self::with(broker, delay, None)
     }
 
-    /// The same without delay, but with no more than so many bytes a second for the client.
+    /// The same without delay, but with at most this many bytes per second towards the client.
     pub fn slow(broker: u16, rate: usize) -> Self {
         Self::with(broker, Duration::ZERO, Some(rate))
     }
@@ -54,7 +54,7 @@ impl Proxy {
         let current = latest.clone();
         thread::spawn(move || {
             for client in listener.incoming() {
-                // a broker that is away is a connection that ends at once
+                // while the broker is down the connection ends at once
                 let (Ok(client), Ok(broker)) = (client, TcpStream::connect(("127.0.0.1", broker))) else { continue };
                 *current.lock().unwrap() = Some(Link::start(client, broker, delay, rate));
             }
@@ -66,7 +66,7 @@ impl Proxy {
         self.port
     }
 
-    /// Loses what is on the way for a moment, and then the connection.
+    /// Loses bytes in transit for a moment, and then cuts the connection.
     pub fn cut(&self, loss: Loss, moment: Duration) {
         let Some(link) = self.latest.lock().unwrap().take() else { return };
         link.loses_upwards.store(!matches!(loss, Loss::ToClient), Ordering::SeqCst);
@@ -75,7 +75,7 @@ impl Proxy {
         link.close();
     }
 
-    /// Ends the connection for the client alone: the broker goes on holding it.
+    /// Cuts the connection towards the client only, so that the broker keeps its end.
     pub fn strand(&self) {
         let Some(link) = self.latest.lock().unwrap().take() else { return };
         link.is_stranded.store(true, Ordering::SeqCst);
@@ -137,7 +137,7 @@ fn write(pieces: &Receiver<(Instant, Vec<u8>)>, to: &TcpStream, loses: &AtomicBo
     }
 }
 
-/// So many pieces a second are made of what is slow.
+/// How many pieces a slow transfer is divided into, per second.
 pub const PIECES: usize = 20;
 
 fn write_at(rate: Option<usize>, bytes: &[u8], mut to: &TcpStream) -> io::Result<()> {
@@ -149,7 +149,7 @@ fn write_at(rate: Option<usize>, bytes: &[u8], mut to: &TcpStream) -> io::Result
     Ok(())
 }
 
-/// What so many bytes take at so many a second.
+/// The time for this many bytes at this rate.
 pub fn time_of(bytes: usize, rate: usize) -> Duration {
     Duration::from_micros((bytes * 1_000_000 / rate).try_into().unwrap())
 }

@@ -1,6 +1,6 @@
 //! The bytes of HTTP requests.
 
-/// A request with a body, whose length it states.
+/// A request with a body and its `Content-Length`.
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let lines = format!("{}Content-Length: {}\r\n", lines(headers), body.len());
@@ -17,7 +17,7 @@ pub fn head(method: &str, target: &str, version: &str, headers: &[(&str, &str)])
     format!("{method} {target} HTTP/{version}\r\nHost: localhost\r\n{}\r\n", lines(headers))
 }
 
-/// A request with these lines after `Host`, and then these bytes, whatever they are.
+/// A request with these lines after `Host`, and then these bytes, valid or not.
 pub fn raw(line: &str, lines: &str, rest: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{rest}")
 }

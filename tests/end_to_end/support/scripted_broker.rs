@@ -1,4 +1,4 @@
-//! A broker that does what a test tells it to, and what mosquitto never does; it speaks just enough MQTT.
+//! A broker that is scripted by the test, for what mosquitto never does; it speaks the necessary part of MQTT.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use super::PATIENCE;
 use super::proxy::{PIECES, time_of};
 use super::waiting::pause;
 
-/// The listening side. It ends with the test's process.
+/// The listening side. It ends with the process of the test.
 pub struct ScriptedBroker {
     port: u16,
     packets: Receiver<Packet>,
@@ -22,13 +22,13 @@ pub struct ScriptedBroker {
 /// A packet from a client.
 #[derive(Debug, Clone)]
 pub struct Packet {
-    /// On which connection it came, from 0.
+    /// The number of its connection, from 0.
     pub connection: usize,
-    /// The first four bits.
+    /// The packet type.
     pub kind: u8,
-    /// The next four.
+    /// The flags of the fixed header.
     pub flags: u8,
-    /// What follows the fixed header.
+    /// The bytes after the fixed header.
     pub body: Vec<u8>,
 }
 
@@ -43,13 +43,12 @@ pub const PINGREQ: u8 = 12;
 pub const DISCONNECT: u8 = 14;
 
 impl ScriptedBroker {
-    /// The script is given each packet of the `n`th connection, from 0, and answers with bytes; `None` ends the
-    /// connection.
+    /// The script gets each packet of the `n`th connection, from 0, and returns the answer; `None` ends the connection.
     pub fn start(script: impl FnMut(usize, &Packet) -> Option<Vec<u8>> + Send + 'static) -> Self {
         Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), None, script)
     }
 
-    /// The same where no more than so many bytes a second come through, and few wait on the way.
+    /// The same with at most this many bytes per second, and with a small receive buffer.
     pub fn slow(rate: usize, script: impl FnMut(usize, &Packet) -> Option<Vec<u8>> + Send + 'static) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -81,17 +80,17 @@ impl ScriptedBroker {
         self.port
     }
 
-    /// Sends bytes of its own accord on the latest connection.
+    /// Sends bytes on the latest connection.
     pub fn send(&self, bytes: &[u8]) {
         self.latest.lock().unwrap().as_ref().expect("a connection").write_all(bytes).unwrap();
     }
 
-    /// Ends the latest connection of its own accord.
+    /// Ends the latest connection.
     pub fn close(&self) {
         drop(self.latest.lock().unwrap().as_ref().expect("a connection").shutdown(std::net::Shutdown::Both));
     }
 
-    /// Waits for the next packet of this kind from any connection; returns it and the others that came before it.
+    /// Waits for the next packet of this type from any connection; returns it and the packets before it.
     pub fn wait_for(&self, kind: u8) -> (Packet, Vec<Packet>) {
         let mut others = Vec::new();
         loop {
@@ -103,36 +102,36 @@ impl ScriptedBroker {
         }
     }
 
-    /// The packets that came and were not waited for.
+    /// The other packets so far.
     pub fn others(&self) -> Vec<Packet> {
         self.packets.try_iter().collect()
     }
 }
 
 impl Packet {
-    /// Of a PUBLISH.
+    /// The QoS of a PUBLISH.
     pub fn qos(&self) -> u8 {
         self.flags >> 1 & 3
     }
 
-    /// Of a PUBLISH.
+    /// The DUP flag of a PUBLISH.
     pub fn is_duplicate(&self) -> bool {
         self.flags & 8 != 0
     }
 
-    /// Of a PUBLISH at QoS 1 or 2, or of what has it first.
+    /// The packet identifier, of a PUBLISH at QoS 1 or 2 or of a packet that begins with it.
     pub fn identifier(&self) -> [u8; 2] {
         let at = if self.kind == PUBLISH { 2 + self.topic().len() } else { 0 };
         [self.body[at], self.body[at + 1]]
     }
 
-    /// Of a PUBLISH.
+    /// The topic name of a PUBLISH.
     pub fn topic(&self) -> &str {
         let length = usize::from(u16::from_be_bytes([self.body[0], self.body[1]]));
         std::str::from_utf8(&self.body[2..2 + length]).unwrap()
     }
 
-    /// Of a SUBSCRIBE or UNSUBSCRIBE of MQTT 5: what a PUBLISH for these filters carries too.
+    /// The properties of a SUBSCRIBE or UNSUBSCRIBE of MQTT 5, which a PUBLISH for its filters carries too.
     pub fn subscription_properties(&self) -> &[u8] {
         let length = usize::from(self.body[2]);
         assert!(length < 128, "no test has longer ones");
@@ -144,7 +143,7 @@ impl Packet {
         self.filters_with_qos().into_iter().map(|(filter, _)| filter).collect()
     }
 
-    /// The same with the QoS of each, which is 0 in an UNSUBSCRIBE.
+    /// The same with the requested QoS, which is 0 in an UNSUBSCRIBE.
     fn filters_with_qos(&self) -> Vec<(String, u8)> {
         let mut rest = &self.body[3 + self.subscription_properties().len()..];
         let mut filters = Vec::new();
@@ -165,7 +164,7 @@ pub fn connack(code: u8, properties: &[u8]) -> Vec<u8> {
     [&[0x20, 3 + length, 0, code, length], properties].concat()
 }
 
-/// A CONNACK of MQTT 5 that says whether the session was kept.
+/// A CONNACK of MQTT 5 with this Session Present flag.
 pub fn connack_resuming(session_present: bool, properties: &[u8]) -> Vec<u8> {
     let mut packet = connack(0, properties);
     packet[2] = session_present.into();
@@ -178,16 +177,16 @@ pub fn receive_maximum(maximum: u16) -> [u8; 3] {
     [0x21, high, low]
 }
 
-/// The property Subscription Identifiers Available, if they are not (MQTT 5, 3.2.2.3.12).
+/// The property Subscription Identifiers Available, with the value 0 (MQTT 5, 3.2.2.3.12).
 pub const NO_SUBSCRIPTION_IDENTIFIERS: [u8; 2] = [0x29, 0];
 
-/// The SUBACK to a SUBSCRIBE with these codes.
+/// The SUBACK to a SUBSCRIBE with these reason codes.
 pub fn suback(subscribe: &Packet, codes: &[u8]) -> Vec<u8> {
     let length = u8::try_from(codes.len()).unwrap();
     [&[0x90, 3 + length, subscribe.body[0], subscribe.body[1], 0], codes].concat()
 }
 
-/// The SUBACK or UNSUBACK to these filters, with the code for each that has another than what is asked for.
+/// The SUBACK or UNSUBACK to a packet; `code` may replace the reason code of a filter.
 pub fn answer_filters(packet: &Packet, code: impl Fn(&str) -> Option<u8>) -> Vec<u8> {
     let filters = packet.filters_with_qos();
     let codes: Vec<u8> = filters.iter().map(|(filter, qos)| code(filter).unwrap_or(*qos)).collect();
@@ -215,12 +214,12 @@ pub fn acknowledgement(kind: u8, [high, low]: [u8; 2]) -> Vec<u8> {
     vec![kind, 2, high, low]
 }
 
-/// One of MQTT 5 with another reason code.
+/// The same of MQTT 5 with another reason code.
 pub fn acknowledgement_with(kind: u8, [high, low]: [u8; 2], code: u8) -> Vec<u8> {
     vec![kind, 4, high, low, code, 0]
 }
 
-/// What a well-behaved broker of MQTT 5 with these properties answers.
+/// The answer of a conforming broker of MQTT 5 with these properties.
 pub fn behave(packet: &Packet, properties: &[u8]) -> Vec<u8> {
     match packet.kind {
         CONNECT => connack(0, properties),
@@ -240,7 +239,7 @@ fn serve(
     script: &Mutex<impl FnMut(usize, &Packet) -> Option<Vec<u8>>>,
     packets: &Sender<Packet>,
 ) {
-    // an error ends the connection, as does the script; the test sees what came before
+    // an error or the script ends the connection; the test sees the packets before it
     let mut paced = Paced { stream: stream.try_clone().unwrap(), rate };
     while let Ok(packet) = read_packet(n, &mut paced) {
         let answer = script.lock().unwrap()(n, &packet);
@@ -250,11 +249,11 @@ fn serve(
             _ => break,
         }
     }
-    // the test's own handle would keep it open
+    // `latest` holds another handle, which would keep it open
     drop(stream.shutdown(std::net::Shutdown::Both));
 }
 
-/// A stream that is read no faster than this, in bytes a second.
+/// A stream that is read at no more than this rate, in bytes per second.
 struct Paced {
     stream: TcpStream,
     rate: Option<usize>,

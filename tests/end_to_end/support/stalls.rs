@@ -1,11 +1,11 @@
-//! How long the machine itself stood still, which shared ones do: that is nobody's wait.
+//! How long the machine itself stalled, as shared machines do, which no test should count as a delay.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often it is looked at the clock.
+/// How often the clock is checked.
 const TICK: Duration = Duration::from_millis(5);
 
 pub struct Stalls {
@@ -14,7 +14,7 @@ pub struct Stalls {
 }
 
 impl Stalls {
-    /// Watches from now on.
+    /// Starts to measure.
     pub fn start() -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let is_done = done.clone();
@@ -30,7 +30,7 @@ impl Stalls {
         Self { done, thread }
     }
 
-    /// The longest time for which a thread that had nothing to wait for did not run.
+    /// The longest time for which a thread with nothing to wait for did not run.
     pub fn longest(self) -> Duration {
         self.done.store(true, Ordering::SeqCst);
         self.thread.join().unwrap()

@@ -1,4 +1,4 @@
-//! What stands for systemd: the socket that a service notifies (`sd_notify(3)`).
+//! A stand-in for systemd: the socket that a service notifies (`sd_notify(3)`).
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -25,7 +25,7 @@ impl Supervisor {
         self.folder.path().join("notify")
     }
 
-    /// Starts the daemon as systemd does, with a watchdog of so many microseconds.
+    /// Starts the daemon as systemd does, with a watchdog interval in microseconds.
     pub fn start(&self, configuration: &str, watchdog: Option<u32>) -> Daemon {
         Daemon::run(configuration, |config| self.command(&config, watchdog))
     }
@@ -33,7 +33,7 @@ impl Supervisor {
     /// The same as a command.
     pub fn command(&self, config: &Path, watchdog: Option<u32>) -> Command {
         let daemon = program();
-        // the shell's exec keeps the process, whose id systemd would have set
+        // exec in the shell keeps the process id that systemd would have set
         let mut command = Command::new("sh");
         command.args(["-c", r#"WATCHDOG_PID=$$ exec "$@""#, "sh"]).arg(daemon.get_program());
         for (name, value) in daemon.get_envs() {
@@ -47,7 +47,7 @@ impl Supervisor {
         command
     }
 
-    /// Waits for a message that is so.
+    /// Waits for a message that meets a condition.
     #[track_caller]
     pub fn wait_until(&self, what: &str, is_it: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -67,20 +67,20 @@ impl Supervisor {
         self.wait_until(message, |found| found == message);
     }
 
-    /// The messages that come from now on, for so long.
+    /// The messages that arrive within this time.
     pub fn messages_within(&self, duration: Duration) -> Vec<String> {
         let deadline = Instant::now() + duration;
         std::iter::from_fn(|| self.next(deadline)).collect()
     }
 
-    /// Forgets what came so far.
+    /// Discards the messages so far.
     pub fn forget(&self) {
         self.socket.set_nonblocking(true).unwrap();
         while self.socket.recv(&mut [0; 4096]).is_ok() {}
         self.socket.set_nonblocking(false).unwrap();
     }
 
-    /// The next message, if there is one in time.
+    /// The next message, if it arrives in time.
     fn next(&self, deadline: Instant) -> Option<String> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -1,11 +1,11 @@
-//! Tokens as an administrator gets them: from the program itself.
+//! Tokens made by `--new-token`.
 
 use super::daemon::program;
 
 pub struct Token {
-    /// The secret as it goes into a header.
+    /// The secret as sent in a header.
     pub secret: String,
-    /// Its `[[token]]`, which comes before `[http]`.
+    /// Its table `[[token]]`, which must precede `[http]`.
     pub table: String,
 }
 
@@ -27,7 +27,7 @@ impl Token {
         self
     }
 
-    /// The same, and it may read these topic filters.
+    /// The same, and it may subscribe to these topic filters.
     pub fn reading(mut self, subscribe: &str) -> Self {
         self.table = self.table.replace("subscribe = []", &format!("subscribe = {subscribe}"));
         assert!(self.table.contains(subscribe), "{}", self.table);

@@ -1,4 +1,4 @@
-//! What callers were told of their messages, and what the broker's log says.
+//! What callers were answered, compared with the broker's log.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::http::Connection;
 
-/// What one caller was told about one message.
+/// The reply to one message.
 pub struct Told {
     pub id: usize,
     pub qos: u8,
@@ -14,21 +14,21 @@ pub struct Told {
     pub packet_id: Option<u64>,
 }
 
-/// What mosquitto's log says of the messages of one client, whose topics are `t/ID`.
+/// What mosquitto's log says about the messages of one client, on topics `t/ID`.
 #[derive(Default)]
 pub struct Truth {
     /// How often each message was received.
     pub received: HashMap<usize, usize>,
     /// Message and packet identifier of each acknowledgement.
     pub acknowledged: HashSet<(usize, u64)>,
-    /// How often each message was delivered to the subscriber `watcher`, not counting what was sent again.
+    /// How often each message was delivered to the subscriber `watcher`, without duplicates (DUP flag).
     pub delivered: HashMap<usize, usize>,
-    /// The message that last had each packet identifier.
+    /// The last message with each packet identifier.
     current: HashMap<u64, usize>,
 }
 
 impl Told {
-    /// Publishes a message; it must be answered.
+    /// Publishes a message and waits for the reply.
     pub fn publish(connection: &mut Connection, id: usize, qos: u8, msg: &Value) -> Self {
         let body = json!({ "topic": format!("t/{id}"), "msg": msg, "qos": qos }).to_string();
         let reply = connection.post("/publish", body.as_bytes());
@@ -63,12 +63,12 @@ impl Truth {
         }
     }
 
-    /// Whether the broker had it.
+    /// Whether the broker received it.
     pub fn has(&self, told: &Told) -> bool {
         self.received.contains_key(&told.id)
     }
 
-    /// Whether the broker acknowledged it with the packet identifier that the caller was told.
+    /// Whether the broker acknowledged it with the packet identifier of the reply.
     pub fn acknowledges(&self, told: &Told) -> bool {
         told.packet_id.is_some_and(|packet_id| self.acknowledged.contains(&(told.id, packet_id)))
     }

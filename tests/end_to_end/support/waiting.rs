@@ -1,4 +1,4 @@
-//! How tests wait: until what they look at is as wanted, up to one generous deadline.
+//! How tests wait: until what they look at meets a condition, up to one generous deadline.
 
 use std::fmt::Debug;
 use std::thread;
@@ -9,12 +9,12 @@ pub const PATIENCE: Duration = Duration::from_secs(40);
 /// What a busy machine may add to a time limit that the documentation states. A wrong result takes longer than the limit
 /// and this together.
 pub const SLACK: Duration = Duration::from_secs(10);
-/// The pauses between two looks grow from the first to the second.
+/// The first and the longest pause between two looks.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
-/// How much of what was seen last a failure shows, in characters.
+/// How many characters of what was seen last a failure shows.
 const SHOWN: usize = 2000;
 
-/// Looks until it sees what is wanted, and returns that. A failure says what was seen last.
+/// Looks until what it sees meets the condition, and returns that. A failure says what was seen last.
 #[track_caller]
 pub fn eventually<T: Debug>(what: &str, look: impl FnMut() -> T, is_wanted: impl FnMut(&T) -> bool) -> T {
     eventually_within(PATIENCE, what, look, is_wanted)
@@ -44,7 +44,7 @@ pub fn eventually_within<T: Debug>(
     }
 }
 
-/// Lets this time pass, for clients and links that are slow on purpose; nothing is waited for.
+/// Lets this time pass, for clients and links that are slow on purpose; no test waits for a result with it.
 pub fn pause(time: Duration) {
     let end = Instant::now() + time;
     while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {

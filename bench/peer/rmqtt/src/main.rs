@@ -1,4 +1,4 @@
-//! The broker rmqtt on a port of 127.0.0.1, with its plugin that publishes what comes by HTTP on another.
+//! The broker rmqtt on a port of 127.0.0.1, with its HTTP publishing plugin on another.
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +9,7 @@ use rmqtt::server::MqttServer;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // first, so that nobody is answered by HTTP before there is a broker
+    // the broker first, so that HTTP is not answered without it
     let listener = Builder::new().name("tcp").laddr((Ipv4Addr::LOCALHOST, port("MQTT_PORT")).into()).bind()?.tcp()?;
     let api = format!("http_laddr = \"{}:{}\"\n", Ipv4Addr::LOCALHOST, port("PORT"));
     let context = ServerContext::new().plugins_config_map_add("rmqtt-http-api", api).build().await;

@@ -1,4 +1,4 @@
-//! A relay to a broker that is far away: bytes take half of a round trip in each direction, however many they are.
+//! A relay with the latency of a distant broker: bytes take half a round trip in each direction, at any rate.
 //!
 //! usage: delaying PORT BROKER-PORT MILLISECONDS
 
@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Pieces that may be on the way at a time: as many as a fast sender has in the longest round trip.
+/// The most pieces in transit: what a fast sender sends during the longest round trip.
 const PIECES: usize = 65_536;
 const PIECE_BYTES: usize = 65_536;
 
@@ -18,14 +18,14 @@ fn main() {
     let delay = Duration::from_millis(round_trip.into()) / 2;
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
     for client in listener.incoming().flatten() {
-        // a broker that is away is a connection that ends at once
+        // while the broker is down the connection ends at once
         let Ok(broker) = TcpStream::connect(("127.0.0.1", broker)) else { continue };
         relay(&client, &broker, delay);
         relay(&broker, &client, delay);
     }
 }
 
-/// Starts what takes bytes from one to the other, until there are no more.
+/// Copies bytes from one connection to the other, until there are no more.
 fn relay(from: &TcpStream, to: &TcpStream, delay: Duration) {
     let _ = to.set_nodelay(true);
     let (mut from, to) =
@@ -49,6 +49,6 @@ fn deliver(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: &TcpStream) {
             break;
         }
     }
-    // also ends the reading of the other direction
+    // also ends the copying in the other direction
     let _ = to.shutdown(Shutdown::Both);
 }

@@ -1,6 +1,6 @@
-//! An MQTT 5 broker that acknowledges everything at once, but never what comes on the topic `hold`.
+//! An MQTT 5 broker that acknowledges everything at once, except messages on the topic `hold`.
 //!
-//! usage: withholding PORT. It delivers nothing, and knows no more than one client that does nothing wrong.
+//! usage: withholding PORT. It delivers nothing, and supports one conforming client.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ fn main() {
     let port = std::env::args().nth(1).expect("usage: withholding PORT");
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).expect("the port is free");
     for stream in listener.incoming().flatten() {
-        // a client that goes is no fault
+        // a client may disconnect at any time
         thread::spawn(move || drop(serve(&stream)));
     }
 }
@@ -31,7 +31,7 @@ fn serve(stream: &TcpStream) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(65_536, stream);
     let mut writer = BufWriter::with_capacity(65_536, stream);
     loop {
-        // what came together is answered together
+        // packets that arrived together are answered together
         if reader.buffer().is_empty() {
             writer.flush()?;
         }
@@ -39,7 +39,7 @@ fn serve(stream: &TcpStream) -> io::Result<()> {
         match first >> 4 {
             CONNECT => writer.write_all(CONNACK)?,
             PUBLISH => publish(first, &body, &mut writer)?,
-            // the packet identifier, no properties, and one filter granted or ended
+            // the packet identifier, no properties, and one reason code
             SUBSCRIBE => writer.write_all(&[0x90, 4, body[0], body[1], 0, 1])?,
             UNSUBSCRIBE => writer.write_all(&[0xB0, 4, body[0], body[1], 0, 0])?,
             PINGREQ => writer.write_all(PINGRESP)?,
@@ -49,7 +49,7 @@ fn serve(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// The first byte of the next packet, and all behind its length.
+/// The first byte of the next packet, and everything after its length.
 fn packet(reader: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     let first = byte(reader)?;
     let mut length = 0;

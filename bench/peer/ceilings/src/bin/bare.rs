@@ -1,4 +1,4 @@
-//! No library at all: a thread for each connection that reads to the end of a request and writes the same bytes.
+//! Without a library: a thread for each connection reads each request to its end and writes the same reply.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ fn main() {
     }
 }
 
-/// Until the client goes. It is wrk, whose requests are all alike and come one at a time.
+/// Until the client closes. The client is wrk, whose requests are identical and come one at a time.
 fn serve(mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let mut buffer = vec![0; 65_536];

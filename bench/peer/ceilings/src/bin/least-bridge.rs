@@ -1,14 +1,14 @@
-//! The least that a bridge does: one worker on tiny_http that writes to the broker for each request, which it did not
-//! look at, and answers 200.
+//! The least that a bridge must do: one worker on `tiny_http` writes to the broker for each request without reading it,
+//! and replies 200.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use tiny_http::{Header, Response, Server};
 
-/// MQTT 3.1.1, 3.1: a clean session that is never probed.
+/// MQTT 3.1.1, 3.1: a clean session without keep alive.
 const CONNECT: &[u8] = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05least";
-/// 3.3: what every request of bench/peers asks for, at QoS 0.
+/// 3.3: the message of every request of bench/peers, at QoS 0.
 const PUBLISH: &[u8] = b"\x30\x0e\x00\x07bench/thello";
 
 fn main() {

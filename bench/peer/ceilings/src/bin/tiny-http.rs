@@ -1,4 +1,4 @@
-//! tiny_http alone: one worker, as the daemon has for short requests, that reads a request and answers 200.
+//! `tiny_http` alone: one worker, as the daemon has for short requests, reads a request and replies 200.
 
 use tiny_http::{Header, Response, Server};
 

@@ -1,34 +1,34 @@
-//! A daemon whose broker tells all that was published, and so what was not.
+//! A daemon and a broker whose log shows everything that was published.
 
 use super::daemon::Daemon;
 use super::http::{Connection, Reply};
 use super::mosquitto::Mosquitto;
 use super::request::raw;
 
-/// A message with the length that [`LENGTH`] tells.
+/// A message with the length in [`LENGTH`].
 pub const MESSAGE: &str = r#"{"topic":"t","msg":"x"}"#;
 pub const LENGTH: &str = "Content-Length: 23\r\n";
-/// The longest body that is taken.
+/// The longest accepted body.
 pub const MAX_BODY: usize = 4000;
-/// A request that stands where a sender and the daemon could disagree on what it is.
+/// A request placed where a client and the daemon could disagree on the end of the one before it.
 pub const SMUGGLED: &str =
     "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 28\r\n\r\n{\"topic\":\"smuggled\",\"msg\":1}";
 
-/// What the daemon may take at most, whatever its clients do.
+/// The memory limit for the daemon, whatever its clients do.
 pub const MAX_PEAK_KIB: usize = 32 * 1024;
 
-pub struct Witness {
+pub struct HttpSetup {
     broker: Mosquitto,
     pub daemon: Daemon,
 }
 
-impl Witness {
-    /// One that waits for a request for longer than a busy machine stands still.
+impl HttpSetup {
+    /// With a request timeout that is longer than stalls of a busy machine.
     pub fn start() -> Self {
         Self::waiting(20)
     }
 
-    /// One that waits for no more than a second.
+    /// With a request timeout of one second.
     pub fn impatient() -> Self {
         Self::waiting(1)
     }
@@ -47,8 +47,8 @@ impl Witness {
         connection
     }
 
-    /// The only answer to these bytes and a request that is smuggled behind them: it says that the connection ends,
-    /// the connection does, and others are served.
+    /// The only reply to these bytes and a request smuggled behind them: it announces the end of the connection, the
+    /// connection ends, and other clients are served.
     #[track_caller]
     pub fn last_reply(&self, bytes: impl AsRef<[u8]>) -> Reply {
         let mut connection = self.send([bytes.as_ref(), SMUGGLED.as_bytes()].concat());
@@ -59,7 +59,7 @@ impl Witness {
         reply
     }
 
-    /// The answer to these bytes, and that the next request on the connection gets its own.
+    /// The reply to these bytes; the next request on the connection gets its own.
     #[track_caller]
     pub fn reply(&self, bytes: impl AsRef<[u8]>) -> Reply {
         let mut connection = self.send(bytes);
@@ -70,9 +70,9 @@ impl Witness {
         reply
     }
 
-    /// What the library answers by itself: a status and nothing else, before the end.
+    /// A reply of `tiny_http` itself: a status without a body, and then the end.
     #[track_caller]
-    pub fn assert_refused_by_library(&self, bytes: impl AsRef<[u8]>, status: u16) {
+    pub fn assert_refused_by_tiny_http(&self, bytes: impl AsRef<[u8]>, status: u16) {
         let mut connection = self.send([bytes.as_ref(), SMUGGLED.as_bytes()].concat());
         let reply = connection.reply();
         assert_eq!((reply.status, reply.body.len()), (status, 0), "{reply:?}");
@@ -80,31 +80,31 @@ impl Witness {
         self.assert_serving();
     }
 
-    /// Somebody else publishes.
+    /// Another client can publish.
     #[track_caller]
     pub fn assert_serving(&self) {
         let mut other = self.daemon.connect();
         other.post("/publish", MESSAGE.as_bytes()).assert_published();
     }
 
-    /// Nothing was published but what was asked for, and nothing will be: the daemon is stopped.
+    /// Stops the daemon, and checks that nothing smuggled was published.
     #[track_caller]
     pub fn assert_nothing_smuggled(mut self) {
-        let peak = self.daemon.vitals().peak_kib;
+        let peak = self.daemon.resources().peak_kib;
         assert!(peak < MAX_PEAK_KIB, "{peak} KiB");
         let published = self.stop();
         let smuggled = published.iter().filter(|line| !line.contains("'t'"));
         assert_eq!(smuggled.collect::<Vec<_>>(), Vec::<&String>::new());
     }
 
-    /// How much was published in all: the daemon is stopped.
+    /// Stops the daemon, and returns how many messages were published.
     pub fn published(mut self) -> usize {
         self.stop().len()
     }
 
-    /// What the broker says of each message.
+    /// The broker's log lines of all messages.
     fn stop(&mut self) -> Vec<String> {
-        // what was accepted is published before the end
+        // accepted messages are published before the end
         self.daemon.signal("TERM");
         assert_eq!(self.daemon.wait_for_end().code(), Some(0));
         self.broker.wait_for("Received DISCONNECT from");
@@ -112,14 +112,14 @@ impl Witness {
     }
 }
 
-/// An answer of ours that says that it is the last.
+/// A reply of the daemon that announces the end of the connection.
 #[track_caller]
 pub fn assert_last(reply: &Reply) {
     assert_ours(reply);
     assert_eq!(reply.header("connection"), Some("close"), "{reply:?}");
 }
 
-/// An answer of ours, and not of the library's.
+/// A reply of the daemon, not of `tiny_http`.
 #[track_caller]
 pub fn assert_ours(reply: &Reply) {
     assert!(reply.header("date").is_some_and(|date| date.ends_with(" GMT")), "{reply:?}");
@@ -131,7 +131,7 @@ pub fn post(lines: &str, rest: &str) -> String {
     raw("POST /publish", lines, rest)
 }
 
-/// A body in one chunk, and the end of it.
+/// A body in one chunk, with the last chunk.
 pub fn chunks(body: &str) -> String {
     format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
 }

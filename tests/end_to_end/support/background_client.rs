@@ -1,4 +1,4 @@
-//! An honest client that goes about its business while others misbehave.
+//! A client that sends valid requests while others misbehave.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,26 +10,26 @@ use super::http::Connection;
 use super::stalls::Stalls;
 use super::waiting::pause;
 
-/// What one request of it may take, on a machine that does not stand still.
+/// The longest time of one request, apart from stalls of the machine.
 const LONGEST: Duration = Duration::from_secs(1);
-/// What nine of ten may take: the rest is a busy machine's.
+/// The longest time of nine in ten requests; a busy machine delays the rest.
 const USUAL: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(10);
 
-pub struct Onlooker {
+pub struct BackgroundClient {
     done: Arc<AtomicBool>,
     stalls: Stalls,
     thread: JoinHandle<Vec<Duration>>,
 }
 
-impl Onlooker {
-    /// Sends a request after another from now on, each on a connection of its own.
+impl BackgroundClient {
+    /// Sends one request after another from now on, each on its own connection.
     pub fn start(daemon: &Daemon) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let (address, is_done) = (daemon.address().to_owned(), done.clone());
         let thread = thread::spawn(move || {
             let mut took = Vec::new();
-            // one more after the end, so that there is one at least
+            // one more request after the end, so that there is at least one
             loop {
                 let last = is_done.load(Ordering::SeqCst);
                 took.push(visit(&address));
@@ -42,7 +42,7 @@ impl Onlooker {
         Self { done, stalls: Stalls::start(), thread }
     }
 
-    /// Fails the test if any request failed or waited.
+    /// Fails the test if any request failed or was delayed.
     #[track_caller]
     pub fn assert_undisturbed(self) {
         self.done.store(true, Ordering::SeqCst);
@@ -58,7 +58,7 @@ impl Onlooker {
     }
 }
 
-/// One request, from opening the connection to its answer.
+/// One request, from opening the connection to its reply.
 fn visit(address: &str) -> Duration {
     let start = Instant::now();
     let mut connection = Connection::open(address);

@@ -1,22 +1,22 @@
-//! What a process takes of the system: threads, descriptors, memory.
+//! Resources that a process uses: threads, descriptors, memory.
 
 use std::time::Duration;
 
 use super::waiting::eventually_within;
 
-/// How long what was taken may stay after those who made it necessary are gone.
+/// How long resources may stay in use after they are no longer needed.
 const RETURNED_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy)]
-pub struct Vitals {
+pub struct Resources {
     pub threads: usize,
     pub descriptors: usize,
-    /// The memory that is resident, in KiB, and the most that ever was.
+    /// The resident memory in KiB, and its peak.
     pub resident_kib: usize,
     pub peak_kib: usize,
 }
 
-impl Vitals {
+impl Resources {
     pub fn of(process: u32) -> Self {
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
         let value = |name: &str| {
@@ -28,8 +28,8 @@ impl Vitals {
         Self { threads: value("Threads:"), descriptors, resident_kib, peak_kib }
     }
 
-    /// Waits until the process takes no more threads and descriptors than this, but for `leaks` connections that are
-    /// documented to keep a thread and two descriptors each.
+    /// Waits until the process uses no more threads and descriptors than this, apart from `leaks` connections, each of
+    /// which is documented to keep a thread and two descriptors.
     #[track_caller]
     pub fn await_return(self, process: u32, leaks: usize) {
         let what = format!("{leaks} leaks at most beyond {self:?}");
@@ -40,7 +40,7 @@ impl Vitals {
     }
 }
 
-/// The names of a process's threads; one without takes that of the thread which started it.
+/// The names of a process's threads; an unnamed one has the name of the thread that started it.
 fn thread_names(process: u32) -> Vec<String> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let name =
