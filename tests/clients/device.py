@@ -1,4 +1,4 @@
-"""A device that answers each request in the way that the last level of its topic says.
+"""A device that answers each request as the last level of its topic says.
 
 usage: device.py PORT
 
@@ -37,7 +37,7 @@ def way(request):
 
 
 def mirror(request):
-    """What the device sees of a request."""
+    """The request as the device receives it."""
     asked = request.properties
     names = ("ContentType", "MessageExpiryInterval", "PayloadFormatIndicator", "ResponseTopic", "UserProperty")
     seen = {name: getattr(asked, name) for name in names if hasattr(asked, name)}

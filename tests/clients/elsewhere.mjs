@@ -1,6 +1,6 @@
 // Listens from pages of two origins, in a browser without a window: elsewhere.mjs URL TOKEN SCRIPT ALLOWED FOREIGN.
 //
-// Standard error tells the test what each of them gets.
+// Prints on standard error what each page receives.
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const executablePath = places.find(place => {
 if (!executablePath) throw new Error('chromium is needed for this test: scripts/test installs it');
 
 const servers = [];
-// No connection but to the bridge, and as root no sandbox.
+// Connects to the bridge only; as root without a sandbox.
 const browser = await chromium.launch({
   executablePath,
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',

@@ -29,7 +29,7 @@ NOBODY = {"reason_code": 16, "message": "no_matching_subscribers"}
 status, answer = post("/publish", {"topic": "t/a", "qos": 1, "payload": "Hello EMQX"})
 assert status == 200 and is_id(answer)
 
-# the example of the OpenAPI page, with every field there is
+# the example of the OpenAPI page with all fields
 example = {
     "payload_encoding": "plain",
     "topic": "api/example/topic",
@@ -64,7 +64,7 @@ bulk = [{"topic": "t/nobody", "qos": 1, "payload": "x"}, {"topic": "t/b", "qos":
 status, answer = post("/publish/bulk", bulk)
 assert status == 202 and answer[0] == NOBODY and is_id(answer[1])
 
-# what its clients look at when something is wrong
+# what clients read from an error
 status, answer = post("/publish", {"topic": "t/#", "payload": "x"})
 assert status == 400 and answer["reason_code"] == 144 and "wildcard" in answer["message"]
 status, answer = post("/publish", {"topic": "t/a", "qos": 1, "payload": "x"}, HTTPBasicAuth(key, "wrong"))

@@ -1,4 +1,4 @@
-// Tells on standard error what an EventSource gets from a URL.
+// Prints on standard error what an EventSource receives from a URL.
 import { EventSource } from 'eventsource';
 
 const source = new EventSource(process.argv[2]);

@@ -1,5 +1,5 @@
-"""Has a client made from the OpenAPI document at a URL, and publishes, asks and reads by it. A device must be there that
-answers on dev/echo.
+"""Makes a client from the OpenAPI document at a URL, and publishes, requests and reads with it. A device must
+answer on dev/echo.
 
 usage: generated.py URL TOKEN FOLDER
 """
@@ -14,7 +14,7 @@ import sys
 
 url, token, folder = sys.argv[1:]
 settings = pathlib.Path(folder, "settings.yaml")
-# what would tidy the files up is no part of them
+# formatters of the generated files are not installed
 settings.write_text("post_hooks: []\npackage_name_override: made\n")
 program = pathlib.Path(sys.executable).with_name("openapi-python-client")
 arguments = ["generate", "--url", f"{url}/openapi.json", "--config", settings, "--output-path", f"{folder}/client"]
@@ -31,7 +31,7 @@ def api(name):
 
 
 def read(lines, count):
-    """So many messages of an event stream, which the client has no form for."""
+    """This many messages of an event stream, which the generated client does not support."""
     data = (line.removeprefix("data: ") for line in lines if line.startswith("data: "))
     return [models.Message.from_dict(json.loads(text)) for text in itertools.islice(data, count)]
 

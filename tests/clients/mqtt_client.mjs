@@ -1,4 +1,4 @@
-// Subscribes or publishes at QoS 2 or less by mqtt.js, and tells on standard error what comes.
+// Subscribes at QoS 2 or publishes with mqtt.js, and prints received messages on standard error.
 //
 // usage: mqtt_client.mjs PORT PROTOCOL subscribe TOPIC
 //        mqtt_client.mjs PORT PROTOCOL publish TOPIC QOS PAYLOAD
@@ -7,7 +7,7 @@ import mqtt from 'mqtt';
 const [port, protocol, what, topic, qos, payload] = process.argv.slice(2);
 const tell = (line) => process.stderr.write(`${line}\n`);
 const client = mqtt.connect(`mqtt://127.0.0.1:${port}`, { protocolVersion: protocol === '5' ? 5 : 4 });
-// before there is a connection: what comes right behind the CONNACK is told too
+// set before the connection, so that messages right after the CONNACK are printed too
 client.on('message', (_, message, packet) => {
   tell(`message ${packet.qos} ${Number(packet.retain)} ${message.toString('hex')}`);
 });

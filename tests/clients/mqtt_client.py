@@ -1,4 +1,4 @@
-"""Subscribes or publishes at QoS 2 or less by paho-mqtt, and tells on standard error what comes.
+"""Subscribes at QoS 2 or publishes with paho-mqtt, and prints received messages on standard error.
 
 usage: mqtt_client.py PORT PROTOCOL subscribe TOPIC
        mqtt_client.py PORT PROTOCOL publish TOPIC QOS PAYLOAD

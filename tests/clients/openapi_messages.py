@@ -1,5 +1,5 @@
-"""Listens to the bridge at a URL, and checks the answer and its first event by the OpenAPI document: what streams for ever
-is nothing for a tool that waits for the end of an answer."""
+"""Listens to the bridge at a URL, and checks the answer and its first event against the OpenAPI document, as
+other tools wait for the end of a response."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ def publish():
 
 
 described = document["paths"]["/messages"]["get"]["responses"]["200"]
-# behind an event that is of no run of this daemon
+# after an event that this daemon does not know
 headers = {"Last-Event-ID": "0-0-0"}
 with requests.get(f"{url}/messages", {"topic": "kitchen/#"}, headers=headers, stream=True, timeout=10) as reply:
     reply.raise_for_status()

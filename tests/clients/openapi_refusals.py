@@ -1,5 +1,5 @@
-"""Sends to each operation of the bridge at a URL what generated requests are never like, and checks each refusal by the
-OpenAPI document."""
+"""Sends to each operation of the bridge at a URL requests that generators never make, and checks each refusal against
+the OpenAPI document."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ url, authorization = sys.argv[1:3]
 address = urlsplit(url)
 document = requests.get(f"{url}/openapi.json", timeout=10).json()
 LENGTH = "Content-Length: 2\r\n"
-# what comes behind the path and what stands among the headers, by the status that it leads to
+# query and headers, by the resulting status
 CASES = {
     400: [("", f"Host: [\r\n{LENGTH}"), ("", f"Content-Length: 2\r\n{LENGTH}")],
     403: [("", f"Origin: https://evil.example\r\n{LENGTH}")],

@@ -1,12 +1,12 @@
 // Uses the page as a visitor does, in a browser without a window: page.mjs URL TOKEN [SCREENSHOT].
 //
-// Standard error tells the test when the broker is to go and to come; a step that does not come about fails it.
+// Prints on standard error when the test should stop and start the broker; a step that does not happen fails it.
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const [url, token, screenshot] = process.argv.slice(2);
-// less than that of the test, which would not know why it waits
+// shorter than the timeout of the test, so that the failed step is reported
 const PATIENCE = 30_000;
 const LONG = 'long'.repeat(500);
 const MARKUP = '<img src=x onerror="document.title=1"><b>bold</b>';
@@ -24,7 +24,7 @@ function assert(holds, words) {
   if (!holds) throw new Error(words);
 }
 
-// No connection but to the page, and as root no sandbox.
+// Connects to the page only; as root without a sandbox.
 const browser = await chromium.launch({
   executablePath: program(),
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -34,7 +34,7 @@ const context = await browser.newContext({ viewport: { width: 360, height: 740 }
 context.setDefaultTimeout(PATIENCE);
 const page = await context.newPage();
 
-// Streams that the test can lose: a browser that goes offline keeps the connections that it has.
+// Streams that the test can cut: a browser that goes offline keeps its open connections.
 await page.addInitScript(() => {
   const fetched = window.fetch;
   window.fetch = async (path, options) => {
@@ -49,7 +49,7 @@ const faults = [];
 const listened = [];
 page.on('pageerror', error => faults.push(error.stack));
 page.on('console', message => {
-  // the browser's own note of an answer that the test asked for
+  // the browser's own message about a response that the test caused
   const isNote = message.text().startsWith('Failed to load resource:');
   if (['error', 'warning'].includes(message.type()) && !isNote) faults.push(message.text());
 });
@@ -67,9 +67,9 @@ async function publish(topic, payload) {
   await page.press('#topic', 'Enter');
 }
 
-// Every control is reached by the key, in the order of the page, and can be seen to be.
+// Every control is reached with the Tab key in the order of the page, with a visible focus.
 async function walk() {
-  // the keys go on from where the pointer was last
+  // keyboard focus starts from the last position of the pointer
   await page.click('h1');
   const reached = [];
   for (;;) {
@@ -112,7 +112,7 @@ async function use() {
   const order = await walk();
   assert(order === 'token topic payload qos retain Publish filter toggle', `the keys reach ${order}`);
 
-  // a filter that the token does not cover, or that there is not, is refused in words
+  // a filter outside the rights of the token, or an invalid one, is refused with a message
   await page.fill('#filter', 'page/#/x');
   await page.press('#filter', 'Enter');
   await says('stream', '`#` must be the last level');
@@ -135,7 +135,7 @@ async function use() {
   await page.fill('#topic', 'page/+');
   await page.press('#topic', 'Enter');
   await says('result', '`topic` must not contain the wildcard `+`');
-  // from the text, in which Enter is a line
+  // from the text area, in which Enter starts a line
   await page.fill('#topic', 'page/three');
   await page.fill('#payload', 'two\nlines');
   await page.press('#payload', 'Control+Enter');
@@ -153,7 +153,7 @@ async function use() {
   await publish('page/back', 'there again');
   await shown('there again');
 
-  // after a loss of the connection to the bridge it goes on behind the last message
+  // after a lost connection to the bridge it resumes after the last message
   const before = listened.length;
   await context.setOffline(true);
   await page.evaluate(() => window.loseStream());
@@ -166,7 +166,7 @@ async function use() {
   await publish('page/again', 'after the loss');
   await shown('after the loss');
 
-  // no more than a visitor can read
+  // limited to what a visitor can read
   await page.evaluate(async given => {
     const headers = { 'Content-Type': 'application/json', ...(given && { Authorization: `Bearer ${given}` }) };
     const messages = Array.from({ length: 300 }, (_, number) => ({ topic: 'page/many', msg: `number ${number}.` }));
@@ -176,7 +176,7 @@ async function use() {
   const count = await page.locator('#messages li').count();
   assert(count === 200, `${count} messages are shown`);
 
-  // what a bridge seldom says
+  // events that are rare
   const bytes = { topic: 'some/bytes', payload_base64: '/w==', qos: 1, retain: true, time: 1790000000.5 };
   const events = ['event: lagged\ndata: {"missed":7}\n\n', ': comment\r\nevent: lagged\r\ndata: {"missed":null}\r\n\r\n',
     'event: refused\ndata: {"reason_code":135,"error":"not authorized"}\n\n',
@@ -200,7 +200,7 @@ async function use() {
   assert(back === 'rgb(18, 22, 28)', `in the dark the page is ${back}`);
 }
 
-// As README shows it: wide, with messages that make sense.
+// For the picture in README: wide, with realistic messages.
 async function picture() {
   await page.fill('#filter', 'kitchen/#');
   await page.press('#filter', 'Enter');

@@ -1,4 +1,4 @@
-// Makes a Postman collection from the OpenAPI document at a URL, and sends what it has for publishing, as it is but for
+// Makes a Postman collection from the OpenAPI document at a URL, and sends its publishing requests unchanged but for
 // the values.
 import converter from 'openapi-to-postmanv2';
 
@@ -20,7 +20,7 @@ const of = (method, path) => {
   return found;
 };
 
-// what a person writes in the place of <string> and the like; the rest is left out
+// values for placeholders such as <string>; the rest is left out
 const values = { topic: 'kitchen/light', msg: 'on', qos: 1, retain: true, payload_encoding: 'plain', payload: 'on' };
 const filled = (fields) => {
   for (const name of ['topic', 'qos']) if (!(name in fields)) throw new Error(`no ${name} in ${JSON.stringify(fields)}`);

@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of this interface."""
+"""Rules of the interface that the OpenAPI document cannot express."""
 
 import base64
 import json
@@ -23,8 +23,8 @@ def is_base64(text):
 
 
 def encoded(message):
-    """Where `payload_encoding` is `base64`, the payload is: a rule about two fields, and for who makes a client one in
-    words."""
+    """With `payload_encoding` set to `base64` the payload must be base64: a rule about two fields, which the document
+    gives in words."""
     if isinstance(message, dict) and message.get("payload_encoding") == "base64":
         for name in names:
             if isinstance(message.get(name), str):
@@ -45,9 +45,9 @@ def map_body(context, body):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Leaves out what README says is otherwise here.
+    """Leaves out cases for which README documents a difference.
 
-    A byte outside ASCII in the head ends the connection without an answer, by the HTTP library's doing; a plus in a
+    A byte outside ASCII in the head closes the connection without a response, which tiny_http does; a plus in a
     parameter is a plus, while Python writes a space so; and what is not made by the hook above may be no base64.
     """
     messages = case.body if isinstance(case.body, list) else [case.body]

@@ -161,7 +161,7 @@ fn an_acknowledgement_of_the_wrong_kind_completes_no_publish() {
         let broker = misbehaving(answer);
         let daemon = Daemon::connected(broker.port());
         let reply = daemon.publish(&body("t", qos, 20.0));
-        assert_eq!(reply.status, 200, "sent again on the next connection: {reply:?}");
+        assert_eq!(reply.status, 200, "resent on the next connection: {reply:?}");
         assert_eq!(daemon.lines_with("lost").len(), 1);
         assert_eq!(broker.wait_for(PUBLISH).0.connection, 0);
         assert_eq!(broker.wait_for(PUBLISH).0.connection, 1);

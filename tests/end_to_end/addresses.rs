@@ -78,7 +78,7 @@ fn the_addresses_of_a_name_are_tried_in_turn() {
         let tables = format!("[mqtt]\nserver = \"broker.test\"\nport = {port}\nprotocol = \"{protocol}\"");
         let daemon = daemon_with_names(&folder, &names, &tables);
         daemon.wait_for(&format!("connected to broker.test:{port}"));
-        assert_eq!(daemon.lines_with("cannot connect"), Vec::<String>::new(), "it is one try");
+        assert_eq!(daemon.lines_with("cannot connect"), Vec::<String>::new(), "all addresses are one attempt");
     }
 }
 
@@ -140,7 +140,7 @@ fn a_broker_is_found_when_the_first_name_server_does_not_answer() {
             format!("[mqtt]\nserver = \"broker.example\"\nport = {}\nprotocol = \"{protocol}\"", broker.port());
         let daemon = daemon_with(&servers, "/etc/resolv.conf", &tables);
         daemon.wait_for("connected to broker.example:");
-        assert_eq!(daemon.lines_with("cannot connect"), Vec::<String>::new(), "it is one try");
+        assert_eq!(daemon.lines_with("cannot connect"), Vec::<String>::new(), "all addresses are one attempt");
     }
 }
 

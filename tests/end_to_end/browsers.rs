@@ -64,7 +64,7 @@ fn a_page_of_another_origin_is_refused_and_publishes_nothing() {
     let lines = format!("HTTP/1.1\r\nHost: {}\r\nOrigin: {own}\r\nSec-Fetch-Site: same-origin\r\n", daemon.address());
     publish_with_lines(&daemon, "/publish", &lines).assert_published();
     broker.wait_for("Received PUBLISH");
-    assert_eq!(broker.log_with("Received PUBLISH").len(), 1, "nothing but our own page's was published");
+    assert_eq!(broker.log_with("Received PUBLISH").len(), 1, "only the daemon's own page published");
 }
 
 #[test]

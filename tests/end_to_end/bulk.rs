@@ -194,7 +194,7 @@ fn a_token_must_allow_all_topics_and_messages_of_a_bulk() {
         "item 1: not sent: token `kitchen` may not publish to `cellar`",
     );
     assert_eq!(post("/publish/bulk", &items(1).into(), &[]).status, 401);
-    assert_eq!(post("/publish", &items(1)[0], &with_token).status, 200, "refusals take nothing off the rate");
+    assert_eq!(post("/publish", &items(1)[0], &with_token).status, 200, "refusals do not count towards the rate");
     post("/publish/bulk", &items(20).into(), &with_token).assert_refused(
         429,
         15,

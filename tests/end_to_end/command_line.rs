@@ -56,7 +56,7 @@ fn new_token_prints_a_secret_and_a_valid_table() {
     let (secret, table) = out.split_once('\n').unwrap();
     let secret = secret.strip_prefix("secret, shown only now: ").expect(secret);
     assert!(secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "{secret}");
-    assert!(!table.contains(secret), "the secret itself is not to be kept");
+    assert!(!table.contains(secret), "the table must not contain the secret");
     folder.write("bridge.toml", &format!("{}{table}", include_str!("../../bridge.toml")));
     let (code, out, error) = run(&folder, &["--check"]);
     assert_eq!((code, out.as_str(), error.as_str()), (Some(0), "bridge.toml: ok\n", ""));

@@ -35,7 +35,7 @@ fn assert_served(connection: &mut Connection) {
 #[track_caller]
 fn assert_healed(start: Instant, stalls: Stalls) {
     let (took, stalled) = (start.elapsed(), stalls.longest());
-    assert!(took < HEALED_WITHIN + stalled, "{took:?}; the machine stood still for {stalled:?}");
+    assert!(took < HEALED_WITHIN + stalled, "{took:?}; the machine stalled for {stalled:?}");
 }
 
 /// Opens connections until the daemon logs that it cannot accept any more.
@@ -72,12 +72,12 @@ fn connections_are_accepted_within_2_s_after_descriptors_ran_out() {
         waiting.send(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
         drop(hogs);
         let (start, stalls) = (Instant::now(), Stalls::start());
-        assert_eq!(waiting.reply().status, 404, "what waited meanwhile is served, {left} left");
+        assert_eq!(waiting.reply().status, 404, "a waiting connection is served, {left} left");
         assert_served(&mut daemon.connect());
         assert_healed(start, stalls);
         assert_served(&mut earlier);
         daemon.wait_for("accepting connections on http://127.0.0.1:");
-        assert_eq!(daemon.lines_with("cannot accept connections").len(), 1, "told once");
+        assert_eq!(daemon.lines_with("cannot accept connections").len(), 1, "logged once");
         assert_eq!(daemon.lines_with("panicked").len(), 0);
         drop((earlier, waiting));
         // the failed acceptor is gone with its workers; sometimes tiny_http leaves one idle thread, which is allowed

@@ -49,7 +49,7 @@ fn requests_pipelined_behind_a_waiting_one_delay_no_other_client() {
     broker.send(&acknowledgement(PUBACK, withheld));
     assert_eq!(first.reply().status, 200);
     first.reply().assert_published();
-    assert_eq!(first.reply().status, 400, "and what was parked is answered in its turn");
+    assert_eq!(first.reply().status, 400, "the pipelined request is answered in order");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn unacknowledged_messages_stay_within_the_receive_maximum() {
         let daemon = Daemon::connected(broker.port());
         let replies = publish_all(&daemon, 57, 1, 10.0);
         assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
-        assert_eq!(outstanding.lock().unwrap().1, maximum, "and the window is used");
+        assert_eq!(outstanding.lock().unwrap().1, maximum, "the whole quota is used");
         assert_eq!(daemon.lines_with("lost").len(), 0, "{:?}", daemon.lines());
     }
 }
@@ -185,11 +185,7 @@ fn unacknowledged_messages_stay_within_max_inflight() {
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{keys}", broker.port()));
         let replies = publish_all(&daemon, 5, 1, 0.5);
         let count = |status| replies.iter().filter(|reply| reply.status == status).count();
-        assert_eq!(
-            (count(504), count(503)),
-            (3, 2),
-            "{protocol}: what was sent is unknown, the rest was certainly not"
-        );
+        assert_eq!((count(504), count(503)), (3, 2), "{protocol}: sent messages are unknown, the others were not sent");
     }
 }
 

@@ -159,7 +159,7 @@ fn messages_for_run_time_subscriptions_are_recorded() {
     };
     assert_eq!(recorded("b/x"), ["6"]);
     assert_eq!(recorded("b"), ["6"]);
-    assert_eq!(recorded("a/x"), ["3"], "once, as the file says");
+    assert_eq!(recorded("a/x"), ["3"], "once, with the configured priority");
     assert_eq!(journald.records("MQTT_TOPIC=c").len(), 0);
 }
 
@@ -263,11 +263,7 @@ fn messages_that_overfill_the_queue_are_delivered_again_in_a_kept_session() {
     bridge.log.wait_for("lost: the journal takes messages again");
     let records = journald.wait_for_records(12_001, "MQTT_TOPIC=t");
     let found: BTreeSet<usize> = payloads(&records).iter().map(|payload| payload.parse().unwrap()).collect();
-    assert_eq!(
-        (found.len(), records.len()),
-        (12_001, 12_001),
-        "none is missing, and what was written does not come again"
-    );
+    assert_eq!((found.len(), records.len()), (12_001, 12_001), "none is missing or repeated");
 }
 
 #[test]

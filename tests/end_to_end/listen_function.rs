@@ -116,6 +116,6 @@ fn only_a_page_of_an_allowed_origin_can_listen_with_its_token() {
     browser.wait_for_within(LONG, &format!("{allowed} open"));
     browser.wait_for_within(LONG, &format!("{allowed} message kept"));
     browser.wait_for_within(LONG, &format!("{foreign} error TypeError"));
-    assert!(browser.wait_for_end_within(LONG).success(), "see what the pages wrote");
+    assert!(browser.wait_for_end_within(LONG).success(), "see standard error of the pages");
     assert_eq!(browser.lines_with(&format!("{foreign} open")).len(), 0);
 }

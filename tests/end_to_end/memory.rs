@@ -293,7 +293,7 @@ fn unread_answers_of_devices_share_a_memory_limit() {
     }
     assert!(outcomes.iter().any(|error| error == words) && outcomes.iter().any(String::is_empty), "{outcomes:?}");
     let reply = daemon.connect().post("/request", body.as_bytes());
-    assert_eq!(reply.status, 200, "what was waiting is given back");
+    assert_eq!(reply.status, 200, "the memory is released");
     assert_modest(&daemon);
 }
 

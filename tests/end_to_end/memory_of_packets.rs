@@ -58,7 +58,7 @@ fn packets_of_the_announced_size_may_consist_of_user_properties() {
     }
     assert_modest(&daemon);
     assert_eq!(size, LARGE, "as large as what may be published");
-    assert_eq!(daemon.lines_with("user properties: the first 100 are kept").len(), 1, "told once");
+    assert_eq!(daemon.lines_with("user properties: the first 100 are kept").len(), 1, "logged once");
     assert_eq!(daemon.lines_with(RECORDED).len(), 3 * 13, "each is recorded");
     let metrics = daemon.get("/metrics").body;
     let counted = format!("mqtt_bridge_user_properties_dropped_total {dropped}\n");

@@ -168,7 +168,7 @@ fn a_retained_message_reaches_each_new_listener_once() {
     }
     broker.publish(&["-t", "r/3", "-m", "end"]);
     for listener in &mut listeners {
-        assert_eq!(listener.payloads_until("end"), Vec::<String>::new(), "what is retained came once");
+        assert_eq!(listener.payloads_until("end"), Vec::<String>::new(), "retained messages came once");
     }
     let mut overlapping = Listener::open(&daemon, "r/#");
     retained(&mut overlapping);

@@ -25,7 +25,7 @@ fn visit(table: &str, arguments: &[&str]) {
     broker.kill();
     visitor.wait_for_within(LONG, "the broker may come");
     broker.restart();
-    assert!(visitor.wait_for_end_within(LONG).success(), "see what the visitor wrote");
+    assert!(visitor.wait_for_end_within(LONG).success(), "see standard error of the visitor");
 }
 
 #[test]

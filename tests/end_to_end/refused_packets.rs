@@ -84,7 +84,7 @@ fn a_refusal_with_an_unknown_code_reaches_its_caller_only() {
         }
         let packets = broker.others();
         let of_guilty = |packet: &&Packet| packet.kind == PUBLISH && packet.topic() == "guilty";
-        assert!(packets.iter().filter(of_guilty).count() <= 4, "twice each at most");
+        assert!(packets.iter().filter(of_guilty).count() <= 4, "sent twice each at most");
         assert!(daemon.lines_with("lost").len() <= 4, "{:?}", daemon.lines());
     }
 }

@@ -40,7 +40,7 @@ fn a_message_that_ends_connections_is_given_up_after_three_tries() {
         let clean_starts: Vec<bool> =
             packets.iter().filter(|p| p.kind == CONNECT).map(|connect| connect.body[7] & 2 != 0).collect();
         let last = [clean_session, clean_session, clean_session, true];
-        assert_eq!(clean_starts, last, "the session that still has the poison is left");
+        assert_eq!(clean_starts, last, "the session with this message is discarded");
     }
 }
 
@@ -82,7 +82,7 @@ fn a_message_whose_connection_was_lost_is_unknown_at_its_deadline_and_not_resent
         if qos == 1 {
             reply.assert_refused(504, 7, "sent, outcome unknown: no acknowledgement from the broker in time");
         } else {
-            assert_eq!(reply.status, 503, "this one met no connection");
+            assert_eq!(reply.status, 503, "there was no connection");
         }
     }
     daemon.wait_for_nth(2, "connected to");

@@ -321,7 +321,7 @@ fn a_byte_outside_ascii_reaches_no_bridge_through_the_documented_nginx() {
             assert_eq!(get(b"/healthz", &line(name)), 400, "{name}");
         }
         assert_eq!(get(&[b"/topics/", city].concat(), b""), 400);
-        assert_eq!(get(b"/healthz", b""), 200, "an honest one right behind");
+        assert_eq!(get(b"/healthz", b""), 200, "the next valid request");
     }
 }
 
@@ -336,7 +336,7 @@ fn no_client_can_make_nginx_mark_the_bridges_as_down() {
         let line = [b"X-City: ", city, b"\r\n"].concat();
         let mut connection = Connection::open(&address);
         connection.send(&head(b"/healthz", &line));
-        assert_eq!(connection.reply().status, 502, "no bridge has an answer");
+        assert_eq!(connection.reply().status, 502, "no daemon answered");
         for _ in 0..10 {
             let mut honest = Connection::open(&address);
             honest.send(&head(b"/healthz", b""));

@@ -138,9 +138,9 @@ fn no_valid_request_fails_or_waits_under_all_attacks() {
     }
     let stalled = stalls.longest();
     let (answered, longest): (Vec<u32>, Vec<Duration>) =
-        honest.into_iter().map(|client| client.join().expect("an honest request failed")).unzip();
+        honest.into_iter().map(|client| client.join().expect("a valid request failed")).unzip();
     let longest = longest.into_iter().max().unwrap();
-    assert!(longest < LONGEST + stalled, "one waited {longest:?}; the machine stood still for {stalled:?}");
+    assert!(longest < LONGEST + stalled, "one took {longest:?}; the machine stalled for {stalled:?}");
     assert!(answered.iter().all(|count| *count > 500), "{answered:?}");
     assert_eq!(broker.log_with("Received PUBLISH").len(), answered.iter().sum::<u32>() as usize);
     assert_eq!(daemon.lines_with("error:").len(), 0);
@@ -183,6 +183,6 @@ fn with_a_passed_socket_no_request_fails_when_leaks_restart_the_daemon() {
     }
     passer.wait_for_nth(3, "connected to");
     done.store(true, Ordering::SeqCst);
-    let answered = client.join().expect("an honest request failed");
+    let answered = client.join().expect("a valid request failed");
     assert!(answered > 100, "{answered}");
 }

@@ -56,7 +56,7 @@ fn a_thousand_requests_with_the_largest_timeout_do_not_delay_a_stop() {
     assert_eq!(daemon.wait_for_end().code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(6) + SLACK, "{:?}", begun.elapsed());
     let count = |status| replies.iter().filter(|reply| reply.status == status).count();
-    assert_eq!((count(504), count(503)), (9, 991), "what was sent is unknown, the rest was certainly not");
+    assert_eq!((count(504), count(503)), (9, 991), "sent messages are unknown, the others were not sent");
 }
 
 /// Raises the limit of open files of a process.

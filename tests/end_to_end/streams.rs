@@ -75,7 +75,7 @@ fn a_stream_continues_over_restarts_of_the_broker_in_both_versions() {
             broker.publish(&["-t", "a/b", "-q", "1", "-m", round]);
             for listener in &mut listeners {
                 if round != "1" {
-                    assert_eq!(listener.lagged(), None, "something may have come meanwhile");
+                    assert_eq!(listener.lagged(), None, "messages may have been missed");
                 }
                 assert_eq!(listener.payloads_until(round), Vec::<String>::new(), "each once");
             }
@@ -102,7 +102,7 @@ fn a_stalled_listener_is_told_exactly_how_many_messages_it_missed() {
         let _publisher = broker.publish_lines("s/x", numbers.clone().map(padded));
         assert_eq!(daemon.publish(r#"{"topic":"other","msg":"x","qos":1}"#).status, 200);
         for number in numbers {
-            assert_eq!(beside.message()["payload"], padded(number), "the one beside misses nothing");
+            assert_eq!(beside.message()["payload"], padded(number), "the other listener misses nothing");
         }
     }
     // now it reads: buffered messages, the gap, and new messages
@@ -121,7 +121,7 @@ fn a_stalled_listener_is_told_exactly_how_many_messages_it_missed() {
             next += 1;
         }
     }
-    assert_eq!(next, BATCH * BATCHES, "those that came and those that were missed are all");
+    assert_eq!(next, BATCH * BATCHES, "received and missed messages are all messages");
     assert!(missed > 0, "nothing was missed: the system took {next} messages");
     assert_eq!(beside.message()["payload"], "end");
     #[expect(clippy::cast_precision_loss, reason = "a small number")]

@@ -83,7 +83,7 @@ fn a_refusal_on_a_later_connection_is_listed() {
     eventually("a is refused", || listed(&daemon, "a"), |found| found.as_ref() == Some(&expected));
     eventually("b is granted", || listed(&daemon, "b").unwrap(), |found| found["granted_qos"] == 1);
     let reply = ending.reply();
-    assert!([200, 503, 504].contains(&reply.status), "exactly one answer: {reply:?}");
+    assert!([200, 503, 504].contains(&reply.status), "exactly one reply: {reply:?}");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_token_subscribes_within_its_filters_only() {
         assert_eq!(daemon.connect().request(method, path, &[], b"{").status, 401, "{path}");
     }
     let list = daemon.connect().request("GET", "/subscriptions", &[("Authorization", &kitchen.bearer())], b"");
-    assert_eq!((list.status, list.json()), (200, json!({"code": 0, "subscriptions": []})), "nothing is left");
+    assert_eq!((list.status, list.json()), (200, json!({"code": 0, "subscriptions": []})), "no subscription is left");
 }
 
 /// Invalid bodies, and words of the error of each.

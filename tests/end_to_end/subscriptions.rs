@@ -165,7 +165,7 @@ fn run_time_filters_outlive_restarts_of_the_broker_in_both_versions() {
             broker.publish(&["-t", "dropped", "-m", round]);
             broker.publish(&["-t", "kept/a", "-q", "1", "-m", round]);
             daemon.wait_for(&format!("{RECEIVED}kept/a with payload: {round}"));
-            assert!(broker.log_with("\tdropped (QoS").is_empty(), "what was given up stays away");
+            assert!(broker.log_with("\tdropped (QoS").is_empty(), "the removed filter is not subscribed to again");
             assert_eq!(listed(&daemon, "kept/#").unwrap()["granted_qos"], 1);
         }
         assert!(daemon.lines_with("dropped with payload").is_empty());
@@ -212,7 +212,7 @@ fn overlapping_filters_record_a_message_once_and_can_each_be_removed() {
     }
     publish("fewer");
     let fewer = ["in/a with payload: fewer", "x/y with payload: fewer"];
-    assert_eq!(recorded(&broker, &daemon, "2"), [&all[..], &fewer[..]].concat(), "what was covered goes on");
+    assert_eq!(recorded(&broker, &daemon, "2"), [&all[..], &fewer[..]].concat(), "covered filters continue");
     for topic in ["+/a", "x/y"] {
         assert_eq!(unsubscribe(&daemon, topic).status, 200);
     }
@@ -288,7 +288,7 @@ fn a_thousand_filters_at_most_are_restored_after_a_restart() {
     }
     let reply = subscribe(1000);
     assert_eq!((reply.status, reply.code()), (503, 15), "{reply:?}");
-    assert_eq!(subscribe(999).status, 200, "one that is there needs no room");
+    assert_eq!(subscribe(999).status, 200, "an existing filter needs no quota");
     assert_eq!(unsubscribe(&daemon, "many/500").status, 200);
     assert_eq!(subscribe(1000).status, 200);
     broker.kill();

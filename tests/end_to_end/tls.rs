@@ -346,7 +346,7 @@ fn a_lost_tls_connection_is_restored_and_carries_large_messages() {
         let reply = daemon.connect().post("/topics/back?qos=1", &payload);
         assert_eq!(reply.status, 200, "{reply:?}");
         subscriber.wait_for_end();
-        assert!(subscriber.stdout() == payload, "what arrived is what was sent");
+        assert!(subscriber.stdout() == payload, "the payload arrives unchanged");
         daemon.wait_for(" of 1048576 bytes)");
     }
 }

@@ -74,13 +74,13 @@ fn a_token_gets_half_of_the_filters_at_most() {
     }
     for _ in 0..2 {
         assert_share_taken(&subscribe(&daemon, &greedy, "a/500"), "`max-subscriptions`");
-        assert_eq!(subscribe(&daemon, &greedy, "a/499").status, 200, "that one it has");
+        assert_eq!(subscribe(&daemon, &greedy, "a/499").status, 200, "it already has this one");
     }
     for number in 0..3 {
         assert_eq!(subscribe(&daemon, &other, &format!("b/{number}")).status, 200);
     }
     assert_eq!(unsubscribe(&daemon, &greedy, "a/0").status, 200);
-    assert_eq!(subscribe(&daemon, &greedy, "a/500").status, 200, "there is room again");
+    assert_eq!(subscribe(&daemon, &greedy, "a/500").status, 200, "there is quota again");
     assert_eq!(subscribe(&daemon, &small, "c/0").status, 200);
     assert_share_taken(&subscribe(&daemon, &small, "c/1"), "`max-subscriptions`");
 }
@@ -138,7 +138,10 @@ fn a_token_gets_half_of_max_waiting_at_most() {
     let tokens = [&greedy, &other, &many];
     let daemon = Daemon::with(&configuration(free_port(), &tokens, "[publish]\nmax-waiting = 4\n"));
     get(&daemon, &greedy, "/readyz").assert_refused(503, 4, "the bridge is not ready");
-    assert!(get(&daemon, &other, "/readyz").error().contains("127.0.0.1:"), "who sees all is told why");
+    assert!(
+        get(&daemon, &other, "/readyz").error().contains("127.0.0.1:"),
+        "a token that sees everything gets the reason"
+    );
     let message = |seconds: f64| json!({"topic": "a", "msg": "x", "timeout": seconds});
     let mut waiting: Vec<Connection> = Vec::new();
     for number in 1..=2 {
@@ -233,9 +236,9 @@ fn a_filter_ends_when_its_last_owner_unsubscribes() {
         "`a/#` was subscribed to by another token: `two` cannot end that",
     );
     let lower = post(&mut daemon.connect(), &two, "/subscribe", &json!({"topic": "a/#", "qos": 0}));
-    assert_eq!(lower.json()["granted_qos"], 1, "what the other owner has is not taken from it: {lower:?}");
+    assert_eq!(lower.json()["granted_qos"], 1, "the other owner keeps its QoS: {lower:?}");
     assert_eq!(unsubscribe(&daemon, &one, "a/#").status, 200);
-    assert_eq!(unsubscribe(&daemon, &one, "a/#").status, 403, "now it is the other one's alone");
+    assert_eq!(unsubscribe(&daemon, &one, "a/#").status, 403, "it now belongs to the other token only");
     assert_eq!(unsubscribe(&daemon, &three, "never/begun").status, 200);
     assert_eq!(unsubscribe(&daemon, &three, "of/file").status, 409);
     assert_eq!(subscribe(&daemon, &two, "end").status, 200);

@@ -97,7 +97,7 @@ fn unrecorded_messages_of_a_kept_session_are_delivered_again() {
         bridge.publish();
         bridge.process.signal("TERM");
         let mut process = bridge.process;
-        assert_eq!(process.wait_for_end().code(), Some(0), "{redirection}: a stop is none the worse for it");
+        assert_eq!(process.wait_for_end().code(), Some(0), "{redirection}: the stop is clean");
         assert_eq!(broker.log_with("Received PUBACK from me"), [""; 0], "{redirection}");
         let restarted = Bridge::start(&broker, KEPT, 1, "");
         for payload in 0..5 {

@@ -46,13 +46,13 @@ impl BackgroundClient {
     #[track_caller]
     pub fn assert_undisturbed(self) {
         self.done.store(true, Ordering::SeqCst);
-        let mut took = self.thread.join().expect("an honest request failed");
+        let mut took = self.thread.join().expect("a valid request failed");
         let stalled = self.stalls.longest();
         took.sort_unstable();
         let (usual, longest) = (took[(took.len() - 1) * 9 / 10], took[took.len() - 1]);
         assert!(
             usual < USUAL + stalled && longest < LONGEST + stalled,
-            "of {} requests nine in ten took {usual:?}, one {longest:?}; the machine stood still for {stalled:?}",
+            "of {} requests nine in ten took {usual:?}, one {longest:?}; the machine stalled for {stalled:?}",
             took.len()
         );
     }

@@ -208,7 +208,7 @@ impl Listener {
     }
 
     fn take_line(&mut self, line: &str) {
-        assert!(!line.ends_with('\r'), "one kind of line ends is enough: {line:?}");
+        assert!(!line.ends_with('\r'), "a line must end with LF: {line:?}");
         let (field, value) = line.split_once(": ").unwrap_or((line, ""));
         match field {
             "" if line.is_empty() => {

@@ -1,4 +1,4 @@
-# What the scripts of the tests may call in the machine.
+# Functions for the scripts of the tests in the machine.
 
 # Waits until a command succeeds, for 20 s; says so if it never does, and shows the journal.
 await() {
@@ -7,7 +7,7 @@ await() {
   journalctl -u mqtt-bridge -o cat --no-pager | tail -30
 }
 
-# Whether the unit's journal has a line with these words, N of them.
+# Whether the unit's journal has at least N lines with these words.
 says() {
   local count
   journalctl --sync
@@ -28,13 +28,13 @@ start_broker() {
   await bash -c '</dev/tcp/127.0.0.1/1883'
 }
 
-# Publishes at QoS 1; the reply's body and status.
+# Publishes at QoS 1; prints the body and status of the reply.
 publish() {
   curl -sS -w ' %{http_code}\n' -d '{"topic": "django/mqtt", "msg": "hello", "qos": 1}' http://127.0.0.1:8000/publish
 }
 
 install_package() {
-  # a policy of the machine around this one, which may be a container that starts no services
+  # the policy of the outer machine, which may be a container that starts no services
   rm -f /usr/sbin/policy-rc.d
   dpkg --no-triggers -i /srv/mqtt-bridge.deb >/srv/dpkg.log 2>&1 || cat /srv/dpkg.log
 }

@@ -1,4 +1,4 @@
-# A journald that has /run to itself; the process goes on as journald.
+# A journald with its own /run; the process becomes journald.
 set -eu
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/journal /run/log/journal /run/systemd/journald.conf.d

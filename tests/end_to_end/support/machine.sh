@@ -1,12 +1,12 @@
-# A real systemd, in a container on an overlay of this machine: nothing of it outlives the call.
-# usage: machine.sh NAME FOLDER; FOLDER/files is laid over /, FOLDER/test.sh is run, FOLDER/out is shared with it.
+# A real systemd in a container, on an overlay of this machine, of which nothing is left afterwards.
+# usage: machine.sh NAME FOLDER; it copies FOLDER/files to /, runs FOLDER/test.sh and shares FOLDER/out.
 set -eu
 name=$1 folder=$2
 group=/sys/fs/cgroup/unified/$name
 [ -d /sys/fs/cgroup/unified ] || group=/sys/fs/cgroup/$name
 mkdir -p "$folder/out" "$group"
 trap 'find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true' EXIT
-# it ends with this shell, however that ends
+# ends with this shell in any case
 setpriv --pdeathsig TERM timeout --kill-after=5 90 unshare -m --propagation private bash -euc '
   name=$1 folder=$2 group=$3
   echo $$ >"$group/cgroup.procs"

@@ -1,5 +1,5 @@
-# Stands for systemd: keeps listening sockets, starts a daemon with them, and starts it again when it fails.
-# usage: pass_sockets.py STARTS SOCKET… -- COMMAND…; SOCKET is tcp:ADDRESS:PORT or unix:PATH; prints where they listen.
+# Acts like systemd: holds listening sockets, starts a daemon with them, and restarts it when it ends.
+# usage: pass_sockets.py STARTS SOCKET… -- COMMAND…; SOCKET is tcp:ADDRESS:PORT or unix:PATH; prints their addresses.
 import ctypes
 import os
 import signal
@@ -11,7 +11,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def say(*words):
-    # in one write: the daemon writes to the same place
+    # in one write, since the daemon writes to the same pipe
     os.write(2, (" ".join(map(str, words)) + "\n").encode())
 
 
@@ -26,29 +26,29 @@ for name in sys.argv[2:split]:
     else:
         host, port = address.rsplit(":", 1)
         listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        # as systemd has it: connections of another test on this port may not be forgotten yet
+        # as systemd does: the system may still remember connections of another test on this port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host.strip("[]"), int(port)))
     listener.listen(128)
-    # as systemd passes them
+    # as systemd passes sockets
     listener.setblocking(False)
     sockets.append(listener)
     say("passing", listener.getsockname())
 
 
 def adopt():
-    # nothing of it outlives the test that ends this script
+    # the daemon ends with this script, which the test ends
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for number, listener in enumerate(sockets):
         os.dup2(listener.fileno(), 3 + number)
 
 
-# out of the way of the numbers from 3 on
+# away from the descriptors from 3 on, which the daemon gets
 moved = [socket.socket(fileno=os.dup2(s.detach(), 50 + n)) for n, s in enumerate(sockets)]
 sockets[:] = moved
 environment = os.environ | {"LISTEN_FDS": str(len(sockets))}
 for start in range(starts):
-    # the shell's exec keeps the process, whose id systemd would have set
+    # exec in the shell keeps the process id that systemd would have set
     command = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *sys.argv[split + 1:]]
     daemon = subprocess.Popen(command, preexec_fn=adopt, close_fds=False, env=environment)
     say("started", daemon.pid)

@@ -134,7 +134,7 @@ impl Packet {
     /// The properties of a SUBSCRIBE or UNSUBSCRIBE of MQTT 5, which a PUBLISH for its filters carries too.
     pub fn subscription_properties(&self) -> &[u8] {
         let length = usize::from(self.body[2]);
-        assert!(length < 128, "no test has longer ones");
+        assert!(length < 128, "no test uses longer properties");
         &self.body[3..3 + length]
     }
 

@@ -1,4 +1,4 @@
-//! The broker rmqtt on a port of 127.0.0.1, without the plugins that its own program brings but the one that retains.
+//! The broker rmqtt on a port of 127.0.0.1, with the plugin for retained messages only.
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
@@ -16,7 +16,7 @@ async fn main() -> Result<()> {
     let context = ServerContext::new().plugins_config_map_add("rmqtt-retainer", retainer).build().await;
     rmqtt_retainer::register(&context, true, false).await?;
     let listener = Builder::new().name("tcp").laddr((Ipv4Addr::LOCALHOST, port).into()).reuseaddr(Some(true));
-    // as it comes it ends a connection of MQTT 3.1.1, which does not tell of limits, over 16 unacknowledged messages
+    // by default it ends connections of MQTT 3.1.1, which has no Receive Maximum, at 17 unacknowledged messages
     let listener = listener.max_inflight(NonZeroU16::new(1000).expect("not 0")).bind()?.tcp()?;
     MqttServer::new(context).listener(listener).build().run().await
 }
