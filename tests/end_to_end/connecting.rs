@@ -1,11 +1,10 @@
 //! The connection to the broker: established, refused, lost, restored, and logged.
 
 use std::collections::HashSet;
-use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use crate::support::daemon::{Daemon, program};
+use crate::support::daemon::{Daemon, program, traced};
 use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
@@ -229,13 +228,8 @@ fn no_delay_is_set_for_http_and_mqtt_in_both_versions() {
         let folder = crate::support::folder::Folder::new();
         let trace = folder.path().join("trace");
         let config = format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port());
-        let daemon = Daemon::run(&config, |config| {
-            let mut command = Command::new("strace");
-            // -D: the daemon is the child process of the test, and strace a grandchild that ends with it
-            command.args(["-D", "-f", "-e", "trace=setsockopt", "-o"]).arg(&trace);
-            command.arg(program().get_program()).arg("--config").arg(config);
-            command
-        });
+        let arguments = ["-e", "trace=setsockopt", "-o", trace.to_str().unwrap()];
+        let daemon = Daemon::run(&config, |config| traced(&arguments, &config));
         daemon.wait_for("connected to");
         let calls = std::fs::read_to_string(&trace).unwrap();
         assert_eq!(calls.matches("TCP_NODELAY, [1]").count(), 2, "HTTP and MQTT: {calls}");

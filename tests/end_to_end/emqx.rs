@@ -1,10 +1,10 @@
 //! The interface of EMQX: a client written for it needs only another address.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::clients::python;
 use crate::support::daemon::Daemon;
 use crate::support::events::Listener;
 use crate::support::free_port;
@@ -29,17 +29,14 @@ fn assert_refused(reply: &Reply, status: u16, reason_code: u8, message: &str) {
 
 #[test]
 fn pythons_requests_posts_the_documented_examples_unchanged() {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/venv/bin/python");
-    assert!(python.exists(), "{} is needed for this test: scripts/test installs it", python.display());
     let broker = Mosquitto::start();
     let token = Token::new("ee26b0dd4af7e749", r##"["#"]"##);
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
     let mut a = broker.subscribe("t/a", 2, "%p.");
     let mut b = broker.subscribe("t/b", 2, "%p.");
     let mut full = broker.subscribe("api/example/topic", 1, "%p|%q|%r|%C|%D|%F|%P|%R");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/emqx.py");
     let arguments = [daemon.address(), "ee26b0dd4af7e749", &token.secret];
-    let mut client = Process::start(Command::new(python).arg(script).args(arguments));
+    let mut client = Process::start(&mut python("emqx.py", &arguments));
     assert!(client.wait_for_end().success(), "{}", String::from_utf8_lossy(&client.stdout()));
     for (subscriber, expected) in [
         (&mut a, "Hello EMQX.Hello EMQX."),

@@ -4,21 +4,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::daemon::{Daemon, program};
+use crate::support::daemon::{Daemon, program, traced};
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::http::Connection;
+use crate::support::limits::{limit, limit_by};
 use crate::support::resources::{Resources, descriptor_numbers};
 use crate::support::stalls::Stalls;
 use crate::support::waiting::pause;
 
 /// How long new connections may wait after resources are free again.
 const HEALED_WITHIN: Duration = Duration::from_secs(2);
-
-fn limit(prlimit: &mut Command, daemon: &Daemon, what: &str, limit: usize) {
-    let limited = prlimit.args(["--pid", &daemon.id().to_string(), &format!("--{what}={limit}:")]).status();
-    assert!(limited.expect("prlimit is needed for this test").success());
-}
 
 fn start() -> Daemon {
     let daemon = Daemon::with(&format!("[mqtt]\nport = {}", free_port()));
@@ -53,7 +49,7 @@ fn exhaust(daemon: &Daemon, nth: usize) -> Vec<Connection> {
 fn leave_descriptors(daemon: &Daemon, left: usize) {
     let open = descriptor_numbers(daemon.id());
     let last = (0..).filter(|number| !open.contains(number)).nth(left - 1).unwrap();
-    limit(&mut Command::new("prlimit"), daemon, "nofile", last as usize + 1);
+    limit(daemon.id(), &format!("nofile={}:", last + 1));
 }
 
 #[test]
@@ -118,7 +114,9 @@ fn connections_are_accepted_within_2_s_after_threads_ran_out() {
         command.arg("--config").arg(config);
         command
     });
-    let limit_threads = |threads| limit(&mut as_user(Path::new("prlimit")), &daemon, "nproc", threads);
+    let limit_threads = |threads: usize| {
+        limit_by(&mut as_user(Path::new("prlimit")), daemon.id(), &format!("nproc={threads}:"));
+    };
     daemon.wait_for("cannot connect");
     let mut earlier = daemon.served_connection();
     limit_threads(daemon.resources().threads + 6);
@@ -139,13 +137,8 @@ fn connections_are_accepted_again_after_any_other_error() {
     for error in ["ECONNABORTED", "ENOMEM", "EPERM"] {
         let config = format!("[mqtt]\nport = {}", free_port());
         let inject = format!("inject=accept4:error={error}:when=3");
-        let daemon = Daemon::run(&config, |config| {
-            let mut command = Command::new("strace");
-            // -D: the daemon is the child process of the test, and strace a grandchild that ends with it
-            command.args(["-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=accept4", "-e", &inject]);
-            command.arg(program().get_program()).arg("--config").arg(config);
-            command
-        });
+        let arguments = ["--seccomp-bpf", "-o", "/dev/null", "-e", "trace=accept4", "-e", &inject];
+        let daemon = Daemon::run(&config, |config| traced(&arguments, &config));
         let mut earlier: Vec<Connection> = (0..2).map(|_| daemon.served_connection()).collect();
         // the third one is accepted by the next acceptor
         assert_served(&mut daemon.connect());

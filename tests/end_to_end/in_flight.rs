@@ -87,12 +87,7 @@ fn unacknowledged_messages_stay_within_the_receive_maximum() {
 
 #[test]
 fn a_publish_that_finds_no_quota_in_time_is_reported_as_not_sent() {
-    let broker = ScriptedBroker::start(|_, packet| {
-        Some(match packet.kind {
-            PUBLISH => Vec::new(),
-            _ => behave(packet, &receive_maximum(1)),
-        })
-    });
+    let broker = ScriptedBroker::withholding(&receive_maximum(1));
     let daemon = Daemon::connected(broker.port());
     let mut first = daemon.begin("/publish", body("first", 1, 20.0));
     let (packet, _) = broker.wait_for(PUBLISH);
@@ -178,9 +173,7 @@ fn a_timeout_over_max_timeout_is_refused_and_the_default_is_configurable() {
 #[test]
 fn unacknowledged_messages_stay_within_max_inflight() {
     for protocol in ["5", "3.1.1"] {
-        let broker = ScriptedBroker::start(|_, packet| {
-            Some(if packet.kind == PUBLISH { Vec::new() } else { behave(packet, &[]) })
-        });
+        let broker = ScriptedBroker::withholding(&[]);
         let keys = format!("protocol = \"{protocol}\"\nmax-inflight = 3");
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{keys}", broker.port()));
         let replies = publish_all(&daemon, 5, 1, 0.5);

@@ -1,7 +1,6 @@
 //! All attacks at once for a minute: no valid request fails or waits.
 
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,6 +13,7 @@ use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::http::Connection;
+use crate::support::limits::limit;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::stalls::Stalls;
 use crate::support::waiting::{eventually, pause};
@@ -128,9 +128,9 @@ fn no_valid_request_fails_or_waits_under_all_attacks() {
     while Instant::now() < end && honest.iter().all(|client| !client.is_finished()) {
         pause(Duration::from_secs(3));
         // for a moment no connection can be accepted
-        limit_descriptors(&daemon, 20);
+        limit(daemon.id(), "nofile=20:");
         pause(Duration::from_millis(300));
-        limit_descriptors(&daemon, 4096);
+        limit(daemon.id(), "nofile=4096:");
     }
     done.store(true, Ordering::SeqCst);
     for attacker in attackers {
@@ -150,12 +150,6 @@ fn no_valid_request_fails_or_waits_under_all_attacks() {
 fn leak(address: &str) {
     hold(address, 1, b"GET / HTTP/2.0\r\n\r\n");
     hold(address, 1, b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000000000\r\n\r\n");
-}
-
-fn limit_descriptors(daemon: &Daemon, limit: usize) {
-    let option = format!("--nofile={limit}:");
-    let limited = Command::new("prlimit").args(["--pid", &daemon.id().to_string(), &option]).status();
-    assert!(limited.expect("prlimit is needed for this test").success());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::support::daemon::program;
+use crate::support::daemon::{program, traced};
 use crate::support::folder::Folder;
 use crate::support::http::Connection;
 use crate::support::mosquitto::Mosquitto;
@@ -99,10 +99,8 @@ fn the_socket_has_its_options_before_the_first_connection_is_accepted() {
     let trace = folder.path().join("trace");
     let config =
         folder.write("bridge.toml", &format!("[mqtt]\nport = {}\n[http]\nlisten = \"127.0.0.1:0\"", free_port()));
-    let mut command = Command::new("strace");
-    // -D: the daemon is the child process of the test, and strace a grandchild that ends with it
-    command.args(["-D", "-f", "-e", "trace=setsockopt,listen,accept4", "-o"]).arg(&trace);
-    let daemon = Process::start(command.arg(program().get_program()).arg("--config").arg(config));
+    let arguments = ["-e", "trace=setsockopt,listen,accept4", "-o", trace.to_str().unwrap()];
+    let daemon = Process::start(&mut traced(&arguments, &config));
     daemon.wait_for("listening on");
     let calls = fs::read_to_string(&trace).unwrap();
     let before = calls.split("accept4").next().unwrap();

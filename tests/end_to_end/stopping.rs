@@ -1,12 +1,13 @@
 //! How the daemon ends, after a signal and after a fault.
 
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::channel;
 use std::thread;
 
 use crate::support::daemon::{Daemon, program};
 use crate::support::folder::Folder;
+use crate::support::limits::limit;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::signal;
 use crate::support::{PATIENCE, free_port};
@@ -87,8 +88,7 @@ fn the_end_of_a_thread_is_named_and_exits_1() {
     let mut broker = Mosquitto::start();
     let mut daemon = Daemon::connected(broker.port());
     // without a free descriptor rumqttc cannot connect again, and panics
-    let limited = Command::new("prlimit").args(["--pid", &daemon.id().to_string(), "--nofile=3:3"]).status();
-    assert!(limited.expect("prlimit is needed for this test").success());
+    limit(daemon.id(), "nofile=3:3");
     broker.kill();
     assert_eq!(daemon.wait_for_end().code(), Some(1));
     daemon.wait_for("error: thread mqtt panicked at ");

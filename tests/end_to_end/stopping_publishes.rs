@@ -1,23 +1,18 @@
 //! Publishes that wait when the daemon stops.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::acknowledging::{assert_acknowledged, body};
 use crate::support::SLACK;
 use crate::support::daemon::Daemon;
 use crate::support::http::{Connection, Reply};
+use crate::support::limits::limit;
 use crate::support::request::post;
-use crate::support::scripted_broker::{PUBACK, PUBLISH, ScriptedBroker, acknowledgement, behave, receive_maximum};
+use crate::support::scripted_broker::{PUBACK, PUBLISH, ScriptedBroker, acknowledgement, receive_maximum};
 
 #[test]
 fn a_stop_completes_messages_in_flight_and_refuses_new_ones() {
-    let broker = ScriptedBroker::start(|_, packet| {
-        Some(match packet.kind {
-            PUBLISH => Vec::new(),
-            _ => behave(packet, &[]),
-        })
-    });
+    let broker = ScriptedBroker::withholding(&[]);
     let mut daemon = Daemon::connected(broker.port());
     let mut running = daemon.begin("/publish", body("running", 1, 20.0));
     let mut open = daemon.connect();
@@ -35,16 +30,11 @@ fn a_stop_completes_messages_in_flight_and_refuses_new_ones() {
 
 #[test]
 fn a_thousand_requests_with_the_largest_timeout_do_not_delay_a_stop() {
-    let broker = ScriptedBroker::start(|_, packet| {
-        Some(match packet.kind {
-            PUBLISH => Vec::new(),
-            _ => behave(packet, &receive_maximum(10)),
-        })
-    });
+    let broker = ScriptedBroker::withholding(&receive_maximum(10));
     let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 1\nmax-waiting = 1000", broker.port());
-    allow_descriptors(std::process::id());
+    limit(std::process::id(), "nofile=8192");
     let mut daemon = Daemon::connected_with(&config);
-    allow_descriptors(daemon.id());
+    limit(daemon.id(), "nofile=8192");
     let mut connections: Vec<Connection> =
         (0..1000).map(|n| daemon.begin("/publish", body(&format!("n/{n}"), 1, 60.0))).collect();
     // refused once all of them are accepted; if it came before the last one, that one is refused instead
@@ -59,16 +49,9 @@ fn a_thousand_requests_with_the_largest_timeout_do_not_delay_a_stop() {
     assert_eq!((count(504), count(503)), (9, 991), "sent messages are unknown, the others were not sent");
 }
 
-/// Raises the limit of open files of a process.
-fn allow_descriptors(process: u32) {
-    let raised = Command::new("prlimit").args(["--pid", &process.to_string(), "--nofile=8192"]).status();
-    assert!(raised.expect("prlimit is needed for this test").success());
-}
-
 #[test]
 fn a_stop_answers_pipelined_requests() {
-    let broker =
-        ScriptedBroker::start(|_, packet| Some(if packet.kind == PUBLISH { Vec::new() } else { behave(packet, &[]) }));
+    let broker = ScriptedBroker::withholding(&[]);
     let config = format!("[mqtt]\nport = {}\n[publish]\ntimeout = 2", broker.port());
     let mut daemon = Daemon::connected_with(&config);
     let mut connections: Vec<Connection> = (0..50).map(|_| daemon.served_connection()).collect();
@@ -89,12 +72,7 @@ fn a_stop_answers_pipelined_requests() {
 
 #[test]
 fn a_stop_sends_disconnect_with_a_full_quota() {
-    let broker = ScriptedBroker::start(|_, packet| {
-        Some(match packet.kind {
-            PUBLISH => Vec::new(),
-            _ => behave(packet, &receive_maximum(5)),
-        })
-    });
+    let broker = ScriptedBroker::withholding(&receive_maximum(5));
     let mut daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[publish]\ntimeout = 1", broker.port()));
     let _waiting: Vec<Connection> = (0..10).map(|_| daemon.begin("/publish", body("t", 1, 60.0))).collect();
     (0..4).for_each(|_| drop(broker.wait_for(PUBLISH)));

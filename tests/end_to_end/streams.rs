@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -12,6 +11,7 @@ use crate::support::background_client::BackgroundClient;
 use crate::support::daemon::Daemon;
 use crate::support::events::{Item, Listener, target};
 use crate::support::http::Connection;
+use crate::support::limits::limit;
 use crate::support::metrics::{await_figure, metrics, value};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::request::head;
@@ -258,8 +258,7 @@ fn a_thousand_listeners_are_one_subscription_and_take_under_60_mb() {
     // a build without optimization takes 13 MB more
     const BYTES: usize = if cfg!(debug_assertions) { 73_000_000 } else { 60_000_000 };
     // for the connections of this process, and of the daemon, which inherits the limit
-    let limit = Command::new("prlimit").args(["--pid", &std::process::id().to_string(), "--nofile=8192:"]).status();
-    assert!(limit.expect("prlimit is needed for this test").success(), "8192 descriptors are needed for this test");
+    limit(std::process::id(), "nofile=8192:");
     let broker = Mosquitto::start();
     let limits = format!("max-listeners = {COUNT}\nmax-connections = {}", COUNT + 50);
     let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n[http]\n{limits}", broker.port()));

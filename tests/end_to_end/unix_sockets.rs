@@ -58,22 +58,10 @@ fn a_stale_socket_is_replaced_and_another_file_is_not() {
 #[test]
 fn slow_clients_do_not_delay_a_burst() {
     let folder = Folder::new();
-    let path = folder.path().join("bridge.sock");
-    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", free_port(), path.display());
-    let _daemon = start(&folder, &config, "unix:");
-    let connect = || {
-        let socket = UnixStream::connect(&path).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket
-    };
-    let slow: Vec<UnixStream> = (0..4).map(|_| connect()).collect();
-    for mut socket in &slow {
-        socket.write_all(b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{").unwrap();
-    }
-    let burst: Vec<UnixStream> = (0..64).map(|_| connect()).collect();
-    for mut socket in &burst {
-        socket.write_all(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    }
+    let (_daemon, path) = on_unix_socket(&folder, free_port());
+    let unfinished = b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{";
+    let _slow: Vec<UnixStream> = (0..4).map(|_| send(&path, unfinished)).collect();
+    let burst: Vec<UnixStream> = (0..64).map(|_| send(&path, GET)).collect();
     for mut socket in &burst {
         let mut status = [0; 12];
         socket.read_exact(&mut status).unwrap();
@@ -83,22 +71,12 @@ fn slow_clients_do_not_delay_a_burst() {
 
 #[test]
 fn pipelined_requests_on_a_unix_socket_are_answered_in_order() {
-    let broker = Mosquitto::start();
-    let folder = Folder::new();
-    let path = folder.path().join("bridge.sock");
-    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", broker.port(), path.display());
-    let daemon = start(&folder, &config, "unix:");
+    let (broker, folder) = (Mosquitto::start(), Folder::new());
+    let (daemon, path) = on_unix_socket(&folder, broker.port());
     daemon.wait_for("connected to");
-    let mut pipelining = UnixStream::connect(&path).unwrap();
-    pipelining.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = |n: usize| post("/publish", format!(r#"{{"topic":"t","msg":"x","qos":{}}}"#, (n + 1) % 2));
-    pipelining.write_all(&(0..12).flat_map(request).collect::<Vec<u8>>()).unwrap();
-    let mut said = String::new();
-    while said.matches("{\"code\":0").count() < 12 {
-        let mut piece = [0; 4096];
-        let read = pipelining.read(&mut piece).unwrap();
-        said += std::str::from_utf8(&piece[..read]).unwrap();
-    }
+    let mut pipelining = send(&path, &(0..12).flat_map(request).collect::<Vec<u8>>());
+    let said = read_until(&mut pipelining, |said| said.matches("{\"code\":0").count() == 12);
     let acknowledged: Vec<bool> = said
         .matches("{\"code\":0")
         .zip(said.split("{\"code\":0").skip(1))
@@ -111,34 +89,23 @@ fn pipelined_requests_on_a_unix_socket_are_answered_in_order() {
 
 #[test]
 fn a_stream_on_a_unix_socket_delivers_messages_and_ends_with_the_daemon() {
-    let broker = Mosquitto::start();
-    let folder = Folder::new();
-    let path = folder.path().join("bridge.sock");
-    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", broker.port(), path.display());
-    let mut daemon = start(&folder, &config, "unix:");
+    let (broker, folder) = (Mosquitto::start(), Folder::new());
+    let (mut daemon, path) = on_unix_socket(&folder, broker.port());
     daemon.wait_for("connected to");
     let mut stream = send(&path, b"GET /messages?topic=t HTTP/1.1\r\nHost: x\r\n\r\n");
-    let mut said = Vec::new();
-    let mut await_words = |words: &str| {
-        while !String::from_utf8_lossy(&said).contains(words) {
-            let mut piece = [0; 4096];
-            let read = stream.read(&mut piece).unwrap();
-            assert!(read > 0, "it ended before {words}: {}", String::from_utf8_lossy(&said));
-            said.extend_from_slice(&piece[..read]);
-        }
-    };
+    let mut await_words = |words: &str| read_until(&mut stream, |said| said.contains(words));
     await_words(": mqtt-bridge");
     assert!(curl(&path, BODY).starts_with(r#"{"code":0,"#));
     await_words(r#""payload":"x""#);
     daemon.signal("TERM");
-    await_words("\r\n0\r\n\r\n");
+    await_words("0\r\n\r\n");
     assert_eq!(daemon.wait_for_end().code(), Some(0));
 }
 
-/// A daemon without a broker on a Unix socket, and the socket's path.
-fn on_unix_socket(folder: &Folder) -> (Process, PathBuf) {
+/// A daemon for the broker on this port that serves a Unix socket, and the socket's path.
+fn on_unix_socket(folder: &Folder, port: u16) -> (Process, PathBuf) {
     let path = folder.path().join("bridge.sock");
-    let config = format!("[mqtt]\nport = {}\n[http]\nlisten = \"unix:{}\"", free_port(), path.display());
+    let config = format!("[mqtt]\nport = {port}\n[http]\nlisten = \"unix:{}\"", path.display());
     (start(folder, &config, "unix:"), path)
 }
 
@@ -148,6 +115,18 @@ fn send(path: &Path, bytes: &[u8]) -> UnixStream {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.write_all(bytes).unwrap();
     socket
+}
+
+/// Reads until what was read meets the condition, and returns that.
+#[track_caller]
+fn read_until(socket: &mut UnixStream, is_enough: impl Fn(&str) -> bool) -> String {
+    let (mut said, mut piece) = (String::new(), [0; 4096]);
+    while !is_enough(&said) {
+        let read = socket.read(&mut piece).unwrap();
+        assert_ne!(read, 0, "the connection ended after {said:?}");
+        said += std::str::from_utf8(&piece[..read]).unwrap();
+    }
+    said
 }
 
 const GET: &[u8] = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -162,19 +141,14 @@ fn assert_served(path: &Path) {
 #[test]
 fn a_body_over_the_limit_is_refused_before_it_arrives() {
     let folder = Folder::new();
-    let (_daemon, path) = on_unix_socket(&folder);
+    let (_daemon, path) = on_unix_socket(&folder, free_port());
     for lines in [
         "Content-Length: 2000000",
         "Expect: 100-continue\r\nContent-Length: 2000000",
         "Content-Length: 100000000000000",
     ] {
         let mut socket = send(&path, format!("POST /publish HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n").as_bytes());
-        let (mut said, mut piece) = (String::new(), [0; 1024]);
-        while !said.contains("\"code\":9") {
-            let read = socket.read(&mut piece).unwrap();
-            assert_ne!(read, 0, "{lines}: {said}");
-            said += std::str::from_utf8(&piece[..read]).unwrap();
-        }
+        let said = read_until(&mut socket, |said| said.contains("\"code\":9"));
         let (interim, last) = said.split_once("\r\n\r\n").unwrap();
         assert!(interim.starts_with("HTTP/1.1 102 ") && last.starts_with("HTTP/1.1 413 "), "{said}");
         assert!(last.contains("Connection: close"), "{said}");
@@ -192,7 +166,7 @@ fn a_body_over_the_limit_is_refused_before_it_arrives() {
 #[test]
 fn chunks_are_read_and_trailers_refused() {
     let folder = Folder::new();
-    let (_daemon, path) = on_unix_socket(&folder);
+    let (_daemon, path) = on_unix_socket(&folder, free_port());
     let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n";
     let is_read = "field `topic` is missing";
     for (lines, body, words) in [
@@ -205,12 +179,7 @@ fn chunks_are_read_and_trailers_refused() {
     ] {
         let head = format!("POST /publish HTTP/1.1\r\nHost: x\r\n{lines}Transfer-Encoding: chunked\r\n\r\n");
         let mut socket = send(&path, (head + body).as_bytes());
-        let (mut said, mut piece) = (String::new(), [0; 1024]);
-        while !said.contains(words) {
-            let read = socket.read(&mut piece).unwrap();
-            assert_ne!(read, 0, "{lines}{body}: {said}");
-            said += std::str::from_utf8(&piece[..read]).unwrap();
-        }
+        read_until(&mut socket, |said| said.contains(words));
         assert_served(&path);
     }
 }
@@ -218,7 +187,7 @@ fn chunks_are_read_and_trailers_refused() {
 #[test]
 fn a_client_that_does_not_read_is_disconnected_and_takes_little_memory() {
     let folder = Folder::new();
-    let (daemon, path) = on_unix_socket(&folder);
+    let (daemon, path) = on_unix_socket(&folder, free_port());
     let mut greedy = UnixStream::connect(&path).unwrap();
     greedy.set_write_timeout(Some(PATIENCE)).unwrap();
     let (many, mut rounds) = (GET.repeat(1000), 0);
@@ -245,12 +214,7 @@ fn more_replies_than_writing_threads_may_wait_for_one_reply() {
     let publish = post("/publish", body);
     // there is no broker: the later requests are answered first, and written last
     let mut client = send(&path, &[publish, GET.repeat(20)].concat());
-    let (mut said, mut piece) = (String::new(), [0; 4096]);
-    while said.matches("HTTP/1.1 404").count() < 20 {
-        let read = client.read(&mut piece).unwrap();
-        assert_ne!(read, 0, "{said}");
-        said += std::str::from_utf8(&piece[..read]).unwrap();
-    }
+    let said = read_until(&mut client, |said| said.matches("HTTP/1.1 404").count() == 20);
     assert!(said.starts_with("HTTP/1.1 503"), "{said}");
     drop(client);
     assert_served(&path);
@@ -259,7 +223,7 @@ fn more_replies_than_writing_threads_may_wait_for_one_reply() {
 #[test]
 fn leaked_connections_are_counted() {
     let folder = Folder::new();
-    let (mut daemon, path) = on_unix_socket(&folder);
+    let (mut daemon, path) = on_unix_socket(&folder, free_port());
     let leaks: Vec<UnixStream> = (0..230).map(|_| send(&path, b"GET / HTTP/2.0\r\n\r\n")).collect();
     assert_served(&path);
     drop(leaks);

@@ -8,6 +8,7 @@ use crate::support::daemon::{clean, program};
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::http::Connection;
+use crate::support::limits::limit;
 use crate::support::metrics::await_figure;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Process, without_time};
@@ -172,9 +173,7 @@ fn a_partly_written_line_is_not_joined_with_the_next() {
     bridge.publish();
     let torn = log();
     assert!(torn.contains("<0") && !torn.ends_with('\n'), "it is not full: {torn}");
-    let mut raised = Command::new("prlimit");
-    raised.arg("--pid").arg(bridge.process.id().to_string()).arg("--fsize=unlimited");
-    assert!(raised.status().unwrap().success());
+    limit(bridge.process.id(), "fsize=unlimited");
     broker.wait_for_nth(10, "Received PUBACK from me");
     let (text, start) = (log(), "Received message on topic: t with payload: ");
     for payload in &payloads {

@@ -1,6 +1,6 @@
 //! The built daemon with a configuration of the test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -19,6 +19,14 @@ pub struct Daemon {
 /// The program itself.
 pub fn program() -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_mqtt-bridge")))
+}
+
+/// The program under strace with these arguments.
+pub fn traced(arguments: &[&str], config: &Path) -> Command {
+    let mut command = clean(Command::new("strace"));
+    // -D: the daemon is the child process of the test, and strace a grandchild that ends with it
+    command.args(["-D", "-f"]).args(arguments).arg(program().get_program()).arg("--config").arg(config);
+    command
 }
 
 /// A command without variables that configure the daemon.

@@ -12,6 +12,7 @@ pub mod http;
 pub mod http_setup;
 pub mod journald;
 pub mod limited;
+pub mod limits;
 pub mod machine;
 pub mod metrics;
 pub mod mosquitto;

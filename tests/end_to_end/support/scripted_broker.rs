@@ -48,7 +48,15 @@ impl ScriptedBroker {
         Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), None, script)
     }
 
-    /// The same with at most this many bytes per second, and with a small receive buffer.
+    /// A broker that behaves well with these properties, but acknowledges no PUBLISH.
+    pub fn withholding(properties: &[u8]) -> Self {
+        let properties = properties.to_vec();
+        Self::start(move |_, packet| {
+            Some(if packet.kind == PUBLISH { Vec::new() } else { behave(packet, &properties) })
+        })
+    }
+
+    /// The same as [`Self::start`], with at most this many bytes per second and a small receive buffer.
     pub fn slow(rate: usize, script: impl FnMut(usize, &Packet) -> Option<Vec<u8>> + Send + 'static) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
