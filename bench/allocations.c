@@ -1,4 +1,4 @@
-/* Preloaded into the daemon by bench/profile: counts allocations and their bytes, in a file that others can read. */
+/* Preloaded into the daemon by bench/profiler.py: counts allocations and their bytes in a shared file. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

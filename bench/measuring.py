@@ -1,4 +1,4 @@
-"""What the scripts here share: processes that are ended, a broker, the daemon, load, and what that costs."""
+"""Shared by the scripts here: child processes, a broker, the daemon, load, and CPU and memory of processes."""
 
 import contextlib
 import os
@@ -13,17 +13,18 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# as its unit starts it (CPUSchedulingPolicy=batch)
+# the scheduling policy of its unit (CPUSchedulingPolicy=batch)
 AS_BATCH = ["chrt", "--batch", "0"]
-DAEMON = [*AS_BATCH, ROOT / "target/dist/mqtt-bridge"]
-# for writing only, as a shell opens it: subprocess.DEVNULL is for both, which the daemon takes for closed
+# another binary can be measured with BENCH_DAEMON
+DAEMON = [*AS_BATCH, pathlib.Path(os.environ.get("BENCH_DAEMON", ROOT / "target/dist/mqtt-bridge")).resolve()]
+# for writing only, as a shell opens it: the daemon takes subprocess.DEVNULL, which is open for reading too, for closed
 NULL = open(os.devnull, "wb")
 TICK = os.sysconf("SC_CLK_TCK")
-# what is fed to mosquitto_pub at a time: lines of 100 bytes, each a message
+# written to mosquitto_pub at a time: lines of 100 bytes, each a message
 BATCH = 100
 LINES = (b"0123456789" * 10 + b"\n") * BATCH
 
-# so that what was started is ended then, too
+# an exception, so that child processes are ended
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
@@ -33,7 +34,7 @@ def free_port():
 
 
 def until(condition, what, seconds=60, pause=0.002, process=None):
-    """Waits for a condition, of a process that is running if one is given."""
+    """Waits for a condition; fails if the given process ends."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         if process and process.poll() is not None:
@@ -51,7 +52,7 @@ def connects(port):
 
 
 def answers(url, body=None, headers=None):
-    """Whether a request, a POST if it has a body, is answered with 200."""
+    """Whether a request (POST if there is a body) is answered with 200."""
     headers = {"Content-Type": "application/json", **(headers or {})}
     with contextlib.suppress(OSError):
         with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=5) as response:
@@ -60,9 +61,9 @@ def answers(url, body=None, headers=None):
 
 @contextlib.contextmanager
 def undisturbed():
-    """Has a signal that is to end the script wait for what is done here, or a process could be lost sight of."""
+    """Defers signals that end the script, so that no child process is forgotten."""
     came = []
-    # only the main thread is ever disturbed
+    # only the main thread handles signals
     ends = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     handlers = {each: signal.signal(each, lambda number, _: came.append(number)) for each in ends}
     try:
@@ -76,7 +77,7 @@ def undisturbed():
 
 @contextlib.contextmanager
 def running(command, env=None, **options):
-    """A process and all that it starts, in a group of its own that is ended as a whole."""
+    """A process in its own process group, which is ended as a whole."""
     env = {**os.environ, **{key: str(value) for key, value in (env or {}).items()}}
     options = {"stdout": NULL, "stderr": NULL, **options}
     process = None
@@ -102,7 +103,7 @@ def end(process):
 
 @contextlib.contextmanager
 def mosquitto(folder, port, *more):
-    """A broker on this port, as it comes but for what more its configuration says."""
+    """A broker on this port, with its defaults and more lines of configuration."""
     config = folder / "mosquitto.conf"
     lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", *more]
     config.write_text("\n".join(lines) + "\n")
@@ -112,7 +113,7 @@ def mosquitto(folder, port, *more):
 
 
 def configured(folder, mqtt, *more, limits=()):
-    """A configuration with a broker on this port, limits for HTTP and what more it is to say: its path, and its port."""
+    """A configuration for the broker on this port, with HTTP limits and more lines: its path, and the HTTP port."""
     config, http = folder / "bridge.toml", free_port()
     lines = ["[http]", f'listen = "127.0.0.1:{http}"', *limits, "[mqtt]", f"port = {mqtt}", *more]
     config.write_text("\n".join(lines) + "\n")
@@ -121,9 +122,9 @@ def configured(folder, mqtt, *more, limits=()):
 
 @contextlib.contextmanager
 def bridge(folder, mqtt, *more, around=(), limits=(), **options):
-    """The daemon, called by another program if there is one, connected and subscribed: its process and its port."""
+    """The daemon, started by another program if one is given, when it is ready: its process and its port."""
     config, http = configured(folder, mqtt, *more, limits=limits)
-    # the policy comes down to the daemon through a program around it
+    # the daemon inherits the policy through the other program
     with running([*AS_BATCH, *around, DAEMON[-1], "--config", config], **options) as process:
         until(lambda: answers(f"http://127.0.0.1:{http}/readyz"), "the daemon", process=process)
         yield process, http
@@ -131,7 +132,7 @@ def bridge(folder, mqtt, *more, around=(), limits=(), **options):
 
 @contextlib.contextmanager
 def subscriber(folder, port, publish):
-    """Counts messages: a file with two bytes for each. It is there as soon as one came through that `publish` sent."""
+    """A file with two bytes for each received message; yielded when a message of `publish` has arrived."""
     received = folder / "received"
     with received.open("wb") as sink:
         with running(["mosquitto_sub", "-p", str(port), "-t", "bench/t", "-F", "x"], stdout=sink):
@@ -140,7 +141,7 @@ def subscriber(folder, port, publish):
 
 
 def feed(port, topic, rate, goes_on, qos=0):
-    """Has mosquitto_pub publish messages of 100 bytes at a rate while their number is to go on; returns that number."""
+    """Publishes messages of 100 bytes at a rate with mosquitto_pub while `goes_on` their number; returns the number."""
     command = ["mosquitto_pub", "-p", str(port), "-q", str(qos), "-t", topic, "-l"]
     with running(command, stdin=subprocess.PIPE, stderr=None) as publisher:
         count, start = 0, time.perf_counter()
@@ -158,7 +159,7 @@ def tree(pid):
     """A process and its descendants."""
     yield pid
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        # a thread may have ended meanwhile
+        # the thread may have ended
         with contextlib.suppress(OSError):
             for child in task.read_text().split():
                 yield from tree(int(child))
@@ -173,19 +174,19 @@ def cpu_seconds(pid):
 
 
 def proportional_mebibytes(pid):
-    """Resident memory of a process and its descendants; what processes share is counted once."""
+    """Resident memory of a process and its descendants; shared pages are counted once."""
     sizes = (pathlib.Path(f"/proc/{each}/smaps_rollup").read_text() for each in tree(pid))
     return sum(int(re.search(r"Pss:\s+(\d+)", size)[1]) for size in sizes) / 1024
 
 
 def resident_mebibytes(pid):
-    """Resident memory of one process, with what others share of it."""
+    """Resident memory of one process, including shared pages."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
 def settled(number):
-    """What a function returns when it has stopped changing."""
+    """The value of a function when it no longer changes."""
     before = None
     while (now := number()) != before:
         before = now
@@ -201,13 +202,13 @@ def wrk_command(folder, url, body, connections, seconds, headers=None):
     headers = {"Content-Type": "application/json", **(headers or {})}
     lines = [f'wrk.headers["{key}"] = "{value}"' for key, value in headers.items()]
     script = folder / "post.lua"
-    # the brackets are those of a Lua string that may hold any JSON
+    # a Lua long string, which may contain any JSON
     script.write_text("\n".join(['wrk.method = "POST"', *lines, f"wrk.body = [==[{body.decode()}]==]"]))
     return ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", script, url]
 
 
 def wrk(folder, url, body, connections, seconds, headers=None):
-    """Puts load on a URL: requests and how many of them failed, their rate per second, and milliseconds."""
+    """Loads a URL: the number of requests and failures, the rate per second, and latency in milliseconds."""
     command = wrk_command(folder, url, body, connections, seconds, headers)
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return {

@@ -1,4 +1,4 @@
-"""Draws figures that grow along an axis as SVG: a panel for each kind of figure, a line in it for each series."""
+"""Draws figures along an axis as SVG: a panel for each kind of figure, and a line for each series."""
 
 import collections
 import dataclasses
@@ -6,12 +6,12 @@ import html
 import math
 
 WIDTH, LEFT, RIGHT = 720, 58, 16
-# between the left edges of two panels that share a row
+# distance between the left edges of two panels in a row
 COLUMN = 360
 HEIGHTS = {True: 210, False: 120}
 ABOVE, BELOW = 24, 42
 TEXT, GRID, FAINT = "#222222", "#dddddd", "#666666"
-# told apart by dash and marker in grey, too
+# with dashes and markers that differ in grey too
 STYLES = [
     ("#0b5394", "", "circle"),
     ("#d9601a", "7 3", "square"),
@@ -19,20 +19,20 @@ STYLES = [
     ("#8a5fa8", "9 3 2 3", "diamond"),
 ]
 CHARACTER, LINE = 5.8, 11
-# from this factor between the smallest and the largest on, a panel is logarithmic
+# the ratio of the largest to the smallest figure from which a panel is logarithmic
 WIDE_RANGE = 15
 
 
 @dataclasses.dataclass
 class Panel:
-    """One kind of figure, by the name that it has in the figures."""
+    """One kind of figure, by its key in the figures."""
 
     key: str
     title: str
-    # a row of its own
+    # in its own row
     is_wide: bool = False
     is_log: bool = False
-    # whether it tells at which points there is nothing to measure
+    # whether it marks points at which nothing could be measured
     tells_stops: bool = False
 
 
@@ -41,12 +41,12 @@ class Plot:
     """One picture."""
 
     title: str
-    # what stands below each panel
+    # the label below each panel
     label: str
-    # the values of the axis, and how they are written
+    # the values of the axis, and their labels
     ticks: dict[int, str]
     panels: list[Panel]
-    # for each series its points: the value of the axis, `at`, and the figures
+    # the points of each series: the value of the axis, `at`, and the figures
     series: dict[str, list[dict]]
     notes: list[str]
 
@@ -100,7 +100,7 @@ class Area:
 
 
 class Drawing:
-    """A panel on its area."""
+    """A panel in its rectangle."""
 
     def __init__(self, plot, panel, area):
         self.plot, self.panel, self.area = plot, panel, area
@@ -108,7 +108,7 @@ class Drawing:
         # a figure of 0 has no logarithm
         self.is_log = bool(values) and min(values) > 0 and (panel.is_log or max(values) / min(values) > WIDE_RANGE)
         self.scale = log_scale(values) if self.is_log else linear_scale(values, area.steps)
-        # rectangles that a label keeps away from
+        # rectangles that labels must avoid
         self.taken = []
 
     def parts(self):
@@ -127,7 +127,7 @@ class Drawing:
                 ends[x].append((y, number(value), style))
         for x, column in ends.items():
             column.sort(key=lambda end: end[0])
-            # the highest and the lowest first, which can go out of the way of those between
+            # the highest and the lowest first, which have room above and below
             for rank in sorted(range(len(column)), key=lambda rank: min(rank, len(column) - 1 - rank)):
                 y, words, style = column[rank]
                 others = [other for other, *_ in column if other != y]
@@ -149,13 +149,13 @@ class Drawing:
         for value, name in self.plot.ticks.items():
             x = self.x(value)
             yield line([(x, self.area.bottom), (x, self.area.bottom + 4)], TEXT)
-            # what would stand in another's place is told by the points
+            # a label without room is left out, as the points show the figure
             half = CHARACTER * len(name) / 2
             if x - half > end:
                 yield text(x, self.area.bottom + 16, name, size=10, anchor="middle")
                 end = x + half + 2
         if 0 in self.plot.ticks:
-            # there is no way from 0 to the rest of a logarithmic axis
+            # no line from 0 to the rest of a logarithmic axis
             for x in (self.area.x(0.145), self.area.x(0.155)):
                 yield line([(x - 2, self.area.bottom + 5), (x + 2, self.area.bottom - 5)], TEXT)
         middle = (self.area.left + self.area.right) / 2
@@ -174,7 +174,7 @@ class Drawing:
                 if "passed" in point:
                     found[point["at"], point["passed"]].append(colour)
         for (at, passed), colours in found.items():
-            # one for all series that do alike
+            # one for all series with the same gap
             style, x, y = (TEXT if len(colours) > 1 else colours[0],), self.x(at), self.area.bottom
             yield line([(x - 5, y - 5), (x + 5, y + 5)], *style, width=2)
             yield line([(x - 5, y + 5), (x + 5, y - 5)], *style, width=2)
@@ -195,7 +195,7 @@ class Drawing:
         return self.area.y((value - low) / (high - low))
 
     def label(self, point, words, style, segments, others=(), is_lower=False):
-        """A text beside a point, where it covers the least, and is taken for none of another point above or below."""
+        """A text beside a point, where it covers least and cannot be taken for the label of another point."""
         (x, y), half = point, CHARACTER * len(words) / 2
         places = [(dx, dy) for dy in (-9, 18, -20, 29, -31, 40) for dx in (0, half + 6, -half - 6)]
         places += [(half + 9, 4), (-half - 9, 4)]
@@ -221,7 +221,7 @@ class Drawing:
 
 
 def linear_scale(values, steps):
-    """The lowest and the highest value shown, and those that are marked: at least as many as steps, from 0 on."""
+    """The range of values, from 0 on, and the marked ones: at least as many as steps."""
     most = max([*values, 1e-9]) * 1.12
     size = 10 ** math.floor(math.log10(most / steps))
     step = max(size * factor for factor in (1, 2, 5) if size * factor <= most / steps)

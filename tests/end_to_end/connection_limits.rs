@@ -79,7 +79,7 @@ fn every_connection_of_a_burst_is_answered_repeatedly() {
             }
         }
         let stalled = stalls.longest();
-        // far less on an idle machine, see bench/connections
+        // far less on an idle machine, see bench/connections.py
         let is_soon = first_answers.is_some_and(|took| took < Duration::from_secs(1) + stalled);
         assert!(is_soon, "{count}: {first_answers:?}; the machine stalled for {stalled:?}");
     }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Publishes messages that the broker refuses for their size, of which it announced no limit (mosquitto, message_size_limit),
-beside eight clients at QoS 1; tells what the refusals cost in connections, and how long the others waited.
+"""Publishes messages over a size limit that the broker does not announce (message_size_limit of mosquitto), beside
+eight clients at QoS 1. Prints how many connections the refusals cost, and how long the other clients waited.
 
-usage: cargo build --profile dist && bench/refused [COUNT]        (needs mosquitto)
+usage: cargo build --profile dist && bench/refused.py [COUNT]        (needs mosquitto)
 """
 
 import collections
@@ -21,7 +21,7 @@ LIMIT, OTHERS = 100, 8
 
 
 def publisher(port):
-    """A function that publishes so many bytes on a connection of its own, and returns the status."""
+    """A function that publishes this many bytes on its own connection, and returns the status."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def publish(topic, size, qos):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Publishes at QoS 1 one by one and a hundred at a time, over 16 connections: messages per second, and the ratio.
 
-usage: cargo build --profile dist && bench/bulk [SECONDS [ROUNDS]]        (needs wrk and mosquitto)
+usage: cargo build --profile dist && bench/bulk.py [SECONDS [ROUNDS]]        (needs wrk and mosquitto)
 
-Both ways take turns with one daemon and one broker, so that a noisy machine is noisy for both.
+Both ways take turns with one daemon and one broker, so that noise of the machine affects both.
 """
 
 import json
@@ -29,7 +29,7 @@ def acknowledged(port):
 
 
 def measure(folder, daemon, port, path, items):
-    """Messages per second that the broker acknowledged, and what each took of the daemon's time."""
+    """Messages per second that the broker acknowledged; prints the CPU time for each, too."""
     body = json.dumps(ITEM if items == 1 else [ITEM] * items).encode()
     cpu, count, start = cpu_seconds(daemon.pid), acknowledged(port), time.perf_counter()
     load = wrk(folder, f"http://127.0.0.1:{port}{path}", body, CONNECTIONS, SECONDS)

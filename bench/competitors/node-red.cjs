@@ -1,4 +1,4 @@
-// Settings and the one flow of Node-RED: an HTTP node, a function, an MQTT node and the answer.
+// Settings and the only flow of Node-RED: an HTTP node, a function, an MQTT node and the response.
 const fs = require('node:fs');
 const path = require('node:path');
 

@@ -1,4 +1,4 @@
-"""The tutorial's one view: whatever topic and message the body names go to the client, whose code is the answer."""
+"""The view of the tutorial: it passes topic and message of the body to the client, and returns its code."""
 
 import json
 

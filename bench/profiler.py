@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Where the daemon's time goes: CPU by thread and by function, system calls and allocations for each request.
+"""Profiles the daemon: CPU by thread and by function, system calls and allocations for each request.
 
-usage: bench/profile [--qos Q] [--connections N] [--seconds S]      (needs wrk, mosquitto, perf, strace and cc)
+usage: bench/profiler.py [--qos Q] [--connections N] [--seconds S]      (needs wrk, mosquitto, perf, strace and cc)
 
-It builds the daemon with its symbols into target/profile. strace makes it slow, so that other things come together in one
-step than in earnest: its counts are to be compared with those of another commit.
+It builds the daemon with symbols into target/profile. strace slows it down, which changes how much is done in one step:
+compare its counts only with those of another commit.
 """
 
 import argparse
@@ -45,14 +45,14 @@ def requests(port):
 
 @contextlib.contextmanager
 def daemon(folder, around=()):
-    """The daemon, called by another program if there is one, with a broker: its process and its port."""
+    """The daemon with a broker, started by another program if one is given: its process and its port."""
     mqtt, http = free_port(), free_port()
     config = folder / "bridge.toml"
     config.write_text(f'[mqtt]\nport = {mqtt}\n[http]\nlisten = "127.0.0.1:{http}"\n')
     with mosquitto(folder, mqtt):
         with running([*around, *AS_BATCH, DAEMON, "--config", config]) as process:
             until(lambda: connects(http), "the daemon")
-            # the first one waits for the connection to the broker
+            # the first request waits for the connection to the broker
             body = b'{"topic": "bench/t", "msg": "hello"}'
             urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{http}/publish", body)).close()
             yield process, http
@@ -68,7 +68,7 @@ def quietly(command):
 
 
 def shares(data, key):
-    """The lines of a report, each a share and a name."""
+    """The lines of a report: shares and names."""
     report = ["perf", "report", "-i", data, "--no-children", "--stdio", "-g", "none", "-s", key]
     lines = (line.split(None, 1) for line in quietly(report).splitlines() if line and not line.startswith("#"))
     return [(float(share.rstrip("%")), name.strip()) for share, name in lines]
@@ -96,7 +96,7 @@ def system_calls(args):
         folder = pathlib.Path(name)
         trace = folder / "strace"
         with daemon(folder, ["strace", "-f", "-qq", "--signal=none", "-o", trace]) as (_, port):
-            # what starting takes is not to be counted
+            # calls of the start do not count
             begun, before = len(trace.read_text().splitlines()), requests(port)
             quietly(load(folder, port, args))
             count = requests(port) - before

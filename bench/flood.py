@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Publishes at QoS 1 one after another while the bridge receives 10,000 messages per second, and prints its latency.
+"""Publishes at QoS 1 one by one while the daemon receives 10,000 messages per second, and prints the latency.
 
-usage: cargo build --profile dist && bench/flood [SECONDS]        (needs mosquitto and mosquitto-clients)
+usage: cargo build --profile dist && bench/flood.py [SECONDS]        (needs mosquitto and mosquitto-clients)
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from measuring import bridge, feed, free_port, mosquitto, until
 
 SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 RATE = 10_000
-# what a message takes in the journal
+# the length of a record
 LINE = len("Received message on topic: flood with payload: \n") + 100
 PUBLISH = b'{"topic": "answer", "msg": "x", "qos": 1}'
 
@@ -46,7 +46,7 @@ def show(name, took, received=None):
 
 @contextlib.contextmanager
 def flooded(port, journal):
-    """While messages are received at the given rate, from when those of the first second are recorded."""
+    """Floods the daemon with messages; entered when those of the first second are recorded."""
     stop, steady = threading.Event(), journal.stat().st_size + RATE * LINE
     flooding = threading.Thread(target=feed, args=(port, "flood", RATE, lambda _: not stop.is_set()))
     flooding.start()
@@ -73,9 +73,9 @@ def measure(folder, *more):
 
 
 def main():
-    # Nagle's algorithm, which mosquitto leaves on, holds its small acknowledgements back while messages are on the way
+    # Nagle's algorithm, which mosquitto uses by default, delays small acknowledgements behind unacknowledged segments
     for more in ([], ["set_tcp_nodelay true"]):
-        print(f"mosquitto {', '.join(more) or 'as it comes'}:")
+        print(f"mosquitto {', '.join(more) or 'with its defaults'}:")
         with tempfile.TemporaryDirectory() as name:
             measure(pathlib.Path(name), *more)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Has listeners of GET /messages receive 20,000 messages per second: how many came, were missed, and what that costs.
+"""Sends 20,000 messages per second to listeners of GET /messages: received and missed messages, and CPU time.
 
-usage: cargo build --profile dist && bench/sse [SECONDS [RATE]]        (needs mosquitto and mosquitto-clients)
+usage: cargo build --profile dist && bench/sse.py [SECONDS [RATE]]        (needs mosquitto and mosquitto-clients)
 
 The publisher, the broker, the listeners and the daemon share this machine.
 """
@@ -19,12 +19,12 @@ from measuring import bridge, cpu_seconds, feed, free_port, mosquitto, until
 SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 10
 RATE = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
 LISTENERS = (1, 4)
-# without chunks there is nothing in the middle of an event
+# HTTP/1.0, since chunk sizes would stand within events
 REQUEST = b"GET /messages?topic=bench HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
 
 class Listener(threading.Thread):
-    """Counts the messages of a stream, and those that it says were missed."""
+    """Counts the messages of a stream, and those that it reports as missed."""
 
     def __init__(self, port):
         super().__init__(daemon=True)
@@ -42,7 +42,7 @@ class Listener(threading.Thread):
             lines, separator, rest = (rest + piece).rpartition(b"\n")
             self.received += lines.count(b"event: message\n")
             self.missed += sum(int(number) for number in re.findall(rb'"missed":(\d+)', lines)) if b'"missed"' in lines else 0
-            # a line that ends right here belongs to what follows it
+            # a line that ends here without its line end is counted now
             if lines.endswith(b"event: message"):
                 self.received += 1
             self.last = time.perf_counter()

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Puts the same load on the daemon and on what a user would pick instead, in turns, and prints what each makes of it.
+"""Puts the same load on the daemon and on its alternatives in turns, and prints the figures of each.
 
-usage: cargo build --profile dist && bench/peers [--seconds S] [--rounds N] [--connections 1,16,64,256] [--batch] [NAME…]
+usage: cargo build --profile dist && bench/peers.py [--seconds S] [--rounds N] [--connections 1,16,64,256] [--batch] [NAME…]
 
-What a peer needs is installed into target/peers by pip, npm and cargo, in the versions that bench/peer names; what is
-missing of wrk, mosquitto, its clients, Node.js, RabbitMQ and protoc, which building rmqtt needs, by apt, which takes
-root. Everything that is started is ended.
+Packages of a peer are installed into target/peers by pip, npm and cargo, in the versions pinned in bench/competitors;
+wrk, mosquitto and its clients, Node.js, RabbitMQ and protoc (to build rmqtt) by apt where they are missing, which takes
+root. All child processes are ended.
 
-Each round starts a broker, a subscriber that counts and the daemon, loads them, ends them, and does the same with the
-peer: A B A B, so that a noisy machine is noisy for both. All of them share this machine. The daemon runs as its unit
-starts it, under CPUSchedulingPolicy=batch; with --batch the peer does, too.
+Each round starts a broker, a counting subscriber and the daemon, loads and ends them, and does the same with the peer:
+A B A B, so that noise of the machine affects both. All of them share this machine. The daemon runs with the scheduling
+policy of its unit, CPUSchedulingPolicy=batch; with --batch the peer does, too.
 """
 
 import argparse
@@ -45,24 +45,24 @@ from measuring import (
     wrk,
 )
 
-HERE = ROOT / "bench/peer"
+HERE = ROOT / "bench/competitors"
 PLACE = ROOT / "target/peers"
 PYTHON = PLACE / "venv/bin"
-# connections for which the summary tells all figures
+# the number of connections for which the summary has all figures
 SHOWN = 64
 BODY = b'{"topic":"bench/t","msg":"hello"}'
-# packages that start what they bring
+# packages that start a service
 SERVICES = ["mosquitto", "rabbitmq-server"]
-# what every round needs, and the package that it comes with
+# programs of every round, and their packages
 TOOLS = {"wrk": "wrk", "mosquitto": "mosquitto", "mosquitto_sub": "mosquitto-clients", "chrt": "util-linux"}
 
 
 @dataclasses.dataclass
 class Peer:
-    """One way to put a request's message on a broker."""
+    """One way to publish the message of a request."""
 
     name: str
-    # what the job is, beside the daemon's
+    # how its work differs from the daemon's
     does: str
     install: Callable[[], None]
     # the command and its environment, given a folder, the broker's port and its own
@@ -70,9 +70,9 @@ class Peer:
     path: str = "/publish"
     body: bytes = BODY
     headers: dict = dataclasses.field(default_factory=dict)
-    # whether it is the broker itself, or needs none
+    # mosquitto, itself or none
     broker: str = "mosquitto"
-    # whether --batch is for it: the daemon has its policy anyway
+    # whether --batch applies to it: the daemon always has its policy
     is_other: bool = True
 
 
@@ -81,7 +81,7 @@ def run(*command, **options):
 
 
 def once(mark, *sources):
-    """Whether something is yet to be installed, by the contents of what names its versions."""
+    """False if these files were installed before; else a function that marks them as installed."""
     wanted = b"".join((HERE / source).read_bytes() for source in sources)
     path = PLACE / f"{mark}.installed"
     if path.exists() and path.read_bytes() == wanted:
@@ -105,7 +105,7 @@ def install_node():
         shutil.copy(HERE / "package.json", PLACE)
         run("npm", "install", "--prefix", PLACE, "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
         done()
-    # a module is looked for beside the script
+    # modules are searched beside the script
     for name in ("node.mjs", "node-red.cjs"):
         shutil.copy(HERE / name, PLACE)
 
@@ -126,13 +126,13 @@ def apt(package, is_there):
     run("apt-get", "update", "-q")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "install", "-q", "-y", "--no-install-recommends", package, env=quiet)
-    # Debian starts it as a service, too
+    # Debian starts it as a service
     if package in SERVICES and pathlib.Path("/run/systemd/system").exists():
         run("systemctl", "disable", "--now", package)
 
 
 def install_rmqtt():
-    # its plugin brings gRPC with it, whose build asks for protoc
+    # its plugin depends on gRPC, whose build needs protoc
     apt("protobuf-compiler", shutil.which("protoc"))
     cargo("rmqtt")()
 
@@ -245,7 +245,7 @@ PEERS = [
 
 @contextlib.contextmanager
 def started(peer, folder, as_batch):
-    """The peer with its broker and subscriber: its URL, process, time to the first 200 and the subscriber's file."""
+    """The peer with broker and subscriber: its URL, process, time to the first 200 and the subscriber's file."""
     mqtt, http, received = free_port(), free_port(), folder / "received"
     received.touch()
     with contextlib.ExitStack() as stack:
@@ -254,7 +254,7 @@ def started(peer, folder, as_batch):
         command, env = peer.command(folder, mqtt, http)
         command = [*AS_BATCH, *command] if as_batch else command
         if "ERL_EPMD_PORT" in env:
-            # it outlives who started it
+            # epmd stays after the end of RabbitMQ
             kill = ["epmd", "-port", str(env["ERL_EPMD_PORT"]), "-kill"]
             stack.callback(subprocess.run, kill, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         url, begun = f"http://127.0.0.1:{http}{peer.path}", time.perf_counter()
@@ -269,12 +269,12 @@ def started(peer, folder, as_batch):
 
 
 def memory_mebibytes(pid):
-    """Resident memory; what several processes share is counted once."""
+    """Resident memory; pages that several processes share are counted once."""
     return resident_mebibytes(pid) if len(list(tree(pid))) == 1 else proportional_mebibytes(pid)
 
 
 def measure(peer, args):
-    """One round: the figures for each number of connections."""
+    """The figures of one round by number of connections."""
     figures = {}
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -310,7 +310,7 @@ def print_head(*cells):
 
 
 def print_summary(results, args):
-    """A row for each, with what matters most; `results` has the daemon and each peer with all of their rounds."""
+    """A row with the main figures for the daemon and each peer; `results` has their rounds."""
     shown = SHOWN if SHOWN in args.connections else max(args.connections)
     rates = [f"req/s from {count}" for count in args.connections]
     print_head("who", *rates, f"ours to theirs at {shown}", f"p99 ms at {shown}", "CPU µs", "MiB", "start ms", "does less")
@@ -328,7 +328,7 @@ def print_summary(results, args):
 
 
 def print_details(results, args):
-    """A row for each and each number of connections, with the spread."""
+    """A row with the spread for each number of connections."""
     figures = ["p50 ms", "p99 ms", "CPU µs/req", "MiB", "start ms", "received / answered"]
     print_head("who", "connections", "req/s (from-to)", "ours to theirs (from-to)", *figures)
     for peer, rounds, ratios in results:
@@ -351,7 +351,7 @@ def details(rounds, ratios, receives):
 
 
 def take_turns(peer, args):
-    """All rounds of the daemon and of the peer, and how many times as fast the daemon was, by connections."""
+    """All rounds of the daemon and of the peer, and the ratio of their rates, by number of connections."""
     ours, theirs, ratios = ({count: [] for count in args.connections} for _ in range(3))
     for number in range(args.rounds):
         print(f"{peer.name}, round {number + 1} of {args.rounds}", file=sys.stderr, flush=True)
@@ -377,7 +377,7 @@ def main():
     peers = [peer for peer in PEERS if not args.names or peer.name in args.names]
     if not DAEMON[-1].exists():
         sys.exit(f"{DAEMON[-1]} is not there: cargo build --profile dist")
-    # where Debian keeps daemons, and users do not look
+    # where Debian installs daemons, which is not in the PATH of users
     os.environ["PATH"] += ":/usr/sbin"
     for tool, package in TOOLS.items():
         apt(package, shutil.which(tool))
@@ -388,7 +388,7 @@ def main():
     for peer in peers:
         ours, theirs, ratios = take_turns(peer, args)
         results.append((peer, theirs, ratios))
-        # a fault further on costs no more than what is further on
+        # printed early, in case a later peer fails
         with contextlib.redirect_stdout(sys.stderr):
             print_details([(BRIDGE, ours, {}), results[-1]], args)
         for count in args.connections:

@@ -8,7 +8,7 @@ use tiny_http::{Header, Response, Server};
 
 /// MQTT 3.1.1, 3.1: a clean session without keep alive.
 const CONNECT: &[u8] = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05least";
-/// 3.3: the message of every request of bench/peers, at QoS 0.
+/// 3.3: the message of every request of bench/peers.py, at QoS 0.
 const PUBLISH: &[u8] = b"\x30\x0e\x00\x07bench/thello";
 
 fn main() {

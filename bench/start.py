@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Starts the daemon as it is packaged twenty times: how long until a request is answered, and how much memory it then idles with.
+"""Starts the packaged daemon twenty times: time until a request is answered, and memory when idle.
 
-usage: cargo build --profile dist && bench/start        (needs mosquitto)
+usage: cargo build --profile dist && bench/start.py        (needs mosquitto)
 """
 
 import pathlib
@@ -17,7 +17,7 @@ SETTLING_SECONDS = 0.3
 
 
 def responds(port):
-    """Whether a request is answered, whatever the answer."""
+    """Whether a request gets any response."""
     try:
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -27,9 +27,9 @@ def responds(port):
 
 
 def run(config, port):
-    """Milliseconds from the start to the first answer, and mebibytes some time later."""
+    """Milliseconds from the start to the first response, and mebibytes some time later."""
     begin = time.perf_counter()
-    # without chrt, whose own start would count
+    # without chrt, whose start would count too
     with running([DAEMON[-1], "--config", config]) as process:
         until(lambda: responds(port), "the daemon", pause=0.0005, process=process)
         ready = time.perf_counter() - begin

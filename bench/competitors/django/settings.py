@@ -1,4 +1,4 @@
-"""The least that Django needs, and the five settings of the tutorial."""
+"""The minimal settings of Django, and the five settings of the tutorial."""
 
 import os
 
@@ -6,7 +6,7 @@ SECRET_KEY = "only-for-the-benchmark"
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "urls"
 USE_TZ = True
-# the tutorial leaves it on; it costs memory only where there is a database
+# on in the tutorial; it takes memory only with a database
 DEBUG = True
 
 MQTT_SERVER = "127.0.0.1"

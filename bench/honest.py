@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Sends whole requests, each on a connection of its own, beside 200 connections that mean harm, and tells how long they
-waited. Fails if one was refused, or waited a second.
+"""Sends valid requests beside 200 hostile connections, and prints how long they waited. Fails if one was refused, or
+waited a second.
 
-usage: cargo build --profile dist && bench/honest [SECONDS] [--busy] [--ports COUNT]        (needs mosquitto)
+usage: cargo build --profile dist && bench/honest.py [SECONDS] [--busy] [--ports COUNT]        (needs mosquitto)
 
---busy has two loops beside it that take all the time they get. With --ports all clients share so many ports, as those
-behind one router do: the address of a connection that was cut is soon that of another.
+--busy adds two busy loops. With --ports all clients share this many ports, as clients behind one router do: the address
+of a closed connection is soon used by another one.
 """
 
 import argparse
@@ -27,14 +27,14 @@ from measuring import bridge, free_port, mosquitto, running
 
 HOSTILE, HONEST, KEPT = 200, 8, 8
 LIMITS = ["request-timeout = 2", "idle-timeout = 10"]
-# seconds: from here on it is a wait; between the requests of one that keeps its connection; before a try is given up
+# seconds: the limit for a request; the pause between requests on a kept connection; the timeout of a connection
 TOO_LONG, BETWEEN, PATIENCE = 1, (2.2, 5), 10
-# how long a hostile one lives at most, and its pauses
+# the longest life of a hostile connection, and its pauses
 LIFE, PAUSE = 5, (0.02, 0.3)
 FIRST_PORT = 40_000
 # ip(7); Python has no name for it
 IP_LOCAL_PORT_RANGE = 51
-# reset in the place of an end
+# close with a reset
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -57,7 +57,7 @@ def posted(padding, chunked=False):
     return post(len(text)) + text
 
 
-# what they send, and what they repeat until they are cut
+# name, first bytes, and bytes repeated until the connection ends
 HOSTILE_KINDS = [
     ("heads", b"GET /healthz HTTP/1.1\r\nX-Drip: ", b"x"),
     ("short bodies", post(1000), b" "),
@@ -90,14 +90,14 @@ def connect(port, ports):
 
 
 class Hostile:
-    """One place in the crowd, with one connection after another."""
+    """One hostile client, with one connection after another."""
 
     def __init__(self, port, ports):
         self.address, self.kinds = (port, ports), itertools.cycle(HOSTILE_KINDS)
         self.connection, self.end = None, 0
 
     def step(self, now):
-        """Goes on with its connection, or renews it. Returns when it is its turn again."""
+        """Continues its connection, or opens a new one. Returns the time of the next step."""
         with contextlib.suppress(OSError):
             if self.connection and now < self.end:
                 self.connection.send(self.more)
@@ -121,11 +121,11 @@ class Hostile:
 
 
 def crowd(port, ports):
-    """Does harm until it is ended."""
+    """Runs all hostile clients until the process is ended."""
     start = time.monotonic()
     turns = [(start + random.uniform(0, 1), number, Hostile(port, ports)) for number in range(HOSTILE)]
     heapq.heapify(turns)
-    # each kind is there from the start
+    # all kinds are present from the start
     for _, number, hostile in turns:
         for _ in range(number % len(HOSTILE_KINDS)):
             next(hostile.kinds)
@@ -139,13 +139,13 @@ def crowd(port, ports):
 
 
 class Tally:
-    """What became of the honest ones."""
+    """The results of valid requests."""
 
     def __init__(self):
         self.waits, self.refused = [], collections.Counter()
 
     def ask(self, connection, request):
-        """Sends a request and waits for the answer. Returns whether another may follow."""
+        """Sends a request and waits for the response. Returns whether the connection can be used again."""
         start = time.perf_counter()
         try:
             connection.sendall(request)
@@ -162,7 +162,7 @@ class Tally:
 
 
 def read(connection):
-    """An answer whose length is told."""
+    """A response with Content-Length."""
     answer = b""
     while b"\r\n\r\n" not in answer and (piece := connection.recv(65536)):
         answer += piece
@@ -175,7 +175,7 @@ def read(connection):
 
 
 def ask_once(port, ports, tally, end):
-    """One request on a connection of its own after the other."""
+    """One request after another, each on its own connection."""
     for request in itertools.cycle(HONEST_KINDS):
         if time.monotonic() > end:
             return
@@ -185,7 +185,7 @@ def ask_once(port, ports, tally, end):
 
 
 def ask_again(port, ports, tally, end):
-    """Several requests on one connection, with pauses longer than a request may take."""
+    """Several requests on one connection, with pauses longer than the request timeout."""
     while time.monotonic() < end:
         with contextlib.closing(patiently(port, ports)) as connection:
             for _ in range(3):
@@ -205,7 +205,7 @@ def patiently(port, ports):
 
 
 def stood_still(longest):
-    """Notes by how much a thread that waits for nothing is late: that is the machine's, or Python's."""
+    """Measures how late an idle thread wakes up, which is due to the machine or to Python."""
     while True:
         start = time.perf_counter()
         time.sleep(0.005)
@@ -252,7 +252,7 @@ def main(options):
             thread.start()
         for thread in threads:
             thread.join()
-    print(f"the machine stood still for {longest[0] * 1000:.0f} ms at most")
+    print(f"the machine stalled for {longest[0] * 1000:.0f} ms at most")
     names = ("a connection each", "kept connections")
     sys.exit(1 if sum([show(name, tally) for name, tally in zip(names, tallies)]) else 0)
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Measures how the daemon's figures grow with connections, payload, publishes that wait and the link, and plots them.
+"""Measures how the daemon's figures grow with connections, payload, waiting publishes and latency, and plots them.
 
-usage: cargo build --profile dist && bench/growth [--seconds S] [--rounds N] [--draw] [AXIS…]
+usage: cargo build --profile dist && bench/growth.py [--seconds S] [--rounds N] [--draw] [AXIS…]
 
-An AXIS is connections, payload, waiting or link; without one it is all of them, and the figures of the others are kept.
---draw makes the plots again from the figures that are there. Both are in docs/growth. Needs wrk, mosquitto and cargo,
-which builds the broker and the relay of bench/stand-ins into target/stand-ins. Everything that is started is ended.
+An AXIS is connections, payload, waiting or link; all by default. Figures of other axes are kept. --draw only draws the
+plots from the existing figures. Both are in docs/growth. Needs wrk, mosquitto and cargo, which builds the broker and
+the relay of bench/fakes into target/fakes. All child processes are ended.
 
-wrk, the broker and the daemon share this machine. Each figure is the median of rounds with a broker and a daemon that
-are new; a round passes all points, so that a noisy time is noisy for all of them.
+wrk, the broker and the daemon share this machine. Each figure is the median of several rounds, each with a new broker
+and daemon; a round passes all points, so that noise of the machine affects all of them.
 """
 
 import argparse
@@ -35,10 +35,10 @@ from collections.abc import Callable
 from measuring import DAEMON, ROOT, connects, cpu_seconds, free_port, mosquitto, resident_mebibytes, running, until, wrk
 from plots import Panel, Plot
 
-STAND_INS = ROOT / "target/stand-ins"
+FAKES = ROOT / "target/fakes"
 PLACE = ROOT / "docs/growth"
 FIGURES = PLACE / "figures.json"
-# what 1,000 connections and 1 MiB need, and no more time for a stop than it takes; the rest is as it comes
+# limits for 1,000 connections and 1 MiB, and a short timeout for the stop; otherwise the defaults
 CONFIGURATION = """\
 [mqtt]
 port = {mqtt}
@@ -52,7 +52,7 @@ max-body = 2097152
 max-connections = 2000
 """
 DESCRIPTORS = 5000
-# a broker that withholds an acknowledgement for 30 s is taken for dead
+# the daemon disconnects a broker that withholds an acknowledgement for 30 s
 MOST_SECONDS = 20
 KIB, MIB = 1024, 1024 * 1024
 
@@ -69,7 +69,7 @@ class Series:
 
 @dataclasses.dataclass
 class Axis:
-    """What grows, and how it is measured at one value of it: a folder, the series, the value and seconds."""
+    """What grows; `measure` gets a folder, the series, the value and seconds."""
 
     title: str
     label: str
@@ -82,7 +82,7 @@ class Axis:
 
 
 def post(url, qos):
-    """The status of a publish that has three seconds."""
+    """The status of a publish with a timeout of three seconds."""
     body = json.dumps({"topic": "bench/t", "msg": "hello", "qos": qos, "timeout": 3}).encode()
     try:
         with urllib.request.urlopen(urllib.request.Request(url, body), timeout=10) as response:
@@ -95,7 +95,7 @@ def post(url, qos):
 
 @contextlib.contextmanager
 def bridge(folder, mqtt):
-    """The daemon, connected to the broker on this port: its process and where it takes publishes."""
+    """The daemon, connected to the broker on this port: its process and the URL for publishes."""
     http, config = free_port(), folder / "bridge.toml"
     config.write_text(CONFIGURATION.format(mqtt=mqtt, http=http))
     with running([*DAEMON, "--config", config]) as process:
@@ -105,7 +105,7 @@ def bridge(folder, mqtt):
 
 
 def load(folder, process, url, qos, connections, seconds, size=5):
-    """Puts load on the daemon, and says what it makes of it."""
+    """Loads the daemon, and returns its figures."""
     body = json.dumps({"topic": "bench/t", "qos": qos, "msg": "hello" if size == 5 else "x" * size}).encode()
     before = cpu_seconds(process.pid)
     counted = wrk(folder, url, body, connections, seconds)
@@ -140,29 +140,29 @@ def with_payload(folder, series, size, seconds):
 
 def with_waiting(folder, series, count, seconds):
     mqtt = free_port()
-    with stand_in("withholding", mqtt), bridge(folder, mqtt) as (process, url), held(process, url, count):
+    with fake("withholding", mqtt), bridge(folder, mqtt) as (process, url), held(process, url, count):
         figures = load(folder, process, url, series.qos, 16, seconds)
-        # what passes in the beginning says nothing of a rate
+        # messages that pass before it stands still give no rate
         return figures if post(url, series.qos) == 200 else {"passed": figures["answered"]}
 
 
 def with_link(folder, series, milliseconds, seconds):
     broker, relay = free_port(), free_port()
-    with mosquitto(folder, broker, *series.broker), stand_in("delaying", relay, broker, milliseconds):
+    with mosquitto(folder, broker, *series.broker), fake("delaying", relay, broker, milliseconds):
         with bridge(folder, relay) as (process, url):
             return load(folder, process, url, series.qos, 64, seconds)
 
 
 @contextlib.contextmanager
-def stand_in(name, port, *arguments):
-    with running([STAND_INS / "release" / name, *map(str, [port, *arguments])]):
+def fake(name, port, *arguments):
+    with running([FAKES / "release" / name, *map(str, [port, *arguments])]):
         until(lambda: connects(port), name)
         yield
 
 
 @contextlib.contextmanager
 def held(process, url, count):
-    """Publishes that the broker does not acknowledge. Ends the daemon, after which each of them has its one answer."""
+    """Publishes that the broker does not acknowledge. Ends the daemon, and checks that each gets one response."""
     host, port = re.search(r"//(.+):(\d+)/", url).groups()
     body = b'{"topic":"hold","msg":"hello","qos":1,"timeout":60}'
     request = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -175,7 +175,7 @@ def held(process, url, count):
         process.terminate()
         process.wait(20)
         answers = collections.Counter(connection.recv(4096)[9:12].decode() for connection in connections)
-        # handed to a connection, and nobody can tell whether the broker has it
+        # handed over to a connection, so that the outcome is unknown
         if answers != collections.Counter({"504": count} if count else {}):
             raise RuntimeError(f"{count} publishes waited, and were answered {dict(answers)}")
 
@@ -197,7 +197,7 @@ AXES = {
         "connections, each with one request at a time",
         {count: f"{count:,}" for count in (1, 10, 100, 1000)},
         with_connections,
-        "mosquitto as it comes, a payload of 5 B",
+        "mosquitto with its defaults, a payload of 5 B",
         panels=(Panel("broker", "the broker's CPU µs per request"),),
     ),
     "payload": Axis(
@@ -205,7 +205,7 @@ AXES = {
         "payload",
         {5: "5 B", KIB: "1 KiB", 16 * KIB: "16 KiB", 128 * KIB: "128 KiB", MIB: "1 MiB"},
         with_payload,
-        "mosquitto as it comes, 16 connections",
+        "mosquitto with its defaults, 16 connections",
         panels=(Panel("megabytes", "MB/s of payload", is_log=True),),
     ),
     "waiting": Axis(
@@ -213,14 +213,14 @@ AXES = {
         "publishes at QoS 1 that wait",
         {count: f"{count:,}" for count in (0, 10, 100, 500, 1000)},
         with_waiting,
-        "a broker of our own (bench/stand-ins), 16 connections, a payload of 5 B",
+        "a broker of our own (bench/fakes), 16 connections, a payload of 5 B",
     ),
     "link": Axis(
         "By the round trip to the broker",
         "milliseconds to the broker and back",
         {0: "0", 10: "10", 50: "50", 200: "200"},
         with_link,
-        "mosquitto behind a relay that delays (bench/stand-ins), 64 connections, a payload of 5 B",
+        "mosquitto behind a relay that delays (bench/fakes), 64 connections, a payload of 5 B",
         series=WINDOWS,
     ),
 }
@@ -234,7 +234,7 @@ PANELS = (
 
 
 def middle(rounds):
-    """The figures of all rounds as one, and between which the rate was. Where one round stood still, all of them do."""
+    """The medians of all rounds, and the range of the rate. If one round stood still, the point counts as such."""
     if passed := [each["passed"] for each in rounds if "passed" in each]:
         return {"passed": round(statistics.median(passed))}
     figures = {key: round(statistics.median(each[key] for each in rounds), 3) for key in rounds[0]}
@@ -267,7 +267,7 @@ def circumstances(args):
     models = re.findall(r"model name\s*: (.+)", pathlib.Path("/proc/cpuinfo").read_text())
     return {
         "date": datetime.date.today().isoformat(),
-        "command": shlex.join(["bench/growth", *sys.argv[1:]]),
+        "command": shlex.join(["bench/growth.py", *sys.argv[1:]]),
         "cpu": models[0] if models else platform.machine(),
         "cores": os.cpu_count(),
         "seconds": args.seconds,
@@ -277,7 +277,7 @@ def circumstances(args):
 
 
 def write(figures):
-    """Writes the figures down, those of one point in one line."""
+    """Writes the figures, one line for each point."""
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     FIGURES.write_text(re.sub(r"\{[^{}]*\}", lambda point: " ".join(point[0].split()), text) + "\n")
 
@@ -298,9 +298,9 @@ def prepare():
         sys.exit(f"{DAEMON[-1]} is not there: cargo build --profile dist")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, DESCRIPTORS), hard))
-    env = {**os.environ, "CARGO_TARGET_DIR": str(STAND_INS)}
+    env = {**os.environ, "CARGO_TARGET_DIR": str(FAKES)}
     build = ["cargo", "build", "--release", "--locked", "--quiet"]
-    subprocess.run(build, cwd=ROOT / "bench/stand-ins", env=env, check=True)
+    subprocess.run(build, cwd=ROOT / "bench/fakes", env=env, check=True)
 
 
 def main():
@@ -308,7 +308,7 @@ def main():
     parser.add_argument("axes", nargs="*", metavar="AXIS", help=", ".join(AXES))
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--draw", action="store_true", help="only make the plots again")
+    parser.add_argument("--draw", action="store_true", help="only draw the plots again")
     args = parser.parse_args()
     if unknown := set(args.axes) - set(AXES):
         parser.error(f"no such axis: {', '.join(sorted(unknown))}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Opens many connections to the daemon: how long the last of a burst waits, and what 3,000 idle ones cost.
+"""Opens many connections: how long the last one of a burst waits, and the memory and CPU of 3,000 idle ones.
 
-usage: cargo build --profile dist && bench/connections [ROUNDS]        (needs 8,000 descriptors)
+usage: cargo build --profile dist && bench/connections.py [ROUNDS]        (needs 8,000 descriptors)
 """
 
 import contextlib
@@ -25,7 +25,7 @@ REQUEST = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 @contextlib.contextmanager
 def daemon():
-    """A daemon that nobody has connected to: its process id and its address."""
+    """A new daemon without connections: its process id and address."""
     with tempfile.TemporaryDirectory() as name:
         config, log = pathlib.Path(name) / "bridge.toml", pathlib.Path(name) / "log"
         config.write_text('[http]\nlisten = "127.0.0.1:0"\nmax-connections = 4000\nidle-timeout = 600\n')
@@ -42,7 +42,7 @@ def connect(address):
 
 
 def burst(address, count):
-    """Milliseconds from the request of each connection to its answer, as long as the client reads them in order."""
+    """The longest time from a request to its response in milliseconds; the client reads them in order."""
     opened = []
     for _ in range(count):
         connection = connect(address)
@@ -62,7 +62,7 @@ def main():
     for count in BURSTS:
         waited = []
         for _ in range(ROUNDS):
-            # a fresh one: no thread of it has had a connection yet
+            # a new daemon, so that no thread has served a connection yet
             with daemon() as (_, address):
                 waited.append(burst(address, count))
         print(f"{count:19} {statistics.median(waited):12.0f} {max(waited):6.0f}", flush=True)

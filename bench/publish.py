@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Puts load on POST /publish: requests per second, latency, CPU per request, memory, and what a subscriber counted.
+"""Loads POST /publish: requests per second, latency, CPU per request, memory, and the messages that a subscriber got.
 
-usage: cargo build --profile dist && bench/publish [SECONDS]        (needs wrk, mosquitto and mosquitto-clients)
+usage: cargo build --profile dist && bench/publish.py [SECONDS]        (needs wrk, mosquitto and mosquitto-clients)
 
-wrk, the broker, the subscriber and the daemon share this machine: figures of one run are to be compared with each
-other, not with those of another machine or day.
+wrk, the broker, the subscriber and the daemon share this machine: compare figures of one run with each other only, not
+with those of another machine or day.
 """
 
 import json

@@ -1,4 +1,4 @@
-// Node.js in its shortest form: its own HTTP server and mqtt.js; what is no JSON ends the process.
+// The shortest bridge in Node.js: its HTTP server and mqtt.js; invalid JSON ends the process.
 import http from 'node:http';
 import mqtt from 'mqtt';
 

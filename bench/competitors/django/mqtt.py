@@ -1,4 +1,4 @@
-"""One client of paho-mqtt for the whole process, with a thread of its own, as the tutorial has it."""
+"""One client of paho-mqtt for the process, with its own thread, as in the tutorial."""
 
 import paho.mqtt.client
 from django.conf import settings

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Receives 10,000 messages per second into a journald of its own: how many are missing, and what the daemon spends.
+"""Receives 10,000 messages per second into a separate journald: missing messages, and CPU time of the daemon.
 
-usage: cargo build --profile dist && bench/journal [SECONDS]        (needs root, mosquitto and systemd; Linux namespaces)
+usage: cargo build --profile dist && bench/journal.py [SECONDS]        (needs root, mosquitto and systemd; Linux namespaces)
 
-The journald has /run to itself, keeps its journal in memory and has no rate limit, as the unit asks for.
+The journald has its own /run, keeps its journal in memory and has no rate limit, as in the unit.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ RATE = 10_000
 
 @contextlib.contextmanager
 def journald():
-    """A journald: the words that have a command run beside it."""
+    """A journald; yields the prefix of a command that runs in its namespace."""
     script = (SUPPORT / "journald.sh").read_text()
     command = ["unshare", "--mount", "--propagation", "private", "bash", "-c", script]
     with running(command, stderr=None) as process:

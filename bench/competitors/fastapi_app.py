@@ -1,4 +1,4 @@
-"""FastAPI with aiomqtt: a model of the body that is validated, and a publish that is awaited."""
+"""FastAPI with aiomqtt: a validated model of the body, and an awaited publish."""
 
 import contextlib
 import os
