@@ -47,7 +47,7 @@ fn the_installed_service_is_unprivileged_and_reads_roots_password_file() {
         pid=$(show MainPID)
         ps -o user= -p "$pid"
         grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd):' "/proc/$pid/status" | tr '\t' ' '
-        # within its file systems, as its user: what it could write to
+        # the files that it could write to, in its mount namespace and as its user
         uid=$(stat -c %u "/proc/$pid")
         nsenter -t "$pid" -m setpriv --reuid "$uid" --regid "$uid" --clear-groups \
           find / -path /proc -prune -o \( -type d -o -type f \) -writable -print 2>/dev/null
@@ -126,7 +126,7 @@ fn a_stop_of_the_unit_completes_requests_in_flight() {
         broker=$(pgrep -x mosquitto)
         kill -STOP "$broker"
         for _ in $(seq 20); do publish >>/srv/replies & done
-        # each of them is with the daemon when its socket has nothing left to read
+        # the daemon has read each request when its socket has nothing left to read
         await eval '[ "$(ss -Htn state established "( sport = :8000 )" | grep -c "^0")" -eq 20 ]'
         systemctl stop --no-block mqtt-bridge
         await says 1 'stopping'
@@ -169,7 +169,7 @@ fn the_unit_is_active_when_http_is_served_and_has_a_status_text() {
     let log = with_package(
         r#"
         install_package
-        # without a broker it is ready all the same, and from that moment on no connection is refused
+        # it is ready without a broker, and from then on no connection is refused
         systemctl is-active mqtt-bridge
         curl -sS -o /dev/null -w '%{http_code}\n' -d '{"topic": "a", "msg": "", "timeout": 0.1}' http://127.0.0.1:8000/publish
         start_broker 'allow_anonymous true'

@@ -306,7 +306,7 @@ while True:
     stream = context.wrap_socket(server.accept()[0], server_side=True)
     stream.recv(1000)
     stream.sendall(b'\\x20\\x03\\0\\0\\0' if sys.argv[4] == '5' else b'\\x20\\x02\\0\\0')
-    # once there is a SUBSCRIBE, beside TLS
+    # after the SUBSCRIBE, bytes that are not TLS
     stream.recv(1000)
     os.write(stream.detach(), bytes(100))
 ";

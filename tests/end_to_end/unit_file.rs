@@ -121,7 +121,7 @@ fn the_readmes_hook_renews_roots_key_for_a_broker_behind_tls() {
         systemctl restart mqtt-bridge 2>/dev/null || show ExecMainStatus
         await says 1 'cannot be read: Permission denied'
         journalctl -u mqtt-bridge -o cat --no-pager | grep 'cannot be read'
-        # a socket for those of a group
+        # a socket that only a group may use
         groupadd broker
         chgrp broker /run/broker.sock
         chmod 660 /run/broker.sock
