@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::support::broker_log::{BrokerLog, Outcome};
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
 use crate::support::http::Connection;
 use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
-use crate::support::truth::{Told, Truth};
 use crate::support::waiting::{eventually, eventually_within, pause};
 use crate::support::{PATIENCE, free_port};
 
@@ -119,31 +119,37 @@ impl Chaos {
                 ),
             }
         }
-        let told: Vec<Told> = clients.into_iter().flat_map(|client| client.join().expect("an answer each")).collect();
+        let outcomes: Vec<Outcome> =
+            clients.into_iter().flat_map(|client| client.join().expect("an answer each")).collect();
         let took = begun.elapsed();
-        let truth = broker.truth(subscriber.is_some().then(|| last_of(&told)));
-        self.judge(&told, &truth, troubles, took);
+        let broker_log = broker.broker_log(subscriber.is_some().then(|| last_of(&outcomes)));
+        self.judge(&outcomes, &broker_log, troubles, took);
     }
 
-    fn judge(&self, told: &[Told], truth: &Truth, troubles: usize, took: Duration) {
-        let acknowledged = || told.iter().filter(|told| told.status == 200 && told.qos > 0);
-        let has = |told: &&Told| truth.has(told);
-        let not_received = acknowledged().filter(|told| !has(told)).count();
-        let of_another = acknowledged().filter(|told| !truth.acknowledges(told)).count();
-        let refused = told.iter().filter(|told| told.qos > 0 && told.status != 200).count();
-        let qos_0_unknown = told.iter().filter(|told| told.qos == 0 && told.status != 200).count();
-        let qos_0_lost =
-            told.iter().filter(|told| told.qos == 0 && told.status == 200).filter(|told| !has(told)).count();
-        let not_sent_but_received = told.iter().filter(|told| told.status == 503).filter(has).count();
-        let again = acknowledged().filter(|told| truth.received.get(&told.id).is_some_and(|count| *count > 1)).count();
+    fn judge(&self, outcomes: &[Outcome], broker_log: &BrokerLog, troubles: usize, took: Duration) {
+        let acknowledged = || outcomes.iter().filter(|outcome| outcome.status == 200 && outcome.qos > 0);
+        let has = |outcome: &&Outcome| broker_log.has(outcome);
+        let not_received = acknowledged().filter(|outcome| !has(outcome)).count();
+        let of_another = acknowledged().filter(|outcome| !broker_log.acknowledges(outcome)).count();
+        let refused = outcomes.iter().filter(|outcome| outcome.qos > 0 && outcome.status != 200).count();
+        let qos_0_unknown = outcomes.iter().filter(|outcome| outcome.qos == 0 && outcome.status != 200).count();
+        let qos_0_lost = outcomes
+            .iter()
+            .filter(|outcome| outcome.qos == 0 && outcome.status == 200)
+            .filter(|outcome| !has(outcome))
+            .count();
+        let not_sent_but_received = outcomes.iter().filter(|outcome| outcome.status == 503).filter(has).count();
+        let again = acknowledged()
+            .filter(|outcome| broker_log.received.get(&outcome.id).is_some_and(|count| *count > 1))
+            .count();
         let delivered_twice =
-            told.iter().filter(|told| told.qos == 2).filter(|t| truth.delivered.get(&t.id) > Some(&1));
+            outcomes.iter().filter(|outcome| outcome.qos == 2).filter(|t| broker_log.delivered.get(&t.id) > Some(&1));
         let (name, twice) = (self.name(), delivered_twice.count());
         println!(
             "{name:28} {:8} publishes {troubles:3} times in {:5.1} s | answered for another {of_another} | acknowledged \
              and not received {not_received} | QoS 1 and 2 not acknowledged {refused} | received again {again} | QoS 2 \
              delivered twice {twice} | QoS 0 unknown {qos_0_unknown}, lost {qos_0_lost}",
-            told.len(),
+            outcomes.len(),
             took.as_secs_f64(),
         );
         assert_eq!((of_another, not_received, refused, not_sent_but_received), (0, 0, 0, 0), "{name}");
@@ -151,7 +157,10 @@ impl Chaos {
         assert!(qos_0_lost + qos_0_unknown <= troubles * 2 * CONNECTIONS, "{name}: {qos_0_lost} {qos_0_unknown}");
         if !self.clean_session && self.trouble == Trouble::Cut {
             assert_eq!(twice, 0, "{name}: exactly once, the session being kept");
-            let missing = told.iter().filter(|told| told.qos == 2).filter(|t| !truth.delivered.contains_key(&t.id));
+            let missing = outcomes
+                .iter()
+                .filter(|outcome| outcome.qos == 2)
+                .filter(|t| !broker_log.delivered.contains_key(&t.id));
             assert_eq!(missing.count(), 0, "{name}");
         }
     }
@@ -164,15 +173,15 @@ impl Chaos {
 }
 
 /// Publishes messages of mixed QoS one after another; each must be answered.
-fn publish(mut connection: Connection, client: usize, count: usize, done: &AtomicUsize) -> Vec<Told> {
+fn publish(mut connection: Connection, client: usize, count: usize, done: &AtomicUsize) -> Vec<Outcome> {
     connection.set_patience(Duration::from_secs(u64::from(TIMEOUT) * 2));
     (0..count)
         .map(|n| {
             let id = client * 10_000_000 + n;
             let qos = u8::try_from((n + client) % 3).unwrap();
-            let told = Told::publish(&mut connection, id, qos, &json!(id));
+            let outcome = Outcome::publish(&mut connection, id, qos, &json!(id));
             done.fetch_add(1, Ordering::Relaxed);
-            told
+            outcome
         })
         .collect()
 }
@@ -183,8 +192,8 @@ fn await_count(done: &AtomicUsize, count: usize) {
 }
 
 /// The last message that the subscriber must get.
-fn last_of(told: &[Told]) -> usize {
-    told.iter().filter(|told| told.qos > 0).map(|told| told.id).max().unwrap()
+fn last_of(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| outcome.qos > 0).map(|outcome| outcome.id).max().unwrap()
 }
 
 /// mosquitto with a log file that all its runs append to.
@@ -239,16 +248,16 @@ impl Broker {
     }
 
     /// Reads the log; with a subscriber, only after the last message was delivered.
-    fn truth(&self, last: Option<usize>) -> Truth {
+    fn broker_log(&self, last: Option<usize>) -> BrokerLog {
         if let Some(id) = last {
             self.await_delivery(id);
         }
         self.read_log()
     }
 
-    fn read_log(&self) -> Truth {
+    fn read_log(&self) -> BrokerLog {
         let lines = BufReader::new(File::open(self.log()).unwrap()).split(b'\n');
-        Truth::of(CLIENT, lines.map(|line| String::from_utf8_lossy(&line.unwrap()).into_owned()))
+        BrokerLog::of(CLIENT, lines.map(|line| String::from_utf8_lossy(&line.unwrap()).into_owned()))
     }
 
     fn await_delivery(&self, id: usize) {

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::support::broker_log::{BrokerLog, Outcome};
 use crate::support::daemon::{Daemon, program};
 use crate::support::folder::Folder;
 use crate::support::http::Connection;
 use crate::support::network::{BROKER, Fault, Network};
 use crate::support::process::{Process, signal};
 use crate::support::scripted_broker::{CONNECT, ScriptedBroker, connack};
-use crate::support::truth::{Told, Truth};
 use crate::support::waiting::{eventually, eventually_within};
 use crate::support::{SLACK, free_port};
 
@@ -46,7 +46,7 @@ struct Bridge {
 }
 
 struct Callers {
-    told: Arc<Mutex<Vec<Told>>>,
+    outcomes: Arc<Mutex<Vec<Outcome>>>,
     done: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -86,26 +86,29 @@ impl Setup {
     }
 
     /// Checks that each reply was true, and stops everything. Returns the replies.
-    fn judge(mut self, fault: Fault) -> [Vec<Told>; 2] {
+    fn judge(mut self, fault: Fault) -> [Vec<Outcome>; 2] {
         let answers = self.bridges.each_mut().map(Bridge::stop);
-        for (bridge, told) in self.bridges.iter().zip(&answers) {
+        for (bridge, outcomes) in self.bridges.iter().zip(&answers) {
             self.broker.wait_for(&format!("Received DISCONNECT from {}", bridge.name));
-            let truth = || Truth::of(bridge.name, self.broker.lines());
-            let seen = truth();
-            let of_status = |status| told.iter().filter(move |told| told.status == status);
+            let log = || BrokerLog::of(bridge.name, self.broker.lines());
+            let seen = log();
+            let of_status = |status| outcomes.iter().filter(move |outcome| outcome.status == status);
             let settled = [200, 503, 504].map(|status| of_status(status).count());
-            println!("{fault:?}, {}: {} answers, 200, 503 and 504: {settled:?}", bridge.name, told.len());
-            assert_eq!(settled.iter().sum::<usize>(), told.len(), "no other answer");
-            let unfounded = of_status(200).filter(|told| told.qos > 0 && !seen.acknowledges(told));
+            println!("{fault:?}, {}: {} answers, 200, 503 and 504: {settled:?}", bridge.name, outcomes.len());
+            assert_eq!(settled.iter().sum::<usize>(), outcomes.len(), "no other answer");
+            let unfounded = of_status(200).filter(|outcome| outcome.qos > 0 && !seen.acknowledges(outcome));
             assert_eq!(unfounded.count(), 0, "200 without the acknowledgement");
-            assert_eq!(of_status(503).filter(|told| seen.has(told)).count(), 0, "503, and sent");
+            assert_eq!(of_status(503).filter(|outcome| seen.has(outcome)).count(), 0, "503, and sent");
             if bridge.keeps_session {
-                let at_qos_2: Vec<&Told> = told.iter().filter(|told| told.qos == 2).collect();
-                let delivered = |truth: &Truth, told: &Told| truth.delivered.get(&told.id).copied().unwrap_or_default();
-                let all = |truth: &Truth| at_qos_2.iter().all(|told| told.status != 200 || delivered(truth, told) > 0);
-                eventually("everything acknowledged is delivered", || all(&truth()), |all| *all);
-                let truth = truth();
-                assert_eq!(at_qos_2.iter().filter(|told| delivered(&truth, told) > 1).count(), 0, "exactly once");
+                let at_qos_2: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.qos == 2).collect();
+                let delivered =
+                    |log: &BrokerLog, outcome: &Outcome| log.delivered.get(&outcome.id).copied().unwrap_or_default();
+                let all = |log: &BrokerLog| {
+                    at_qos_2.iter().all(|outcome| outcome.status != 200 || delivered(log, outcome) > 0)
+                };
+                eventually("everything acknowledged is delivered", || all(&log()), |all| *all);
+                let log = log();
+                assert_eq!(at_qos_2.iter().filter(|outcome| delivered(&log, outcome) > 1).count(), 0, "exactly once");
             }
         }
         answers
@@ -144,46 +147,46 @@ impl Bridge {
 
     /// Waits for this many more replies with this status.
     fn await_answers(&self, status: u16, more: usize) {
-        let count = || self.callers.told.lock().unwrap().iter().filter(|told| told.status == status).count();
+        let count = || self.callers.outcomes.lock().unwrap().iter().filter(|outcome| outcome.status == status).count();
         let before = count();
         eventually(&format!("{}: {more} more answers {status}", self.name), count, |count| *count >= before + more);
     }
 
     /// Waits for the last replies and stops the daemon; returns all replies.
-    fn stop(&mut self) -> Vec<Told> {
+    fn stop(&mut self) -> Vec<Outcome> {
         self.callers.done.store(true, Ordering::SeqCst);
         self.callers.threads.drain(..).for_each(|thread| thread.join().expect("one answer each"));
         let daemon = self.passer.wait_for("started ").rsplit(' ').next().unwrap().parse().unwrap();
         signal(daemon, "TERM");
         self.passer.wait_for("ended 0");
-        std::mem::take(&mut *self.callers.told.lock().unwrap())
+        std::mem::take(&mut *self.callers.outcomes.lock().unwrap())
     }
 }
 
 impl Callers {
     fn start(address: &str, first: usize, traffic: &Traffic) -> Self {
-        let (told, done) = (Arc::<Mutex<Vec<Told>>>::default(), Arc::<AtomicBool>::default());
+        let (outcomes, done) = (Arc::<Mutex<Vec<Outcome>>>::default(), Arc::<AtomicBool>::default());
         let threads = (first..first + CALLERS)
             .map(|caller| {
-                let (told, done) = (told.clone(), done.clone());
+                let (outcomes, done) = (outcomes.clone(), done.clone());
                 let (mut connection, msg) = (Connection::open(address), json!("x".repeat(traffic.bytes)));
                 thread::spawn(move || {
                     for n in (0..).take_while(|_| !done.load(Ordering::SeqCst)) {
                         let (id, qos) = (caller * 10_000_000 + n, u8::try_from((n + caller) % 3).unwrap());
-                        let answer = Told::publish(&mut connection, id, qos, &msg);
-                        told.lock().unwrap().push(answer);
+                        let answer = Outcome::publish(&mut connection, id, qos, &msg);
+                        outcomes.lock().unwrap().push(answer);
                     }
                     // no second reply was sent on the connection
                     assert_eq!(connection.get("/nothing").status, 404);
                 })
             })
             .collect();
-        Self { told, done, threads }
+        Self { outcomes, done, threads }
     }
 }
 
 /// Breaks the link until each daemon has noticed. Returns the replies.
-fn holds_through(fault: Fault, traffic: &Traffic, seen: impl Fn(&Bridge)) -> [Vec<Told>; 2] {
+fn holds_through(fault: Fault, traffic: &Traffic, seen: impl Fn(&Bridge)) -> [Vec<Outcome>; 2] {
     let setup = Setup::start(traffic);
     setup.bridges.iter().for_each(|bridge| bridge.await_answers(200, 20));
     setup.network.fail(fault);
@@ -226,9 +229,9 @@ fn a_black_hole_breaks_no_promise() {
 fn resets_are_not_noticed_by_callers_with_a_long_timeout() {
     let traffic = Traffic { bytes: 10, timeout: 10, kept: Kept::Mqtt311 };
     let refused = |bridge: &Bridge| drop(bridge.passer.wait_for("cannot connect"));
-    for told in holds_through(Fault::Reset, &traffic, refused).iter().flatten() {
+    for outcome in holds_through(Fault::Reset, &traffic, refused).iter().flatten() {
         // a message at QoS 0 may be lost on the way without a trace
-        assert!(told.status == 200 || told.qos == 0, "{} at QoS {}", told.status, told.qos);
+        assert!(outcome.status == 200 || outcome.qos == 0, "{} at QoS {}", outcome.status, outcome.qos);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tools of the tests: child processes and folders that end with the test, brokers and clients.
 
 pub mod background_client;
+pub mod broker_log;
 pub mod brokers;
 pub mod builds;
 pub mod certificates;
@@ -27,7 +28,6 @@ pub mod stalls;
 pub mod supervisor;
 pub mod tls_broker;
 pub mod token;
-pub mod truth;
 pub mod waiting;
 
 use std::net::TcpListener;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::http::Connection;
 
 /// The reply to one message.
-pub struct Told {
+pub struct Outcome {
     pub id: usize,
     pub qos: u8,
     pub status: u16,
@@ -16,7 +16,7 @@ pub struct Told {
 
 /// What mosquitto's log says about the messages of one client, on topics `t/ID`.
 #[derive(Default)]
-pub struct Truth {
+pub struct BrokerLog {
     /// How often each message was received.
     pub received: HashMap<usize, usize>,
     /// Message and packet identifier of each acknowledgement.
@@ -27,7 +27,7 @@ pub struct Truth {
     current: HashMap<u64, usize>,
 }
 
-impl Told {
+impl Outcome {
     /// Publishes a message and waits for the reply.
     pub fn publish(connection: &mut Connection, id: usize, qos: u8, msg: &Value) -> Self {
         let body = json!({ "topic": format!("t/{id}"), "msg": msg, "qos": qos }).to_string();
@@ -36,11 +36,11 @@ impl Told {
     }
 }
 
-impl Truth {
-    pub fn of(client: &str, log: impl IntoIterator<Item = String>) -> Self {
-        let mut truth = Self::default();
-        log.into_iter().for_each(|line| truth.take(client, &line));
-        truth
+impl BrokerLog {
+    pub fn of(client: &str, lines: impl IntoIterator<Item = String>) -> Self {
+        let mut log = Self::default();
+        lines.into_iter().for_each(|line| log.take(client, &line));
+        log
     }
 
     /// For example `1: Received PUBLISH from chaos (d0, q1, r0, m7, 't/12', ... (2 bytes))` and
@@ -64,13 +64,13 @@ impl Truth {
     }
 
     /// Whether the broker received it.
-    pub fn has(&self, told: &Told) -> bool {
-        self.received.contains_key(&told.id)
+    pub fn has(&self, outcome: &Outcome) -> bool {
+        self.received.contains_key(&outcome.id)
     }
 
     /// Whether the broker acknowledged it with the packet identifier of the reply.
-    pub fn acknowledges(&self, told: &Told) -> bool {
-        told.packet_id.is_some_and(|packet_id| self.acknowledged.contains(&(told.id, packet_id)))
+    pub fn acknowledges(&self, outcome: &Outcome) -> bool {
+        outcome.packet_id.is_some_and(|packet_id| self.acknowledged.contains(&(outcome.id, packet_id)))
     }
 }
 
