@@ -190,7 +190,7 @@ fn a_puback_at_qos_2_in_mqtt_3_1_1_completes_the_publish_once() {
         PUBLISH => Some(acknowledgement(PUBACK, packet.identifier())),
         _ => Some(Vec::new()),
     });
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
+    let daemon = Daemon::speaking("3.1.1", broker.port());
     for n in 1..=3 {
         let reply = daemon.publish(r#"{"topic": "t", "msg": "x", "qos": 2}"#);
         assert_eq!((reply.status, reply.json()), (200, json!({"code": 0, "packet_id": n})));

@@ -179,7 +179,7 @@ fn one_timeout_holds_for_all_items_and_acknowledged_ones_count() {
 fn a_token_must_allow_all_topics_and_messages_of_a_bulk() {
     let broker = Mosquitto::start();
     let token = Token::new("kitchen", r#"["kitchen/#"]"#).with("rate = 2");
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     let mut subscriber = broker.subscribe("#", 21, "%p,");
     let bearer = token.bearer();
     let post = |path: &str, items: &Value, headers: &[_]| {

@@ -141,7 +141,7 @@ fn delete_clears_a_topic_and_replies_like_a_publish() {
 fn delete_needs_the_right_to_publish() {
     let broker = Mosquitto::start();
     let token = Token::new("kitchen", r#"["kitchen/#"]"#);
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     let bearer = token.bearer();
     let delete = |path: &str, headers: &[_]| daemon.connect().request("DELETE", path, headers, b"");
     delete("/topics/kitchen/light", &[("Authorization", bearer.as_str())]).assert_published();

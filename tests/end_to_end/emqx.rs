@@ -31,7 +31,7 @@ fn assert_refused(reply: &Reply, status: u16, reason_code: u8, message: &str) {
 fn pythons_requests_posts_the_documented_examples_unchanged() {
     let broker = Mosquitto::start();
     let token = Token::new("ee26b0dd4af7e749", r##"["#"]"##);
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     let mut a = broker.subscribe("t/a", 2, "%p.");
     let mut b = broker.subscribe("t/b", 2, "%p.");
     let mut full = broker.subscribe("api/example/topic", 1, "%p|%q|%r|%C|%D|%F|%P|%R");
@@ -52,7 +52,7 @@ fn pythons_requests_posts_the_documented_examples_unchanged() {
 fn curl_with_the_documented_user_and_password_publishes() {
     let broker = Mosquitto::start();
     let token = Token::new("app_id", r##"["#"]"##);
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     let user = format!("app_id:{}", token.secret);
     let body = r#"{"topic": "t/a","qos": 1,"payload": "Hello EMQX"}"#;
     for (path, expected) in [(PUBLISH, "202 no_matching_subscribers"), ("/publish", "400 ")] {
@@ -151,7 +151,7 @@ fn failures_have_the_usual_status_and_503_in_bulk() {
 fn bearer_and_basic_authenticate_on_every_path() {
     let broker = Mosquitto::start();
     let token = Token::new("kitchen", r#"["kitchen/#"]"#).with("rate = 0.01");
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     let basic = |user: &str| {
         use base64::Engine;
         let pair = format!("{user}:{}", token.secret);

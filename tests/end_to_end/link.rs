@@ -20,7 +20,7 @@ fn publishes_over_a_link_of_50_ms_do_not_wait_for_each_other() {
     for protocol in ["3.1.1", "5"] {
         let broker = Mosquitto::on_port(free_port(), &format!("allow_anonymous true\n{more}"));
         let proxy = Proxy::start(broker.port(), ROUND_TRIP / 2);
-        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", proxy.port()));
+        let daemon = Daemon::speaking(protocol, proxy.port());
         let connections: Vec<_> = (0..CONNECTIONS).map(|_| daemon.served_connection()).collect();
         let begun = Instant::now();
         let clients: Vec<_> = connections

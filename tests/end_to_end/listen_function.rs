@@ -57,9 +57,9 @@ fn publish(daemon: &Daemon, token: &Token, numbers: std::ops::Range<usize>) {
 
 #[test]
 fn a_page_with_a_token_reconnects_without_gap_or_repetition() {
-    let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");
+    let broker = Mosquitto::unlimited();
     let (token, folder) = (Token::new("page", r#"["r/#"]"#).reading(r#"["r/#"]"#), Folder::new());
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     let proxy = Proxy::start(port(&daemon).parse().unwrap(), Duration::ZERO);
     let client = listen(&folder, &proxy.port().to_string(), "topic=r/%2B", &token.secret);
     client.wait_for("open");
@@ -82,7 +82,7 @@ fn a_page_with_a_token_reconnects_without_gap_or_repetition() {
 fn the_function_ends_on_permanent_refusals_only() {
     let broker = Mosquitto::start();
     let (token, folder) = (Token::new("page", "[]").reading(r#"["r/#"]"#).with("max-listeners = 1"), Folder::new());
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     for (query, secret, status) in [
         ("topic=r/x", "", 401),
         ("topic=r/x", "wrong", 401),

@@ -48,7 +48,7 @@ fn the_head_of_a_stream_is_sent_at_once() {
 fn text_payloads_are_strings_and_absent_fields_are_left_out() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
-        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
+        let daemon = Daemon::speaking(protocol, broker.port());
         let mut listener = Listener::open(&daemon, "a/+");
         for payload in ["hello", "zw\u{f6}lf \u{1f600}", "a\nb\r\n\n\ndata: x\u{2028}\"\\\u{7f}", "{\"a\": [1, null]}"]
         {

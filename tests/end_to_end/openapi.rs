@@ -86,7 +86,7 @@ fn a_collection_generated_by_openapi_to_postman_can_be_sent() {
     let broker = Mosquitto::start();
     // EMQX replies with another status when there are no subscribers
     let mut subscriber = broker.subscribe("#", 7, "%t %p");
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     let url = format!("http://{}", daemon.address());
     let mut sent = Process::start(&mut node("postman.mjs", &[&url, &token.secret]));
     assert!(sent.wait_for_end().success(), "see standard error");

@@ -104,7 +104,7 @@ fn the_daemon_is_not_ready_while_it_stops() {
 #[test]
 fn in_mqtt_3_1_1_the_status_has_no_receive_maximum() {
     let broker = Mosquitto::start();
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
+    let daemon = Daemon::speaking("3.1.1", broker.port());
     await_figure(daemon.address(), "mqtt_bridge_connected", "1");
     assert_eq!(daemon.publish(r#"{"topic":"t","msg":"x","qos":1}"#).status, 200);
     let status = daemon.get("/status").json();

@@ -10,7 +10,7 @@ use crate::support::mqtt_clients::{Client, Delivered};
 fn exchanges_messages(client: Client) {
     let broker = Mosquitto::start();
     for protocol in ["5", "3.1.1"] {
-        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
+        let daemon = Daemon::speaking(protocol, broker.port());
         let mut subscriber = client.subscribe(broker.port(), protocol, "to/them");
         let mut listener = Listener::open(&daemon, "from/them");
         for qos in 0..=2 {

@@ -296,7 +296,7 @@ fn in_mqtt_3_1_1_a_message_before_the_request_is_not_its_answer() {
                 _ => behave(packet, &[]),
             })
         });
-        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
+        let daemon = Daemon::speaking("3.1.1", broker.port());
         let body = json!({"topic": "device", "msg": "x", "qos": qos, "response_topic": "answers", "timeout": 20});
         assert_answered(&daemon.connect().post("/request", body.to_string().as_bytes()), "new");
     }

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::support::clients;
 use crate::support::daemon::Daemon;
 use crate::support::events::Listener;
-use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::proxy::{Loss, Proxy};
@@ -15,11 +14,6 @@ use crate::support::scripted_broker::{
     CONNECT, SUBSCRIBE, ScriptedBroker, answer_filters, behave, connack_resuming, publish as broker_publish,
 };
 use crate::support::token::Token;
-
-/// A broker without Nagle's algorithm and without a queue limit.
-fn swift() -> Mosquitto {
-    Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true")
-}
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
@@ -37,8 +31,8 @@ fn publish(daemon: &Daemon, topic: &str, range: std::ops::Range<usize>) {
 #[test]
 fn a_resumed_listener_gets_missed_messages_once_and_in_order() {
     for protocol in ["5", "3.1.1"] {
-        let broker = swift();
-        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
+        let broker = Mosquitto::unlimited();
+        let daemon = Daemon::speaking(protocol, broker.port());
         let mut first = Listener::open(&daemon, "r/#");
         let mut beside = Listener::open(&daemon, "r/+");
         publish(&daemon, "r/x", 0..10);
@@ -63,9 +57,9 @@ fn a_resumed_listener_gets_missed_messages_once_and_in_order() {
 
 #[test]
 fn a_client_may_send_the_last_event_id_in_its_url() {
-    let broker = swift();
+    let broker = Mosquitto::unlimited();
     let token = Token::new("reader", r##"["#"]"##).reading(r##"["#"]"##);
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     let bearer = token.bearer();
     let ask = |query: &str, headers: &[(&str, &str)]| {
         let headers = [headers, &[("Authorization", bearer.as_str())]].concat();
@@ -98,7 +92,7 @@ fn a_client_may_send_the_last_event_id_in_its_url() {
 
 #[test]
 fn retained_messages_are_not_repeated_to_a_resumed_listener() {
-    let broker = swift();
+    let broker = Mosquitto::unlimited();
     broker.publish(&["-t", "r/kept", "-r", "-m", "kept"]);
     let daemon = Daemon::connected(broker.port());
     let mut first = Listener::open(&daemon, "r/#");
@@ -114,7 +108,7 @@ fn retained_messages_are_not_repeated_to_a_resumed_listener() {
 #[test]
 fn a_late_listener_is_told_how_many_messages_it_missed() {
     const SENT: u64 = 20_000;
-    let broker = swift();
+    let broker = Mosquitto::unlimited();
     let daemon = Daemon::connected(broker.port());
     let mut first = Listener::open(&daemon, "r");
     broker.publish(&["-t", "r", "-m", "first"]);
@@ -137,7 +131,7 @@ fn a_late_listener_is_told_how_many_messages_it_missed() {
 
 #[test]
 fn an_unknown_last_event_id_gives_a_lagged_event() {
-    let broker = swift();
+    let broker = Mosquitto::unlimited();
     let (daemon, other_run) = (Daemon::connected(broker.port()), daemon_of_another_run(&broker));
     let [here, there, elsewhere] = [(&daemon, "r"), (&other_run, "r"), (&daemon, "other")].map(|(daemon, topic)| {
         let mut listener = Listener::open(daemon, topic);
@@ -178,7 +172,7 @@ pub fn payloads(client: &Process) -> Vec<String> {
 #[test]
 fn an_event_source_stays_connected_over_a_restart_of_the_broker() {
     for protocol in ["5", "3.1.1"] {
-        let mut broker = swift();
+        let mut broker = Mosquitto::unlimited();
         let daemon = Daemon::connected_with(&format!(
             "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.1",
             broker.port()
@@ -202,7 +196,7 @@ fn an_event_source_stays_connected_over_a_restart_of_the_broker() {
 #[test]
 fn messages_missed_without_a_broker_give_a_lagged_event() {
     for protocol in ["5", "3.1.1"] {
-        let mut broker = swift();
+        let mut broker = Mosquitto::unlimited();
         let daemon = Daemon::connected_with(&format!(
             "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\nreconnect-max = 0.1",
             broker.port()
@@ -257,7 +251,7 @@ fn a_kept_session_has_gaps_at_qos_0_only() {
 
 #[test]
 fn an_event_source_whose_connection_is_cut_resumes_without_gap_or_repetition() {
-    let broker = swift();
+    let broker = Mosquitto::unlimited();
     let daemon = Daemon::connected(broker.port());
     let proxy = Proxy::start(daemon.address().rsplit_once(':').unwrap().1.parse().unwrap(), Duration::ZERO);
     let client = event_source(&proxy.port().to_string(), "r/%2B");

@@ -86,7 +86,7 @@ fn a_group_is_joined_and_left_at_run_time() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         let one = member(&broker, protocol, "one");
-        let other = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
+        let other = Daemon::speaking(protocol, broker.port());
         let ask = |path: &str| other.connect().post(path, json!({"topic": SHARED, "qos": 1}).to_string().as_bytes());
         let leave = || other.connect().post("/unsubscribe", json!({"topic": SHARED}).to_string().as_bytes());
         let assert_done = |reply: Reply| assert_eq!(reply.status, 200, "{reply:?}");

@@ -18,11 +18,6 @@ use crate::support::request::head;
 use crate::support::waiting::eventually;
 use crate::support::{PATIENCE, SLACK, free_port};
 
-/// A broker without a queue limit.
-fn generous() -> Mosquitto {
-    Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true")
-}
-
 /// A number with padding, so that the socket buffers hold only a few of them.
 fn padded(n: u64) -> String {
     format!("{n}{}", " ".repeat(1000))
@@ -93,7 +88,7 @@ fn a_stream_continues_over_restarts_of_the_broker_in_both_versions() {
 fn a_stalled_listener_is_told_exactly_how_many_messages_it_missed() {
     const BATCH: u64 = 500;
     const BATCHES: u64 = 40;
-    let broker = generous();
+    let broker = Mosquitto::unlimited();
     let daemon = Daemon::connected(broker.port());
     let mut stalled = Listener::with_small_buffer(&daemon, "s/#");
     let mut beside = Listener::open(&daemon, "s/#");
@@ -134,7 +129,7 @@ fn a_stalled_listener_is_told_exactly_how_many_messages_it_missed() {
 
 #[test]
 fn stalled_listeners_delay_neither_others_nor_a_stop() {
-    let broker = generous();
+    let broker = Mosquitto::unlimited();
     let mut daemon = Daemon::connected(broker.port());
     let stalled: Vec<Listener> = (0..50).map(|_| Listener::with_small_buffer(&daemon, "s/#")).collect();
     let background = BackgroundClient::start(&daemon);

@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::subscriptions::{assert_granted, listed, subscribe, unsubscribe};
 use crate::support::daemon::Daemon;
 use crate::support::events::Listener;
-use crate::support::free_port;
 use crate::support::mosquitto::Mosquitto;
 
 const RECEIVED: &str = "Received message on topic: ";
@@ -61,8 +60,7 @@ fn subscribing_and_publishing_concurrently_never_fails() {
 #[test]
 fn changing_wider_filters_loses_and_repeats_no_message_in_both_versions() {
     for (protocol, filters) in [("5", &["#", "a/#", "+/b", "a/+", "#"][..]), ("3.1.1", &["#", "a/#"])] {
-        let broker =
-            Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");
+        let broker = Mosquitto::unlimited();
         let daemon = Daemon::with(&format!(
             "[mqtt]\nport = {}\nprotocol = \"{protocol}\"\n[[subscribe]]\ntopic = \"a/b\"\nqos = 1",
             broker.port()
@@ -113,9 +111,8 @@ fn changing_wider_filters_loses_and_repeats_no_message_in_both_versions() {
 #[test]
 fn a_thousand_overlapping_filters_record_a_message_once_in_both_versions() {
     for protocol in ["3.1.1", "5"] {
-        let broker =
-            Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true");
-        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
+        let broker = Mosquitto::unlimited();
+        let daemon = Daemon::speaking(protocol, broker.port());
         let begun = Instant::now();
         let mut connection = daemon.connect();
         for number in 0..1000 {

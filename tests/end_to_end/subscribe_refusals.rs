@@ -54,7 +54,7 @@ fn the_refusal_of_mqtt_3_1_1_is_128() {
             _ => behave(packet, &[]),
         })
     });
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
+    let daemon = Daemon::speaking("3.1.1", broker.port());
     let reply = subscribe(&daemon, "a", 1);
     assert_eq!((reply.status, reply.code(), &reply.json()["reason_code"]), (502, 13, &json!(128)), "{reply:?}");
     assert_eq!(listed(&daemon, "a"), None);

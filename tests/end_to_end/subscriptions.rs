@@ -88,7 +88,7 @@ fn the_default_qos_is_0() {
 fn a_lower_granted_qos_is_reported() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::on_port(free_port(), "allow_anonymous true\nmax_qos 1");
-        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"{protocol}\"", broker.port()));
+        let daemon = Daemon::speaking(protocol, broker.port());
         assert_granted(&subscribe(&daemon, "a", 2), "a", 1);
         let expected = json!({"topic": "a", "qos": 2, "granted_qos": 1, "source": "api", "listeners": 0});
         assert_eq!(listed(&daemon, "a"), Some(expected));

@@ -175,7 +175,7 @@ fn every_refused_target_and_header_names_the_rule() {
 #[test]
 fn in_mqtt_3_1_1_properties_are_refused_and_a_content_type_is_dropped() {
     let broker = Mosquitto::start();
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\nprotocol = \"3.1.1\"", broker.port()));
+    let daemon = Daemon::speaking("3.1.1", broker.port());
     let mut subscriber = broker.subscribe("#", 1, "%t %p %C");
     let image = ("Content-Type", "image/png");
     let words = "not sent: `properties` need MQTT 5, and `protocol` is \"3.1.1\"";
@@ -198,7 +198,7 @@ fn in_mqtt_3_1_1_properties_are_refused_and_a_content_type_is_dropped() {
 fn a_token_publishes_to_its_topics_only() {
     let broker = Mosquitto::start();
     let token = Token::new("kitchen", r#"["kitchen/#"]"#);
-    let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{}[http]\n", broker.port(), token.table));
+    let daemon = token.daemon(broker.port());
     let bearer = token.bearer();
     let post = |path: &str, headers: &[_]| daemon.connect().request("POST", path, headers, b"x");
     post("/topics/kitchen/light", &[("Authorization", bearer.as_str())]).assert_published();

@@ -55,6 +55,11 @@ impl Daemon {
         Self::connected_with(&format!("[mqtt]\nport = {port}"))
     }
 
+    /// The same with this version of MQTT.
+    pub fn speaking(protocol: &str, port: u16) -> Self {
+        Self::connected_with(&format!("[mqtt]\nport = {port}\nprotocol = \"{protocol}\""))
+    }
+
     /// Starts it with this configuration, in which `[http]` may only be the last table, and waits until it serves HTTP.
     pub fn with(configuration: &str) -> Self {
         Self::run(configuration, |config| {

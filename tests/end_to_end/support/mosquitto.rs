@@ -17,6 +17,11 @@ impl Mosquitto {
         Self::on_port(free_port(), "allow_anonymous true")
     }
 
+    /// A broker without Nagle's algorithm and without a queue limit.
+    pub fn unlimited() -> Self {
+        Self::on_port(free_port(), "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true")
+    }
+
     /// A broker with these lines in its configuration.
     pub fn on_port(port: u16, configuration: &str) -> Self {
         Self::in_folder(Folder::new(), port, configuration)

@@ -1,6 +1,6 @@
 //! Tokens made by `--new-token`.
 
-use super::daemon::program;
+use super::daemon::{Daemon, program};
 
 pub struct Token {
     /// The secret as sent in a header.
@@ -32,6 +32,11 @@ impl Token {
         self.table = self.table.replace("subscribe = []", &format!("subscribe = {subscribe}"));
         assert!(self.table.contains(subscribe), "{}", self.table);
         self
+    }
+
+    /// A daemon with this token, connected to the broker on this port.
+    pub fn daemon(&self, port: u16) -> Daemon {
+        Daemon::connected_with(&format!("[mqtt]\nport = {port}\n{}", self.table))
     }
 
     /// The value of `Authorization`.
