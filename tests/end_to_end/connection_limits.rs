@@ -203,10 +203,10 @@ fn a_new_connection_without_a_request_yet_is_not_evicted_first() {
     let head = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{";
     let mut slow = open(&daemon, 70, head);
     for _ in 0..10 {
-        let mut honest = daemon.connect();
+        let mut valid = daemon.connect();
         pause(Duration::from_millis(100));
         let body = format!("{:<3000}", r#"{"topic":"t","msg":"x"}"#);
-        honest.post("/publish", body.as_bytes()).assert_published();
+        valid.post("/publish", body.as_bytes()).assert_published();
         // new connections replace the evicted ones
         slow.extend(open(&daemon, 5, head));
     }

@@ -13,7 +13,7 @@ use crate::support::scripted_broker::{
 };
 
 /// A server that reads the first bytes of each connection, sends this answer, and closes the connection.
-fn stranger(answer: &'static [u8]) -> u16 {
+fn foreign_server(answer: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let serve = move |mut stream: TcpStream| {
@@ -33,7 +33,7 @@ fn stranger(answer: &'static [u8]) -> u16 {
 fn the_log_says_that_the_port_speaks_http() {
     let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     for protocol in ["5", "3.1.1"] {
-        let port = stranger(answer);
+        let port = foreign_server(answer);
         let daemon = Daemon::with(&format!("[mqtt]\nport = {port}\nprotocol = \"{protocol}\"\nreconnect-max = 0.02"));
         let told = daemon.wait_for("cannot connect to ");
         assert!(told.contains("; what answers there speaks HTTP: this is the port of something else"), "{told}");

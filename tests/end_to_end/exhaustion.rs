@@ -36,13 +36,13 @@ fn assert_healed(start: Instant, stalls: Stalls) {
 
 /// Opens connections until the daemon logs that it cannot accept any more.
 fn exhaust(daemon: &Daemon, nth: usize) -> Vec<Connection> {
-    let mut hogs = Vec::new();
+    let mut opened = Vec::new();
     while daemon.lines_with("cannot accept connections").len() < nth {
-        assert!(hogs.len() < 2000, "it accepts everything");
-        hogs.push(daemon.connect());
+        assert!(opened.len() < 2000, "it accepts everything");
+        opened.push(daemon.connect());
         pause(Duration::from_millis(5));
     }
-    hogs
+    opened
 }
 
 /// Limits the daemon to this many descriptors beyond the open ones.
@@ -62,11 +62,11 @@ fn connections_are_accepted_within_2_s_after_descriptors_ran_out() {
         let before = daemon.resources();
         let mut earlier = daemon.served_connection();
         leave_descriptors(&daemon, left);
-        let hogs = exhaust(&daemon, 1);
+        let opened = exhaust(&daemon, 1);
         assert_served(&mut earlier);
         let mut waiting = daemon.connect();
         waiting.send(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        drop(hogs);
+        drop(opened);
         let (start, stalls) = (Instant::now(), Stalls::start());
         assert_eq!(waiting.reply().status, 404, "a waiting connection is served, {left} left");
         assert_served(&mut daemon.connect());
@@ -120,9 +120,9 @@ fn connections_are_accepted_within_2_s_after_threads_ran_out() {
     daemon.wait_for("cannot connect");
     let mut earlier = daemon.served_connection();
     limit_threads(daemon.resources().threads + 6);
-    let hogs = exhaust(&daemon, 1);
+    let opened = exhaust(&daemon, 1);
     assert_served(&mut earlier);
-    drop(hogs);
+    drop(opened);
     // threads of closed connections stay for up to 5 s, so that the limit itself must be lifted
     limit_threads(10_000);
     let (start, stalls) = (Instant::now(), Stalls::start());

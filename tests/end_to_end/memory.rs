@@ -164,7 +164,7 @@ fn too_many_user_properties_are_refused_before_they_are_parsed() {
 }
 
 /// How many requests waited for the broker, at least in part, and how many found no memory.
-fn settled(replies: &[Reply]) -> (usize, usize) {
+fn count_outcomes(replies: &[Reply]) -> (usize, usize) {
     let is_refused = |reply: &&Reply| {
         assert!(matches!(reply.status, 503 | 207), "{} {:?}", reply.status, reply.headers);
         let words = String::from_utf8_lossy(&reply.body);
@@ -186,7 +186,7 @@ fn waiting_requests_share_a_memory_limit() {
     let items = serde_json::to_vec(&vec![item; (LARGE - 1000) / 1100]).unwrap();
     let paths = ["/publish/bulk?timeout=5", "/api/v5/publish/bulk"];
     let bulk: Vec<_> = paths.iter().cycle().take(40).map(|path| (*path, items.clone())).collect();
-    let (waited, refused) = settled(&post_all(&daemon, &bulk));
+    let (waited, refused) = count_outcomes(&post_all(&daemon, &bulk));
     assert_modest(&daemon);
     assert!(waited > 0 && refused > 0, "{waited} {refused}");
     let message = |text: &str, payload: usize| {
@@ -203,7 +203,7 @@ fn waiting_requests_share_a_memory_limit() {
         ("/publish/bulk?timeout=15", items),
     ];
     assert!(all.iter().all(|(_, body)| body.len() > LARGE * 9 / 10 && body.len() <= LARGE));
-    let (waited, refused) = settled(&post_all(&daemon, &vec![all; 40].concat()));
+    let (waited, refused) = count_outcomes(&post_all(&daemon, &vec![all; 40].concat()));
     assert_modest(&daemon);
     assert!(waited > 30 && refused > 30, "{waited} {refused}");
     // all memory is released
@@ -234,7 +234,7 @@ pub fn published(topic: &str, properties: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 /// The response topic and the correlation data of a PUBLISH at QoS 1, in the order in which rumqttc writes them.
-fn way_back(publish: &Packet) -> (String, Vec<u8>) {
+fn response_address(publish: &Packet) -> (String, Vec<u8>) {
     let mut rest = &publish.body[2 + publish.topic().len() + 2 + 1..];
     let mut take = |identifier: u8| {
         assert_eq!(rest[0], identifier);
@@ -253,7 +253,7 @@ fn unread_answers_of_devices_share_a_memory_limit() {
         Some(match packet.kind {
             PUBLISH if packet.topic() == "end" => published("end", &[], b"x"),
             PUBLISH => {
-                let (topic, data) = way_back(packet);
+                let (topic, data) = response_address(packet);
                 let length = u16::try_from(data.len()).unwrap().to_be_bytes();
                 let answer = published(&topic, &[&[9], length.as_slice(), &data].concat(), &payload);
                 [acknowledgement(PUBACK, packet.identifier()), answer].concat()

@@ -16,7 +16,7 @@ const RECEIVED: &str = "Received message on topic: ";
 
 /// The message without its time, which must be the current time.
 #[track_caller]
-fn untimed(mut message: Value) -> Value {
+fn without_time(mut message: Value) -> Value {
     let time = message.as_object_mut().and_then(|message| message.remove("time"));
     let time = time.as_ref().and_then(Value::as_f64).unwrap_or_else(|| panic!("no time: {time:?} {message}"));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
@@ -54,11 +54,11 @@ fn text_payloads_are_strings_and_absent_fields_are_left_out() {
         {
             broker.publish(&["-t", "a/b", "-m", payload]);
             let expected = json!({"topic": "a/b", "payload": payload, "qos": 0, "retain": false});
-            assert_eq!(untimed(listener.message()), expected);
+            assert_eq!(without_time(listener.message()), expected);
         }
         broker.publish(&["-t", "a/", "-n"]);
         let expected = json!({"topic": "a/", "payload": "", "qos": 0, "retain": false});
-        assert_eq!(untimed(listener.message()), expected);
+        assert_eq!(without_time(listener.message()), expected);
     }
 }
 
@@ -77,7 +77,7 @@ fn binary_payloads_are_in_base64() {
         std::fs::write(&file, bytes).unwrap();
         broker.publish(&["-t", "b", "-f", file.to_str().unwrap()]);
         let expected = json!({"topic": "b", "payload_base64": text, "qos": 0, "retain": false});
-        assert_eq!(untimed(listener.message()), expected);
+        assert_eq!(without_time(listener.message()), expected);
     }
 }
 
@@ -109,7 +109,7 @@ fn properties_are_delivered_in_order_with_repetitions() {
     });
     let body = json!({"topic": "p", "msg": "x", "qos": 1, "properties": properties});
     assert_eq!(daemon.publish(&body.to_string()).status, 200);
-    let mut message = untimed(listener.message());
+    let mut message = without_time(listener.message());
     assert_eq!(properties_of(&message), properties);
     message.as_object_mut().unwrap().remove("properties");
     assert_eq!(message, json!({"topic": "p", "payload": "x", "qos": 0, "retain": false}));

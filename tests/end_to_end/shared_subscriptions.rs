@@ -338,9 +338,9 @@ fn no_client_can_make_nginx_mark_the_bridges_as_down() {
         connection.send(&head(b"/healthz", &line));
         assert_eq!(connection.reply().status, 502, "no daemon answered");
         for _ in 0..10 {
-            let mut honest = Connection::open(&address);
-            honest.send(&head(b"/healthz", b""));
-            assert_eq!(honest.reply().status, 200);
+            let mut valid = Connection::open(&address);
+            valid.send(&head(b"/healthz", b""));
+            assert_eq!(valid.reply().status, 200);
         }
     }
 }

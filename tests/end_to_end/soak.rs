@@ -21,8 +21,8 @@ use crate::support::waiting::{eventually, pause};
 const SOAK: Duration = Duration::from_secs(60);
 /// The longest time of a valid request, apart from stalls of the machine.
 const LONGEST: Duration = Duration::from_secs(1);
-const HONEST: usize = 16;
-const BODY: &[u8] = br#"{"topic":"honest","msg":"x","qos":1}"#;
+const CLIENTS: usize = 16;
+const BODY: &[u8] = br#"{"topic":"valid","msg":"x","qos":1}"#;
 /// How many connections each of the two leaking attacks may use; the daemon restarts at 200 leaks.
 const LEAKS: u32 = 60;
 
@@ -84,7 +84,7 @@ fn reset(address: &str) {
 }
 
 /// A client that publishes continuously; returns the number of replies, and the longest time of one.
-fn honest(address: String, done: Arc<AtomicBool>) -> JoinHandle<(u32, Duration)> {
+fn valid_client(address: String, done: Arc<AtomicBool>) -> JoinHandle<(u32, Duration)> {
     thread::spawn(move || {
         let mut connection = Connection::open(&address);
         let (mut answered, mut longest) = (0, Duration::ZERO);
@@ -106,7 +106,7 @@ fn no_valid_request_fails_or_waits_under_all_attacks() {
     let daemon = Daemon::connected_with(&config);
     let stalls = Stalls::start();
     let (done, leaked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-    let honest: Vec<_> = (0..HONEST).map(|_| honest(daemon.address().to_owned(), done.clone())).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| valid_client(daemon.address().to_owned(), done.clone())).collect();
     let attackers: Vec<_> = (0..ATTACKS.len())
         .map(|number| {
             let (address, done, leaked) = (daemon.address().to_owned(), done.clone(), leaked.clone());
@@ -125,7 +125,7 @@ fn no_valid_request_fails_or_waits_under_all_attacks() {
         })
         .collect();
     let end = Instant::now() + SOAK;
-    while Instant::now() < end && honest.iter().all(|client| !client.is_finished()) {
+    while Instant::now() < end && clients.iter().all(|client| !client.is_finished()) {
         pause(Duration::from_secs(3));
         // for a moment no connection can be accepted
         limit(daemon.id(), "nofile=20:");
@@ -138,7 +138,7 @@ fn no_valid_request_fails_or_waits_under_all_attacks() {
     }
     let stalled = stalls.longest();
     let (answered, longest): (Vec<u32>, Vec<Duration>) =
-        honest.into_iter().map(|client| client.join().expect("a valid request failed")).unzip();
+        clients.into_iter().map(|client| client.join().expect("a valid request failed")).unzip();
     let longest = longest.into_iter().max().unwrap();
     assert!(longest < LONGEST + stalled, "one took {longest:?}; the machine stalled for {stalled:?}");
     assert!(answered.iter().all(|count| *count > 500), "{answered:?}");

@@ -38,7 +38,7 @@ pub fn listed(daemon: &Daemon, topic: &str) -> Option<Value> {
 }
 
 /// A daemon with `in/#` at QoS 1 in its configuration.
-fn with_file(port: u16, more: &str) -> Daemon {
+fn with_configured_filter(port: u16, more: &str) -> Daemon {
     let daemon = Daemon::with(&format!(
         "[mqtt]\nport = {port}\nreconnect-max = 0.1\n{more}\n[[subscribe]]\ntopic = \"in/#\"\nqos = 1"
     ));
@@ -58,7 +58,7 @@ fn recorded(broker: &Mosquitto, daemon: &Daemon, end: &str) -> Vec<String> {
 fn a_subscribed_filter_is_answered_listed_and_recorded_in_both_versions() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
-        let daemon = with_file(broker.port(), &format!("protocol = \"{protocol}\""));
+        let daemon = with_configured_filter(broker.port(), &format!("protocol = \"{protocol}\""));
         for (topic, qos) in [("run/#", 0), ("other/+", 1), ("third", 2)] {
             assert_granted(&subscribe(&daemon, topic, qos), topic, qos);
             let expected = json!({"topic": topic, "qos": qos, "granted_qos": qos, "source": "api", "listeners": 0});
@@ -98,7 +98,7 @@ fn a_lower_granted_qos_is_reported() {
 #[test]
 fn subscribing_again_replaces_the_qos() {
     let broker = Mosquitto::start();
-    let daemon = with_file(broker.port(), "");
+    let daemon = with_configured_filter(broker.port(), "");
     for qos in [1, 1, 0, 0, 2, 2, 1] {
         assert_granted(&subscribe(&daemon, "again", qos), "again", qos);
         assert_eq!(listed(&daemon, "again").unwrap()["granted_qos"], qos);
@@ -111,7 +111,7 @@ fn subscribing_again_replaces_the_qos() {
 fn unsubscribing_takes_effect_at_the_broker_and_in_the_journal() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
-        let daemon = with_file(broker.port(), &format!("protocol = \"{protocol}\""));
+        let daemon = with_configured_filter(broker.port(), &format!("protocol = \"{protocol}\""));
         assert_granted(&subscribe(&daemon, "gone/#", 1), "gone/#", 1);
         broker.publish(&["-t", "gone/a", "-m", "before"]);
         let reply = unsubscribe(&daemon, "gone/#");
@@ -134,7 +134,7 @@ fn unsubscribing_takes_effect_at_the_broker_and_in_the_journal() {
 #[test]
 fn configured_filters_cannot_be_changed() {
     let broker = Mosquitto::start();
-    let daemon = with_file(broker.port(), "");
+    let daemon = with_configured_filter(broker.port(), "");
     assert_granted(&subscribe(&daemon, "in/#", 1), "in/#", 1);
     for qos in [0, 2] {
         let reply = subscribe(&daemon, "in/#", qos);
@@ -154,7 +154,7 @@ fn configured_filters_cannot_be_changed() {
 fn run_time_filters_outlive_restarts_of_the_broker_in_both_versions() {
     for protocol in ["5", "3.1.1"] {
         let mut broker = Mosquitto::start();
-        let daemon = with_file(broker.port(), &format!("protocol = \"{protocol}\""));
+        let daemon = with_configured_filter(broker.port(), &format!("protocol = \"{protocol}\""));
         assert_granted(&subscribe(&daemon, "kept/#", 1), "kept/#", 1);
         assert_granted(&subscribe(&daemon, "dropped", 1), "dropped", 1);
         assert_eq!(unsubscribe(&daemon, "dropped").status, 200);
@@ -177,7 +177,7 @@ fn run_time_filters_do_not_outlive_the_daemon_in_a_kept_session() {
     for (protocol, signal, code) in [("5", "TERM", Some(0)), ("5", "KILL", None), ("3.1.1", "KILL", None)] {
         let broker = Mosquitto::start();
         let kept = format!("clean-session = false\nclient-id = \"keeper\"\nprotocol = \"{protocol}\"");
-        let mut first = with_file(broker.port(), &kept);
+        let mut first = with_configured_filter(broker.port(), &kept);
         assert_granted(&subscribe(&first, "run/#", 1), "run/#", 1);
         let refused = subscribe(&first, "two", 2);
         assert_eq!((refused.status, refused.code()), (501, 10), "rumqttc cannot do that: {refused:?}");
@@ -185,7 +185,7 @@ fn run_time_filters_do_not_outlive_the_daemon_in_a_kept_session() {
         first.signal(signal);
         assert_eq!(first.wait_for_end().code(), code);
         broker.publish(&["-t", "run/a", "-q", "1", "-m", "while away"]);
-        let second = with_file(broker.port(), &kept);
+        let second = with_configured_filter(broker.port(), &kept);
         broker.publish(&["-t", "run/a", "-q", "1", "-m", "later"]);
         assert_eq!(recorded(&broker, &second, "1"), Vec::<String>::new());
         assert_eq!(listed(&second, "run/#"), None);
@@ -195,7 +195,7 @@ fn run_time_filters_do_not_outlive_the_daemon_in_a_kept_session() {
 #[test]
 fn overlapping_filters_record_a_message_once_and_can_each_be_removed() {
     let broker = Mosquitto::start();
-    let daemon = with_file(broker.port(), "");
+    let daemon = with_configured_filter(broker.port(), "");
     for topic in ["in/a", "+/a", "x/#", "x/y", "#"] {
         assert_granted(&subscribe(&daemon, topic, 1), topic, 1);
     }
@@ -224,7 +224,7 @@ fn overlapping_filters_record_a_message_once_and_can_each_be_removed() {
 #[test]
 fn a_filter_covered_at_a_lower_qos_gets_its_own_qos() {
     let broker = Mosquitto::start();
-    let daemon = with_file(broker.port(), "");
+    let daemon = with_configured_filter(broker.port(), "");
     assert_granted(&subscribe(&daemon, "x/#", 0), "x/#", 0);
     assert_granted(&subscribe(&daemon, "x/y", 2), "x/y", 2);
     broker.publish(&["-t", "x/y", "-q", "2", "-m", "x"]);
@@ -236,7 +236,7 @@ fn a_filter_covered_at_a_lower_qos_gets_its_own_qos() {
 #[test]
 fn a_run_time_shared_subscription_divides_the_messages() {
     let broker = Mosquitto::start();
-    let daemons = ["one", "two"].map(|id| with_file(broker.port(), &format!("client-id = \"{id}\"")));
+    let daemons = ["one", "two"].map(|id| with_configured_filter(broker.port(), &format!("client-id = \"{id}\"")));
     for daemon in &daemons {
         assert_granted(&subscribe(daemon, "$share/group/jobs/#", 1), "$share/group/jobs/#", 1);
     }
@@ -257,7 +257,7 @@ fn a_run_time_shared_subscription_divides_the_messages() {
 #[test]
 fn run_time_filters_change_neither_status_nor_readiness() {
     let broker = Mosquitto::start();
-    let daemon = with_file(broker.port(), "");
+    let daemon = with_configured_filter(broker.port(), "");
     let get = |path| daemon.get(path);
     let of_the_file = |status: Value| {
         let subscriptions = status["subscriptions"].as_array().unwrap().clone();
@@ -277,7 +277,7 @@ fn run_time_filters_change_neither_status_nor_readiness() {
 #[test]
 fn a_thousand_filters_at_most_are_restored_after_a_restart() {
     let mut broker = Mosquitto::start();
-    let daemon = with_file(broker.port(), "");
+    let daemon = with_configured_filter(broker.port(), "");
     let mut connection = daemon.connect();
     let mut subscribe = |n: usize| {
         connection.post("/subscribe", json!({"topic": format!("many/{n}"), "qos": 1}).to_string().as_bytes())

@@ -98,7 +98,7 @@ fn each_fault_of_the_brokers_certificate_is_logged_once() {
         let broker = TlsBroker::start(certificate);
         let protocol = ["5", "3.1.1"][number % 2];
         let daemon = Daemon::with(&with_protocol(&broker.known_as("localhost", &authority.trusted()), protocol));
-        broker.await_tries(5);
+        broker.await_connections(5);
         let told = daemon.wait_for("cannot connect");
         let start = format!("warning: cannot connect to mqtts://localhost:{}: the broker's certificate ", broker.port);
         assert_eq!(told, format!("{start}{words}; trying again"));

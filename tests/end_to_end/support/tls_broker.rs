@@ -34,7 +34,7 @@ impl TlsBroker {
     }
 
     /// Waits for this many connections to the TLS listener.
-    pub fn await_tries(&self, count: usize) {
+    pub fn await_connections(&self, count: usize) {
         self.mosquitto.wait_for_nth(count, &format!(" on port {}.", self.port));
     }
 }
