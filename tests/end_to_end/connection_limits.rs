@@ -151,6 +151,13 @@ fn a_request_behind_silent_connections_gets_a_thread() {
 fn above_max_connections_the_longest_idle_are_evicted() {
     let (daemon, _) = with("max-connections = 20");
     let mut connections: Vec<Connection> = (0..20).map(|_| daemon.served_connection()).collect();
+    // the idle time begins when a worker has finished a request, which may be after the client has its reply
+    for _ in 0..10 {
+        for connection in &mut connections[15..] {
+            connection.send(GET);
+            assert_eq!(connection.reply().status, 404);
+        }
+    }
     let newest = open(&daemon, 15, b"");
     for connection in &mut connections[..15] {
         assert_eq!(connection.rest(), b"", "the longest idle");
