@@ -112,7 +112,6 @@ impl Acceptor {
         }
     }
 
-    /// Whether its workers were told to end.
     pub fn is_ending(&self) -> bool {
         self.ending.load(Ordering::SeqCst)
     }

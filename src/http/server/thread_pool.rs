@@ -39,7 +39,6 @@ impl ThreadPool {
         Self(Arc::new(Shared { name, watch, max_threads, max_waiting, state, changed }))
     }
 
-    /// The most threads.
     pub fn max_threads(&self) -> usize {
         self.0.max_threads
     }

@@ -151,7 +151,6 @@ impl Server {
         self.lock().is_stopped
     }
 
-    /// The newest acceptor.
     pub(super) fn newest(&self) -> Option<Arc<Acceptor>> {
         self.lock().acceptors.last().map(|entry| entry.acceptor.clone())
     }
@@ -214,12 +213,10 @@ impl Server {
         self.0.watch.request_restart(why);
     }
 
-    /// What is known of the connections.
     pub(super) fn connections(&self) -> &Connections {
         &self.0.connections
     }
 
-    /// The listening socket.
     pub(super) fn listener(&self) -> &Listener {
         &self.0.listener
     }
@@ -243,7 +240,6 @@ impl fmt::Debug for Server {
 }
 
 impl State {
-    /// How many workers have not ended.
     fn working(&self) -> usize {
         self.acceptors.iter().map(|entry| entry.workers).sum()
     }

@@ -53,7 +53,6 @@ impl Exchange {
         self.request.as_ref().map(Head::of)
     }
 
-    /// The identifier of the request.
     pub fn id(&self) -> &RequestId {
         &self.id
     }

@@ -30,7 +30,6 @@ impl Exchange {
         self.connection.is_none_or(|id| self.acceptor.connections.has_room(id))
     }
 
-    /// Writes the reply.
     pub fn send(mut self, reply: &Reply) {
         let Some(request) = self.request.take() else { return };
         let head = Head::of(&request);

@@ -54,7 +54,6 @@ impl Tracked {
         }
     }
 
-    /// Judges a TCP connection.
     pub fn judge(&mut self, connection: &mut Connection, limits: &Limits, now: Instant) -> Verdict {
         self.measure_backlog(connection);
         if self.backlog > MAX_BACKLOG && (connection.running || !connection.ended) && self.socket.is_open() {

@@ -53,7 +53,6 @@ impl DecodedChunks {
         }
     }
 
-    /// Whether an error was taken for a trailer.
     pub fn has_trailer(&self) -> bool {
         self.trailer.is_some()
     }

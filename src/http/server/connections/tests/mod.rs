@@ -38,7 +38,6 @@ impl Fixture {
         self.client.local_addr().unwrap()
     }
 
-    /// Registers a request that is to be served now.
     fn register(&self, address: SocketAddr) -> ConnectionId {
         self.try_register(address).expect("to be served now")
     }
