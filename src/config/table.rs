@@ -1,118 +1,205 @@
-//! Tables of `bridge.toml` that are written as tables: serde would take an array of their values too, by position.
+//! Tables of `bridge.toml`: each declares its keys, and is filled from TOML or from variables by that declaration.
 
-use std::fmt;
-use std::marker::PhantomData;
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Value};
 
-/// A value and its place in the file; checked by the functions of [`super::value`].
-pub type Key = Option<Spanned<Value>>;
+use super::document::{Document, Position};
+use super::fault::Fault;
+use super::key::Slot;
 
-/// A table whose keys can be told by their names, so that none is forgotten where others than the file may set them.
+/// The keys of a table; declared by [`keys!`] or [`table!`].
 pub trait Keys: Default {
-    /// Each with its name, in snake case.
-    fn keys(&mut self) -> Vec<(&'static str, &mut Key)>;
+    /// What faults call the table, where it may be missing.
+    const TITLE: &'static str;
+
+    fn slots(&mut self) -> Vec<&mut Slot>;
+
+    /// The tables in it, by name.
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Section)>;
 }
 
-/// Declares a table with its keys, and after a semicolon the tables in it.
-macro_rules! table {
-    ($visibility:vis struct $name:ident {
-        $($key:ident),+ $(,)? $(; $($(#[$attribute:meta])* $inner:ident: $type:ty),+ $(,)?)?
+/// What may stand under the name of a table: one table ([`Keys`]), or several in double brackets ([`Several`]).
+pub trait Section {
+    fn fill(&mut self, value: &Spanned<DeValue>, document: &Rc<Document>) -> Result<(), Fault>;
+
+    /// The key that a variable names; `rest` is the end of the variable's name, behind that of the table.
+    fn slot(&mut self, rest: &str, variable: &Position) -> Option<&mut Slot>;
+
+    /// The names of all variables, each with `prefix` before it.
+    fn variables(&mut self, prefix: &str) -> Vec<String>;
+}
+
+/// Tables in double brackets. Those of variables replace all of the file.
+pub struct Several<K> {
+    in_file: Vec<K>,
+    /// By the number in the variable's name.
+    in_variables: BTreeMap<u16, K>,
+}
+
+impl<K> Several<K> {
+    /// The tables that count.
+    pub fn tables(&self) -> Vec<&K> {
+        if self.in_variables.is_empty() { self.in_file.iter().collect() } else { self.in_variables.values().collect() }
+    }
+
+    /// The tables of variables.
+    pub fn in_variables(&self) -> Vec<&K> {
+        self.in_variables.values().collect()
+    }
+}
+
+impl<K> Default for Several<K> {
+    fn default() -> Self {
+        Self { in_file: Vec::new(), in_variables: BTreeMap::new() }
+    }
+}
+
+impl<K: Keys> Section for K {
+    fn fill(&mut self, value: &Spanned<DeValue>, document: &Rc<Document>) -> Result<(), Fault> {
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(document.wrong_type(value, "a table, in single brackets and with its keys below"));
+        };
+        let position = document.position(&value.span());
+        self.slots().into_iter().for_each(|slot| slot.set_table(K::TITLE, &position));
+        fill(self, table, document)
+    }
+
+    fn slot(&mut self, rest: &str, variable: &Position) -> Option<&mut Slot> {
+        let rest = rest.strip_prefix('_')?;
+        if self.slots().iter().any(|slot| slot.variable_suffix() == rest) {
+            self.slots().into_iter().for_each(|slot| slot.set_table(K::TITLE, variable));
+            return self.slots().into_iter().find(|slot| slot.variable_suffix() == rest);
+        }
+        self.tables()
+            .into_iter()
+            .find_map(|(name, section)| section.slot(rest.strip_prefix(&name.to_ascii_uppercase())?, variable))
+    }
+
+    fn variables(&mut self, prefix: &str) -> Vec<String> {
+        let mut names: Vec<_> =
+            self.slots().into_iter().map(|slot| format!("{prefix}_{}", slot.variable_suffix())).collect();
+        for (name, section) in self.tables() {
+            names.extend(section.variables(&format!("{prefix}_{}", name.to_ascii_uppercase())));
+        }
+        names
+    }
+}
+
+impl<K: Keys> Section for Several<K> {
+    fn fill(&mut self, value: &Spanned<DeValue>, document: &Rc<Document>) -> Result<(), Fault> {
+        let DeValue::Array(items) = value.get_ref() else {
+            return Err(document.wrong_type(value, &format!("tables in double brackets, {}", K::TITLE)));
+        };
+        for item in items {
+            let mut keys = K::default();
+            keys.fill(item, document)?;
+            self.in_file.push(keys);
+        }
+        Ok(())
+    }
+
+    fn slot(&mut self, rest: &str, variable: &Position) -> Option<&mut Slot> {
+        let (number, key) = rest.strip_prefix('_')?.split_once('_')?;
+        let (number, key) = (number.parse().ok()?, format!("_{key}"));
+        K::default().slot(&key, variable)?;
+        self.in_variables.entry(number).or_default().slot(&key, variable)
+    }
+
+    fn variables(&mut self, prefix: &str) -> Vec<String> {
+        K::default().variables(&format!("{prefix}_0"))
+    }
+}
+
+/// Gives each key the value that the file has.
+pub fn fill(keys: &mut impl Keys, table: &DeTable, document: &Rc<Document>) -> Result<(), Fault> {
+    for (name, value) in table {
+        let key = name.get_ref().as_ref();
+        if let Some(slot) = keys.slots().into_iter().find(|slot| slot.name() == key) {
+            let position = document.position(&value.span());
+            let value = Value::deserialize(ValueDeserializer::from(value.clone()));
+            slot.set(value.map_err(|error| document.syntax_fault(&error))?, position);
+            continue;
+        }
+        let section = keys.tables().into_iter().find(|(name, _)| *name == key);
+        match section {
+            Some((_, section)) => section.fill(value, document)?,
+            None => return Err(document.unknown_name(name, &names(keys))),
+        }
+    }
+    Ok(())
+}
+
+fn names(keys: &mut impl Keys) -> Vec<String> {
+    let mut names: Vec<_> = keys.slots().into_iter().map(|slot| slot.name().to_owned()).collect();
+    names.extend(keys.tables().into_iter().map(|(name, _)| name.to_owned()));
+    names
+}
+
+/// Declares the keys of a table, each with the kind of its value, and behind a semicolon the tables in it.
+macro_rules! keys {
+    ($visibility:vis struct $name:ident $($title:literal)? {
+        $($key:ident: $kind:ty),* $(,)? $(; $($inner:ident: $section:ty),+ $(,)?)?
     }) => {
-        #[derive(Default, serde::Deserialize)]
-        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         $visibility struct $name {
-            $($key: $crate::config::table::Key,)+
-            $($($(#[$attribute])* $inner: $type,)+)?
+            $(pub $key: $crate::config::key::Key<$kind>,)*
+            $($(pub $inner: $section,)+)?
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self {
+                    $($key: $crate::config::key::Key::new(stringify!($key)),)*
+                    $($($inner: Default::default(),)+)?
+                }
+            }
         }
 
         impl $crate::config::table::Keys for $name {
-            fn keys(&mut self) -> Vec<(&'static str, &mut $crate::config::table::Key)> {
-                vec![$((stringify!($key), &mut self.$key)),+]
+            const TITLE: &'static str = concat!($($title)?);
+
+            fn slots(&mut self) -> Vec<&mut $crate::config::key::Slot> {
+                vec![$(self.$key.slot()),*]
+            }
+
+            fn tables(&mut self) -> Vec<(&'static str, &mut dyn $crate::config::table::Section)> {
+                vec![$($((stringify!($inner), &mut self.$inner)),+)?]
             }
         }
     };
 }
-pub(super) use table;
 
-/// One of several tables, and its place in the file.
-pub struct Table<T> {
-    pub span: Range<usize>,
-    pub keys: T,
-}
-
-/// `[name]`.
-pub fn single<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    deserializer.deserialize_map(Single(PhantomData))
-}
-
-/// `[name]`, which may not be there.
-pub fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Table<T>>, D::Error> {
-    let element = Spanned::<Element<T>>::deserialize(deserializer)?;
-    Ok(Some(Table { span: element.span(), keys: element.into_inner().0 }))
-}
-
-/// Tables of this name, in its double brackets, as often as they stand there.
-pub fn array<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-    name: &'static str,
-) -> Result<Vec<Table<T>>, D::Error> {
-    deserializer.deserialize_seq(Array { name, keys: PhantomData })
-}
-
-struct Single<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Single<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a table, in single brackets and with its keys below")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<T, M::Error> {
-        T::deserialize(MapAccessDeserializer::new(map))
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<T, E> {
-        Err(E::invalid_type(UNSHOWN_TEXT, &self))
-    }
-}
-
-/// Text in the place of a table might be a secret.
-const UNSHOWN_TEXT: Unexpected = Unexpected::Other("string");
-
-struct Array<T> {
-    name: &'static str,
-    keys: PhantomData<T>,
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Array<T> {
-    type Value = Vec<Table<T>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "tables in double brackets, {}", self.name)
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        Err(E::invalid_type(UNSHOWN_TEXT, &self))
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Vec<Table<T>>, S::Error> {
-        let mut tables = Vec::new();
-        while let Some(element) = sequence.next_element::<Spanned<Element<T>>>()? {
-            tables.push(Table { span: element.span(), keys: element.into_inner().0 });
+/// Declares a table whose values go into fields of the same names: its keys, as [`keys!`] does, and a structure that
+/// they are read into. A key without a default must be there.
+macro_rules! table {
+    (
+        $(#[$attribute:meta])*
+        pub struct $name:ident from $keys:ident $($title:literal)? {
+            $($(#[$comment:meta])* $key:ident: $kind:ty $(= $default:expr)?),+ $(,)?
         }
-        Ok(tables)
-    }
-}
+    ) => {
+        keys! { pub struct $keys $($title)? { $($key: $kind),+ } }
 
-struct Element<T>(T);
+        $(#[$attribute])*
+        pub struct $name {
+            $($(#[$comment])* pub $key: <$kind as $crate::config::kind::Kind>::Value,)+
+        }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        single(deserializer).map(Self)
-    }
+        impl $keys {
+            /// Each value by itself.
+            fn read_each(&self) -> Result<$name, $crate::config::fault::Fault> {
+                Ok($name { $($key: table!(@read self.$key $(, $default)?),)+ })
+            }
+        }
+    };
+    (@read $key:expr) => { $key.required()? };
+    (@read $key:expr, $default:expr) => {
+        match $key.read()? {
+            Some(value) => value,
+            None => $default,
+        }
+    };
 }

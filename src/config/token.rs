@@ -1,116 +1,107 @@
-//! Bearer tokens: how they are named, hashed and made.
+//! `[[token]]`: who may do what, and how much of what all share.
 
-use std::fmt::Write;
-use std::fs::File;
-use std::io::{self, Read};
+use toml::Value;
 
-use sha2::{Digest, Sha256};
-use thiserror::Error;
+use super::fault::Fault;
+use super::http::Http;
+use super::key::Key;
+use super::kind::{Filters, Rate, Whole, choice, shown, text, whole_number};
+use super::publish::Publish;
+use super::secret;
+use super::table::Several;
 
-/// The longest name of a token, in bytes.
-const MAX_NAME: usize = 64;
-/// Bytes of chance in a secret: as many as its hash has.
-const SECRET_BYTES: usize = 32;
+/// Topic filters that may be wanted at run time for the journal, and as many for streams and requests.
+pub const MAX_FILTERS: usize = MOST_FILTERS as usize;
+const MOST_FILTERS: u32 = 1000;
+/// Bytes of either of these together: what is kept of a filter grows with its length.
+pub const MAX_FILTER_BYTES: usize = 128 * 1024;
 
-/// Why no token could be made.
-#[derive(Debug, Error)]
-pub enum NewTokenError {
-    /// The caller's.
-    #[error("the name of a token must be {NAME_RULE}")]
-    Name,
-    /// The system's.
-    #[error("cannot read /dev/urandom: {0}")]
-    Random(#[from] io::Error),
-}
-
-/// What the name of a token must be.
-pub const NAME_RULE: &str = "1 to 64 of the characters A-Z a-z 0-9 . _ -";
-
-/// Whether it keeps [`NAME_RULE`].
-pub fn is_name(name: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_allowed)
-}
-
-/// The hash that a configuration has in place of a secret.
-#[must_use]
-pub fn hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
-}
-
-/// The bytes of a hash that is written as 64 hexadecimal digits.
-pub fn parse_hash(digits: &str) -> Option<[u8; 32]> {
-    if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
+table! {
+    /// One `[[token]]`: what the bearer of a secret may do.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Token from TokenKeys "[[token]]" {
+        /// What error texts call it; no other token has it.
+        name: TokenName,
+        /// SHA-256 of the secret; no other token has it.
+        sha256: TokenHash,
+        /// Where it may publish; none of them is shared.
+        publish: Filters = Vec::new(),
+        /// What it may read; none of them is shared.
+        subscribe: Filters = Vec::new(),
+        /// Where answers to its messages may be published, beside `publish`; none of them is shared.
+        response_topics: Filters = Vec::new(),
+        /// Messages per second, above 0; `None` is no limit.
+        rate: Option<Rate> = None,
+        /// Topic filters that it may have at run time; 0 allows none.
+        max_subscriptions: Whole<usize, 0, MOST_FILTERS> = half(MAX_FILTERS),
+        /// Streams of received messages that it may have open at a time.
+        max_listeners: Share = 0,
+        /// Its publishes and requests that may be unanswered at a time.
+        max_waiting: Share = 0,
+        /// What it is told of others.
+        sees: Sees = Sees::All,
     }
-    let mut hash = [0; 32];
-    for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
-    }
-    Some(hash)
 }
 
-/// A new secret and the table that lets it in, as they are shown to the person who asked.
-///
-/// # Errors
-/// If the name breaks the rule, or the system has no chance to give.
-pub fn new_token(name: &str) -> Result<String, NewTokenError> {
-    if !is_name(name) {
-        return Err(NewTokenError::Name);
-    }
-    let mut chance = [0; SECRET_BYTES];
-    File::open("/dev/urandom")?.read_exact(&mut chance)?;
-    let secret = hexadecimal(&chance);
-    let sha256 = hexadecimal(&hash(&secret));
-    Ok(format!(
-        "secret, shown only now: {secret}\n\
-         # put this into bridge.toml, and restart the daemon:\n\
-         [[token]]\n\
-         name = \"{name}\"\n\
-         sha256 = \"{sha256}\"\n\
-         # the topic filters that it may publish to; \"#\" is every topic\n\
-         publish = [\"#\"]\n\
-         # those that it may read\n\
-         subscribe = []\n"
-    ))
+/// What the bearer of a token is told of the filters and the streams of others, and of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// Everything.
+    All,
+    /// Nothing but what it has itself.
+    Own,
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut digits, byte| {
-        // a String takes everything
-        let _ = write!(digits, "{byte:02x}");
-        digits
+/// The tokens. What one of them may have is at most what all may have together.
+pub fn read(tables: &Several<TokenKeys>, publish: &Publish, http: &Http) -> Result<Vec<Token>, Fault> {
+    let mut tokens: Vec<Token> = Vec::new();
+    for keys in tables.tables() {
+        let token = Token {
+            max_listeners: share(&keys.max_listeners, 0, http.max_listeners)?,
+            max_waiting: share(&keys.max_waiting, 1, publish.max_waiting)?,
+            ..keys.read_each()?
+        };
+        let twice = |key, needs| format!("this {key} is there twice: each [[token]] needs {needs} of its own");
+        if tokens.iter().any(|other| other.name == token.name) {
+            return Err(keys.name.fault(twice(keys.name.to_string(), "one")));
+        }
+        if tokens.iter().any(|other| other.sha256 == token.sha256) {
+            return Err(keys.sha256.fault(twice(keys.sha256.to_string(), "a secret")));
+        }
+        tokens.push(token);
+    }
+    Ok(tokens)
+}
+
+/// Reads what one token may have of a total, which the key of this name in another table has.
+fn share(key: &Key<Share>, least: usize, total: usize) -> Result<usize, Fault> {
+    let check = |value: &Value| whole_number(value, least..=total);
+    let given = key.read_as(|value| check(value).map_err(|error| format!("{error}: {total} is the {key} of all")))?;
+    Ok(given.unwrap_or_else(|| half(total)))
+}
+
+/// The default share leaves as much for the others. If there is only one, each token may have it.
+fn half(total: usize) -> usize {
+    (total / 2).max(total.min(1))
+}
+
+kinds! {
+    /// A number that [`share`] reads: its limit is the value of a key in another table.
+    struct Share -> usize = |_| Ok(0);
+    struct TokenName -> String = token_name;
+    /// Errors never show the value: it may be the secret itself.
+    struct TokenHash -> [u8; 32] = token_hash;
+    Sees = |value| choice(value, &[("all", Self::All), ("own", Self::Own)]);
+}
+
+fn token_name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    if secret::is_name(&name) { Ok(name) } else { Err(format!("must be {}, not {}", secret::NAME_RULE, shown(value))) }
+}
+
+fn token_hash(value: &Value) -> Result<[u8; 32], String> {
+    secret::parse_hash(value.as_str().unwrap_or_default()).ok_or_else(|| {
+        "must be a string of 64 hexadecimal digits, the SHA-256 of a secret: `mqtt-bridge --new-token NAME` makes both"
+            .to_owned()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hash_is_that_of_sha_256_in_hexadecimal() {
-        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(hexadecimal(&hash("abc")), known);
-        assert_eq!(parse_hash(known), Some(hash("abc")));
-        assert_eq!(parse_hash(&known.to_uppercase()), Some(hash("abc")));
-        for wrong in ["", &known[1..], &format!("{known}0"), &known.replace('b', "+"), &known.replace("ba", "ö")] {
-            assert_eq!(parse_hash(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_short_and_of_few_characters() {
-        for good in ["a", "kitchen.door_2-B", &"a".repeat(64)] {
-            assert!(is_name(good), "{good}");
-        }
-        for bad in ["", "a b", "a\"", "ö", "a\n", &"a".repeat(65)] {
-            assert!(!is_name(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn no_two_secrets_are_the_same() {
-        let secret = || new_token("a").unwrap().lines().next().map(str::to_owned);
-        assert_ne!(secret(), secret());
-    }
 }

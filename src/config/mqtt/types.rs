@@ -1,10 +1,10 @@
-//! `[mqtt]`: the broker, how it is reached, and who we are there.
+//! What `[mqtt]` becomes.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Secret;
+use crate::config::kind::choice;
 use crate::message::Message;
 use crate::tls::Tls;
 
@@ -13,30 +13,30 @@ use crate::tls::Tls;
 pub struct Mqtt {
     /// Where the broker is.
     pub server: Server,
-    /// With TLS, if so; never where the broker is a Unix socket.
+    /// `None` without TLS; always `None` where the broker is a Unix socket.
     pub tls: Option<Tls>,
-    /// How long the connection may be silent before it is probed.
+    /// How long the connection may be silent before a PINGREQ.
     pub keepalive: Duration,
-    /// Who we are; `None` is anonymous.
+    /// `None` is anonymous.
     pub login: Option<Login>,
-    /// The name of our session at the broker; an empty one is left to the broker, and only for a clean session.
+    /// The client identifier; if it is empty, the broker chooses one, which only a clean session allows.
     pub client_id: String,
     /// The version of MQTT.
     pub protocol: Protocol,
-    /// What becomes of our session when a connection ends.
+    /// What happens to the session when a connection ends.
     pub session: Session,
-    /// The largest MQTT packet that is sent, in bytes; larger ones that come in are recorded cut.
+    /// The largest MQTT packet that is sent, in bytes; larger ones that come in are cut in the journal.
     pub max_packet_size: u32,
     /// Publishes at QoS 1 and 2 that may be unacknowledged at a time; an MQTT 5 broker may allow less.
     pub max_inflight: u16,
-    /// The longest time from the beginning of a try to connect to the next.
+    /// The longest time from the start of one attempt to connect to the start of the next.
     pub reconnect_max: Duration,
-    /// `[mqtt.will]`: what the broker is to say when we are gone.
+    /// `[mqtt.will]`.
     pub will: Option<Will>,
 }
 
 impl Mqtt {
-    /// Where the broker is, as people write it: `HOST:PORT` or a URL.
+    /// Where the broker is: `HOST:PORT` or a URL.
     #[must_use]
     pub fn address(&self) -> String {
         match (&self.server, self.tls.is_some()) {
@@ -85,16 +85,20 @@ pub enum Protocol {
     V5,
 }
 
-/// What becomes of our session when a connection ends.
+/// What happens to the session when a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Session {
     /// The broker forgets it.
     Clean,
     /// The broker keeps it.
     Kept {
-        /// Seconds for which an MQTT 5 broker does so.
+        /// Seconds for which an MQTT 5 broker keeps it.
         expiry: u32,
     },
+}
+
+kinds! {
+    Protocol = |value| choice(value, &[("5", Self::V5), ("3.1.1", Self::V311)]);
 }
 
 /// User name and password.
@@ -106,11 +110,29 @@ pub struct Login {
     pub password: Secret,
 }
 
-/// The last will, and what is its contrary.
+/// The last will, and its opposite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Will {
-    /// What the broker publishes when it loses us; retained where there is `online`.
+    /// What the broker publishes when the connection is lost; retained where there is `online`.
     pub message: Message,
-    /// What is retained on the same topic while we are there.
+    /// What is retained on the same topic while the connection lasts.
     pub online: Option<Message>,
+}
+
+/// Text that is never shown.
+#[derive(Clone, PartialEq)]
+pub struct Secret(pub(in crate::config) String);
+
+impl Secret {
+    /// The text itself, to be sent to the broker only.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
 }

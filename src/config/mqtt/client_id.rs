@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::Source;
+use crate::config::source::Source;
 
 /// The default client identifier: the same at every start, another on a cloned machine or with another configuration.
 pub fn derived(source: &Source) -> String {

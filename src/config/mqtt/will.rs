@@ -1,58 +1,56 @@
-//! `[mqtt.will]`: the last will, and what is said while we are there.
+//! `[mqtt.will]`: the last will, and what is retained while the connection lasts.
 
 use bytes::Bytes;
-use toml::Spanned;
 
-use super::file::File;
-use super::table::{Key, Table, table};
-use super::{Fault, Will, value};
+use super::keys::WillKeys;
+use super::types::Will;
+use crate::config::fault::Fault;
 use crate::message::{Message, Properties, Qos};
 
-/// Bytes of a PUBLISH beside topic name and payload: the fixed header, the length of the topic name, the packet
+/// Bytes of a PUBLISH without topic name and payload: the fixed header, the length of the topic name, the packet
 /// identifier and the length of no properties (MQTT 5, 3.3).
 const PUBLISH_OVERHEAD: usize = 1 + 4 + 2 + 2 + 1;
 
-table! {
-    pub struct WillTable { topic, payload, qos, retain, online }
-}
-
-/// A will that may be published as it is, and so what is said in its place while we are there.
-pub fn read(file: &File, Table { span, keys }: &Table<WillTable>, max_packet_size: u32) -> Result<Will, Fault> {
-    let fault = |key: &Key, what: &str| file.fault(key.as_ref().map(Spanned::span), what);
-    let missing = |name| file.fault(Some(span.clone()), &format!("`{name}` is missing in [mqtt.will]"));
-    let topic = file.read("topic", &keys.topic, value::topic_name)?.ok_or_else(|| missing("topic"))?;
-    let payload = file.read("payload", &keys.payload, value::will_payload)?.ok_or_else(|| missing("payload"))?;
-    let online = file.read("online", &keys.online, value::will_payload)?;
-    let retain = file.read("retain", &keys.retain, value::truth)?;
+/// A will that can be published as it is, and so can `online`.
+pub fn read(keys: &WillKeys, max_packet_size: u32) -> Result<Option<Will>, Fault> {
+    if !keys.topic.has_table() {
+        return Ok(None);
+    }
+    let (topic, payload) = (keys.topic.required()?, keys.payload.required()?);
+    let online = keys.online.read()?;
+    let retain = keys.retain.read()?;
     match &online {
         Some(_) if retain == Some(false) => {
-            // nobody would ever take it back
-            return Err(fault(&keys.retain, "`retain` must be true where there is `online`, which is retained itself"));
+            // `online` would stay retained for ever
+            let what = format!("{} must be true where there is {}, which is retained itself", keys.retain, keys.online);
+            return Err(keys.retain.fault(what));
         }
         Some(online) if online.is_empty() => {
-            return Err(fault(&keys.online, "`online` must not be empty: retained, that says nothing"));
+            return Err(keys.online.fault(format!("{} must not be empty: retained, that says nothing", keys.online)));
         }
         Some(online) if *online == payload => {
-            return Err(fault(&keys.online, "`online` must differ from `payload`, which is said when we are gone"));
+            let what = format!("{} must differ from {}, which is said when we are gone", keys.online, keys.payload);
+            return Err(keys.online.fault(what));
         }
         _ => {}
     }
     let limit = usize::try_from(max_packet_size).unwrap_or(usize::MAX);
-    for (name, key, text) in [("payload", &keys.payload, Some(&payload)), ("online", &keys.online, online.as_ref())] {
+    for (key, text) in [(&keys.payload, Some(&payload)), (&keys.online, online.as_ref())] {
         let size = PUBLISH_OVERHEAD + topic.as_str().len() + text.map_or(0, String::len);
         if size > limit {
-            let what = format!("`{name}` and `topic` make a packet of {size} bytes, over `max-packet-size`");
-            return Err(fault(key, &what));
+            let what = format!("{key} and {} make a packet of {size} bytes, over `max-packet-size`", keys.topic);
+            return Err(key.fault(what));
         }
     }
     let message = Message {
         topic,
         payload: Bytes::from(payload),
-        qos: file.read("qos", &keys.qos, value::qos)?.unwrap_or(Qos::AtLeastOnce),
+        qos: keys.qos.read()?.unwrap_or(Qos::AtLeastOnce),
         retain: retain.unwrap_or(online.is_some()),
         properties: Properties::default(),
     };
-    Ok(Will { online: online.map(|online| Message { payload: online.into(), ..message.clone() }), message })
+    let online = online.map(|online| Message { payload: online.into(), ..message.clone() });
+    Ok(Some(Will { message, online }))
 }
 
 #[cfg(test)]

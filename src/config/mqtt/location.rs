@@ -6,38 +6,37 @@ use std::path::PathBuf;
 
 use toml::Value;
 
-use super::Place;
-use super::value::{self, shown};
+use super::types::Place;
+use crate::config::kind::{choice, is_host_name, shown, text, unix_path, unix_rule};
 
-/// Where the broker is, as far as `server` says it.
+/// Where the broker is according to `server`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Location {
     /// A host name or address, IPv6 without brackets.
     Host(String),
     /// The absolute path of a Unix socket.
     Path(PathBuf),
-    /// All of it.
+    /// Host, port and the way to reach them.
     Url(Url),
 }
 
 /// A URL of a broker; it has no user, no query and no fragment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Url {
-    /// What kind of connection it names.
     pub scheme: &'static Scheme,
     /// With the port of the scheme, if it has none of its own.
     pub place: Place,
-    /// Absolute; empty where the scheme has no use for it.
+    /// Absolute; empty for schemes without a path.
     pub path: String,
 }
 
-/// What the beginning of a URL says.
+/// The scheme of a URL.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Scheme {
     name: &'static str,
     /// How the broker is reached.
     pub transport: Transport,
-    /// Whether with TLS.
+    /// Whether the connection has TLS.
     pub tls: bool,
     port: u16,
 }
@@ -57,24 +56,24 @@ const SCHEMES: [Scheme; 4] = [
     Scheme { name: "wss", transport: Transport::WebSocket, tls: true, port: 443 },
 ];
 
-pub fn server(value: &Value) -> Result<Location, String> {
-    let text = value::text(value)?;
+kinds! {
+    Location = location;
+    Transport = |value| {
+        choice(value, &[("tcp", Self::Tcp), ("unix", Self::Unix), ("websocket", Self::WebSocket)])
+    };
+}
+
+fn location(value: &Value) -> Result<Location, String> {
+    let text = text(value)?;
     let path = text.strip_prefix("unix://").or(text.strip_prefix("unix:")).unwrap_or(&text);
     if path.starts_with('/') || path.len() < text.len() {
-        return match value::unix_path(path) {
-            Some(path) => Ok(Location::Path(path)),
-            None => Err(format!(
-                "must be {} where it is the path of a Unix socket, not {}",
-                value::unix_rule(),
-                shown(value)
-            )),
-        };
+        let rule = || format!("{} where it is the path of a Unix socket", unix_rule());
+        return unix_path(path).map(Location::Path).ok_or_else(|| format!("must be {}, not {}", rule(), shown(value)));
     }
     if text.contains('@') {
-        // never shown: it may be a password
-        return Err(
-            "must have no user and password in it, which records would show: set `user` and `password`".to_owned()
-        );
+        // the text is not shown: it may have a password in it
+        let what = "must have no user and password in it, which records would show: set `user` and `password`";
+        return Err(what.to_owned());
     }
     let location = match text.split_once("://") {
         Some((scheme, rest)) => url(scheme, rest)?.map(Location::Url),
@@ -84,24 +83,14 @@ pub fn server(value: &Value) -> Result<Location, String> {
     location.ok_or_else(|| format!("must be {allowed}, not {}", shown(value)))
 }
 
-pub fn transport(value: &Value) -> Result<Transport, String> {
-    match value.as_str() {
-        Some("tcp") => Ok(Transport::Tcp),
-        Some("unix") => Ok(Transport::Unix),
-        Some("websocket") => Ok(Transport::WebSocket),
-        _ => Err(format!("must be \"tcp\", \"unix\" or \"websocket\", not {}", shown(value))),
-    }
-}
-
 /// A name or an address without its brackets.
 fn host(text: &str, is_letter: impl Fn(char) -> bool) -> Option<String> {
     let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let is_ipv6 = address.parse::<Ipv6Addr>().is_ok();
-    let is_name = !text.is_empty() && text.chars().all(|c| is_letter(c) || matches!(c, '.' | '-' | '_'));
-    (is_ipv6 || is_name).then(|| address.to_owned())
+    (is_ipv6 || is_host_name(text, is_letter)).then(|| address.to_owned())
 }
 
-/// What stands before and behind `://`; `None` if it is no URL of a broker (RFC 3986, 3).
+/// Parses what is before and behind `://`; `None` if it is no URL of a broker (RFC 3986, 3).
 fn url(scheme: &str, rest: &str) -> Result<Option<Url>, String> {
     let Some(scheme) = SCHEMES.iter().find(|known| known.name.eq_ignore_ascii_case(scheme)) else {
         return Err("must begin with mqtt://, mqtts://, ws://, wss:// or unix: where it is a URL".to_owned());
@@ -121,7 +110,7 @@ fn url(scheme: &str, rest: &str) -> Result<Option<Url>, String> {
         }
         _ => return Err(format!("must end with the port: there is no path in {}://", scheme.name)),
     };
-    // IPv6 would be ambiguous without its brackets
+    // an IPv6 address without its brackets would be ambiguous
     let is_bare = name.contains(':') && !name.starts_with('[');
     let host = host(name, |c| c.is_ascii_alphanumeric()).filter(|_| !is_bare);
     let number = |text: &str| text.parse().ok().filter(|&port| port > 0 && text.bytes().all(|b| b.is_ascii_digit()));

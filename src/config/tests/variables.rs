@@ -1,22 +1,20 @@
-//! Every key by its variable, and what becomes of other names.
+//! Every key by its variable, and variables that name no key.
 
-use std::time::Duration;
-
-use super::super::super::{Config, Listen, Secret, Sees, Source, hash};
+use super::super::load::Tables;
+use super::super::variables::{PREFIX, names};
 use super::*;
-use crate::message::Qos;
 
 const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-    let environment = Environment::of(variables);
+    let environment = Environment::from(variables);
     Config::parse(text, &Source::File("bridge.toml".into()), &environment).map_err(|fault| fault.to_string())
 }
 
 /// The variable of each key that the man page has, in its order, with the others that it needs beside it.
 fn documented() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
     let (mut section, mut found) = (None, Vec::new());
-    for line in include_str!("../../../../packaging/bridge.toml.5").lines() {
+    for line in include_str!("../../../packaging/bridge.toml.5").lines() {
         if let Some(heading) = line.strip_prefix(".SH ") {
             section = heading.split_once(']').map(|(name, _)| name.trim_matches(['"', '[']).to_owned());
         }
@@ -50,7 +48,7 @@ fn every_key_of_the_man_page_has_a_variable_whose_fault_names_it() {
         let fault = parse("", &variables).expect_err(name);
         assert!(fault.starts_with(&format!("{name}: ")), "{name} gives {fault:?}");
     }
-    let mut names = names();
+    let mut names = names(&mut Tables::default());
     names.retain(|name| name != "MQTT_BRIDGE_SUBSCRIBE");
     names.sort();
     let mut told: Vec<_> = documented.into_iter().map(|(name, _)| name).collect();

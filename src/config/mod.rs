@@ -1,0 +1,48 @@
+//! The configuration: `bridge.toml`, the environment and credentials, checked and turned into ready types.
+//!
+//! Each table declares its keys once, in its own file, with the kind of each value and its default (see `table.rs`).
+//! What reads TOML, what reads variables, what suggests names and what words errors all go by that declaration.
+//! `[mqtt]`, `[mqtt.tls]` and `[mqtt.will]` declare their keys likewise, but the fields of [`Mqtt`] are declared beside
+//! them: there, several keys make one field, such as `user`, `password` and `password-file` a [`Login`].
+
+// where it comes from, and what is said of its faults
+mod document;
+mod environment;
+mod fault;
+mod files;
+mod source;
+mod syntax;
+
+// how keys are declared and read
+#[macro_use]
+mod kind;
+mod key;
+#[macro_use]
+mod table;
+mod variables;
+
+// the tables
+mod http;
+mod log;
+mod mqtt;
+mod publish;
+mod secret;
+mod subscription;
+mod token;
+
+mod load;
+
+pub use self::environment::Environment;
+pub use self::fault::Fault;
+pub use self::http::{Http, Listen};
+pub use self::load::Config;
+pub use self::log::{Log, LogFormat};
+pub use self::mqtt::{Login, Mqtt, Place, Protocol, Secret, Server, Session, Will};
+pub use self::publish::Publish;
+pub use self::secret::{NewTokenError, hash, new_token};
+pub use self::source::{DEFAULT_PATHS, Source};
+pub use self::subscription::Subscription;
+pub use self::token::{MAX_FILTER_BYTES, MAX_FILTERS, Sees, Token};
+
+#[cfg(test)]
+mod tests;

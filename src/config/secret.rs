@@ -1,0 +1,116 @@
+//! Bearer tokens: how they are named, hashed and made.
+
+use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, Read};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// The longest name of a token, in bytes.
+const MAX_NAME: usize = 64;
+/// Bytes of chance in a secret: as many as its hash has.
+const SECRET_BYTES: usize = 32;
+
+/// Why no token could be made.
+#[derive(Debug, Error)]
+pub enum NewTokenError {
+    /// The caller's.
+    #[error("the name of a token must be {NAME_RULE}")]
+    Name,
+    /// The system's.
+    #[error("cannot read /dev/urandom: {0}")]
+    Random(#[from] io::Error),
+}
+
+/// What the name of a token must be.
+pub const NAME_RULE: &str = "1 to 64 of the characters A-Z a-z 0-9 . _ -";
+
+/// Whether it keeps [`NAME_RULE`].
+pub fn is_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
+/// The hash that a configuration has in place of a secret.
+#[must_use]
+pub fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// The bytes of a hash that is written as 64 hexadecimal digits.
+pub fn parse_hash(digits: &str) -> Option<[u8; 32]> {
+    if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut hash = [0; 32];
+    for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
+    }
+    Some(hash)
+}
+
+/// A new secret and the table that lets it in, as they are shown to the person who asked.
+///
+/// # Errors
+/// If the name breaks the rule, or the system has no chance to give.
+pub fn new_token(name: &str) -> Result<String, NewTokenError> {
+    if !is_name(name) {
+        return Err(NewTokenError::Name);
+    }
+    let mut chance = [0; SECRET_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut chance)?;
+    let secret = hexadecimal(&chance);
+    let sha256 = hexadecimal(&hash(&secret));
+    Ok(format!(
+        "secret, shown only now: {secret}\n\
+         # put this into bridge.toml, and restart the daemon:\n\
+         [[token]]\n\
+         name = \"{name}\"\n\
+         sha256 = \"{sha256}\"\n\
+         # the topic filters that it may publish to; \"#\" is every topic\n\
+         publish = [\"#\"]\n\
+         # those that it may read\n\
+         subscribe = []\n"
+    ))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // a String takes everything
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_that_of_sha_256_in_hexadecimal() {
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hexadecimal(&hash("abc")), known);
+        assert_eq!(parse_hash(known), Some(hash("abc")));
+        assert_eq!(parse_hash(&known.to_uppercase()), Some(hash("abc")));
+        for wrong in ["", &known[1..], &format!("{known}0"), &known.replace('b', "+"), &known.replace("ba", "ö")] {
+            assert_eq!(parse_hash(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_short_and_of_few_characters() {
+        for good in ["a", "kitchen.door_2-B", &"a".repeat(64)] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", "a b", "a\"", "ö", "a\n", &"a".repeat(65)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_two_secrets_are_the_same() {
+        let secret = || new_token("a").unwrap().lines().next().map(str::to_owned);
+        assert_ne!(secret(), secret());
+    }
+}

@@ -1,0 +1,172 @@
+//! The file as a whole: the shipped one, the defaults, and every key.
+
+use ::log::LevelFilter;
+
+use super::*;
+
+#[test]
+fn the_shipped_file_says_the_built_in_defaults_and_names_every_key() {
+    let shipped = include_str!("../../../bridge.toml");
+    let mut config = parse(shipped).expect("the shipped file");
+    assert_eq!(config.subscribe.len(), 1, "it subscribes to one topic filter");
+    assert_eq!(config.subscribe[0].topic.as_str(), "django/mqtt");
+    config.subscribe.clear();
+    assert_eq!(config, parse("").expect("the defaults"));
+    let unknown_keys = [
+        "[mqtt]\nx=1",
+        "[mqtt.will]\nx=1",
+        "[mqtt.tls]\nx=1",
+        "[log]\nx=1",
+        "[[subscribe]]\nx=1",
+        "[publish]\nx=1",
+        "[http]\nx=1",
+        "[[token]]\nx=1",
+    ];
+    for names in unknown_keys.map(fault) {
+        let keys = names.split('`').skip(3).step_by(2);
+        for key in keys {
+            let forms = [format!("{key} = "), format!("[mqtt.{key}]")];
+            assert!(forms.iter().any(|form| shipped.contains(form)), "{key} is in the shipped file");
+        }
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_tutorial() {
+    let config = parse("").unwrap();
+    assert_eq!(config.mqtt.address(), "127.0.0.1:1883");
+    assert_eq!(config.mqtt.keepalive, Duration::from_secs(60));
+    assert_eq!(config.mqtt.login, None);
+    assert_eq!(config.http.listen, Listen::Tcp("127.0.0.1:8000".parse().unwrap()));
+    assert!(config.tokens.is_empty() && !config.http.allow_anonymous);
+}
+
+fn expected_tokens() -> Vec<Token> {
+    vec![
+        Token {
+            name: "kitchen".to_owned(),
+            sha256: hash("abc"),
+            publish: vec![filter("kitchen/#"), filter("b")],
+            subscribe: vec![filter("+")],
+            response_topics: vec![filter("answers/+")],
+            rate: Some(0.5),
+            max_subscriptions: 0,
+            max_listeners: 0,
+            max_waiting: 7,
+            sees: Sees::Own,
+        },
+        Token {
+            name: "all".to_owned(),
+            sha256: [0; 32],
+            publish: vec![],
+            subscribe: vec![],
+            response_topics: vec![],
+            rate: Some(1e6),
+            max_subscriptions: 500,
+            max_listeners: 0,
+            max_waiting: 3,
+            sees: Sees::All,
+        },
+    ]
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(
+        r#"
+        [mqtt]
+        server = "::1"
+        port = 1884
+        keepalive = 5
+        user = "alice"
+        password = "s3cret"
+        protocol = "3.1.1"
+        clean-session = false
+        session-expiry = 60
+        client-id = "kitchen"
+        max-packet-size = 2048
+        max-inflight = 16
+        reconnect-max = 0.5
+        [[subscribe]]
+        topic = "a/+"
+        qos = 1
+        [[subscribe]]
+        topic = "b"
+        priority = 3
+        [publish]
+        timeout = 2.5
+        max-timeout = 3
+        max-waiting = 7
+        [http]
+        listen = "[::1]:0"
+        workers = 3
+        max-body = 10
+        max-connections = 20
+        max-listeners = 0
+        idle-timeout = 0.5
+        request-timeout = 3
+        allow-anonymous = true
+        allowed-hosts = ["Bridge.Example", "192.0.2.1", "[2001:DB8:0::1]"]
+        allowed-origins = ["https://Example.com", "http://example.com:8080", "http://[::1]:1"]
+        [[token]]
+        name = "kitchen"
+        sha256 = "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        publish = ["kitchen/#", "b"]
+        subscribe = ["+"]
+        response-topics = ["answers/+"]
+        rate = 0.5
+        max-subscriptions = 0
+        max-listeners = 0
+        max-waiting = 7
+        sees = "own"
+        [[token]]
+        name = "all"
+        sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+        rate = 1000000
+        [log]
+        level = "debug"
+        format = "json"
+        time = false
+        "#,
+    )
+    .unwrap();
+    let expected = Config {
+        mqtt: Mqtt {
+            server: Server::Tcp(Place { host: "::1".to_owned(), port: 1884 }),
+            tls: None,
+            keepalive: Duration::from_secs(5),
+            login: Some(Login { user: "alice".to_owned(), password: Secret("s3cret".to_owned()) }),
+            client_id: "kitchen".to_owned(),
+            protocol: Protocol::V311,
+            session: Session::Kept { expiry: 60 },
+            max_packet_size: 2048,
+            max_inflight: 16,
+            reconnect_max: Duration::from_millis(500),
+            will: None,
+        },
+        subscribe: vec![
+            Subscription { topic: filter("a/+"), qos: Qos::AtLeastOnce, priority: Priority::INFORMATIONAL },
+            Subscription { topic: filter("b"), qos: Qos::AtMostOnce, priority: Priority::ERROR },
+        ],
+        publish: Publish { timeout: Duration::from_millis(2500), max_timeout: Duration::from_secs(3), max_waiting: 7 },
+        http: Http {
+            listen: Listen::Tcp("[::1]:0".parse().unwrap()),
+            workers: 3,
+            max_body: 10,
+            max_connections: 20,
+            max_listeners: 0,
+            idle_timeout: Duration::from_millis(500),
+            request_timeout: Duration::from_secs(3),
+            allow_anonymous: true,
+            allowed_hosts: ["bridge.example", "192.0.2.1", "2001:db8::1"].map(str::to_owned).into(),
+            allowed_origins: ["https://example.com", "http://example.com:8080", "http://[::1]:1"]
+                .map(str::to_owned)
+                .into(),
+        },
+        tokens: expected_tokens(),
+        log: Log { level: LevelFilter::Debug, format: LogFormat::Json, time: false },
+        warnings: vec![],
+    };
+    assert_eq!(config, expected);
+    assert_eq!(config.mqtt.address(), "[::1]:1884");
+}
