@@ -1,86 +1,86 @@
-//! The memory that all requests share: what finds no room in it is refused, so that no load ends the process.
+//! The memory that all requests share. A request beyond it is refused, so that no load ends the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thiserror::Error;
 
-/// Bytes for everything that requests hold: bodies that come, the messages that are made of them and wait, and answers that
-/// are long. More where a single request may need a quarter of it.
+/// Bytes for everything that requests hold: bodies as they arrive, the messages made of them while they wait, and long
+/// replies. It is more where a single request may need over a quarter of it.
 pub const MAX_BYTES: usize = 96 * 1024 * 1024;
 
-/// Bytes beside these for documents that are made for whoever looks at a bridge that has no memory left.
+/// Further bytes for documents such as metrics, which must be served when the rest is used up.
 const RESERVE: usize = 8 * 1024 * 1024;
 
-/// The books of it.
+/// An account of bytes. Its clones are one account.
 #[derive(Debug, Clone)]
-pub struct Memory(Arc<Books>);
+pub struct Memory(Arc<Account>);
 
 #[derive(Debug)]
-struct Books {
+struct Account {
     limit: usize,
     taken: AtomicUsize,
-    /// What this is a part of.
+    /// The account that this is a part of.
     whole: Option<Memory>,
 }
 
-/// A part of it, which is given back when it is dropped.
+/// Bytes of an account, which are given back on drop.
 #[derive(Debug)]
 pub struct Share {
     memory: Memory,
     bytes: usize,
 }
 
-/// There is no room.
+/// The bytes are not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Full {
-    /// Nor for anybody.
+    /// In the whole account.
     #[error("all requests together hold as much memory as they may")]
     All,
-    /// The part of one of those who share it is taken.
+    /// In the part for one token.
     #[error("the requests of one token hold as much memory as they may")]
     Part,
 }
 
-/// How many bytes there are for requests and packets of this size.
+/// The size of the account for requests and packets of up to `largest` bytes.
 fn limit(largest: usize) -> usize {
     MAX_BYTES.max(largest.saturating_mul(4))
 }
 
 impl Memory {
-    /// So many bytes.
+    /// An account of `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Books { limit, taken: AtomicUsize::new(0), whole: None }))
+        Self(Arc::new(Account { limit, taken: AtomicUsize::new(0), whole: None }))
     }
 
-    /// Enough for requests and packets of this size.
+    /// An account for requests and packets of up to `largest` bytes.
     #[must_use]
     pub fn for_requests(largest: usize) -> Self {
         Self::new(limit(largest))
     }
 
-    /// What one of several may take of it: half, so that the others have room too.
+    /// An account for one of several users: half of this one, so that some is left for the others.
     #[must_use]
     pub fn part(&self) -> Self {
-        Self(Arc::new(Books { limit: self.0.limit / 2, taken: AtomicUsize::new(0), whole: Some(self.clone()) }))
+        Self(Arc::new(Account { limit: self.0.limit / 2, taken: AtomicUsize::new(0), whole: Some(self.clone()) }))
     }
 
-    /// A part that is yet to become one.
+    /// A share of no bytes yet.
     #[must_use]
     pub fn nothing(&self) -> Share {
         Share { memory: self.clone(), bytes: 0 }
     }
 
-    /// Bytes that are taken.
+    /// Bytes in use.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    /// Takes so many bytes, and some beyond the limit if these are in reserve. What is refused is never in the books.
+    /// Takes bytes, up to `reserve` beyond the limit. If they are refused, nothing is taken.
     fn add(&self, more: usize, reserve: usize) -> Result<(), Full> {
-        let Books { limit, taken, whole } = &*self.0;
+        let Account { limit, taken, whole } = &*self.0;
         let sum = |taken: usize| taken.checked_add(more).filter(|sum| *sum <= limit.saturating_add(reserve));
         let added = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
         added.map_err(|_| if whole.is_some() { Full::Part } else { Full::All })?;
@@ -102,15 +102,15 @@ impl Share {
     /// Makes it this large.
     ///
     /// # Errors
-    /// If there is no room; it stays as it is.
+    /// If the bytes are not available; then it stays as it is.
     pub fn resize(&mut self, bytes: usize) -> Result<(), Full> {
         self.resize_within(bytes, 0)
     }
 
-    /// The same for a document that has a reserve of its own.
+    /// The same for a document, which may use the reserve too.
     ///
     /// # Errors
-    /// If there is no room there either.
+    /// If the reserve is used up as well.
     pub fn resize_in_reserve(&mut self, bytes: usize) -> Result<(), Full> {
         self.resize_within(bytes, RESERVE)
     }
@@ -125,7 +125,7 @@ impl Share {
         Ok(())
     }
 
-    /// Makes two of it, the other one of so many bytes if it has them.
+    /// Splits off a share of `bytes`, or of all that it has.
     #[must_use]
     pub fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
@@ -140,7 +140,7 @@ impl Drop for Share {
     }
 }
 
-/// What the system takes for an allocation of so many bytes (malloc of glibc).
+/// What an allocation of `bytes` takes from the system (malloc of glibc).
 #[must_use]
 pub const fn allocated(bytes: usize) -> usize {
     match bytes {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_is_bounded_and_given_back() {
+    fn bytes_are_bounded_and_given_back() {
         let memory = Memory::new(10);
         let first = take(&memory, 6).unwrap();
         assert_eq!(take(&memory, 5).unwrap_err(), Full::All);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn one_part_leaves_room_for_the_others() {
+    fn one_part_leaves_bytes_for_the_others() {
         let memory = Memory::new(10);
         let [one, other] = [memory.part(), memory.part()];
         let first = take(&one, 5).unwrap();
@@ -185,7 +185,7 @@ mod tests {
         let second = take(&other, 3).unwrap();
         let third = take(&memory, 2).unwrap();
         assert_eq!(take(&other, 1).unwrap_err(), Full::All);
-        assert_eq!([one.taken(), other.taken(), memory.taken()], [5, 3, 10], "what is refused is in no books");
+        assert_eq!([one.taken(), other.taken(), memory.taken()], [5, 3, 10], "nothing is taken by what is refused");
         drop((first, second, third));
         assert_eq!([one.taken(), other.taken(), memory.taken()], [0, 0, 0]);
     }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn large_requests_have_room_for_four() {
+    fn four_large_requests_fit() {
         assert_eq!(Memory::for_requests(1024).0.limit, MAX_BYTES);
         assert_eq!(Memory::for_requests(MAX_BYTES).0.limit, 4 * MAX_BYTES);
     }

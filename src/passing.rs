@@ -1,21 +1,21 @@
-//! Which failures of the system may be over when the same is tried again.
+//! Which failures of system calls may not occur again at a later attempt.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// Somebody else has what we need, it has not come yet, or the system is short of something; rights and wrong names do not
-/// get better by waiting.
+/// Whether a later attempt may succeed: another process has what we need, it is not there yet, or the system is short of
+/// something. Missing permissions and wrong names stay as they are.
 pub fn may_pass(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|code| CODES.contains(&code))
 }
 
 const CODES: [Errno; 17] = [
-    // an address or a device that comes later, as those of a VPN do, and a port that its last owner has yet to leave
+    // an address or a device that comes later, such as that of a VPN; a port that another process is about to release
     Errno::ADDRINUSE,
     Errno::ADDRNOTAVAIL,
     Errno::NODEV,
-    // a file of a file system that is mounted later, or whose server does not answer
+    // a file on a file system that is mounted later, or whose server does not answer
     Errno::NOENT,
     Errno::IO,
     Errno::STALE,
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_later_may_pass_and_what_is_wrong_does_not() {
+    fn shortages_may_pass_and_wrong_names_do_not() {
         for (code, passes) in [
             (libc::EADDRNOTAVAIL, true),
             (libc::EADDRINUSE, true),

@@ -1,8 +1,8 @@
-//! Bytes from outside as one printable line: escaped reversibly, and cut at a limit.
+//! Bytes from outside as one printable line: escaped, so that they can be read back, and cut at a limit.
 
 use std::fmt;
 
-/// Bytes from outside, ready to be written into a log line or an error text.
+/// Bytes from outside, for a record or an error text.
 ///
 /// Printable UTF-8 stays as it is; backslashes are doubled; control characters, characters that change how a line
 /// reads (bidirectional overrides, line separators, invisible ones) and bytes that are no UTF-8 become `\n`, `\r`,
@@ -13,12 +13,12 @@ pub struct Printable<'a> {
 }
 
 impl<'a> Printable<'a> {
-    /// Takes any bytes, and the number of them that are shown.
+    /// Takes any bytes, and how many of them are shown at most.
     pub fn new(bytes: &'a (impl AsRef<[u8]> + ?Sized), limit: usize) -> Self {
         Self { bytes: bytes.as_ref(), limit }
     }
 
-    /// How many bytes are shown: never the first part of a character.
+    /// How many bytes are shown: never only a part of a character.
     fn shown(&self) -> usize {
         if self.bytes.len() <= self.limit {
             return self.bytes.len();
@@ -55,7 +55,7 @@ fn write_char(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
     }
 }
 
-/// Any text as one line of at most some thousand characters, for what is not escaped where it comes in.
+/// Any text as one line, cut at [`LONGEST_LINE`], for texts that are not escaped where they come in.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let escaped = |c: char| {
@@ -66,7 +66,7 @@ pub fn one_line(text: &str) -> String {
     text.chars().flat_map(escaped).take(LONGEST_LINE).collect()
 }
 
-/// Characters: longer than any record of ours, shorter than what journald breaks into several (48 KiB).
+/// In characters: longer than any record of ours, shorter than the 48 KiB from which on journald splits a line.
 const LONGEST_LINE: usize = 11_000;
 
 /// C1 controls, and format characters that hide, reorder or break what a person sees.
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn long_bytes_are_cut_between_characters_and_their_length_is_said() {
+    fn long_bytes_are_cut_between_characters_and_their_length_is_shown() {
         assert_eq!(shown(b"0123456789abcdef"), "0123456789abcdef");
         assert_eq!(shown(b"0123456789abcdefg"), "0123456789abcdef… (16 of 17 bytes)");
         assert_eq!(shown("0123456789abcdeö".as_bytes()), "0123456789abcde… (15 of 17 bytes)");
@@ -135,7 +135,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_become_one_printable_line_and_can_be_told_again(bytes in any::<Vec<u8>>()) {
+        fn any_bytes_become_one_printable_line_and_can_be_read_back(bytes in any::<Vec<u8>>()) {
             let line = Printable::new(&bytes, usize::MAX).to_string();
             prop_assert!(!line.chars().any(char::is_control), "{:?}", line);
             prop_assert_eq!(original(&line), bytes);

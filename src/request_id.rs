@@ -1,4 +1,4 @@
-//! What a request is called, in its answer and in the records that it leads to.
+//! The identifier of a request, in its reply and in the records that belong to it.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -7,32 +7,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::instance_id::instance_id;
 
-/// The longest one that is taken from a request, in bytes.
+/// The longest identifier that a request may bring, in bytes.
 const MAX_GIVEN: usize = 128;
 
 thread_local! {
-    /// Of the request that this thread is busy with.
+    /// Of the request that this thread works on.
     static CURRENT: RefCell<Option<RequestId>> = const { RefCell::new(None) };
 }
 
-/// What a request is called.
+/// The identifier of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestId {
-    /// The number of the request in this run.
+    /// The number of the request in this process.
     Made(u64),
-    /// By whoever sent it.
+    /// Given by the caller.
     Given(Arc<str>),
 }
 
 impl RequestId {
-    /// One that no other request has. Takes no system call, and no memory.
+    /// One that no other request has. Needs no system call, and no memory.
     #[must_use]
     pub fn made() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         Self::Made(COUNT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What a request says of itself, if that can stand in a header and in a record; or else one that is made.
+    /// The identifier that a request brings, if it is fit for a header and a record, and else a new one.
     #[must_use]
     pub fn of(given: Option<&str>) -> Self {
         let is_sound =
@@ -40,21 +40,21 @@ impl RequestId {
         given.filter(is_sound).map_or_else(Self::made, |text| Self::Given(text.into()))
     }
 
-    /// Has the records of this thread carry it for as long as `work` takes.
+    /// Adds it to the records of this thread while `work` runs.
     pub fn during<R>(&self, work: impl FnOnce() -> R) -> R {
         let _reset = Reset(CURRENT.replace(Some(self.clone())));
         work()
     }
 
-    /// That of the request that this thread is busy with.
+    /// That of the request that this thread works on.
     #[must_use]
     pub fn current() -> Option<Self> {
-        // a thread that ends may have none any more
+        // a thread that ends may have dropped the variable
         CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
     }
 }
 
-/// Brings back what was before, over a panic too.
+/// Restores the identifier of before, after a panic too.
 struct Reset(Option<RequestId>);
 
 impl Drop for Reset {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_request_says_of_itself_is_taken_where_it_is_sound() {
+    fn the_identifier_of_the_caller_is_taken_if_it_is_sound() {
         let longest = "x".repeat(MAX_GIVEN);
         for sound in ["a", "0192f1c6-7b1e-7cc0-a0d1-5b1d9c6f2f3a", "\"{}\"", &longest] {
             assert_eq!(RequestId::of(Some(sound)).to_string(), sound);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_while_its_request_is_worked_on() {
+    fn it_is_current_while_its_request_is_worked_on() {
         let id = RequestId::of(Some("a"));
         let other = RequestId::of(Some("b"));
         id.during(|| {

@@ -1,9 +1,9 @@
-//! What somebody may have meant who wrote a name that there is not.
+//! Suggestions for names that do not exist.
 
-/// The name that is most like this one, if one is much like it.
+/// The name that is most similar to `word`, if one is similar enough.
 pub fn similar<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
-    // a name of two or three letters would soon be any other
+    // with more, a name of two or three letters would be similar to any other
     let most = match word.len() {
         0..4 => 1,
         4..9 => 2,
@@ -17,30 +17,30 @@ pub fn similar<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// The end of a sentence that says so, of the names that its words have in backticks; nothing if there is none like it.
+/// The end of a sentence that suggests one of the names that `words` have in backticks; empty if none is similar.
 pub fn hint(word: &str, words: &str) -> String {
     let names = words.split('`').skip(1).step_by(2).filter(|name| *name != word);
     similar(word, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
-/// The longest word for which a name is looked for, in bytes.
+/// The longest word for which a suggestion is sought, in bytes.
 const MAX_NAME: usize = 40;
 
-/// Letters to be added, left out, or written otherwise, before the one is the other (Levenshtein).
+/// How many letters must be added, removed or replaced to turn one into the other (Levenshtein).
 fn distance(one: &[u8], other: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (position, byte) in one.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], position + 1);
         for (column, of_other) in other.iter().enumerate() {
-            let written_otherwise = diagonal + usize::from(byte != of_other);
+            let replaced = diagonal + usize::from(byte != of_other);
             diagonal = row[column + 1];
-            row[column + 1] = written_otherwise.min(diagonal + 1).min(row[column] + 1);
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
         }
     }
     row[other.len()]
 }
 
-/// Whether the one is the other without some letters, as `msg` is `message`.
+/// Whether one is the other without some letters, as `msg` is `message`.
 fn is_shortened(word: &str, name: &str) -> bool {
     let (short, long) = if word.len() < name.len() { (word, name) } else { (name, word) };
     let mut letters = long.bytes();
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_pen_is_found_and_another_word_is_not() {
+    fn a_typing_error_is_found_and_another_word_is_not() {
         let names = ["server", "port", "keepalive", "user", "password", "clean-session", "msg", "qos", "topic"];
         for (word, meant) in [
             ("prot", Some("port")),

@@ -1,7 +1,7 @@
-//! Sockets that a library owns and does not show: looked at by the numbers of their descriptors.
+//! Sockets that a library owns and does not expose: inspected by the numbers of their descriptors.
 //!
-//! A number may be closed and given to another file at any time by whoever owns it: what is seen is compared with what
-//! was meant.
+//! The owner may close a descriptor at any time, and its number may then be another file: callers compare what they find
+//! with what they expect.
 #![expect(unsafe_code, reason = "the descriptors of others are known by number only, and TCP_INFO has no safe type")]
 
 use std::mem::{MaybeUninit, size_of};
@@ -9,18 +9,18 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use socket2::{SockAddr, SockRef};
 
-/// What identifies a socket: no other one has the same as long as the system runs (`SO_COOKIE`, socket(7)).
+/// Identifies a socket: no other one has the same until the system restarts (`SO_COOKIE`, socket(7)).
 pub type Cookie = u64;
 
 /// A state of TCP (`TCP_ESTABLISHED` in `net/tcp_states.h` of Linux).
 const ESTABLISHED: u8 = 1;
 
-/// The socket behind a number, if it is one.
+/// The identity of the socket with this number, if there is one.
 pub fn cookie(number: RawFd) -> Option<Cookie> {
     SockRef::from(&look(number)).cookie().ok()
 }
 
-/// The address of our end of a socket, and the one of the client's if it is connected.
+/// The local address of a socket, and the address of its peer if it is connected.
 pub fn ends(number: RawFd) -> Option<(SockAddr, Option<SockAddr>)> {
     let descriptor = look(number);
     let socket = SockRef::from(&descriptor);
@@ -32,7 +32,7 @@ pub fn is_listener(number: RawFd) -> bool {
     SockRef::from(&look(number)).is_listener().unwrap_or_default()
 }
 
-/// Bytes that were written and that the other end has not taken.
+/// Bytes that were written and that the peer has not acknowledged.
 pub fn unsent(number: RawFd) -> u64 {
     let mut bytes: libc::c_int = 0;
     // SAFETY: the kernel writes one integer
@@ -40,17 +40,17 @@ pub fn unsent(number: RawFd) -> u64 {
     if result == 0 { u64::try_from(bytes).unwrap_or_default() } else { 0 }
 }
 
-/// Bytes that came in on a TCP connection since it began; its end may count as one (`tcpi_bytes_received`, tcp(7)).
+/// Bytes received on a TCP connection since it began; its FIN may count as one (`tcpi_bytes_received`, tcp(7)).
 pub fn received(number: RawFd) -> Option<u64> {
     Some(info(number)?.tcpi_bytes_received)
 }
 
-/// Bytes of ours that the other end's system has taken since a TCP connection began (`tcpi_bytes_acked`).
+/// Bytes that the peer's system has acknowledged since a TCP connection began (`tcpi_bytes_acked`).
 pub fn taken(number: RawFd) -> Option<u64> {
     Some(info(number)?.tcpi_bytes_acked)
 }
 
-/// Whether neither end of a TCP connection has said that it will send no more. Ending what comes in says nothing.
+/// Whether neither end of a TCP connection has sent FIN. Shutting down our reading side sends none.
 pub fn is_established(number: RawFd) -> bool {
     info(number).is_some_and(|info| info.tcpi_state == ESTABLISHED)
 }
@@ -58,7 +58,7 @@ pub fn is_established(number: RawFd) -> bool {
 fn info(number: RawFd) -> Option<libc::tcp_info> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
-    // SAFETY: the kernel writes at most `length` bytes; what it leaves is zero, and any bits are valid for integers
+    // SAFETY: the kernel writes at most `length` bytes; the rest stays zero, and any bits are valid for integers
     let (result, info) = unsafe {
         let result =
             libc::getsockopt(number, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length);
@@ -67,9 +67,9 @@ fn info(number: RawFd) -> Option<libc::tcp_info> {
     (result == 0).then_some(info)
 }
 
-/// A descriptor that somebody else owns, for the length of one call.
+/// A descriptor that a library owns, for one call.
 pub fn look<'a>(number: RawFd) -> BorrowedFd<'a> {
-    // SAFETY: it is only looked at or duplicated: if it was closed meanwhile, the call fails; if it was given to
-    // another file, the caller finds out by what it sees. It never is -1
+    // SAFETY: it is only inspected or duplicated: if it was closed meanwhile, the call fails; if it is another file by
+    // now, the caller finds that by comparing. It never is -1
     unsafe { BorrowedFd::borrow_raw(number) }
 }

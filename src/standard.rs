@@ -1,4 +1,4 @@
-//! Standard output and standard error, written to without what std hides of their failures.
+//! Writing to standard output and standard error, with the failures that std hides.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat, major, minor};
 use rustix::io::Errno;
 
-/// One of the two.
+/// Standard output or standard error.
 #[derive(Debug, Clone, Copy)]
 pub enum Stream {
     /// Standard output.
@@ -19,9 +19,9 @@ pub enum Stream {
 /// Why not all was written, and how much was.
 #[derive(Debug)]
 pub struct Unwritten {
-    /// Bytes that were taken.
+    /// Bytes that were written.
     pub written: usize,
-    /// What became of the rest.
+    /// Why the rest was not.
     pub error: io::Error,
 }
 
@@ -29,7 +29,7 @@ impl Stream {
     /// Writes everything, however long the reader takes.
     ///
     /// # Errors
-    /// If the rest cannot be written. std calls it success where the descriptor is closed.
+    /// If not everything can be written. With std, writing to a closed descriptor succeeds.
     pub fn write(self, bytes: &[u8]) -> Result<(), Unwritten> {
         let mut written = 0;
         while written < bytes.len() {
@@ -37,7 +37,7 @@ impl Stream {
                 Ok(0) => return Err(Unwritten { written, error: io::ErrorKind::WriteZero.into() }),
                 Ok(more) => written += more,
                 Err(Errno::INTR) => {}
-                // another program that has it open too may have made it one that does not block
+                // another program that shares it may have set O_NONBLOCK
                 Err(Errno::AGAIN) => self.with(wait_for_room),
                 Err(error) => return Err(Unwritten { written, error: error.into() }),
             }
@@ -45,9 +45,9 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether it may have been closed when the program began, as by `2>&-`: std has then put /dev/null in its place,
-    /// open for reading and writing, and the same one for all that were closed. So where two such are not the same,
-    /// somebody else opened them, as Node's `stdio: "ignore"` does. Nothing tells any other from a closed one.
+    /// Whether it may have been closed when the program started, as by `2>&-`: then std has opened /dev/null for reading
+    /// and writing instead, once for all three streams. So if two of them are null devices that were opened separately,
+    /// the parent process opened them, as Node's `stdio: "ignore"` does. A single one cannot be told from a closed one.
     #[must_use]
     pub fn may_have_been_closed(self) -> bool {
         let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
@@ -67,7 +67,7 @@ impl Stream {
 }
 
 fn wait_for_room(stream: BorrowedFd) {
-    // a failure shows at the next try
+    // the next write fails if this does
     let _ = poll(&mut [PollFd::new(&stream, PollFlags::OUT)], None);
 }
 
@@ -79,15 +79,15 @@ fn is_null_for_both(stream: BorrowedFd) -> bool {
     is_null && fcntl_getfl(stream).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
-/// Whether two null devices are one open file description: a flag that means nothing to them, changed on one, changes on
-/// the other.
+/// Whether two null devices are one open file description: then a flag that is changed on one changes on the other. The
+/// flag has no effect on a null device.
 fn is_same(null: BorrowedFd, other: BorrowedFd) -> bool {
     let (Ok(flags), Ok(before)) = (fcntl_getfl(null), fcntl_getfl(other)) else { return true };
     if fcntl_setfl(null, flags ^ OFlags::APPEND).is_err() {
         return true;
     }
     let is_changed = fcntl_getfl(other).is_ok_and(|after| after != before);
-    // it was allowed a moment ago
+    // it succeeded just before
     let _ = fcntl_setfl(null, flags);
     is_changed
 }

@@ -1,7 +1,7 @@
-//! What systemd is told: that we serve, how we are, that we live, and that we are about to end (`sd_notify(3)`).
+//! Notifications for systemd (`sd_notify(3)`): ready, status, watchdog, stopping.
 //!
-//! Nothing of it happens where `NOTIFY_SOCKET` is not set. Everything is sent by a thread of its own, as nobody says how
-//! long systemd may take.
+//! There are none where `NOTIFY_SOCKET` is not set. A thread of its own sends them, since systemd may take any time to
+//! receive them.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -14,27 +14,27 @@ use crate::thread::Watch;
 
 /// The name of the thread.
 const THREAD: &str = "systemd";
-/// How often it looks whether there is something new to tell.
+/// How often the status is checked for changes.
 const TICK: Duration = Duration::from_millis(500);
-/// Of the time after which systemd takes us for dead, the part after which it hears of us.
+/// The watchdog is fed this many times within its timeout.
 const WATCHDOG_PARTS: u32 = 3;
-/// How long a sign of life may take, where that part is longer.
+/// The longest time for a check, if that period is longer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a stop may take beyond its timeout.
 const STOP_SLACK: Duration = Duration::from_secs(1);
 
-/// What there is to tell.
+/// Where the notifier gets its contents from.
 pub struct Vitals {
-    /// How we are, in one line.
+    /// The status, in one line.
     pub status: Box<dyn Fn() -> String + Send>,
-    /// Whether everything lives, as far as it can be told by the deadline; if not, what does not.
+    /// Checks until the deadline whether every part of the daemon works; an error names the part that does not.
     pub check: Box<dyn Fn(Instant) -> Result<(), String> + Send>,
 }
 
-/// The thread that tells systemd, if that listens. It ends with this.
+/// The thread that notifies systemd, if there is one. It ends when this is dropped.
 pub struct Service(Option<SyncSender<Duration>>);
 
-/// Tells systemd that we serve, and from now on how we are.
+/// Notifies systemd that the daemon is ready, and from now on of its status.
 ///
 /// # Errors
 /// If the system has no thread to give.
@@ -53,10 +53,10 @@ pub fn start(watch: &Watch, vitals: Vitals) -> io::Result<Service> {
 }
 
 impl Service {
-    /// Tells that we are about to end, within `timeout`. Never waits.
+    /// Notifies that the daemon stops within `timeout`. Never waits.
     pub fn stopping(&self, timeout: Duration) {
         if let Some(sender) = &self.0 {
-            // one is enough
+            // a second one would change nothing
             let _ = sender.try_send(timeout);
         }
     }
@@ -68,13 +68,13 @@ struct Notifier {
     feeding: Option<Duration>,
     /// When it is fed next.
     next_feed: Instant,
-    /// What does not live.
+    /// What the last check found.
     failure: Option<String>,
-    /// A stop has a deadline of its own, which main keeps.
+    /// While stopping, nothing is checked: main ends a stop that takes too long.
     is_stopping: bool,
-    /// The last status that was told.
+    /// The last status that was sent.
     told: String,
-    /// The last message did not arrive.
+    /// The last notification failed.
     is_unheard: bool,
 }
 
@@ -104,17 +104,17 @@ impl Notifier {
         }
     }
 
-    /// Until there may be something to do.
+    /// How long to wait for a stop before the next round.
     fn pause(&self, now: Instant) -> Duration {
         match self.feeding {
-            // looked at again soon: it may have been a moment's weakness
+            // check again soon: the failure may have been short
             Some(period) if self.failure.is_some() => TICK.min(period),
             Some(_) => TICK.min(self.next_feed.saturating_duration_since(now)),
             None => TICK,
         }
     }
 
-    /// Feeds the watchdog when it is time, and only while everything lives.
+    /// Feeds the watchdog when it is due, and only if the check succeeds.
     fn feed(&mut self) {
         let now = Instant::now();
         let Some(period) = self.feeding.filter(|_| now >= self.next_feed) else { return };
@@ -154,7 +154,7 @@ impl Notifier {
         self.notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(microseconds)]);
     }
 
-    /// Says once that systemd does not hear us.
+    /// Records a failure once, until a notification succeeds again.
     fn notify(&mut self, state: &[NotifyState]) {
         let notified = sd_notify::notify(state);
         if let (Err(error), false) = (&notified, self.is_unheard) {

@@ -1,4 +1,4 @@
-//! Named threads whose end, by return or by panic, is an event that main waits for.
+//! Named threads. Their end, by return or by panic, is an event that main waits for.
 
 use std::any::Any;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::Instant;
 
-/// More than there can be threads, so that none waits to tell of its end.
+/// More than there can be threads, so that no thread has to wait when it ends.
 const CAPACITY: usize = 256;
 
 /// What main waits for.
@@ -15,9 +15,9 @@ const CAPACITY: usize = 256;
 pub enum Event {
     /// SIGTERM or SIGINT.
     StopRequested,
-    /// Something that only a new process cures; what is running is to be settled first.
+    /// Only a new process helps; what is under way is completed first.
     RestartRequested(String),
-    /// A thread is over.
+    /// A thread has ended.
     Ended(End),
 }
 
@@ -26,11 +26,11 @@ pub enum Event {
 pub struct End {
     /// The thread's name.
     pub thread: String,
-    /// Why it ended, if not as it should.
+    /// An error says why it ended, unless it returned in good order.
     pub result: Result<(), String>,
 }
 
-/// Starts threads and tells of their ends.
+/// Starts threads and reports their ends.
 #[derive(Debug, Clone)]
 pub struct Watch(SyncSender<Event>);
 
@@ -38,7 +38,7 @@ pub struct Watch(SyncSender<Event>);
 #[derive(Debug)]
 pub struct Events(Receiver<Event>);
 
-/// A watch over threads, and the events that it will tell of.
+/// A watch over threads, and the events that it reports.
 #[must_use]
 pub fn watch() -> (Watch, Events) {
     let (sender, receiver) = sync_channel(CAPACITY);
@@ -54,12 +54,12 @@ impl Watch {
         let (events, thread) = (self.0.clone(), name.to_owned());
         spawn(name, move || {
             let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err("it panicked".to_owned()));
-            // nobody listens any more: the process is ending
+            // there is no receiver any more when the process ends
             drop(events.send(Event::Ended(End { thread, result })));
         })
     }
 
-    /// Starts a thread whose return is not told, for those that come and go.
+    /// Starts a thread of which only a failure is reported, for those that come and go.
     ///
     /// # Errors
     /// If the system has no thread to give.
@@ -82,7 +82,7 @@ impl Watch {
         drop(self.0.try_send(Event::RestartRequested(why)));
     }
 
-    /// Asks main to stop. Never waits: where the queue is full, stops enough have been asked for.
+    /// Asks main to stop. Never waits: if the queue is full, main has been asked already.
     pub fn request_stop(&self) {
         drop(self.0.try_send(Event::StopRequested));
     }
@@ -95,8 +95,8 @@ impl Events {
         self.0.recv().unwrap_or(Event::StopRequested)
     }
 
-    /// Waits until `count` threads whose name starts with `prefix` have ended, or the deadline has come.
-    /// Returns how many have not; further requests to stop change nothing.
+    /// Waits until `count` threads whose name starts with `prefix` have ended, or until the deadline.
+    /// Returns how many have not. Further requests to stop are ignored.
     #[must_use]
     pub fn await_ends(&self, prefix: &str, count: usize, deadline: Instant) -> usize {
         let mut missing = count;
@@ -121,7 +121,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     spawned.map(drop).map_err(|error| io::Error::new(error.kind(), format!("no thread {name}: {error}")))
 }
 
-/// What a panic says.
+/// The text of a panic.
 pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
@@ -145,7 +145,7 @@ mod tests {
             Event::Ended(End { thread, result }) => {
                 assert_eq!((thread.as_str(), result), ("fails", Err("no more".to_owned())));
             }
-            other => panic!("nobody asked for {other:?}"),
+            other => panic!("unexpected: {other:?}"),
         }
     }
 
@@ -155,7 +155,7 @@ mod tests {
         watch.spawn("panics", || panic!("at {}", 7)).unwrap();
         match events.next() {
             Event::Ended(end) => assert_eq!(end.result, Err("it panicked".to_owned())),
-            other => panic!("nobody asked for {other:?}"),
+            other => panic!("unexpected: {other:?}"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is recorded, as the fields of journald's native protocol.
+//! What is recorded, and its fields in journald's native protocol.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use log::Level;
 use crate::message::{MAX_USER_PROPERTIES, Priority, Received};
 use crate::printable::{Printable, one_line};
 
-/// How much of a received topic name or payload a record shows, in bytes; its fields have all of it.
+/// How many bytes of a received topic name or payload the text of a record shows. The fields have all of it.
 const SHOWN: usize = 1024;
-/// By this all records of received messages can be found (`journalctl --catalog`, systemd.journal-fields(7)).
+/// `MESSAGE_ID` of all records of received messages, to find them by (systemd.journal-fields(7)).
 const RECEIVED_ID: &str = "b8c7813ec2d84ca8b6d55f818f26cc3b";
-/// The field of a record that belongs to a request.
+/// The field that tells which request a record belongs to.
 pub const REQUEST_ID: &str = "REQUEST_ID";
-/// Who speaks, also where there is no unit to tell it by.
+/// The name of the program, for records without a unit.
 pub const IDENTIFIER: &str = "mqtt-bridge";
 
 /// A record of our own.
@@ -24,14 +24,14 @@ pub struct Own {
     pub fields: Vec<(String, String)>,
 }
 
-/// Anything that is recorded.
+/// What the queue holds.
 pub enum Entry {
     Own(Own),
-    /// Why the program ends.
+    /// Why the process ends.
     LastWords(String),
     /// A message from the broker, and how urgent it is.
     Received(Arc<Received>, Priority),
-    /// Nothing: what is to be done when everything before it is written.
+    /// Not a record: something is to be called when everything before it is written.
     Mark,
 }
 
@@ -45,7 +45,7 @@ fn priority(level: Level) -> Priority {
     }
 }
 
-/// A received message in the words of the tutorial.
+/// The text for a received message, as the tutorial has it.
 pub fn text(message: &Received) -> String {
     let (topic, payload) = (Printable::new(&message.topic, SHOWN), Printable::new(&message.payload, SHOWN));
     format!("Received message on topic: {topic} with payload: {payload}")
@@ -56,7 +56,7 @@ impl Own {
         Self { level: Level::Warn, message, fields: Vec::new() }
     }
 
-    /// So many messages were lost.
+    /// Tells how many messages were lost.
     pub fn dropped(count: u64) -> Self {
         Self::warning(format!(
             "{count} received messages were not recorded: they came when nothing could be written, or faster than it could"
@@ -91,7 +91,7 @@ impl Entry {
                 if let Some(content_type) = &message.properties.content_type {
                     put(bytes, "MQTT_CONTENT_TYPE", content_type);
                 }
-                // journald takes 1024 fields of a record
+                // journald takes at most 1024 fields for a record
                 for (name, value) in message.properties.user_properties.iter().take(MAX_USER_PROPERTIES) {
                     put(bytes, "MQTT_USER_PROPERTY", format!("{name}={value}"));
                 }

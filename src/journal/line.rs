@@ -17,7 +17,7 @@ use crate::printable::one_line;
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
     pub format: LogFormat,
-    /// It begins with the time.
+    /// Whether it starts with the time.
     pub has_time: bool,
 }
 
@@ -26,13 +26,13 @@ impl Style {
         Self { format: settings.format, has_time: settings.time }
     }
 
-    /// Appends a record that was made at this time.
+    /// Appends the line for a record of this time.
     pub fn write(self, entry: &Entry, time: SystemTime, bytes: &mut Vec<u8>) {
         let time = self.has_time.then_some(Timestamp(time));
         let start = bytes.len();
         match self.format {
             LogFormat::Text => write_text(entry, time, bytes),
-            // numbers and strings always have a JSON form
+            // numbers and strings can always be written as JSON
             LogFormat::Json => drop(write_json(entry, time, bytes)),
         }
         if bytes.len() > start {
@@ -43,9 +43,9 @@ impl Style {
 
 fn write_text(entry: &Entry, time: Option<Timestamp>, bytes: &mut Vec<u8>) {
     let line = match entry {
-        // bytes from outside are escaped where they come in; this holds for what slips through
+        // bytes from outside are escaped where they come in; this is a second line of defence
         Entry::Own(own) => own_text(own),
-        // as programs say it to the person who started them, with their name
+        // with the name of the program, for the person who started it
         Entry::LastWords(words) => format!("{IDENTIFIER}: {}", one_line(words)),
         Entry::Received(message, _) => one_line(&text(message)),
         Entry::Mark => return,
@@ -93,7 +93,7 @@ fn write_json(entry: &Entry, time: Option<Timestamp>, bytes: &mut Vec<u8>) -> se
     line.end()
 }
 
-/// The same as the fields in the journal.
+/// Writes what the fields in the journal have.
 fn put_received<M: SerializeMap>(line: &mut M, message: &Received) -> Result<(), M::Error> {
     line.serialize_entry("message", &text(message))?;
     line.serialize_entry("topic", &String::from_utf8_lossy(&message.topic))?;
@@ -124,7 +124,7 @@ fn own_level(level: log::Level) -> &'static str {
     }
 }
 
-/// In the words of `[log] level`.
+/// The level in the words of `[log] level`.
 fn received_level(priority: Priority) -> &'static str {
     match priority.to_string().as_str() {
         "0" | "1" | "2" | "3" => "error",
@@ -134,13 +134,13 @@ fn received_level(priority: Priority) -> &'static str {
     }
 }
 
-/// A time as RFC 3339 has it, in UTC and with milliseconds.
+/// A time in the form of RFC 3339, in UTC and with milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct Timestamp(SystemTime);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // a clock that is before 1970 is wrong anyway
+        // a clock before 1970 is wrong anyway
         let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, milliseconds) = (since.as_secs(), since.subsec_millis());
         let (year, month, day) = date(seconds / 86_400);
@@ -149,15 +149,15 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Year, month and day of so many days after the first of 1970, in the Gregorian calendar.
+/// Year, month and day in the Gregorian calendar; `days` count from the first of January 1970.
 fn date(days: u64) -> (u64, u64, u64) {
     const FOUR_CENTURIES: u64 = 146_097;
-    // counted from the first of March of the year 0, so that a leap day is the last of its year
+    // count from the first of March of the year 0: then a leap day is the last of its year
     let days = days + 719_468;
     let (era, day) = (days / FOUR_CENTURIES, days % FOUR_CENTURIES);
     let year = (day - day / 1460 + day / 36_524 - day / (FOUR_CENTURIES - 1)) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
-    // from March on five months always have 153 days
+    // from March on, any five months have 153 days
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
     let (carry, month) = if month < 10 { (0, month + 3) } else { (1, month - 9) };
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_text_begins_with_the_time_where_it_is_to() {
+    fn a_line_of_text_starts_with_the_time_if_configured() {
         let expected = "warning: lost\\n\"x\" (request 7)\n";
         assert_eq!(line(TEXT, &own()), format!("2026-09-21T14:13:20.123Z {expected}"));
         assert_eq!(line(Style { has_time: false, ..TEXT }, &own()), expected);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_is_an_object_with_all_that_is_known() {
+    fn a_line_of_json_is_an_object_with_all_fields() {
         let parsed = |style, entry: &Entry| {
             let line = line(style, entry);
             assert_eq!(line.matches('\n').count(), 1, "{line}");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_has_its_date() {
+    fn a_time_is_shown_with_its_date() {
         for (seconds, expected) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_399, "2000-02-28T23:59:59.000Z"),
@@ -258,7 +258,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn dates_are_those_of_http(seconds in 0..253_402_300_800_u64) {
+        fn dates_are_the_same_as_in_http(seconds in 0..253_402_300_800_u64) {
             let time = UNIX_EPOCH + Duration::from_secs(seconds);
             let (year, month, day) = date(seconds / 86_400);
             let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

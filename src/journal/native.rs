@@ -14,7 +14,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 
 /// Where journald listens.
 const SOCKET: &str = "/run/systemd/journal/socket";
-/// How long to wait before journald is asked again when it is not there.
+/// The pause before the next attempt when journald is not there.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether standard error is connected to journald (systemd.exec(5), `$JOURNAL_STREAM`).
@@ -25,7 +25,7 @@ pub fn is_stderr_journald() -> bool {
     stderr.is_ok_and(|stderr| device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino()))
 }
 
-/// The way to journald.
+/// A socket to journald.
 pub struct Journald(UnixDatagram);
 
 impl Journald {
@@ -37,10 +37,10 @@ impl Journald {
         Ok(Self(socket))
     }
 
-    /// Writes a record, however long journald takes, and also if it is away meanwhile.
+    /// Writes a record. Waits for journald, however long it takes or is not there.
     ///
     /// # Errors
-    /// If it will never take this record.
+    /// If another attempt with this record would fail too.
     pub fn write(&mut self, record: &[u8]) -> io::Result<()> {
         loop {
             let error = match self.0.send(record) {
@@ -57,7 +57,7 @@ impl Journald {
             }
             if error.kind() != io::ErrorKind::Interrupted {
                 sleep(PAUSE);
-                // one that was started again may listen on another socket
+                // a journald that was restarted has another socket
                 let _ = self.0.connect(SOCKET);
             }
         }
@@ -83,7 +83,7 @@ fn is(error: &io::Error, code: i32) -> bool {
     error.raw_os_error() == Some(code)
 }
 
-/// Whether it is worth another try: journald is away or being started, or the system is short of something.
+/// Whether another attempt may succeed: journald is not there or starts, or the system is short of something.
 fn is_passing(error: &io::Error) -> bool {
     let codes = [
         libc::ECONNREFUSED,

@@ -24,7 +24,7 @@ fn a_full_queue_takes_nothing_more_until_something_is_written() {
 }
 
 #[test]
-fn bytes_are_bounded_too_be_it_a_single_message() {
+fn bytes_are_bounded_too_even_of_a_single_message() {
     let queue = Queue::new();
     assert!(queue.push_received(message(MAX_BYTES), Priority::default(), None).is_err());
     assert!(queue.push_received(message(MAX_BYTES / 2), Priority::default(), None).is_ok());
@@ -49,14 +49,14 @@ fn done_is_called_once_in_order_when_a_message_is_written() {
 }
 
 #[test]
-fn what_is_dropped_is_said_when_all_else_is_written() {
+fn dropped_messages_are_recorded_when_all_else_is_written() {
     let queue = Queue::new();
     queue.push_own(Entry::Own(Own::warning("first".to_owned())));
     queue.count_dropped();
     queue.count_dropped();
     assert!(!queue.flush(Instant::now()));
     let line = |taken: &Taken| {
-        let Entry::Own(own) = &taken.entry else { panic!("it is our own") };
+        let Entry::Own(own) = &taken.entry else { panic!("not our own") };
         own.message.clone()
     };
     let taken = queue.next();
@@ -70,7 +70,7 @@ fn what_is_dropped_is_said_when_all_else_is_written() {
 }
 
 #[test]
-fn where_nothing_can_be_written_only_what_comes_again_is_kept() {
+fn only_what_is_delivered_again_is_kept_while_nothing_can_be_written() {
     let queue = Queue::new();
     let calls = Arc::new(AtomicUsize::new(0));
     let done = |is_owed| {
@@ -86,7 +86,11 @@ fn where_nothing_can_be_written_only_what_comes_again_is_kept() {
     let taken = queue.next();
     let taken = queue.block(taken, "why").unwrap();
     assert_eq!(queue.fault().as_deref(), Some("why"));
-    assert_eq!(calls.load(Ordering::SeqCst), 1, "what is lost is acknowledged, or it would take up a place");
+    assert_eq!(
+        calls.load(Ordering::SeqCst),
+        1,
+        "a lost message is acknowledged, or it would count against Receive Maximum"
+    );
     assert!(push(done(true)) && !push(done(false)) && !push(None));
     let taken: Vec<Taken> = once(taken).chain((0..3).map(|_| queue.next())).collect();
     assert!(taken.iter().all(Taken::is_kept), "with the record of what was lost");
@@ -100,7 +104,7 @@ fn where_nothing_can_be_written_only_what_comes_again_is_kept() {
 }
 
 #[test]
-fn what_is_lost_is_acknowledged_in_order() {
+fn lost_messages_are_acknowledged_in_order() {
     let queue = Queue::new();
     let order = Arc::new(Mutex::new(Vec::new()));
     for number in 0..3 {
