@@ -1,4 +1,4 @@
-//! What the process takes of the system, by the names that Prometheus has for it. Read from `/proc/self` (proc(5)).
+//! Metrics of the process under the names that Prometheus defines. Read from `/proc/self` (proc(5)).
 
 use std::fs;
 use std::str::FromStr;
@@ -10,12 +10,12 @@ use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{counter, gauge};
+use super::family::{counter, gauge};
 
-/// Each as far as the system tells it: a sandbox may hide it.
+/// Without those that the system does not tell: a sandbox may hide them.
 pub fn sample() -> Vec<MetricFamily> {
     let of_stat = Stat::read().map(|stat| stat.sample());
-    // finer than in /proc
+    // more precise than /proc
     let computed = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).ok().map(|time| {
         counter("process_cpu_seconds_total", "Time computed by the process and for it.", time.as_secs_f64())
     });
@@ -28,17 +28,17 @@ pub fn sample() -> Vec<MetricFamily> {
     [of_stat, computed, started, open, Some(limit)].into_iter().flatten().flatten().collect()
 }
 
-/// Since 1970; asked once, so that it does not move with the clock.
+/// Since 1970; computed once, so that it does not change with the clock.
 static START: LazyLock<Option<Duration>> = LazyLock::new(|| {
     let uptime = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
     let age = uptime.checked_sub(Duration::from_secs_f64(Stat::read()?.start_seconds))?;
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.checked_sub(age)
 });
 
-/// What `/proc/self/stat` tells.
+/// From `/proc/self/stat`.
 struct Stat {
     threads: f64,
-    /// After the system's.
+    /// After the start of the system.
     start_seconds: f64,
     resident_bytes: f64,
 }
@@ -61,7 +61,7 @@ impl FromStr for Stat {
     type Err = ();
 
     fn from_str(line: &str) -> Result<Self, ()> {
-        // the name before may have spaces and brackets; what follows is the third field
+        // the second field, the name, may have spaces and brackets
         let (_, rest) = line.rsplit_once(')').ok_or(())?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).and_then(|text| text.parse().ok()).map(float).ok_or(());
@@ -74,7 +74,7 @@ impl FromStr for Stat {
     }
 }
 
-/// Without the one that this takes.
+/// Without the one that counting needs.
 fn open_descriptors() -> Option<f64> {
     let count = fs::read_dir("/proc/self/fd").ok()?.count();
     Some(float(count.saturating_sub(1) as u64))
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_tells_of_itself() {
+    fn this_process_has_all_metrics() {
         let start = START.unwrap();
         let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().checked_sub(start).unwrap();
         assert!(age < Duration::from_secs(600), "{age:?}");

@@ -1,0 +1,128 @@
+//! Metrics: what is counted, by all parts of the bridge, and its text for Prometheus.
+
+mod family;
+mod label;
+mod process;
+mod registry;
+mod state;
+
+use std::time::Duration;
+
+use prometheus::{Encoder, TextEncoder};
+
+pub use self::label::{PublishResult, Stray};
+use self::registry::METRICS;
+pub use self::state::State;
+
+/// The media type of [`render`].
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// A publish is settled; `took` is the time since it was accepted, `qos` is 0, 1 or 2.
+pub fn published(qos: u8, result: PublishResult, took: Duration) {
+    if let Some(counters) = METRICS.publishes.get(usize::from(qos)) {
+        counters[result as usize].inc();
+    }
+    if result == PublishResult::Acknowledged {
+        METRICS.acknowledgement.observe(took.as_secs_f64());
+    }
+}
+
+/// A message came from the broker.
+pub fn received() {
+    METRICS.received.inc();
+}
+
+/// The bridge connected to the broker, not for the first time.
+pub fn reconnected() {
+    METRICS.reconnects.inc();
+}
+
+/// A record was dropped because it could not be written, or not fast enough.
+pub fn journal_dropped() {
+    METRICS.journal_dropped.inc();
+}
+
+/// A stream read too slowly and missed messages.
+pub fn lagged(missed: u64) {
+    METRICS.lagged.inc_by(missed);
+}
+
+/// User properties of a received message were not kept.
+pub fn user_properties_dropped(count: u64) {
+    METRICS.user_properties_dropped.inc_by(count);
+}
+
+/// A message came on a response topic where no request waits for it any more.
+pub fn late_answer() {
+    METRICS.late_answers.inc();
+}
+
+/// The broker sent something that was dropped. Returns whether it is the first of its kind.
+#[must_use]
+pub fn dropped_stray(stray: Stray) -> bool {
+    let counter = &METRICS.strays[stray as usize];
+    counter.inc();
+    counter.get() == 1
+}
+
+/// The number of open HTTP connections changed.
+pub fn http_connections_changed(by: i64) {
+    METRICS.http_connections.add(by);
+}
+
+/// An HTTP request has its reply.
+pub fn replied(status: u16, code: u8) {
+    if (status, code) == (200, 0) {
+        METRICS.success.inc();
+    } else {
+        METRICS.replies.with_label_values(&[status.to_string(), code.to_string()]).inc();
+    }
+}
+
+/// All metrics, in the text format 0.0.4.
+#[must_use]
+pub fn render(state: &State) -> Vec<u8> {
+    let mut families = METRICS.registry.gather();
+    families.extend(state::sample(state));
+    families.extend(process::sample());
+    let mut text = Vec::with_capacity(16 * 1024);
+    // writing to memory cannot fail, and a test checks the names
+    let _ = TextEncoder::new().encode(&families, &mut text);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_help_and_a_type() {
+        replied(200, 0);
+        replied(404, 6);
+        published(1, PublishResult::Acknowledged, Duration::from_millis(3));
+        let state = State {
+            connected: true,
+            subscriptions: 2,
+            granted: 1,
+            left_out: 0,
+            waiting: 3,
+            oldest_waiting: Duration::from_millis(1500),
+            unacknowledged: 0,
+            listeners: 0,
+        };
+        let text = String::from_utf8(render(&state)).unwrap();
+        for line in [
+            "mqtt_bridge_connected 1",
+            "mqtt_bridge_oldest_waiting_seconds 1.5",
+            // no other test counts this, even if all run in one process
+            "mqtt_bridge_late_answers_total 0",
+            r#"mqtt_bridge_http_replies_total{code="6",status="404"} 1"#,
+            r#"mqtt_bridge_publishes_total{qos="1",result="acknowledged"} 1"#,
+            r#"mqtt_bridge_publish_acknowledgement_seconds_bucket{le="0.005"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+        }
+        let with = |kind: &str| text.lines().filter(|line| line.starts_with(kind)).count();
+        assert_eq!(with("# HELP"), with("# TYPE"));
+    }
+}
