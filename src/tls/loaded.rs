@@ -15,14 +15,14 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, RootCertStore};
 use thiserror::Error;
 
+use super::files::{Files, Key, Role};
 use super::verifier::Verifier;
-use super::{Files, Key, Role};
 use crate::passing::may_pass;
 
-/// The longest file of certificates or of a key, in bytes: the bundles of all public authorities have a quarter of that.
+/// The longest file of certificates or of a key, in bytes: bundles of all public authorities have a quarter of that.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// What makes a connection one with TLS. Its clones are one: what one of them reads again, all have.
+/// What TLS connections are made with. Clones share it: what one of them reads again, all have.
 #[derive(Clone)]
 pub struct Tls(Arc<Shared>);
 
@@ -35,28 +35,28 @@ struct Shared {
 /// What the next connection is made with.
 struct Current {
     config: Arc<ClientConfig>,
-    /// Of the files that it was made of.
+    /// Of the files that `config` was made of.
     stamps: Vec<Stamp>,
-    /// Why it is not made of what the files have since become, as it was last told.
+    /// Why the present files cannot be used, as last recorded.
     told: Option<Unusable>,
 }
 
-/// Why certificates or keys cannot be used: one line without any of what is in them.
+/// Why certificates or keys cannot be used: one line that shows nothing of their contents.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error("{what}")]
 pub struct Unusable {
     /// What it is about.
     pub role: Role,
-    /// The same file may do later.
+    /// Whether the same file may work later.
     pub may_pass: bool,
     what: String,
 }
 
-/// What changes when a file is written or replaced: its device, number, length and time; nothing where there is no file.
+/// What changes when a file is written or replaced: its device, inode, length and time; `None` without a file.
 #[derive(Clone, PartialEq, Eq)]
 struct Stamp(Option<(u64, u64, u64, i64, i64)>);
 
-/// Whether a certificate can be for this name or address at all.
+/// Whether a certificate can be for this name or address.
 #[must_use]
 pub fn is_server_name(name: &str) -> bool {
     ServerName::try_from(name).is_ok()
@@ -68,16 +68,16 @@ impl Tls {
     /// # Errors
     /// The first file that cannot be used.
     pub fn load(files: Files, alpn: Vec<String>) -> Result<Self, Unusable> {
-        // before the files are read: what is written meanwhile is a change
+        // before the files are read: what is written meanwhile counts as a change
         let stamps = files.stamps();
         let config = files.read(&alpn)?;
         let current = Mutex::new(Current { config: Arc::new(config), stamps, told: None });
         Ok(Self(Arc::new(Shared { files, alpn, current })))
     }
 
-    /// What the next connection is to be made with: files that changed are read again, and the old ones kept where the
-    /// new ones are bad, which is told once. Bad ones are read again each time: what mends them, such as a right to read
-    /// them, may leave their stamps as they are.
+    /// What the next connection is made with. Files that changed are read again; if they cannot be used, that is recorded
+    /// once, and the old contents stay in use. Such files are read again each time: what makes them usable, such as a
+    /// permission, may leave their stamps as they are.
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {
         let Shared { files, alpn, current } = &*self.0;
@@ -117,7 +117,7 @@ impl Files {
             None => roots_of_the_system()?,
             Some(path) => roots_in(path)?,
         };
-        // named here, so that nothing depends on what else is in the build (rustls would panic over two or none)
+        // without this, rustls would panic in a build with two providers or none
         let provider = Arc::new(ring::default_provider());
         let unusable = |error: &dyn fmt::Display| Unusable::of_the_system(error.to_string());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
@@ -136,7 +136,7 @@ impl Files {
             }
         };
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.clone().into_bytes()).collect();
-        // a connection lasts for days, and the next one is to look at the broker's certificate again
+        // a connection lasts for days, and the next one must check the broker's certificate again
         config.resumption = Resumption::disabled();
         Ok(config)
     }
@@ -170,7 +170,7 @@ impl Stamp {
 
 fn roots_of_the_system() -> Result<RootCertStore, Unusable> {
     let mut roots = RootCertStore::empty();
-    // one that makes no sense is nothing that we could be asked to trust
+    // a certificate that cannot be parsed cannot be trusted either
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         let what = "this system has no certificates of authorities: install ca-certificates, or set `ca-file`";
@@ -216,8 +216,8 @@ fn key_in(key: &Key) -> Result<PrivateKeyDer<'static>, Unusable> {
     })
 }
 
-/// Our certificate with its key. Whether it is good enough is for the broker to judge: one of version 1, as
-/// `openssl x509 -req` makes them, rustls itself cannot read.
+/// The client certificate with its key. The broker decides whether it is acceptable: certificates of version 1, as
+/// `openssl x509 -req` makes them, rustls itself cannot parse.
 fn own_certificate(certificate: &Path, key: &Key, provider: &CryptoProvider) -> Result<CertifiedKey, Unusable> {
     let chain = certificates_in(certificate, Role::Certificate)?;
     let secret = provider.key_provider.load_private_key(key_in(key)?).map_err(|_| {
@@ -240,7 +240,7 @@ fn misfit(certificate: &Path, key: &Key) -> Unusable {
     Unusable::new(Role::Key, &key.original, what)
 }
 
-/// Whether it is a SEQUENCE of its length in DER, as certificates are (RFC 5280, 4.1).
+/// Whether it is a DER SEQUENCE of the right length, as certificates are (RFC 5280, 4.1).
 fn is_whole(certificate: &[u8]) -> bool {
     let length = match certificate {
         [0x30, 0x81, length, rest @ ..] => (usize::from(*length), rest.len()),
@@ -250,14 +250,14 @@ fn is_whole(certificate: &[u8]) -> bool {
     length.0 == length.1
 }
 
-/// Whether the public key is somewhere in the certificate, where there is no other way to look for it.
+/// Whether the bytes of the public key are in the certificate, for certificates that cannot be parsed.
 fn has_key(own: &CertifiedKey) -> bool {
     let is_in = |key: &[u8]| own.cert[0].windows(key.len().max(1)).any(|bytes| bytes == key);
     own.key.public_key().is_none_or(|key| is_in(&key))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // to open it would take until somebody writes
+    // opening it would block until another process writes
     if path.metadata()?.file_type().is_fifo() {
         return Err(io::Error::other("it is a pipe"));
     }
@@ -269,7 +269,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Two are the same if they say the same, whatever is in the files.
+/// Two are equal if they name the same files, whatever these contain.
 impl PartialEq for Tls {
     fn eq(&self, other: &Self) -> bool {
         (&self.0.files, &self.0.alpn) == (&other.0.files, &other.0.alpn)

@@ -1,10 +1,10 @@
-//! TLS to the broker in a build without it: there is none, and whoever asks for it is told so.
+//! TLS to the broker in a build without TLS: a configuration that asks for it is an error.
 
 use thiserror::Error;
 
-use super::{Files, Role};
+use super::files::{Files, Role};
 
-/// What would make a connection one with TLS: there is no such thing.
+/// What a TLS connection would be made with; it has no values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {}
 
@@ -14,21 +14,21 @@ pub enum Tls {}
 pub struct Unusable {
     /// What it is about.
     pub role: Role,
-    /// The same file may do later.
+    /// Whether the same file may work later.
     pub may_pass: bool,
 }
 
-/// Whether a certificate can be for this name or address at all: that is not the question here.
+/// Whether a certificate can be for this name or address. Without TLS this does not matter.
 #[must_use]
 pub fn is_server_name(_: &str) -> bool {
     true
 }
 
 impl Tls {
-    /// Reads nothing.
+    /// Always fails.
     ///
     /// # Errors
-    /// In any case.
+    /// Always.
     pub fn load(_: Files, _: Vec<String>) -> Result<Self, Unusable> {
         Err(Unusable { role: Role::System, may_pass: false })
     }

@@ -1,4 +1,4 @@
-//! The check of the broker's certificates, which tells faults of its own from those of one between it and its authority.
+//! The check of the broker's certificates. It tells whether its own certificate is at fault or an intermediate one.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use thiserror::Error;
 
-/// What rustls checks, and no less.
+/// Checks what rustls checks, and no less.
 #[derive(Debug)]
 pub struct Verifier(pub Arc<WebPkiServerVerifier>);
 
-/// The fault of a certificate that the broker sends beside its own.
+/// The fault of an intermediate certificate, which the broker sends with its own.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct Between(pub CertificateError);
@@ -29,7 +29,7 @@ impl ServerCertVerifier for Verifier {
         let verify =
             |intermediates| self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         verify(intermediates).map_err(|error| match error {
-            // without the others a sound one has no more against it than that
+            // without intermediates, the only fault of a valid certificate is that its issuer is unknown
             Error::InvalidCertificate(fault)
                 if is_of_one(&fault)
                     && verify(&[]).is_err_and(|alone| alone == CertificateError::UnknownIssuer.into()) =>
@@ -63,7 +63,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Whether it is the fault of one certificate, not of two that do not go together.
+/// Whether it is the fault of a single certificate, and not of two that do not match.
 fn is_of_one(fault: &CertificateError) -> bool {
     use CertificateError as Fault;
 
