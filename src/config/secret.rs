@@ -1,4 +1,4 @@
-//! Bearer tokens: how they are named, hashed and made.
+//! The secrets of tokens: how they are made and hashed.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -9,16 +9,16 @@ use thiserror::Error;
 
 /// The longest name of a token, in bytes.
 const MAX_NAME: usize = 64;
-/// Bytes of chance in a secret: as many as its hash has.
+/// Random bytes in a secret: as many as its hash has.
 const SECRET_BYTES: usize = 32;
 
 /// Why no token could be made.
 #[derive(Debug, Error)]
 pub enum NewTokenError {
-    /// The caller's.
+    /// The name breaks the rule.
     #[error("the name of a token must be {NAME_RULE}")]
     Name,
-    /// The system's.
+    /// The system gives no random bytes.
     #[error("cannot read /dev/urandom: {0}")]
     Random(#[from] io::Error),
 }
@@ -26,19 +26,19 @@ pub enum NewTokenError {
 /// What the name of a token must be.
 pub const NAME_RULE: &str = "1 to 64 of the characters A-Z a-z 0-9 . _ -";
 
-/// Whether it keeps [`NAME_RULE`].
+/// Whether it follows [`NAME_RULE`].
 pub fn is_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
-/// The hash that a configuration has in place of a secret.
+/// The hash of a secret, which the configuration has instead of the secret.
 #[must_use]
 pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// The bytes of a hash that is written as 64 hexadecimal digits.
+/// The bytes of a hash in 64 hexadecimal digits.
 pub fn parse_hash(digits: &str) -> Option<[u8; 32]> {
     if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
@@ -50,17 +50,17 @@ pub fn parse_hash(digits: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-/// A new secret and the table that lets it in, as they are shown to the person who asked.
+/// A new secret and the table for its token, as text for the person who asked.
 ///
 /// # Errors
-/// If the name breaks the rule, or the system has no chance to give.
+/// If the name breaks the rule, or the system gives no random bytes.
 pub fn new_token(name: &str) -> Result<String, NewTokenError> {
     if !is_name(name) {
         return Err(NewTokenError::Name);
     }
-    let mut chance = [0; SECRET_BYTES];
-    File::open("/dev/urandom")?.read_exact(&mut chance)?;
-    let secret = hexadecimal(&chance);
+    let mut random = [0; SECRET_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    let secret = hexadecimal(&random);
     let sha256 = hexadecimal(&hash(&secret));
     Ok(format!(
         "secret, shown only now: {secret}\n\
@@ -77,7 +77,7 @@ pub fn new_token(name: &str) -> Result<String, NewTokenError> {
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut digits, byte| {
-        // a String takes everything
+        // writing to a String cannot fail
         let _ = write!(digits, "{byte:02x}");
         digits
     })
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_that_of_sha_256_in_hexadecimal() {
+    fn a_hash_is_sha_256_in_hexadecimal() {
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hexadecimal(&hash("abc")), known);
         assert_eq!(parse_hash(known), Some(hash("abc")));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_short_and_of_few_characters() {
+    fn a_name_is_short_and_has_few_kinds_of_characters() {
         for good in ["a", "kitchen.door_2-B", &"a".repeat(64)] {
             assert!(is_name(good), "{good}");
         }

@@ -1,4 +1,4 @@
-//! The client identifier of a configuration that names none.
+//! The client identifier for a configuration without one.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::source::Source;
 
-/// The default client identifier: the same at every start, another on a cloned machine or with another configuration.
+/// The default client identifier: the same at every start, but different on another machine or with another file.
 pub fn derived(source: &Source) -> String {
     let machine = ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/hostname"]
         .iter()

@@ -1,4 +1,4 @@
-//! What `server` may say: a host, a URL or the path of a socket.
+//! The value of `server`: a host, a URL or the path of a socket.
 
 use std::fmt;
 use std::net::Ipv6Addr;
