@@ -1,6 +1,6 @@
 //! mqtt-bridge: `POST /publish` puts a message on an MQTT broker, and what the broker sends goes to the journal.
 //!
-//! [`prepare`] reads the configuration and takes the sockets, [`Bridge::start`] starts the threads that serve, and
+//! [`prepare()`] reads the configuration and takes the sockets, [`Bridge::start`] starts the threads that serve, and
 //! [`Bridge::stop`] ends them in order.
 
 mod bridge;

@@ -47,7 +47,7 @@ pub fn prepare(source: &Source, environment: &Environment) -> Result<(Config, Ve
     }
 }
 
-/// Checks what [`prepare`] would do, without taking a socket. Returns warnings, which include what would keep a start
+/// Checks what [`prepare()`] would do, without taking a socket. Returns warnings, which include what would keep a start
 /// waiting.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ struct Deadlines {
     forgotten: Instant,
     /// How long the journal may take to write what it has: half of the reserve, but no later than `forgotten`.
     flush: Duration,
-    /// The publish that says that we are gone: a quarter of the reserve.
+    /// The publish of the will's message: a quarter of the reserve.
     left: Instant,
     /// The end of the connection by DISCONNECT: half of the reserve.
     disconnected: Instant,
@@ -95,8 +95,7 @@ impl Bridge {
     }
 
     fn leave_broker(&self, deadlines: &Deadlines, events: &Events) {
-        // if that publish is not acknowledged, there is no DISCONNECT: then the broker publishes the will, which says
-        // the same
+        // without an acknowledgement there is no DISCONNECT: then the broker publishes the will
         let is_disconnecting = self.presence.leave(deadlines.left) && self.publisher.disconnect();
         self.publisher.end();
         if is_disconnecting && events.await_ends(mqtt::THREAD, 1, deadlines.disconnected) > 0 {

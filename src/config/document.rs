@@ -42,7 +42,7 @@ impl Document {
         Position::File(self.clone(), span.start.min(self.text.len()))
     }
 
-    /// What the TOML parser says.
+    /// A fault that the TOML parser found.
     pub fn syntax_fault(self: &Rc<Self>, error: &Error) -> Fault {
         self.fault(error.message(), error.span())
     }

@@ -39,8 +39,8 @@ impl<K> Key<K> {
     /// The value as another check reads it.
     pub fn read_as<T>(&self, check: impl Fn(&Value) -> Result<T, String>) -> Result<Option<T>, Fault> {
         let Some((value, position)) = &self.slot.value else { return Ok(None) };
-        let checked = match (value, position) {
-            (Value::String(text), Position::Variable(_) | Position::Tutorial(_)) => from_text(text, check),
+        let checked = match value {
+            Value::String(text) if self.is_overridden() => from_text(text, check),
             _ => check(value),
         };
         let fault = |what| match position {

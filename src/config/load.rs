@@ -17,7 +17,7 @@ use super::table::{Several, fill};
 use super::token::{self, Token, TokenKeys};
 use super::variables;
 
-/// Everything that the daemon can be told, valid as a whole.
+/// All settings, valid as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// `[mqtt]`: the connection to the broker.

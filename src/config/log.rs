@@ -32,7 +32,7 @@ pub enum LogFormat {
 }
 
 impl Log {
-    /// What the environment says, for faults of the configuration: each value that can be read, and else its default.
+    /// The settings of the environment, to record a fault of the file with: each value that can be read, else its default.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
         let mut keys = LogKeys::default();

@@ -9,8 +9,7 @@ table! {
     /// What holds for every publish.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Publish from PublishKeys {
-        /// The longest time for a publish that does not give one itself, and for all that is under way when the daemon
-        /// is told to stop.
+        /// The time limit of a publish that does not set one, and of a stop of the daemon.
         timeout: Seconds<1> = Duration::from_secs(10),
         /// The longest time that a publish may ask for.
         max_timeout: Seconds<1> = Duration::from_secs(60),

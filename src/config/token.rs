@@ -20,9 +20,9 @@ table! {
     /// One `[[token]]`: what the bearer of a secret may do.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Token from TokenKeys "[[token]]" {
-        /// What error texts call it; no other token has it.
+        /// Unique; error texts name it.
         name: TokenName,
-        /// SHA-256 of the secret; no other token has it.
+        /// SHA-256 of the secret; unique.
         sha256: TokenHash,
         /// Where it may publish; none of them is shared.
         publish: Filters = Vec::new(),
@@ -38,17 +38,17 @@ table! {
         max_listeners: Share = 0,
         /// Its publishes and requests that may be unanswered at a time.
         max_waiting: Share = 0,
-        /// What it is told of others.
+        /// What it sees of others.
         sees: Sees = Sees::All,
     }
 }
 
-/// What the bearer of a token is told of the filters and the streams of others, and of the connection.
+/// What the bearer of a token sees of the filters and streams of others, and of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sees {
     /// Everything.
     All,
-    /// Nothing but what it has itself.
+    /// Only what it has itself.
     Own,
 }
 

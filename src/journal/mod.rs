@@ -1,5 +1,4 @@
-//! Records for people and for journald: nobody who records something waits, but puts it into a queue, from which one
-//! thread writes.
+//! Records for people and for journald. Callers put a record into a queue and never wait; one thread writes.
 
 mod entry;
 mod line;

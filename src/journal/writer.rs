@@ -76,7 +76,7 @@ impl Writer {
             (None, Sink::Journald(_)) if start.elapsed() >= NOTICEABLE => {
                 Some(format!("{name} took nothing for {} s", start.elapsed().as_secs()))
             }
-            // standard error blocks when somebody stops the terminal, which they know
+            // standard error also blocks when a user stops the terminal, who needs no record of that
             (None, _) => None,
         };
         if let Some(words) = told {

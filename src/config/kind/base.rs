@@ -10,7 +10,7 @@ pub trait Kind {
     type Value;
 
     /// # Errors
-    /// What is allowed and what was found, to be said behind the name of the key.
+    /// What is allowed and what was found, as the text that follows the name of the key.
     fn read(value: &Value) -> Result<Self::Value, String>;
 }
 

@@ -71,7 +71,7 @@ fn shown(position: Option<&impl ToString>) -> String {
     position.map(ToString::to_string).unwrap_or_default()
 }
 
-/// The password of the environment or of the credential, which win over what the file says.
+/// The password of the environment or of the credential, which win over the file.
 fn from_outside(environment: &Environment) -> Result<Option<Password>, Fault> {
     if let Some(secret) = environment.text(VARIABLE)? {
         return checked(secret, VARIABLE.to_owned()).map(Some);

@@ -55,7 +55,7 @@ pub fn read(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> 
         session,
         max_packet_size,
         max_inflight: max_inflight.unwrap_or(match protocol {
-            // no broker of this version says how many it takes, and some end the connection or drop what is more
+            // a broker of this version cannot tell its limit, and some end the connection or drop what is above it
             Protocol::V311 => 100,
             Protocol::V5 => MAX_INFLIGHT,
         }),

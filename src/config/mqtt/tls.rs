@@ -16,7 +16,7 @@ const CREDENTIAL: &str = "mqtt-key";
 /// The file that the unit makes it of, in the folder of its files.
 const CREDENTIAL_FILE: &str = "key";
 
-/// Without TLS its keys are a fault: whoever sets them believes that there is TLS.
+/// Without TLS, its keys are a fault: a user who sets them expects TLS.
 pub fn assert_unused(keys: &TlsKeys) -> Result<(), Fault> {
     let slots = [&*keys.ca_file, &*keys.cert_file, &*keys.key_file, &*keys.alpn];
     let Some(slot) = slots.into_iter().find(|slot| slot.is_set()) else { return Ok(()) };

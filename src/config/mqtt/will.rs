@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_will_is_not_retained_unless_it_takes_back_what_is() {
+    fn a_will_is_retained_only_beside_online() {
         let will = parse("topic = \"a\"\npayload = \"\"").unwrap().unwrap();
         let message = &will.message;
         assert_eq!((message.topic.as_str(), message.payload.len()), ("a", 0));

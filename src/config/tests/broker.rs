@@ -1,4 +1,4 @@
-//! Where the broker is: what a URL says, and what contradicts it.
+//! Where the broker is: URLs, and what contradicts them.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn address(lines: &str, environment: &Environment) -> String {
 }
 
 #[test]
-fn a_url_says_how_the_broker_is_reached() {
+fn a_url_tells_how_the_broker_is_reached() {
     for (lines, expected) in [
         ("server = \"mqtt://broker.example\"", "broker.example:1883"),
         ("server = \"mqtt://broker.example:1884/\"", "broker.example:1884"),
@@ -25,7 +25,7 @@ fn a_url_says_how_the_broker_is_reached() {
 
 #[test]
 #[cfg(feature = "tls")]
-fn tls_has_a_port_of_its_own() {
+fn tls_has_its_own_default_port() {
     for (lines, expected) in [
         ("server = \"a\"\n[mqtt.tls]\nenabled = true", "mqtts://a:8883"),
         ("server = \"a\"\nport = 1883\n[mqtt.tls]\nenabled = true", "mqtts://a:1883"),
@@ -37,7 +37,7 @@ fn tls_has_a_port_of_its_own() {
 }
 
 #[test]
-fn of_the_environment_and_the_file_the_environment_wins() {
+fn the_environment_wins_over_the_file() {
     for (lines, variables, expected) in [
         ("server = \"mqtt://a:1\"", [("MQTT_PORT", "2"), ("", "")], "a:2"),
         ("port = 1", [("MQTT_SERVER", "mqtt://b"), ("", "")], "b:1883"),
@@ -80,7 +80,7 @@ fn of_the_environment_and_the_file_the_environment_wins() {
 }
 
 #[test]
-fn what_contradicts_a_url_is_named_with_it() {
+fn a_contradiction_names_the_url_and_the_other_key() {
     assert_faults(&[
         (
             "[mqtt]\nserver = \"mqtts://a\"\nport = 1883",
@@ -122,7 +122,7 @@ fn what_contradicts_a_url_is_named_with_it() {
 }
 
 #[test]
-fn what_is_no_url_of_a_broker_is_told() {
+fn a_text_that_is_no_url_of_a_broker_is_a_fault() {
     let url = "bridge.toml:2: `server` must be a host name or an address, without a port, or a URL such as";
     assert_faults(&[
         (
@@ -167,7 +167,7 @@ fn what_is_no_url_of_a_broker_is_told() {
 }
 
 #[test]
-fn tls_that_is_asked_for_by_halves_is_told() {
+fn incomplete_settings_of_tls_are_faults() {
     let off = "is for TLS, which is not on: set `enabled = true`, or a `server` that begins with mqtts://";
     for key in ["ca-file = \"a\"", "cert-file = \"a\"", "key-file = \"a\"", "alpn = [\"a\"]"] {
         let name = key.split(' ').next().unwrap();

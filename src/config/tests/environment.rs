@@ -39,7 +39,7 @@ fn a_fault_of_the_environment_names_the_variable() {
 }
 
 #[test]
-fn what_kubernetes_sets_for_a_service_of_that_name_is_known_as_that() {
+fn a_variable_that_kubernetes_sets_is_recognized() {
     for value in ["tcp://10.0.0.7:1883", "udp://10.0.0.7:1883", "tcp://[fd00::7]:1883"] {
         let fault = parse_with("[mqtt]\nserver = \"mqtt\"", &Environment::from([("MQTT_PORT", value)])).unwrap_err();
         assert_eq!(
@@ -57,7 +57,7 @@ fn what_kubernetes_sets_for_a_service_of_that_name_is_known_as_that() {
 }
 
 #[test]
-fn an_empty_variable_is_none() {
+fn an_empty_variable_counts_as_not_set() {
     let file = "[mqtt]\nserver = \"a\"\nport = 1\nkeepalive = 30\nuser = \"b\"\npassword = \"c\"";
     let variables = ["MQTT_SERVER", "MQTT_PORT", "MQTT_KEEPALIVE", "MQTT_USER", "MQTT_PASSWORD"];
     let empty = Environment::from(variables.map(|name| (name, "")));

@@ -106,7 +106,7 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
 }
 
 #[test]
-fn the_form_of_records_is_one_of_few() {
+fn each_fault_of_the_form_of_records_is_one_line_too() {
     assert_faults(&[
         ("[log]\nformat = \"xml\"", "bridge.toml:2: `format` must be \"text\" or \"json\", not \"xml\""),
         ("[log]\ntime = \"utc\"", "bridge.toml:2: `time` must be true or false, not \"utc\""),
@@ -114,7 +114,7 @@ fn the_form_of_records_is_one_of_few() {
 }
 
 #[test]
-fn a_key_is_repeated_in_part_and_escaped_whatever_it_is() {
+fn an_unusual_key_is_cut_and_escaped() {
     let unusual = fault("\"\\u001b[31m\\u202e\" = 1");
     assert!(unusual.starts_with("bridge.toml:1: unknown field `\\x1b[31m\\u{202e}`, expected one of"), "{unusual}");
     let long = fault(&format!("{} = 1", "a".repeat(1000)));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_credential_is_known_by_the_file_that_it_is_a_copy_of() {
+fn faults_name_the_original_of_a_credential() {
     let directory = Folder::new("credential");
     directory.write("of-a-test.toml", "[mqtt]\nuser = \"u\"\npassword-file = \"p\"");
     let environment = Environment::from([("CREDENTIALS_DIRECTORY", directory.path())]);
@@ -43,7 +43,7 @@ fn a_file_that_is_no_utf_8_is_a_fault_with_its_line() {
 }
 
 #[test]
-fn what_is_there_but_cannot_be_read_is_a_fault_and_not_passed_over() {
+fn an_unreadable_file_is_a_fault_and_not_ignored() {
     let endless = Config::load(&Source::File("/dev/zero".into()), &Environment::default()).unwrap_err();
     assert_eq!(endless.to_string(), "/dev/zero: cannot be read: it is longer than 1048576 bytes");
     let folder = Folder::new("dangling");

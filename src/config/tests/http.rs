@@ -50,7 +50,7 @@ fn each_fault_of_the_http_interface_is_one_line_too() {
 }
 
 #[test]
-fn the_address_is_a_port_of_any_host_or_the_path_of_a_socket() {
+fn listen_is_an_address_with_a_port_or_the_path_of_a_socket() {
     let listen = |text: &str| parse(&format!("[http]\nlisten = \"{text}\"")).map(|config| config.http.listen);
     for address in ["0.0.0.0:8000", "[::]:8000", "192.0.2.1:0"] {
         assert_eq!(listen(address), Ok(Listen::Tcp(address.parse().unwrap())));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn rules_across_keys_point_at_a_line_too() {
+fn faults_of_rules_across_keys_have_a_line_too() {
     let both = fault("[mqtt]\nuser = \"u\"\npassword = \"a\"\npassword-file = \"b\"");
     assert_eq!(both, "bridge.toml:4: `password` and `password-file` must not both be there");
     let beside_an_empty_one = fault("[mqtt]\nuser = \"u\"\npassword = \"\"\npassword-file = \"/nonexistent/p\"");
@@ -75,7 +75,7 @@ fn the_password_comes_from_environment_credential_password_file_and_key_in_this_
 }
 
 #[test]
-fn a_relative_password_file_lies_beside_the_configuration() {
+fn a_relative_password_file_is_beside_the_configuration() {
     let directory = Folder::new("password-beside");
     directory.write("p", "hush\n");
     directory.write("bridge.toml", "[mqtt]\nuser = \"u\"\npassword-file = \"p\"");

@@ -42,7 +42,7 @@ fn each_fault_of_a_token_is_one_line_too() {
 }
 
 #[test]
-fn a_secret_in_the_place_of_its_hash_is_not_repeated() {
+fn a_secret_instead_of_its_hash_is_not_shown() {
     for text in [
         "[[token]]\nname = \"a\"\nsha256 = \"hush\"",
         "[[token]]\nname = \"a\"\nsha256 = [\"hush\"]",

@@ -57,7 +57,7 @@ fn every_key_of_the_man_page_has_a_variable_whose_fault_names_it() {
 }
 
 #[test]
-fn a_variable_says_what_the_file_would() {
+fn a_variable_sets_what_the_file_would() {
     let file = format!(
         "[mqtt]\nserver = \"broker.example\"\nport = 1884\nprotocol = \"5\"\nclient-id = \"7\"\nclean-session = false\n\
          [mqtt.will]\ntopic = \"a\"\npayload = \"true\"\n[[subscribe]]\ntopic = \"a/#\"\nqos = 1\n[[subscribe]]\n\
@@ -150,7 +150,7 @@ fn each_fault_of_a_variable_names_it_and_the_rule() {
 }
 
 #[test]
-fn what_kubernetes_sets_is_passed_over_and_what_is_misspelled_is_told() {
+fn variables_of_kubernetes_are_ignored_and_misspelled_ones_give_a_warning() {
     let of_kubernetes = [
         "SERVICE_HOST",
         "SERVICE_PORT",

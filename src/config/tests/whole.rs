@@ -5,7 +5,7 @@ use ::log::LevelFilter;
 use super::*;
 
 #[test]
-fn the_shipped_file_says_the_built_in_defaults_and_names_every_key() {
+fn the_shipped_file_has_the_built_in_defaults_and_every_key() {
     let shipped = include_str!("../../../bridge.toml");
     let mut config = parse(shipped).expect("the shipped file");
     assert_eq!(config.subscribe.len(), 1, "it subscribes to one topic filter");
