@@ -4,8 +4,8 @@ use std::io;
 
 use rustix::io::Errno;
 
-/// Whether a later attempt may succeed: another process has what we need, it is not there yet, or the system is short of
-/// something. Missing permissions and wrong names stay as they are.
+/// Whether a later attempt may succeed: another process has what we need, it is not there yet, or the system is short
+/// of something. Missing permissions and wrong names stay as they are.
 pub fn may_pass(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|code| CODES.contains(&code))
 }

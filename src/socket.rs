@@ -1,7 +1,7 @@
 //! Sockets that a library owns and does not expose: inspected by the numbers of their descriptors.
 //!
-//! The owner may close a descriptor at any time, and its number may then be another file: callers compare what they find
-//! with what they expect.
+//! The owner may close a descriptor at any time, and its number may then be another file: callers compare what they
+//! find with what they expect.
 #![expect(unsafe_code, reason = "the descriptors of others are known by number only, and TCP_INFO has no safe type")]
 
 use std::mem::{MaybeUninit, size_of};

@@ -45,9 +45,10 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether it may have been closed when the program started, as by `2>&-`: then std has opened /dev/null for reading
-    /// and writing instead, once for all three streams. So if two of them are null devices that were opened separately,
-    /// the parent process opened them, as Node's `stdio: "ignore"` does. A single one cannot be told from a closed one.
+    /// Whether it may have been closed when the program started, as by `2>&-`: then std has opened /dev/null for
+    /// reading and writing instead, once for all three streams. So if two of them are null devices that were opened
+    /// separately, the parent process opened them, as Node's `stdio: "ignore"` does. A single one cannot be told from a
+    /// closed one.
     #[must_use]
     pub fn may_have_been_closed(self) -> bool {
         let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::fault::Fault;
 use super::kind::{Hosts, InBytes, LARGEST_PACKET, Origins, Seconds, Whole, shown, text, unix_path, unix_rule};
 
 const MAX_CONNECTIONS: u32 = 100_000;
@@ -36,12 +35,6 @@ table! {
         allowed_hosts: Hosts = Vec::new(),
         /// Origins of web pages that may call us, as browsers write them.
         allowed_origins: Origins = Vec::new(),
-    }
-}
-
-impl HttpKeys {
-    pub fn read(&self) -> Result<Http, Fault> {
-        self.read_each()
     }
 }
 

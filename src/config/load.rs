@@ -71,14 +71,14 @@ impl Config {
         fill(&mut tables, &document.parse()?, &document)?;
         let warnings = variables::overlay(&mut tables, environment)?;
         let mqtt = mqtt::read(&mut tables.mqtt, source, environment)?;
-        let (publish, http) = (tables.publish.read()?, tables.http.read()?);
+        let (publish, http) = (tables.publish.read()?, tables.http.read_each()?);
         Ok(Self {
             subscribe: tables.subscribe.read(mqtt.session)?,
             mqtt,
             tokens: token::read(&tables.token, &publish, &http)?,
             publish,
             http,
-            log: tables.log.read()?,
+            log: tables.log.read_each()?,
             warnings,
         })
     }

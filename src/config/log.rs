@@ -5,7 +5,6 @@ use toml::Value;
 
 use super::document::Position;
 use super::environment::Environment;
-use super::fault::Fault;
 use super::kind::choice;
 use super::table::Keys;
 
@@ -32,7 +31,7 @@ pub enum LogFormat {
 }
 
 impl Log {
-    /// The settings of the environment, to record a fault of the file with: each value that can be read, else its default.
+    /// The settings of the environment, to record a fault of the file with. A value that cannot be read is the default.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
         let mut keys = LogKeys::default();
@@ -54,12 +53,6 @@ impl Log {
 impl Default for Log {
     fn default() -> Self {
         Self { level: LevelFilter::Info, format: LogFormat::Text, time: true }
-    }
-}
-
-impl LogKeys {
-    pub fn read(&self) -> Result<Log, Fault> {
-        self.read_each()
     }
 }
 

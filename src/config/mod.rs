@@ -3,8 +3,8 @@
 //! Each table declares its keys once, in its own file, with the kind of each value and its default (see `table.rs`).
 //! What reads TOML, what reads variables, what suggests names and what words errors all go by that declaration.
 //! `[mqtt]`, `[mqtt.tls]` and `[mqtt.will]` declare their keys likewise, but the fields of [`Mqtt`] are declared beside
-//! them: there, several keys make one field, such as `user`, `password` and `password-file` a [`Login`]. A name is written
-//! a second time only in the text of a rule across tables, and where `tls` reads a file again at run time.
+//! them: there, several keys make one field, such as `user`, `password` and `password-file` a [`Login`]. A name is
+//! written a second time only in the text of a rule across tables, and where `tls` reads a file again at run time.
 
 // where it comes from, and its faults
 mod document;

@@ -189,8 +189,8 @@ macro_rules! table {
         }
 
         impl $keys {
-            /// Each value by itself.
-            fn read_each(&self) -> Result<$name, $crate::config::fault::Fault> {
+            /// The values or their defaults. Each value is checked by itself.
+            pub fn read_each(&self) -> Result<$name, $crate::config::fault::Fault> {
                 Ok($name { $($key: table!(@read self.$key $(, $default)?),)+ })
             }
         }

@@ -39,8 +39,8 @@ pub fn start(settings: &config::Log, watch: &Watch) -> io::Result<()> {
     Ok(())
 }
 
-/// Records a message from the broker. The thread that writes calls `done`, in the order in which messages came, when the
-/// message is written, or when it is lost and counted. Never waits.
+/// Records a message from the broker. The thread that writes calls `done`, in the order in which messages came, when
+/// the message is written, or when it is lost and counted. Never waits.
 ///
 /// # Errors
 /// If the queue is full, or nothing can be written and the broker does not deliver the message again: then nothing is
@@ -91,8 +91,8 @@ pub fn say_alone(words: &str, priority: Priority, settings: &config::Log) {
     let _ = Stream::Error.write(&line);
 }
 
-/// Writes by way of standard error: when the sender of a datagram has ended, journald cannot tell its unit any more, but
-/// it knows the unit of that stream.
+/// Writes by way of standard error: when the sender of a datagram has ended, journald cannot tell its unit any more,
+/// but it knows the unit of that stream.
 fn say_to_unit(words: &str, priority: Priority) {
     // the form of sd-daemon(3)
     let _ = Stream::Error.write(format!("<{priority}>{}\n", one_line(words)).as_bytes());

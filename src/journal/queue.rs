@@ -49,8 +49,8 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Whether it is kept while nothing can be written: so are messages that the broker would deliver again, and the few
-    /// records of our own.
+    /// Whether it is kept while nothing can be written: so are messages that the broker would deliver again, and the
+    /// few records of our own.
     fn is_kept(&self) -> bool {
         self.bytes.is_none() || is_owed(self.done.as_ref())
     }
@@ -80,8 +80,8 @@ struct State {
     dropped: Option<(u64, Instant)>,
     /// The thread waits for an entry.
     is_waiting: bool,
-    /// Why nothing can be written, if so. Then only what is kept is taken. There is always an entry to be tried again, at
-    /// least the record of what was lost.
+    /// Why nothing can be written, if so. Then only what is kept is taken. There is always an entry to be tried again,
+    /// at least the record of what was lost.
     blocked: Option<String>,
     /// No further record of our own is taken.
     has_ended: bool,
@@ -221,8 +221,8 @@ impl Queue {
         self.finish(taken);
     }
 
-    /// Neither this entry nor any other can be written: those that are not kept are lost, in order, and so are those that
-    /// come until [`Self::unblock`]. Returns the entry if it is kept.
+    /// Neither this entry nor any other can be written: those that are not kept are lost, in order, and so are those
+    /// that come until [`Self::unblock`]. Returns the entry if it is kept.
     pub fn block(&self, taken: Taken, why: &str) -> Option<Taken> {
         let kept = if taken.is_kept() {
             Some(taken)

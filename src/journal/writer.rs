@@ -8,8 +8,8 @@ use super::entry::{Entry, Own};
 use super::queue::{QUEUE, Taken};
 use super::sink::Sink;
 
-/// How long writing may fail before messages are lost that the broker does not deliver again, and before the failure is a
-/// record afterwards.
+/// How long writing may fail before messages are lost that the broker does not deliver again, and before the failure is
+/// a record afterwards.
 const NOTICEABLE: Duration = Duration::from_secs(1);
 /// The pause before the second attempt to write. It doubles before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -44,8 +44,8 @@ impl Writer {
         }
     }
 
-    /// Writes a record, however many attempts it takes. If that takes too long and the broker does not deliver the message
-    /// again, it is lost.
+    /// Writes a record, however many attempts it takes. If that takes too long and the broker does not deliver the
+    /// message again, it is lost.
     fn write(&mut self, mut taken: Taken, bytes: &[u8]) {
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;

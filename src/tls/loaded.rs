@@ -75,9 +75,9 @@ impl Tls {
         Ok(Self(Arc::new(Shared { files, alpn, current })))
     }
 
-    /// What the next connection is made with. Files that changed are read again; if they cannot be used, that is recorded
-    /// once, and the old contents stay in use. Such files are read again each time: what makes them usable, such as a
-    /// permission, may leave their stamps as they are.
+    /// What the next connection is made with. Files that changed are read again; if they cannot be used, that is
+    /// recorded once, and the old contents stay in use. Such files are read again each time: what makes them usable,
+    /// such as a permission, may leave their stamps as they are.
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {
         let Shared { files, alpn, current } = &*self.0;
