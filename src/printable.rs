@@ -55,7 +55,7 @@ fn write_char(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
     }
 }
 
-/// Any text as one line, cut at [`LONGEST_LINE`], for texts that are not escaped where they come in.
+/// Any text as one line, cut at 11,000 characters, for texts that are not escaped where they come in.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let escaped = |c: char| {
