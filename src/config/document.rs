@@ -1,11 +1,14 @@
 //! The text of a configuration file, and positions in it.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, Error};
+use serde::de::{Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
+use toml::{Spanned, Value};
 
 use super::fault::Fault;
 use super::syntax;
@@ -43,7 +46,7 @@ impl Document {
     }
 
     /// A fault that the TOML parser found.
-    pub fn syntax_fault(self: &Rc<Self>, error: &Error) -> Fault {
+    fn syntax_fault(self: &Rc<Self>, error: &Error) -> Fault {
         self.fault(error.message(), error.span())
     }
 
@@ -55,23 +58,36 @@ impl Document {
         )
     }
 
-    /// The words of serde, which users know from other programs. Text is not shown: it may be a secret.
+    pub fn value(self: &Rc<Self>, value: &Spanned<DeValue>) -> Result<Value, Fault> {
+        Value::deserialize(ValueDeserializer::from(value.clone())).map_err(|error| self.syntax_fault(&error))
+    }
+
     pub fn wrong_type(self: &Rc<Self>, value: &Spanned<DeValue>, expected: &str) -> Fault {
-        let found = match value.get_ref() {
-            DeValue::String(_) => "string".to_owned(),
-            DeValue::Integer(number) => format!("integer `{number}`"),
-            DeValue::Float(number) => format!("floating point `{number}`"),
-            DeValue::Boolean(truth) => format!("boolean `{truth}`"),
-            DeValue::Datetime(_) => "datetime".to_owned(),
-            DeValue::Array(_) => "sequence".to_owned(),
-            DeValue::Table(_) => "map".to_owned(),
-        };
-        self.fault(&format!("invalid type: {found}, expected {expected}"), Some(value.span()))
+        match ValueDeserializer::from(value.clone()).deserialize_any(Refused(expected)) {
+            Err(error) => self.syntax_fault(&error),
+            Ok(never) => match never {},
+        }
     }
 
     fn fault(self: &Rc<Self>, message: &str, span: Option<Range<usize>>) -> Fault {
         let position = self.position(&span.clone().unwrap_or_default());
         Fault::new(position, syntax::words(message, span, &self.text))
+    }
+}
+
+/// Takes no value, and says what is expected instead, in the words that serde has for other types.
+struct Refused<'a>(&'a str);
+
+impl Visitor<'_> for Refused<'_> {
+    type Value = Infallible;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    /// The text is not shown: it may be a secret.
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Infallible, E> {
+        Err(E::invalid_type(Unexpected::Other("string"), &self))
     }
 }
 

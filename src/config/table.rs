@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde::Deserialize;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
-use toml::{Spanned, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::document::{Document, Position};
 use super::fault::Fault;
@@ -119,9 +118,7 @@ pub fn fill(keys: &mut impl Keys, table: &DeTable, document: &Rc<Document>) -> R
     for (name, value) in table {
         let key = name.get_ref().as_ref();
         if let Some(slot) = keys.slots().into_iter().find(|slot| slot.name() == key) {
-            let position = document.position(&value.span());
-            let value = Value::deserialize(ValueDeserializer::from(value.clone()));
-            slot.set(value.map_err(|error| document.syntax_fault(&error))?, position);
+            slot.set(document.value(value)?, document.position(&value.span()));
             continue;
         }
         let section = keys.tables().into_iter().find(|(name, _)| *name == key);
