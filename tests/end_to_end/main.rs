@@ -16,6 +16,7 @@ mod command_line;
 mod connecting;
 mod connection_limits;
 mod diagnostics;
+mod documentation;
 mod emqx;
 mod environment;
 mod exactly_once;
