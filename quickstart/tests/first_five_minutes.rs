@@ -47,6 +47,13 @@ fn the_printed_curl_line_makes_the_message_appear_in_the_same_window() {
     let mut lines = Lines { coming, seen: Vec::new() };
     thread::spawn(move || stderr.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
 
+    let page = include_str!("../../docs/tutorial.md").split_once("-p quickstart").unwrap().1;
+    let shown = page.split("```").nth(2).unwrap();
+    assert_eq!(shown.lines().skip(1).count(), 6, "{shown}");
+    for line in shown.lines().skip(1) {
+        // the ports may be others
+        lines.wait_for(line.split("127.0.0.1:").next().unwrap());
+    }
     let curl = lines.wait_for("curl -d ");
     lines.wait_for("subscribed to django/mqtt at QoS 1");
     let output = Command::new("sh").args(["-c", &format!("{curl} -sS")]).output().unwrap();
