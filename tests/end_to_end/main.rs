@@ -13,6 +13,7 @@ mod certificates;
 mod chaos;
 mod clearing;
 mod command_line;
+mod configuration;
 mod connecting;
 mod connection_limits;
 mod diagnostics;
