@@ -79,6 +79,7 @@ mod token_quotas;
 mod tokens;
 mod topics;
 mod transports;
+mod troubleshooting;
 mod unit_file;
 mod unix_sockets;
 mod unwritable_output;
