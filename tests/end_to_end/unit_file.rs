@@ -76,9 +76,9 @@ fn the_manual_installation_of_the_readme_works() {
 }
 
 #[test]
-fn the_readmes_hook_renews_roots_key_for_a_broker_behind_tls() {
-    let readme = include_str!("../../README.md");
-    let hook = readme.split("\n    #!/bin/sh\n").nth(1).expect("the hook").split("\n\n").next().unwrap();
+fn the_hook_of_the_page_renews_roots_key_for_a_broker_behind_tls() {
+    let page = include_str!("../../docs/tls.md");
+    let hook = page.split("```sh\n#!/bin/sh\n").nth(1).expect("the hook").split("```").next().unwrap();
     let authority = Authority::new();
     let broker = authority.issue("broker");
     let configuration =
