@@ -1,4 +1,4 @@
-//! Brokers other than mosquitto, each with the same examination; the table in README shows the results.
+//! Brokers other than mosquitto, each with the same examination; the table in docs/brokers.md shows the results.
 //!
 //! `tests/brokers/run` also runs the ignored ones, which take long to install or to start.
 
