@@ -40,6 +40,7 @@ mod memory_of_packets;
 mod messages;
 mod notify;
 mod openapi;
+mod operating;
 mod operations;
 mod other_clients;
 mod package;
