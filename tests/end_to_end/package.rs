@@ -228,3 +228,26 @@ fn a_purge_leaves_no_file_behind() {
     assert!(installed.parse::<u32>().unwrap() > 10, "{log}");
     assert_lines(log, &["active", "active", "inactive", "inactive", "bridge.toml", "password"]);
 }
+
+#[test]
+fn an_upgrade_keeps_the_configuration_and_runs_the_new_program() {
+    let log = with_package(
+        r#"
+        start_broker 'allow_anonymous true'
+        install_package
+        await says 1 'subscribed to django/mqtt'
+        sed -i 's/^keepalive = 60/keepalive = 30/' /etc/mqtt-bridge/bridge.toml
+        before=$(show MainPID)
+        dpkg-deb -R /srv/mqtt-bridge.deb /srv/new
+        sed -i 's/^Version: .*/Version: 99-1/' /srv/new/DEBIAN/control
+        echo '# of the new package' >>/srv/new/etc/mqtt-bridge/bridge.toml
+        dpkg-deb -b /srv/new /srv/new.deb >/dev/null
+        dpkg --no-triggers --force-confdef -i /srv/new.deb >/srv/dpkg.log 2>&1 || cat /srv/dpkg.log
+        await says 2 'subscribed to django/mqtt'
+        [ "$(show MainPID)" = "$before" ] || echo restarted
+        grep '^keepalive' /etc/mqtt-bridge/bridge.toml
+        mqtt-bridge --config /etc/mqtt-bridge/bridge.toml --check
+        "#,
+    );
+    assert_lines(&log, &["restarted", "keepalive = 30", "/etc/mqtt-bridge/bridge.toml: ok"]);
+}
