@@ -76,7 +76,7 @@ impl Access {
         if !self.tokens.is_empty() && head.header("Authorization")?.is_none() {
             return Ok(false);
         }
-        Ok(self.authenticate(head)?.sees_only().is_none())
+        Ok(self.authenticate(head)?.restricted_to().is_none())
     }
 
     /// The origin of the web page that sent the request, if that page may read the reply.

@@ -91,9 +91,9 @@ impl Principal<'_> {
         self.token.map(|token| &token.quota)
     }
 
-    /// The quota, if the sender may see nothing but what is counted there.
-    pub fn sees_only(&self) -> Option<&Arc<Quota>> {
-        self.quota().filter(|quota| quota.is_all_it_sees())
+    /// The quota that the sender's view is restricted to. `None` if it may see everything.
+    pub fn restricted_to(&self) -> Option<&Arc<Quota>> {
+        self.quota().filter(|quota| quota.sees_only_own())
     }
 
     /// A slot for a publish or a request until it is settled.

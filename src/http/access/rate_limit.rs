@@ -25,7 +25,7 @@ impl RateLimit {
         Self { interval: seconds(1.0 / rate), burst: seconds((rate.max(1.0) - 1.0) / rate), full_at: now }
     }
 
-    /// Takes so many permits, or none. A full bucket gives more than it holds, and then takes longer to refill, so that
+    /// Takes `count` permits, or none. A full bucket gives more than it holds, and then takes longer to refill, so that
     /// the average rate stays.
     ///
     /// # Errors

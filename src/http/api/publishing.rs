@@ -11,7 +11,7 @@ use crate::message::Message;
 use crate::mqtt::{Caller, Failure, Outcome};
 
 impl Call<'_> {
-    /// Collects the messages of a body that is so many bytes long. Takes memory for them while they are parsed, besides
+    /// Collects the messages of a body of this length, in bytes. Takes memory for them while they are parsed, besides
     /// that of the body.
     pub fn collect(
         &mut self,

@@ -16,7 +16,7 @@ use crate::mqtt::Status;
 pub fn status(call: &mut Call) -> Result<Handled, Reply> {
     require_method(call.head()?, READ)?;
     let status = call.context.subscriber.status();
-    let quota = call.principal.sees_only();
+    let quota = call.principal.restricted_to();
     let report = quota.map_or_else(|| Report::of(&status), |quota| Report::restricted(&status, quota));
     Ok(Handled::Reply(Reply::json(&report)))
 }

@@ -12,7 +12,7 @@ use crate::mqtt::{Source, Standing};
 /// Lists all filters, or those of the token if it may see no others.
 pub fn subscriptions(call: &mut Call) -> Result<Handled, Reply> {
     call.require(READ)?;
-    let (status, quota) = (call.context.subscriber.status(), call.principal.sees_only());
+    let (status, quota) = (call.context.subscriber.status(), call.principal.restricted_to());
     let entry = |standing| match quota {
         None => Some(Entry::of(standing)),
         Some(quota) => Entry::restricted(standing, quota),

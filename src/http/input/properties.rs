@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn each_error_names_the_property_and_the_rule() {
         let long = "x".repeat(65_536);
-        // so many that reading all of them would take several times the memory of the body
+        // to read all of them would take several times the memory of the body
         let many = format!("{{\"user_properties\":[{}[]]}}", "[],".repeat(100_000));
         let fields: Vec<String> = (0..=MAX_USER_PROPERTIES).map(|n| format!("\"{n}\":\"\"")).collect();
         let many_fields = format!("{{\"user_properties\":{{{}}}}}", fields.join(","));

@@ -18,7 +18,7 @@ impl Reply {
         }
     }
 
-    /// The memory for a reply with so many results and for its body, in bytes.
+    /// The memory for a reply with `count` results and for its body, in bytes.
     pub fn room_for_results(count: usize) -> usize {
         2 * RESULT * count
     }

@@ -42,8 +42,8 @@ impl Quota {
         Self { rules, index, holdings, waiting: AtomicUsize::new(0) }
     }
 
-    /// Whether the token may see nothing but what is counted here.
-    pub fn is_all_it_sees(&self) -> bool {
+    /// Whether the token may see only what it holds itself.
+    pub fn sees_only_own(&self) -> bool {
         self.rules.sees == Sees::Own
     }
 

@@ -73,7 +73,7 @@ impl Quota {
         let own = by_token[self.index].get_mut(filter).filter(|holding| holding.is_subscription());
         match own {
             // a token that sees only its own must not learn of others
-            None if has_others && self.is_all_it_sees() => return Ok(Unsubscribe::StillHeld),
+            None if has_others && self.sees_only_own() => return Ok(Unsubscribe::StillHeld),
             None if has_others => return Err(Reply::subscription_of_others(&self.rules.name, filter)),
             None => return Ok(Unsubscribe::NotHeld),
             Some(holding) if has_others => (holding.qos, holding.ending) = (None, None),

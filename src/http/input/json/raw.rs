@@ -25,10 +25,10 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Reads an array with at most so many items.
+/// Reads an array, with a limit for its items.
 pub struct Array(pub Limit);
 
-/// Reads an object with at most so many fields, each name once.
+/// Reads an object, with a limit for its fields. Each name must be there once.
 pub struct Object(pub Limit);
 
 impl<'de> DeserializeSeed<'de> for Array {
