@@ -25,7 +25,7 @@
 //! # Who knows what
 //!
 //! `session/` has the tables and does no I/O. `publisher/` and `subscriber/` put a lock around them, for all threads.
-//! `client/` is the MQTT client, and alone knows rumqttc. `driver/` is the thread `mqtt`. `protocol.rs` is what all of
+//! `client/` is the MQTT client, and alone knows the crate behind it. `driver/` is the thread `mqtt`. `protocol.rs` is what all of
 //! these share. `presence.rs` publishes whether the bridge is connected, and `status.rs` tells the state of it all.
 
 mod publisher;
