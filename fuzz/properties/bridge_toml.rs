@@ -9,7 +9,7 @@ use super::assert_one_printable_line;
 
 const NAME: &str = "bridge.toml";
 
-/// A file is refused in one line with its name and the line, or has values in the ranges of README. No error shows a
+/// A file is refused in one line with its name and the line, or has values in the ranges of docs/configuration.md. No error shows a
 /// secret of the file: with another secret it would be the same.
 pub fn bridge_toml(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };

@@ -99,7 +99,7 @@ fn assert_said(said: &Map<String, Value>, understood: &Map<String, Value>) {
     }
 }
 
-/// The payload as README defines it: a string as it is, null as empty, everything else as equivalent JSON.
+/// The payload as docs/http-api.md defines it: a string as it is, null as empty, everything else as equivalent JSON.
 fn assert_payload_of(value: &Value, message: &Message) {
     match value {
         Value::String(text) => assert_eq!(message.payload, text.as_bytes()),

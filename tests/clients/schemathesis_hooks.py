@@ -45,7 +45,7 @@ def map_body(context, body):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Leaves out cases for which README documents a difference.
+    """Leaves out cases for which the documentation has a difference.
 
     A byte outside ASCII in the head closes the connection without a response, which tiny_http does; a plus in a
     parameter is a plus, while Python writes a space so; and what is not made by the hook above may be no base64.

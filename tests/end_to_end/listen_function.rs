@@ -1,4 +1,4 @@
-//! The JavaScript function of README for pages that listen with a token, tested as printed there.
+//! The JavaScript function of docs/security.md for pages that listen with a token, tested as printed there.
 
 use std::process::Command;
 use std::thread;
@@ -28,10 +28,10 @@ const refused = await listen(url, { token, receive, tell });
 console.error(`refused ${refused.status}`);
 ";
 
-/// The only block of JavaScript in README.
+/// The first block of JavaScript there.
 fn function() -> &'static str {
-    let readme = include_str!("../../README.md");
-    let (_, rest) = readme.split_once("```js\n").unwrap();
+    let page = include_str!("../../docs/security.md");
+    let (_, rest) = page.split_once("```js\n").unwrap();
     rest.split_once("```\n").unwrap().0
 }
 

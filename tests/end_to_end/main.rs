@@ -1,4 +1,4 @@
-//! The built daemon against real brokers and real clients: one test per promise of README.
+//! The built daemon against real brokers and real clients: one test per promise of README and docs/.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

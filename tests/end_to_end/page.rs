@@ -33,7 +33,7 @@ fn a_visitor_publishes_listens_and_sees_the_broker_leave_and_return() {
     visit("", &[""]);
 }
 
-/// With `PAGE_SCREENSHOT` it also makes the picture of README.
+/// With `PAGE_SCREENSHOT` it also makes the picture in README.
 #[test]
 fn a_visitor_with_a_token_is_asked_for_it_and_then_served() {
     let token = Token::new("visitor", r##"["#"]"##);

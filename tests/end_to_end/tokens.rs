@@ -208,9 +208,9 @@ for line in sys.argv[2:]:
 ";
 
 #[test]
-fn fail2ban_finds_the_address_with_the_filter_of_the_readme() {
-    let readme = include_str!("../../README.md");
-    let regex = readme.lines().find_map(|line| line.strip_prefix("    failregex = ")).unwrap();
+fn fail2ban_finds_the_address_with_the_filter_of_the_page() {
+    let page = include_str!("../../docs/security.md");
+    let regex = page.lines().find_map(|line| line.strip_prefix("failregex = ")).unwrap();
     let known = "unauthorized: 192.0.2.1 sent no token";
     let lines = [
         // with and without the prefix that fail2ban makes of a journal record

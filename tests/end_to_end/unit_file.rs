@@ -47,9 +47,9 @@ fn the_service_is_hardened() {
 #[test]
 fn the_manual_installation_of_the_readme_works() {
     let readme = include_str!("../../README.md");
-    let commands = readme.split("### By hand").nth(1).expect("the section");
-    let commands = commands.lines().skip_while(|line| !line.starts_with("    ")).take_while(|line| !line.is_empty());
-    let commands = commands.map(|line| line.trim().replace("sudo ", "")).filter(|line| !line.starts_with("cargo "));
+    let commands = readme.split("By hand:\n\n```sh\n").nth(1).expect("the section").split("```").next().unwrap();
+    let commands =
+        commands.lines().map(|line| line.trim().replace("sudo ", "")).filter(|line| !line.starts_with("cargo "));
     let commands: Vec<String> = commands.filter(|line| !line.starts_with("journalctl ")).collect();
     assert!(commands.len() >= 5, "{commands:?}");
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));

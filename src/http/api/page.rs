@@ -59,9 +59,9 @@ mod tests {
     }
 
     #[test]
-    fn the_page_contains_the_function_of_readme() {
-        let readme = include_str!("../../../README.md");
-        let (_, rest) = readme.split_once("```js\n").unwrap();
+    fn the_page_contains_the_function_of_the_documentation() {
+        let page = include_str!("../../../docs/security.md");
+        let (_, rest) = page.split_once("```js\n").unwrap();
         let (function, _) = rest.split_once("```\n").unwrap();
         assert!(function.starts_with("async function listen(") && function.lines().count() <= 25, "{function}");
         assert!(element("script").contains(function));

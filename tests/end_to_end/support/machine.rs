@@ -9,7 +9,8 @@ use super::folder::Folder;
 use super::process::Process;
 
 /// The sources of the package.
-const SOURCES: [&str; 7] = ["src", "systemd", "packaging", "bridge.toml", "Cargo.toml", "Cargo.lock", "README.md"];
+const SOURCES: [&str; 8] =
+    ["src", "systemd", "packaging", "bridge.toml", "Cargo.toml", "Cargo.lock", "README.md", "docs"];
 /// Longer than the timeout in machine.sh.
 const PATIENCE: Duration = Duration::from_secs(100);
 /// Functions for all scripts.
