@@ -49,8 +49,8 @@ use std::io;
 pub use outcome::{Failure, NoAnswer, Outcome, Published, Refusal};
 pub use presence::Presence;
 pub use publisher::{Caller, Publisher};
-pub use session::subscriptions::{Answer, Source, Standing};
-pub use session::topic_buffer::{Batch, Event, Held, Missed, Start};
+pub use session::subscriptions::{Answer, FilterStatus, Source};
+pub use session::topic_buffer::{Batch, BufferedMessage, Handle, Missed, Start};
 pub use status::{History, Settings, Status};
 pub use subscriber::{Listener, Subscriber};
 

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::outcome::{Failure, Outcome};
-use super::publisher::{Phase, Publisher};
+use super::publisher::Publisher;
+use super::session::lifecycle::Lifecycle;
 use crate::config::Config;
 use crate::message::Message;
 use crate::printable::Printable;
@@ -65,7 +66,7 @@ impl Presence {
         let (sender, outcome) = sync_channel(1);
         let caller = Box::new(move |outcome| _ = sender.try_send(outcome));
         let left = || deadline.saturating_duration_since(Instant::now());
-        shared.publisher.publish_own(shared.offline.clone(), left(), Phase::Stopping, caller);
+        shared.publisher.publish_own(shared.offline.clone(), left(), Lifecycle::Draining, caller);
         match outcome.recv_timeout(left()).unwrap_or(Err(Failure::Unknown)) {
             Ok(_) => true,
             Err(failure) => {
@@ -83,7 +84,7 @@ impl Shared {
         }
         let shared = self.clone();
         let caller = Box::new(move |outcome| shared.announced(outcome));
-        self.publisher.publish_own(self.online.clone(), self.timeout, Phase::Running, caller);
+        self.publisher.publish_own(self.online.clone(), self.timeout, Lifecycle::Running, caller);
     }
 
     fn announced(self: &Arc<Self>, outcome: Outcome) {

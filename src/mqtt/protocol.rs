@@ -21,10 +21,10 @@ pub enum Acknowledgement {
     PubComp,
 }
 
-/// What a resumed session still owes the broker.
+/// What a resumed session sends again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owed {
-    /// A PUBLISH, again.
+pub enum Retransmission {
+    /// A PUBLISH with its packet identifier.
     Publish(u16, Message),
     /// The PUBREL of a PUBLISH that the broker has received.
     PubRel(u16),

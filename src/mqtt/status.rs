@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::protocol::Terms;
 use super::reason::Reason;
-use super::session::subscriptions::{Source, Standing};
+use super::session::subscriptions::{FilterStatus, Source};
 use crate::config::{Config, Protocol};
 use crate::printable::Printable;
 use crate::{journal, metrics};
@@ -64,7 +64,7 @@ pub struct Status {
     /// A stop has begun.
     pub stopping: bool,
     /// Every topic filter, of the configuration and of run time.
-    pub subscriptions: Arc<[Standing]>,
+    pub subscriptions: Arc<[FilterStatus]>,
     /// Open streams of messages.
     pub listeners: usize,
 }
@@ -101,14 +101,14 @@ impl History {
 
 impl Status {
     /// The topic filters of the configuration.
-    pub fn configured(&self) -> impl Iterator<Item = &Standing> {
-        self.subscriptions.iter().filter(|standing| standing.source == Source::File)
+    pub fn configured(&self) -> impl Iterator<Item = &FilterStatus> {
+        self.subscriptions.iter().filter(|filter_status| filter_status.source == Source::File)
     }
 
     /// How many of these the broker granted.
     #[must_use]
     pub fn granted(&self) -> usize {
-        self.configured().filter(|standing| matches!(standing.answer, Some(Ok(_)))).count()
+        self.configured().filter(|filter_status| matches!(filter_status.answer, Some(Ok(_)))).count()
     }
 
     /// Why the bridge is not ready, if it is not.
@@ -120,10 +120,10 @@ impl Status {
         if self.history.connected_since.is_none() {
             return Some(self.connection());
         }
-        let missing = self.configured().find_map(|standing| {
-            let topic = Printable::new(standing.filter.as_str(), SHOWN);
-            match standing.answer {
-                _ if standing.is_left_out => {
+        let missing = self.configured().find_map(|filter_status| {
+            let topic = Printable::new(filter_status.filter.as_str(), SHOWN);
+            match filter_status.answer {
+                _ if filter_status.is_left_out => {
                     Some(format!("subscription to {topic} left out for a while, as the connection ended over it"))
                 }
                 Some(Ok(_)) => None,
@@ -151,7 +151,7 @@ impl Status {
             connected: self.history.connected_since.is_some(),
             subscriptions: self.configured().count(),
             granted: self.granted(),
-            left_out: self.subscriptions.iter().filter(|standing| standing.is_left_out).count(),
+            left_out: self.subscriptions.iter().filter(|filter_status| filter_status.is_left_out).count(),
             waiting: self.waiting,
             oldest_waiting: self.oldest_waiting,
             unacknowledged: self.unacknowledged,

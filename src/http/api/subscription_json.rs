@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::http::reply::Reply;
 use crate::message::TopicFilter;
-use crate::mqtt::Standing;
+use crate::mqtt::FilterStatus;
 
 /// A topic filter, and how the broker answered its SUBSCRIBE.
 #[derive(Serialize)]
@@ -20,13 +20,13 @@ pub struct SubscriptionJson<'a> {
 }
 
 impl<'a> SubscriptionJson<'a> {
-    pub fn of(standing: &'a Standing) -> Self {
+    pub fn of(filter_status: &'a FilterStatus) -> Self {
         Self {
-            topic: standing.filter.as_str(),
-            qos: standing.qos as u8,
-            granted_qos: standing.answer.and_then(Result::ok),
-            reason_code: standing.answer.and_then(Result::err),
-            left_out: standing.is_left_out,
+            topic: filter_status.filter.as_str(),
+            qos: filter_status.qos as u8,
+            granted_qos: filter_status.answer.and_then(Result::ok),
+            reason_code: filter_status.answer.and_then(Result::err),
+            left_out: filter_status.is_left_out,
         }
     }
 }

@@ -7,15 +7,15 @@ use super::subscription_json::SubscriptionJson;
 use crate::http::access::Quota;
 use crate::http::input::requirements::READ;
 use crate::http::reply::Reply;
-use crate::mqtt::{Source, Standing};
+use crate::mqtt::{FilterStatus, Source};
 
 /// Lists all filters, or those of the token if it may see no others.
 pub fn subscriptions(call: &mut Call) -> Result<Handled, Reply> {
     call.require(READ)?;
     let (status, quota) = (call.context.subscriber.status(), call.principal.restricted_to());
-    let entry = |standing| match quota {
-        None => Some(Entry::of(standing)),
-        Some(quota) => Entry::restricted(standing, quota),
+    let entry = |filter_status| match quota {
+        None => Some(Entry::of(filter_status)),
+        Some(quota) => Entry::restricted(filter_status, quota),
     };
     let subscriptions = status.subscriptions.iter().filter_map(entry).collect();
     Ok(Handled::Reply(Reply::json(&List { code: 0, subscriptions })))
@@ -36,27 +36,27 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn of(standing: &'a Standing) -> Self {
+    fn of(filter_status: &'a FilterStatus) -> Self {
         Self {
-            subscription: SubscriptionJson::of(standing),
-            source: match standing.source {
+            subscription: SubscriptionJson::of(filter_status),
+            source: match filter_status.source {
                 Source::File => "file",
                 Source::Api => "api",
                 Source::Listener => "listener",
                 Source::Request => "request",
             },
-            listeners: standing.readers,
+            listeners: filter_status.readers,
         }
     }
 
     /// The same for a token that may see nothing of others. `None` if it does not hold the filter.
-    fn restricted(standing: &'a Standing, quota: &Quota) -> Option<Self> {
-        let holding = quota.holding(&standing.filter)?;
+    fn restricted(filter_status: &'a FilterStatus, quota: &Quota) -> Option<Self> {
+        let holding = quota.holding(&filter_status.filter)?;
         let source = match holding {
             holding if holding.is_subscription() => "api",
             holding if holding.streams > 0 => "listener",
             _ => "request",
         };
-        Some(Self { source, listeners: holding.streams, ..Self::of(standing) })
+        Some(Self { source, listeners: holding.streams, ..Self::of(filter_status) })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::lost::Lost;
 use super::traffic::Passed;
 use crate::message::{Message, Qos, Received, TopicFilter};
-use crate::mqtt::protocol::{Acknowledgement, Connack, Owed, Window};
+use crate::mqtt::protocol::{Acknowledgement, Connack, Retransmission, Window};
 
 /// The sending half of a connection. Never waits.
 pub trait Sender: Send {
@@ -41,7 +41,7 @@ pub trait Connection {
     /// may not have been sent.
     fn left_over(&mut self) -> Vec<Event>;
     /// Sends again what the session owes, before anything that is handed over.
-    fn resend(&mut self, owed: Vec<Owed>);
+    fn resend(&mut self, owed: Vec<Retransmission>);
     /// Sends a PINGREQ. To be called after [`Self::next`] returned `None` while it may have been writing a packet: the
     /// rest of that packet is written before the PINGREQ.
     fn nudge(&mut self);

@@ -1,35 +1,25 @@
-//! Messages of the bridge's own, which nobody asked for over HTTP.
+//! Messages of the bridge's own, which no HTTP request published.
 
 use std::time::{Duration, Instant};
 
-use super::{Caller, Publisher, Stage, Waiting};
+use super::Publisher;
+use super::caller::{Caller, Waiting};
 use crate::message::Message;
 use crate::mqtt::outcome::Failure;
-
-/// When a message of our own may be published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Until a stop begins.
-    Running,
-    /// Between the beginning of a stop and its DISCONNECT: behind everything else.
-    Stopping,
-}
+use crate::mqtt::session::lifecycle::Lifecycle;
 
 impl Publisher {
-    /// As [`Publisher::publish`], but not turned away where too much waits, and in its phase alone.
-    pub(in crate::mqtt) fn publish_own(&self, message: Message, timeout: Duration, phase: Phase, caller: Caller) {
+    /// As [`Publisher::publish`], but however many messages wait, and only in this phase: while running, or in a stop
+    /// before its DISCONNECT, after all other messages.
+    pub(in crate::mqtt) fn publish_own(&self, message: Message, timeout: Duration, phase: Lifecycle, caller: Caller) {
         let now = Instant::now();
         let caller = Waiting { caller, on_written: None, qos: message.qos, since: now };
         self.with_state(|state| {
-            let is_its_phase = match phase {
-                Phase::Running => state.stage == Stage::Running,
-                Phase::Stopping => state.stage == Stage::Draining,
-            };
-            if !is_its_phase {
+            if state.lifecycle != phase {
                 return state.table.reject(caller, Failure::Stopping);
             }
-            state.table.admit(message, now + timeout, caller);
-            self.0.feed(state, now);
+            state.table.accept_own(message, now + timeout, caller);
+            self.0.dispatch(state, now);
         });
     }
 

@@ -1,37 +1,30 @@
-//! How a stop goes, step by step, and whoever waits for that.
+//! The steps of a stop, and waiting for them.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::{Publisher, Stage};
+use super::{Publisher, State};
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::client::{QueueFull, Sender};
+use crate::mqtt::session::lifecycle::Lifecycle;
 
-/// How long a DISCONNECT may wait for a place in the library's queue, and how often such a place is looked for.
+/// How long a DISCONNECT may wait for room in the MQTT client's queue, and how often it is tried.
 const DISCONNECTING: Duration = Duration::from_millis(200);
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 impl Publisher {
-    /// Accepts nothing more, and waits until everything accepted is settled, or the deadline has come: then the rest
-    /// is settled as what it is.
+    /// Accepts nothing more, and waits until everything accepted is settled. At the deadline the rest is settled as not
+    /// sent or unknown.
     pub fn drain(&self, deadline: Instant) {
-        let mut state = self.lock();
-        state.stage = Stage::Draining;
-        self.0.changed.notify_all();
-        while state.table.unsettled() > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        drop(state);
+        self.stop_accepting();
+        let left = deadline.saturating_duration_since(Instant::now());
+        drop(self.0.changed.wait_timeout_while(self.lock(), left, |state| state.table.unsettled() > 0));
         self.with_state(|state| state.table.stop());
     }
 
     /// Accepts nothing more.
     pub fn stop_accepting(&self) {
-        self.lock().stage = Stage::Draining;
+        self.lock().lifecycle = Lifecycle::Draining;
     }
 
     /// Lets the connection end with a DISCONNECT after what was handed over.
@@ -39,11 +32,11 @@ impl Publisher {
     #[must_use]
     pub fn disconnect(&self) -> bool {
         self.end();
-        // acknowledgements may fill the library's queue for a moment
+        // acknowledgements may fill the MQTT client's queue for a moment
         self.hand_over_by(Instant::now() + DISCONNECTING, |sender| sender.disconnect())
     }
 
-    /// Hands over a SUBSCRIBE and then UNSUBSCRIBEs whose answers nobody awaits, at the end of a connection. Returns
+    /// Hands over a SUBSCRIBE and then UNSUBSCRIBEs at the end of a connection, without waiting for answers. Returns
     /// whether there was room for all by the deadline.
     pub(in crate::mqtt) fn leave_session(
         &self,
@@ -67,14 +60,14 @@ impl Publisher {
         }
     }
 
-    /// Lets the threads of the connection end, if [`Self::disconnect`] has not.
+    /// Ends the MQTT thread and the clock thread, if [`Self::disconnect`] has not.
     pub fn end(&self) {
-        self.lock().stage = Stage::Ending;
+        self.lock().lifecycle = Lifecycle::Ended;
         self.0.changed.notify_all();
     }
 
-    /// Lets the current connection end with a DISCONNECT behind all acknowledgements. Returns false if it does not take
-    /// one yet.
+    /// Ends the current connection with a DISCONNECT after all acknowledgements. Returns false if there is no room for
+    /// that yet.
     pub(in crate::mqtt) fn leave(&self) -> bool {
         let mut state = self.lock();
         state.send_acknowledgements();
@@ -83,27 +76,19 @@ impl Publisher {
 
     /// Whether a stop has begun.
     pub(in crate::mqtt) fn is_stopping(&self) -> bool {
-        self.lock().stage != Stage::Running
+        self.lock().lifecycle != Lifecycle::Running
     }
 
     /// Whether the connection is to end.
     pub(in crate::mqtt) fn is_ending(&self) -> bool {
-        self.lock().stage == Stage::Ending
+        self.lock().lifecycle == Lifecycle::Ended
     }
 
-    /// Waits for the given time, less if the connection is to end: then it returns true.
+    /// Waits for the given time, or until the connection is to end: then it returns true.
     pub(in crate::mqtt) fn pause(&self, duration: Duration) -> bool {
-        let now = Instant::now();
-        self.announce(now, duration);
-        let deadline = now + duration;
-        let mut state = self.lock();
-        while state.stage != Stage::Ending {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.stage == Stage::Ending
+        self.announce(Instant::now(), duration);
+        let is_running = |state: &mut State| state.lifecycle != Lifecycle::Ended;
+        let waited = self.0.changed.wait_timeout_while(self.lock(), duration, is_running);
+        waited.unwrap_or_else(PoisonError::into_inner).0.lifecycle == Lifecycle::Ended
     }
 }

@@ -1,13 +1,14 @@
-//! Which sizes of message the broker refused, where it had not announced a limit: each such refusal costs the connection.
+//! The sizes of messages that the broker refused without having announced a limit. Each such refusal ends the
+//! connection.
 
 use std::time::{Duration, Instant};
 
-/// How long a refusal is remembered: the broker may be configured anew meanwhile.
+/// How long a refusal is remembered: the broker's configuration may change.
 pub const KEPT_FOR: Duration = Duration::from_secs(3600);
-/// So many refusals of which none implies another are remembered.
+/// How many refusals are remembered of which none implies another.
 const MAX_KEPT: usize = 8;
 
-/// How large a message is, by either measure that a broker may go by, in bytes.
+/// The two sizes of a message that a broker may limit, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// The whole PUBLISH packet.
@@ -15,7 +16,6 @@ pub struct Size {
     pub payload: usize,
 }
 
-/// The refusals.
 #[derive(Default)]
 pub struct TooLarge {
     /// The oldest first.
@@ -23,14 +23,14 @@ pub struct TooLarge {
 }
 
 impl Size {
-    /// Whether a broker that takes this one takes the other, too.
+    /// Whether a broker that accepts the other size accepts this one.
     fn is_within(self, other: Self) -> bool {
         self.packet <= other.packet && self.payload <= other.payload
     }
 }
 
 impl TooLarge {
-    /// A message of this size was refused.
+    /// Remembers that a message of this size was refused.
     pub fn learn(&mut self, size: Size, now: Instant) {
         self.kept.retain(|(refused, since)| !size.is_within(*refused) && now < *since + KEPT_FOR);
         if self.kept.len() == MAX_KEPT {
@@ -39,13 +39,13 @@ impl TooLarge {
         self.kept.push((size, now));
     }
 
-    /// The bytes of the packet that was refused, if it was no larger than this one.
+    /// The bytes of a packet that was refused, if this one is no smaller.
     pub fn refuses(&self, size: Size, now: Instant) -> Option<usize> {
         let refused = self.kept.iter().find(|(refused, since)| refused.is_within(size) && now < *since + KEPT_FOR);
         refused.map(|(refused, _)| refused.packet)
     }
 
-    /// Whether nothing was ever refused.
+    /// Whether there was no refusal yet.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_smaller_by_either_measure_is_refused_for_an_hour() {
+    fn a_message_that_is_no_smaller_in_both_sizes_is_refused_for_an_hour() {
         let now = Instant::now();
         let mut sizes = TooLarge::default();
         assert_eq!(sizes.refuses(size(500, 500), now), None);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_refusal_takes_the_place_of_a_larger_one() {
+    fn a_smaller_refusal_replaces_a_larger_one() {
         let now = Instant::now();
         let mut sizes = TooLarge::default();
         for packet in (1..1000).rev() {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_number_of_refusals_is_limited() {
         let now = Instant::now();
         let mut sizes = TooLarge::default();
         // none of these implies another

@@ -1,12 +1,11 @@
-//! The word of the MQTT thread, before each wait, for how long it will be silent at most.
+//! A watchdog for the MQTT thread: before each wait it announces how long that will take at most.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What the thread may take beyond its word: it computes between two waits, on a busy machine.
+/// How much longer the thread may take: it computes between two waits, perhaps on a busy machine.
 pub const SLACK: Duration = Duration::from_secs(5);
 
-/// The latest word.
 pub struct Heartbeat {
     start: Instant,
     /// Milliseconds after the start.
@@ -14,18 +13,18 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// The first word is to come at once.
+    /// The first announcement is due at once.
     pub fn new(now: Instant) -> Self {
         Self { start: now, due: AtomicU64::new(0) }
     }
 
-    /// From now on nothing may be heard for so long.
+    /// The next announcement comes after `wait` at the latest.
     pub fn announce(&self, now: Instant, wait: Duration) {
         let due = now.saturating_duration_since(self.start).saturating_add(wait);
         self.due.store(u64::try_from(due.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// For how long something should have been heard by now, if that is more than the slack.
+    /// For how long the next announcement has been overdue, if that is more than the slack.
     pub fn overdue(&self, now: Instant) -> Option<Duration> {
         let due = Duration::from_millis(self.due.load(Ordering::Relaxed));
         let late = now.saturating_duration_since(self.start).saturating_sub(due);
@@ -38,11 +37,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_sleeps_longer_than_announced_and_the_slack_is_overdue() {
+    fn a_wait_longer_than_announced_plus_the_slack_is_overdue() {
         let start = Instant::now();
         let heartbeat = Heartbeat::new(start);
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(heartbeat.overdue(start + SLACK), None, "the first word may take the slack");
+        assert_eq!(heartbeat.overdue(start + SLACK), None, "the first announcement may take the slack");
         assert_eq!(heartbeat.overdue(after(6)), Some(Duration::from_secs(6)), "and no more");
         heartbeat.announce(after(10), Duration::from_secs(30));
         assert_eq!(heartbeat.overdue(after(45)), None);
@@ -52,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_without_end_is_one() {
+    fn an_endless_wait_is_never_overdue() {
         let heartbeat = Heartbeat::new(Instant::now());
         heartbeat.announce(Instant::now(), Duration::MAX);
         assert_eq!(heartbeat.overdue(Instant::now() + Duration::from_secs(1 << 30)), None);

@@ -1,7 +1,13 @@
-//! What a session with the broker consists of, without I/O: messages in flight, subscriptions, what comes for them, and
-//! requests that await an answer.
+//! The session with the broker, without I/O: messages in flight, subscriptions, topic buffers, and requests that await
+//! a response.
+//!
+//! The publisher and the subscriber each have a lock of their own. The subscriber's is held while a received message is
+//! routed and while operations are planned for up to a thousand filters; under one common lock every publish would wait
+//! for that. Where both are needed, the subscriber's is locked first.
 
 pub mod heartbeat;
+pub mod lifecycle;
+
 pub mod in_flight;
 pub mod requests;
 pub mod subscriptions;

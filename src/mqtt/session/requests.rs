@@ -1,4 +1,4 @@
-//! Requests that await an answer on their response topic (MQTT 5, 4.10). Does no I/O.
+//! Requests that await a response on their response topic (MQTT 5, 4.10).
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
@@ -7,37 +7,38 @@ use bytes::Bytes;
 
 use crate::message::Received;
 
-/// Names a request for as long as it waits.
+/// Identifies a request while it waits.
 pub type Number = u64;
 
-/// By what an answer is told from others on the same topic.
+/// How the response to a request is recognized among others on its topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token {
-    /// The topic is this request's alone: correlation data need not come back, but must not be another's.
+pub enum Correlation {
+    /// Only this request uses the topic. The correlation data may be missing in the response, but must not be
+    /// another's.
     OwnTopic(Bytes),
-    /// Others may use the topic.
+    /// Others may use the topic: the correlation data must come back.
     SharedTopic(Bytes),
-    /// By nothing: the first message after the request is the answer, and there is one request at a time.
-    Nothing,
+    /// The first message after the request is the response, and there is one request at a time.
+    None,
 }
 
 struct Pending<R> {
     topic: String,
-    token: Token,
-    asker: R,
+    correlation: Correlation,
+    requester: R,
     deadline: Instant,
-    /// It has left us: what came before is no answer.
+    /// It was sent: what came before is no response.
     is_written: bool,
 }
 
-/// The table. `R` is who awaits an answer.
+/// The table. `R` is a requester.
 pub struct Requests<R> {
     pending: HashMap<Number, Pending<R>>,
-    /// Those that have a topic for themselves.
+    /// Those that use their topic alone.
     by_topic: HashMap<String, Number>,
-    /// Those that share theirs with others.
+    /// Those that share their topic with others.
     by_data: HashMap<Bytes, Number>,
-    /// Of those that are published.
+    /// Of those that were published.
     deadlines: BTreeSet<(Instant, Number)>,
     next: Number,
 }
@@ -53,27 +54,34 @@ impl<R> Requests<R> {
         }
     }
 
-    /// Awaits an answer; the asker is given back if its answer could not be told from another's.
-    pub fn open(&mut self, topic: &str, token: Token, deadline: Instant, asker: R) -> Result<Number, R> {
+    /// Awaits a response. Returns the requester if its response could not be recognized.
+    pub fn open(
+        &mut self,
+        topic: &str,
+        correlation: Correlation,
+        deadline: Instant,
+        requester: R,
+    ) -> Result<Number, R> {
         let number = self.next;
-        match &token {
-            Token::SharedTopic(data) => drop(self.by_data.insert(data.clone(), number)),
-            _ if self.by_topic.contains_key(topic) => return Err(asker),
+        match &correlation {
+            Correlation::SharedTopic(data) => drop(self.by_data.insert(data.clone(), number)),
+            _ if self.by_topic.contains_key(topic) => return Err(requester),
             _ => drop(self.by_topic.insert(topic.to_owned(), number)),
         }
         self.next += 1;
-        self.pending.insert(number, Pending { topic: topic.to_owned(), token, asker, deadline, is_written: false });
+        self.pending
+            .insert(number, Pending { topic: topic.to_owned(), correlation, requester, deadline, is_written: false });
         Ok(number)
     }
 
-    /// The request has left us: from now on there may be an answer.
+    /// The request was sent: from now on a response may come.
     pub fn written(&mut self, number: Number) {
         if let Some(pending) = self.pending.get_mut(&number) {
             pending.is_written = true;
         }
     }
 
-    /// The request is with the broker: from now on its deadline counts.
+    /// The broker has the request: from now on its deadline counts.
     pub fn published(&mut self, number: Number) {
         self.written(number);
         if let Some(pending) = self.pending.get(&number) {
@@ -81,8 +89,8 @@ impl<R> Requests<R> {
         }
     }
 
-    /// Whose answer this is, if it is one.
-    pub fn answer(&mut self, message: &Received) -> Option<R> {
+    /// The requester whose response this is, if it is one. It awaits nothing more.
+    pub fn respond(&mut self, message: &Received) -> Option<R> {
         let topic = std::str::from_utf8(&message.topic).ok()?;
         let by_data = message.properties.correlation_data.as_ref().and_then(|data| self.by_data.get(data));
         let number = *by_data.or_else(|| self.by_topic.get(topic))?;
@@ -90,18 +98,18 @@ impl<R> Requests<R> {
         self.close(number)
     }
 
-    /// Awaits no answer any more; `None` if that is so already.
+    /// Stops waiting; `None` if the request does not wait any more.
     pub fn close(&mut self, number: Number) -> Option<R> {
         let pending = self.pending.remove(&number)?;
         self.deadlines.remove(&(pending.deadline, number));
-        match &pending.token {
-            Token::SharedTopic(data) => self.by_data.remove(data),
+        match &pending.correlation {
+            Correlation::SharedTopic(data) => self.by_data.remove(data),
             _ => self.by_topic.remove(&pending.topic),
         };
-        Some(pending.asker)
+        Some(pending.requester)
     }
 
-    /// Those whose deadline has come.
+    /// Requesters whose deadline has come.
     pub fn expire(&mut self, now: Instant) -> Vec<R> {
         let late = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now);
         let late: Vec<Number> = late.map(|(_, number)| *number).collect();
@@ -113,12 +121,12 @@ impl<R> Requests<R> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// How many await an answer.
+    /// How many wait.
     pub fn len(&self) -> usize {
         self.pending.len()
     }
 
-    /// All of them; none awaits an answer any more.
+    /// Stops waiting for all.
     pub fn take_all(&mut self) -> Vec<R> {
         let all: Vec<Number> = self.pending.keys().copied().collect();
         all.into_iter().filter_map(|number| self.close(number)).collect()
@@ -126,13 +134,13 @@ impl<R> Requests<R> {
 }
 
 impl<R> Pending<R> {
-    /// Whether a message on its topic is its answer.
+    /// Whether a message on its topic is its response.
     fn is_meant(&self, message: &Received) -> bool {
         let returned = message.properties.correlation_data.as_ref();
-        match &self.token {
-            Token::OwnTopic(ours) => returned.is_none_or(|data| data == ours),
-            Token::SharedTopic(ours) => returned == Some(ours),
-            Token::Nothing => self.is_written,
+        match &self.correlation {
+            Correlation::OwnTopic(ours) => returned.is_none_or(|data| data == ours),
+            Correlation::SharedTopic(ours) => returned == Some(ours),
+            Correlation::None => self.is_written,
         }
     }
 }
@@ -143,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    fn answer(topic: &str, data: Option<&'static [u8]>) -> Received {
+    fn response(topic: &str, data: Option<&'static [u8]>) -> Received {
         let mut message = Received { topic: topic.as_bytes().to_vec(), ..Received::default() };
         message.properties.correlation_data = data.map(Bytes::from_static);
         message
@@ -154,15 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_goes_to_whoever_asked() {
+    fn a_response_goes_to_its_requester() {
         let mut requests = Requests::new();
-        let own = |data| Token::OwnTopic(Bytes::from_static(data));
-        let shared = |data| Token::SharedTopic(Bytes::from_static(data));
+        let own = |data| Correlation::OwnTopic(Bytes::from_static(data));
+        let shared = |data| Correlation::SharedTopic(Bytes::from_static(data));
         assert_eq!(requests.open("r/1", own(b"1"), later(), 1), Ok(0));
         assert_eq!(requests.open("r/2", own(b"2"), later(), 2), Ok(1));
         assert_eq!(requests.open("r", shared(b"3"), later(), 3), Ok(2));
         assert_eq!(requests.open("r", shared(b"4"), later(), 4), Ok(3));
-        for (topic, data, asker) in [
+        for (topic, data, requester) in [
             ("r/1", Some(b"2".as_slice()), None),
             ("r", None, None),
             ("r", Some(b"1"), None),
@@ -173,27 +181,27 @@ mod tests {
             ("r/2", None, Some(2)),
             ("r", Some(b"3"), Some(3)),
         ] {
-            assert_eq!(requests.answer(&answer(topic, data)), asker, "{topic} {data:?}");
+            assert_eq!(requests.respond(&response(topic, data)), requester, "{topic} {data:?}");
         }
         assert_eq!(requests.len(), 0);
     }
 
     #[test]
-    fn where_nothing_tells_answers_apart_there_is_one_request_at_a_time() {
+    fn without_correlation_a_topic_has_one_request_at_a_time() {
         let mut requests = Requests::new();
-        assert_eq!(requests.open("r", Token::Nothing, later(), 1), Ok(0));
-        assert_eq!(requests.open("r", Token::Nothing, later(), 2), Err(2));
-        assert_eq!(requests.answer(&answer("r", None)), None, "it was not asked yet");
+        assert_eq!(requests.open("r", Correlation::None, later(), 1), Ok(0));
+        assert_eq!(requests.open("r", Correlation::None, later(), 2), Err(2));
+        assert_eq!(requests.respond(&response("r", None)), None, "the request was not sent yet");
         requests.written(0);
-        assert_eq!(requests.answer(&answer("r", None)), Some(1));
-        assert_eq!(requests.open("r", Token::Nothing, later(), 2), Ok(1));
+        assert_eq!(requests.respond(&response("r", None)), Some(1));
+        assert_eq!(requests.open("r", Correlation::None, later(), 2), Ok(1));
     }
 
     #[test]
-    fn a_deadline_counts_from_the_publishing_on() {
+    fn a_deadline_counts_from_the_publish_on() {
         let mut requests = Requests::new();
         let now = Instant::now();
-        let number = requests.open("r", Token::Nothing, now, 1).unwrap();
+        let number = requests.open("r", Correlation::None, now, 1).unwrap();
         assert_eq!((requests.next_deadline(), requests.expire(now)), (None, vec![]));
         requests.published(number);
         assert_eq!((requests.next_deadline(), requests.expire(now)), (Some(now), vec![1]));

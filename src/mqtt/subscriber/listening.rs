@@ -1,50 +1,51 @@
-//! Streams of what comes for a topic filter.
+//! Streams of the messages of a topic filter.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Caller, Subscriber};
+use super::Subscriber;
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::outcome::Refusal;
-use crate::mqtt::session::subscriptions::{Answer, Want};
-use crate::mqtt::session::topic_buffer::{Batch, Channel, Reader, Start};
+use crate::mqtt::session::subscriptions::{Answer, Interest};
+use crate::mqtt::session::topic_buffer::{Batch, Reader, Start, TopicBuffer};
 
-/// Is told, once, whether there is something to listen to. Must not wait.
+/// Gets the stream, once. Must not block.
 pub type Opened = Box<dyn FnOnce(Result<Listener, Refusal>) + Send>;
 
-/// A stream of what comes for one filter, until it is dropped.
+/// A stream of the messages of one filter, until it is dropped.
 pub struct Listener {
     reader: Reader,
     filter: TopicFilter,
-    want: Want,
-    seat: Seat,
+    interest: Interest,
+    permit: Permit,
 }
 
-/// One of the places for listeners.
-struct Seat(Subscriber);
+/// One of `max-listeners`.
+struct Permit(Subscriber);
 
 impl Subscriber {
-    /// Opens a stream of what comes for a filter. It begins before the filter is asked for, as a broker may send what it
-    /// keeps before it answers (MQTT 5, 3.8.4); and where there is no broker to ask, it is told later what that says.
+    /// Opens a stream of the messages of a filter. It begins before the SUBSCRIBE is sent, as a broker may send
+    /// retained messages before its answer (MQTT 5, 3.8.4). Where there is no connection, the stream gets a refusal
+    /// later.
     pub fn listen(&self, filter: &TopicFilter, qos: Qos, start: Start, timeout: Duration, opened: Opened) {
-        let Some(seat) = Seat::take(self) else { return opened(Err(Refusal::TooManyListeners)) };
-        let want = Want::Read { qos, retained: !matches!(start, Start::After(..)) };
-        let place = Arc::new(Mutex::new(None));
-        let (of_filter, taken) = (filter.clone(), place.clone());
-        let caller: Caller = Box::new(move |answer: Answer| {
+        let Some(permit) = Permit::take(self) else { return opened(Err(Refusal::TooManyListeners)) };
+        let interest = Interest::Read { qos, retained: !matches!(start, Start::After(..)) };
+        let reader = Arc::new(Mutex::new(None));
+        let (of_filter, taken) = (filter.clone(), reader.clone());
+        let caller = Box::new(move |answer: Answer| {
             let reader = taken.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(Refusal::Stopping);
             opened(answer.and(reader).map(|mut reader: Reader| {
                 reader.begin();
-                Listener { reader, filter: of_filter, want, seat }
+                Listener { reader, filter: of_filter, interest, permit }
             }));
         });
-        self.want_and(filter, want, timeout, caller, |state| {
+        self.register_and(filter, interest, timeout, caller, |state| {
             let number = self.0.count.fetch_add(1, Ordering::Relaxed);
-            let make = || Arc::new(Channel::new(number, self.0.channels.clone()));
-            let reader = state.table.open_channel(filter, make);
-            let reader = reader.map(|(channel, generation)| Reader::new(channel, start, generation));
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = reader;
+            let make = || Arc::new(TopicBuffer::new(number, self.0.budget.clone()));
+            let opened = state.table.open_buffer(filter, make);
+            let opened = opened.map(|(buffer, generation)| Reader::new(buffer, start, generation));
+            *reader.lock().unwrap_or_else(PoisonError::into_inner) = opened;
         });
     }
 }
@@ -55,13 +56,13 @@ impl Listener {
         self.reader.read(deadline)
     }
 
-    /// The number of its channel, for [`Start::After`].
+    /// The number of its buffer, for [`Start::After`].
     #[must_use]
-    pub fn channel(&self) -> u64 {
-        self.reader.channel()
+    pub fn buffer(&self) -> u64 {
+        self.reader.buffer()
     }
 
-    /// Whether there is nothing to be expected any more.
+    /// Whether no more messages will come.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.reader.is_ended()
@@ -70,11 +71,11 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.seat.0.with_state(|state| state.table.leave(&self.filter, self.want, Instant::now()));
+        self.permit.0.with_state(|state| state.table.leave(&self.filter, self.interest, Instant::now()));
     }
 }
 
-impl Seat {
+impl Permit {
     fn take(subscriber: &Subscriber) -> Option<Self> {
         let (listeners, max) = (&subscriber.0.listeners, subscriber.0.max_listeners);
         let add = |taken: usize| (taken < max).then_some(taken + 1);
@@ -83,7 +84,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.0.listeners.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
-//! What workers clone and share for the other half of MQTT: to subscribe, to read what comes, and to await answers.
+//! Subscriptions, received messages and requests. HTTP workers share it.
 
-mod asking;
 mod leaving;
 mod listening;
+mod requesting;
 
 use std::fmt;
 use std::hash::RandomState;
@@ -12,25 +12,28 @@ use std::time::{Duration, Instant};
 
 pub use self::listening::Listener;
 
-use self::asking::Asker;
 use self::leaving::Leaving;
+use self::requesting::Requester;
 use super::client::Version;
 use super::outcome::Refusal;
 use super::protocol::Limits;
 use super::publisher::Publisher;
+use super::session::lifecycle::Lifecycle;
 use super::session::requests::Requests;
-use super::session::subscriptions::{Answer, Breach, Culprit, Report, Route, Standing, Subscriptions, Unasked, Want};
-use super::session::topic_buffer::{All, Event};
+use super::session::subscriptions::{
+    Answer, Breach, Culprit, FilterStatus, Interest, Oversized, Report, Route, Subscriptions,
+};
+use super::session::topic_buffer::{Budget, BufferedMessage};
 use super::status::Status;
 use crate::config::{Config, Session};
 use crate::instance_id::instance_id;
 use crate::message::{Qos, Received, TopicFilter};
 use crate::metrics::{self, Stray};
 
-/// Is told, once, what the broker granted. Must not wait.
+/// Gets the broker's answer, once. Must not block.
 pub type Caller = Box<dyn FnOnce(Answer) + Send>;
 
-/// Keeps the topic filters that are wanted, and hands on what comes for them.
+/// Keeps topic filters subscribed to, and delivers their messages.
 #[derive(Clone)]
 pub struct Subscriber(Arc<Shared>);
 
@@ -38,58 +41,48 @@ struct Shared {
     publisher: Publisher,
     version: Version,
     state: Mutex<State>,
-    /// Notified when a deadline comes sooner than the clock knows, when a request ends, and when a stop begins.
+    /// Notified when a request ends, and when the broker has answered in a stop.
     changed: Condvar,
-    /// What all response topics of ours begin with.
+    /// What all response topics of the bridge begin with.
     response_base: String,
     max_listeners: usize,
     max_requests: usize,
     listeners: AtomicUsize,
-    channels: Arc<All>,
+    budget: Arc<Budget>,
     random: RandomState,
     count: AtomicU64,
-    /// Something did not find room with the connection.
+    /// The connection did not take an operation.
     is_left: AtomicBool,
 }
 
 struct State {
     table: Subscriptions<Caller>,
-    requests: Requests<Asker>,
-    /// What is told of the table, until something changes.
-    standings: Option<Arc<[Standing]>>,
+    requests: Requests<Requester>,
+    /// The status of all filters, until something changes.
+    statuses: Option<Arc<[FilterStatus]>>,
     /// The connection takes SUBSCRIBE now.
     is_open: bool,
-    /// A stop has come to where shared subscriptions end.
+    /// A stop has begun to end shared subscriptions.
     leaving: Option<Leaving>,
-    stage: Stage,
+    lifecycle: Lifecycle,
     /// When the clock looks again.
     clock_set_to: Option<Instant>,
-}
-
-/// How far a stop has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Running,
-    /// Nothing further is accepted.
-    Draining,
-    /// The clock stands still.
-    Ended,
 }
 
 impl Subscriber {
     /// With the filters of the configuration.
     pub(super) fn new(config: &Config, publisher: Publisher) -> Self {
         let is_kept = config.mqtt.session != Session::Clean;
-        let response_base = asking::response_base(&config.mqtt.client_id, instance_id());
+        let response_base = requesting::response_base(&config.mqtt.client_id, instance_id());
         let mut table = Subscriptions::new(&config.subscribe, is_kept);
-        table.reserve(asking::response_filter(&response_base));
+        table.reserve(requesting::response_filter(&response_base));
         let state = State {
             table,
             requests: Requests::new(),
-            standings: None,
+            statuses: None,
             is_open: false,
             leaving: None,
-            stage: Stage::Running,
+            lifecycle: Lifecycle::Running,
             clock_set_to: None,
         };
         Self(Arc::new(Shared {
@@ -101,43 +94,43 @@ impl Subscriber {
             max_listeners: config.http.max_listeners,
             max_requests: config.publish.max_waiting,
             listeners: AtomicUsize::new(0),
-            channels: Arc::default(),
+            budget: Arc::default(),
             random: RandomState::new(),
             count: AtomicU64::new(0),
             is_left: AtomicBool::new(false),
         }))
     }
 
-    /// Subscribes to a filter, whose messages go to the journal. The caller is told when the broker has answered, or
-    /// after `timeout`; whatever is not a success leaves things as they were.
+    /// Subscribes to a filter, whose messages go to the journal. The caller gets the broker's answer, or a refusal
+    /// after `timeout`. Without a success nothing changes.
     pub fn subscribe(&self, filter: &TopicFilter, qos: Qos, timeout: Duration, caller: Caller) {
-        self.want(filter, Want::Recorded(qos), timeout, caller);
+        self.register(filter, Interest::Record(qos), timeout, caller);
     }
 
     /// Ends what [`Self::subscribe`] began. A filter that is not subscribed to is a success.
     pub fn unsubscribe(&self, filter: &TopicFilter, timeout: Duration, caller: Caller) {
-        self.want(filter, Want::Unsubscribed, timeout, caller);
+        self.register(filter, Interest::Unsubscribe, timeout, caller);
     }
 
-    fn want(&self, filter: &TopicFilter, want: Want, timeout: Duration, caller: Caller) {
-        self.want_and(filter, want, timeout, caller, |_| ());
+    fn register(&self, filter: &TopicFilter, interest: Interest, timeout: Duration, caller: Caller) {
+        self.register_and(filter, interest, timeout, caller, |_| ());
     }
 
-    /// The same, and then something before the broker is asked.
-    fn want_and(
+    /// The same, with a change of the state before anything is sent to the broker.
+    fn register_and(
         &self,
         filter: &TopicFilter,
-        want: Want,
+        interest: Interest,
         timeout: Duration,
         caller: Caller,
         then: impl FnOnce(&mut State),
     ) {
         let now = Instant::now();
         self.with_state(|state| {
-            if state.stage != Stage::Running {
+            if state.lifecycle != Lifecycle::Running {
                 return Some(caller);
             }
-            state.table.want(filter, want, (now, now + timeout), caller);
+            state.table.register(filter, interest, (now, now + timeout), caller);
             then(state);
             None
         })
@@ -145,44 +138,45 @@ impl Subscriber {
         .for_each(|caller| caller(Err(Refusal::Stopping)));
     }
 
-    /// What is known of the connection and of the filters now.
+    /// The status of the connection and of the filters.
     #[must_use]
     pub fn status(&self) -> Status {
         let mut state = self.lock();
-        let State { table, standings, .. } = &mut *state;
-        let standings = standings.get_or_insert_with(|| table.standings().into()).clone();
+        let State { table, statuses, .. } = &mut *state;
+        let statuses = statuses.get_or_insert_with(|| table.statuses().into()).clone();
         drop(state);
-        Status { listeners: self.0.listeners.load(Ordering::Relaxed), ..self.0.publisher.status(standings) }
+        Status { listeners: self.0.listeners.load(Ordering::Relaxed), ..self.0.publisher.status(statuses) }
     }
 
-    /// Accepts nothing more, and lets every listener end.
+    /// Accepts nothing more, and ends every listener.
     pub fn stop_accepting(&self) {
         self.with_state(|state| {
-            state.stage = Stage::Draining;
-            state.table.channels().for_each(|channel| channel.end());
+            state.lifecycle = Lifecycle::Draining;
+            state.table.buffers().for_each(|buffer| buffer.end());
             state.table.stop();
         });
     }
 
-    /// Waits until no request awaits an answer any more, or the deadline has come: then each is told that there is none.
+    /// Waits until no request awaits a response any more. At the deadline the rest get none.
     pub fn drain(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = self.0.changed.wait_timeout_while(self.lock(), left, |state| state.requests.len() > 0);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        state.stage = Stage::Ended;
-        let askers = state.requests.take_all();
+        state.lifecycle = Lifecycle::Ended;
+        let requesters = state.requests.take_all();
         drop(state);
         self.0.changed.notify_all();
-        askers.into_iter().for_each(asking::tell_stopping);
+        requesters.into_iter().for_each(requesting::end_at_stop);
     }
 
-    /// Tells those whose deadline has come. Returns at the end of a stop.
+    /// Settles callers, filters and requests whose deadline has come. Returns at the end of a stop.
     pub(super) fn run_clock(&self) {
         loop {
             self.with_state(|state| state.table.expire(Instant::now()));
-            self.expire_requests();
+            let requesters = self.lock().requests.expire(Instant::now());
+            self.time_out(requesters);
             let mut state = self.lock();
-            if state.stage == Stage::Ended {
+            if state.lifecycle == Lifecycle::Ended {
                 return;
             }
             let next = state.next_deadline();
@@ -192,8 +186,8 @@ impl Subscriber {
         }
     }
 
-    /// A connection takes SUBSCRIBE from now on; with a `probation` for one filter at a time, each of which is watched for
-    /// so long behind the broker's answer.
+    /// A connection takes SUBSCRIBE from now on; with a `probation` only for one filter at a time, for so long after
+    /// each answer.
     pub(super) fn connected(&self, session_present: bool, limits: Limits, probation: Option<Duration>) {
         self.with_state(|state| {
             state.is_open = true;
@@ -201,7 +195,7 @@ impl Subscriber {
         });
     }
 
-    /// The connection ended over what the broker sent, or over a question of ours. Says whose fault that is.
+    /// The connection ended over what the broker sent, or over an operation. Says over which filter.
     pub(super) fn breached(&self, breach: Breach) -> Culprit {
         self.with_state(|state| state.table.breached(breach, Instant::now()))
     }
@@ -219,8 +213,8 @@ impl Subscriber {
         });
     }
 
-    /// Hands over what is to be asked of the broker and did not find room before.
-    pub(super) fn feed(&self) {
+    /// Hands over operations that the connection did not take before.
+    pub(super) fn dispatch(&self) {
         if self.0.is_left.load(Ordering::Relaxed) {
             self.with_state(|_| ());
         }
@@ -231,31 +225,31 @@ impl Subscriber {
         self.lock().table.written(packet_identifier);
     }
 
-    /// A SUBACK came. Returns what there is to be said of it.
+    /// A SUBACK came. Returns what is to be logged.
     pub(super) fn subscribed(&self, packet_identifier: u16, answers: &[Result<u8, u8>]) -> Vec<Report> {
         let answered = self.with_state(|state| state.table.subscribed(packet_identifier, answers, Instant::now()));
-        let Some((turn, reports)) = answered else {
-            self.tell_stray(packet_identifier);
+        let Some((ordinal, reports)) = answered else {
+            self.log_stray(packet_identifier);
             return Vec::new();
         };
-        self.0.publisher.answered(turn);
+        self.0.publisher.answered(ordinal);
         reports
     }
 
     /// An UNSUBACK came.
     pub(super) fn unsubscribed(&self, packet_identifier: u16, failure: Option<u8>) {
-        let turn = self.with_state(|state| state.table.unsubscribed(packet_identifier, failure));
-        if let Some(turn) = turn {
-            self.0.publisher.answered(turn);
+        let ordinal = self.with_state(|state| state.table.unsubscribed(packet_identifier, failure));
+        if let Some(ordinal) = ordinal {
+            self.0.publisher.answered(ordinal);
         } else {
             self.left_group();
-            self.tell_stray(packet_identifier);
+            self.log_stray(packet_identifier);
         }
     }
 
-    /// The broker answered what nobody asked, unless that is of a stop, which counts its answers itself.
-    fn tell_stray(&self, packet_identifier: u16) {
-        if self.lock().stage == Stage::Running && metrics::dropped_stray(Stray::UnknownPacket) {
+    /// The broker answered without an operation. In a stop such answers are expected.
+    fn log_stray(&self, packet_identifier: u16) {
+        if self.lock().lifecycle == Lifecycle::Running && metrics::dropped_stray(Stray::UnknownPacket) {
             log::warn!(
                 "the broker answered a SUBSCRIBE or an UNSUBSCRIBE with packet identifier {packet_identifier}, which \
                  waits for no such answer: others like it are counted alone"
@@ -263,23 +257,23 @@ impl Subscriber {
         }
     }
 
-    /// Since when the oldest question that the broker has not answered is with it.
-    pub(super) fn oldest_asked(&self) -> Option<Instant> {
-        self.lock().table.oldest_asked()
+    /// Since when the oldest unanswered operation has been with the connection.
+    pub(super) fn oldest_unanswered(&self) -> Option<Instant> {
+        self.lock().table.oldest_unanswered()
     }
 
-    /// The filters of our oldest SUBSCRIBE that the broker has not answered.
+    /// The filters of the oldest SUBSCRIBE without an answer.
     pub(super) fn unanswered(&self) -> Vec<TopicFilter> {
         self.lock().table.unanswered()
     }
 
-    /// Whether the broker has answered for all that was wanted when the connection came about.
+    /// Whether the broker has answered for everything that was wanted when the connection came about.
     pub(super) fn is_settled(&self) -> bool {
         self.lock().table.is_settled()
     }
 
-    /// Lets a session that the broker keeps forget what is not in the configuration, at the end of a connection, as far as
-    /// there is room for that by the deadline.
+    /// Removes from a kept session what is not in the configuration, at the end of a connection, as far as there is
+    /// room for that by the deadline.
     pub fn forget_run_time(&self, deadline: Instant) {
         let (of_file, foreign) = self.lock().table.to_leave();
         if !foreign.is_empty() && !self.0.publisher.leave_session(&of_file, &foreign, deadline) {
@@ -287,7 +281,7 @@ impl Subscriber {
         }
     }
 
-    /// To whom a message goes.
+    /// Where a message goes.
     pub(super) fn route(&self, message: &Received) -> Route {
         let mut state = self.lock();
         if let Some(leaving) = &mut state.leaving {
@@ -296,34 +290,34 @@ impl Subscriber {
         state.table.route(message)
     }
 
-    /// Hands a message on to readers and askers; the journal is the caller's part.
+    /// Delivers a message to readers and requesters, but not to the journal.
     pub(super) fn deliver(&self, route: Route, message: &Arc<Received>) {
-        // what the broker had kept was sent before the request
-        if route.is_answer && !message.retain {
-            self.answer(message);
+        // a retained message is older than the request
+        if route.is_response && !message.retain {
+            self.respond(message);
         }
-        if !route.channels.is_empty() {
-            let event = Arc::new(Event::new(message.clone()));
-            for (channel, kept) in route.channels {
-                channel.push(event.clone(), kept);
+        if !route.buffers.is_empty() {
+            let buffered = Arc::new(BufferedMessage::new(message.clone()));
+            for (buffer, retained) in route.buffers {
+                buffer.push(buffered.clone(), retained);
             }
         }
     }
 
-    /// Changes the state, hands over what follows from that, and tells callers afterwards, without the lock.
+    /// Changes the state, hands over the operations that follow from that, and then answers callers, without the lock.
     fn with_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
         let was_left = state.is_open && self.hand_over(&mut state);
         let settled = state.table.take_settled();
-        let unasked = state.table.take_unasked();
-        state.standings = None;
+        let oversized = state.table.take_oversized();
+        state.statuses = None;
         let sooner = match (state.next_deadline(), state.clock_set_to) {
             (Some(deadline), Some(set_to)) => deadline < set_to,
             (deadline, _) => deadline.is_some(),
         };
         drop(state);
-        unasked.iter().for_each(Unasked::log);
+        oversized.iter().for_each(Oversized::log);
         for (caller, answer) in settled {
             caller(answer);
         }
@@ -331,19 +325,19 @@ impl Subscriber {
             self.0.changed.notify_all();
         }
         if was_left {
-            self.0.publisher.all_asked();
+            self.0.publisher.all_handed_over();
         }
         result
     }
 
-    /// Returns whether something had been left, and is not any more.
+    /// Returns whether an operation had been left, and none is any more.
     fn hand_over(&self, state: &mut State) -> bool {
-        // before it is tried: whoever makes room looks here
+        // set before trying: `dispatch` reads it when there is room again
         let was_left = self.0.is_left.swap(true, Ordering::Relaxed);
         while let Some(operation) = state.table.next() {
-            // a place is free as soon as the connection has made its next step
-            let Some(turn) = self.0.publisher.ask(&operation) else { return false };
-            state.table.hand_over(&operation, turn, Instant::now());
+            // the queue has room again when the connection has made its next step
+            let Some(ordinal) = self.0.publisher.hand_over(&operation) else { return false };
+            state.table.hand_over(&operation, ordinal, Instant::now());
         }
         self.0.is_left.store(false, Ordering::Relaxed);
         was_left

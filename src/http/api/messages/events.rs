@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::http::api::received_json::EventJson;
 use crate::jitter::jitter;
-use crate::mqtt::{Event, Held, Missed, Refusal};
+use crate::mqtt::{BufferedMessage, Handle, Missed, Refusal};
 
 /// The most bytes that are written at once.
 pub const PIECE: usize = 64 * 1024;
@@ -37,7 +37,7 @@ pub fn append_head(bytes: &mut Vec<u8>, (run, channel, position): (u64, u64, u64
 ///
 /// # Errors
 /// If the event has been discarded, as the client was too slow for it. What the client has of it is of no use.
-pub fn append_data(event: &Held, from: usize, bytes: &mut Vec<u8>) -> io::Result<Option<usize>> {
+pub fn append_data(event: &Handle, from: usize, bytes: &mut Vec<u8>) -> io::Result<Option<usize>> {
     let event = event.get().ok_or(io::ErrorKind::TimedOut)?;
     let data = data(&event);
     let to = data.len().min(from + PIECE);
@@ -46,7 +46,7 @@ pub fn append_data(event: &Held, from: usize, bytes: &mut Vec<u8>) -> io::Result
 }
 
 /// Numbers and strings always have a JSON form, which is one line.
-fn data(event: &Event) -> &[u8] {
+fn data(event: &BufferedMessage) -> &[u8] {
     event.form(|event| serde_json::to_vec(&EventJson::of(&event.message, event.time)).unwrap_or_default())
 }
 
@@ -77,7 +77,7 @@ mod tests {
         let message = Received { topic: b"a\n".to_vec(), payload: b"\r\n\ndata: x".to_vec(), ..Received::default() };
         let mut bytes = Vec::new();
         append_head(&mut bytes, (0x1f, 10, 16)).unwrap();
-        bytes.extend_from_slice(data(&Event::new(message.into())));
+        bytes.extend_from_slice(data(&BufferedMessage::new(message.into())));
         bytes.extend_from_slice(END);
         append_missed(&mut bytes, Missed::Known(7)).unwrap();
         append_missed(&mut bytes, Missed::Unknown).unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::events::{COMMENT, END, PIECE, append_data, append_head, append_missed, append_refused, beginning};
 use crate::http::server::Stream;
-use crate::mqtt::{Held, Listener};
+use crate::mqtt::{Handle, Listener};
 
 /// The pause after which a comment is written, so that both ends notice a lost connection.
 const COMMENT_PAUSE: Duration = Duration::from_secs(15);
@@ -36,8 +36,8 @@ fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::R
         if let Some(missed) = batch.missed {
             append_missed(&mut bytes, missed)?;
         }
-        for (position, event) in batch.events {
-            append_head(&mut bytes, (run, listener.channel(), position))?;
+        for (position, event) in batch.messages {
+            append_head(&mut bytes, (run, listener.buffer(), position))?;
             write_data(stream, listener, &event, &mut bytes)?;
         }
         if let Some(refusal) = batch.refused {
@@ -57,7 +57,7 @@ fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::R
 }
 
 /// Appends the data of a message event and its end, and sends what is more than a piece.
-fn write_data(stream: &mut Stream, listener: &Listener, event: &Held, bytes: &mut Vec<u8>) -> io::Result<()> {
+fn write_data(stream: &mut Stream, listener: &Listener, event: &Handle, bytes: &mut Vec<u8>) -> io::Result<()> {
     let mut rest = Some(0);
     while let Some(from) = rest {
         rest = append_data(event, from, bytes)?;

@@ -23,7 +23,7 @@ use super::traffic::{Passed, Traffic};
 use super::{outgoing, transport};
 use crate::config::{Mqtt, Session};
 use crate::message::Received;
-use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Owed, Terms, Window};
+use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Retransmission, Terms, Window};
 
 struct Connection4 {
     rumqttc: rumqttc::Connection,
@@ -82,10 +82,10 @@ impl Connection for Connection4 {
         events.into_iter().map(|event| self.translate(event)).collect()
     }
 
-    fn resend(&mut self, owed: Vec<Owed>) {
+    fn resend(&mut self, owed: Vec<Retransmission>) {
         self.rumqttc.eventloop.pending.extend(owed.into_iter().map(|owed| match owed {
-            Owed::PubRel(packet_identifier) => Request::PubRel(PubRel::new(packet_identifier)),
-            Owed::Publish(packet_identifier, message) => {
+            Retransmission::PubRel(packet_identifier) => Request::PubRel(PubRel::new(packet_identifier)),
+            Retransmission::Publish(packet_identifier, message) => {
                 Request::Publish(Publish { pkid: packet_identifier, dup: true, ..publish(&message) })
             }
         }));

@@ -28,7 +28,7 @@ use super::slots::Slots;
 use super::traffic::{Passed, Traffic};
 use super::{outgoing, transport};
 use crate::config::{Mqtt, Session};
-use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Owed, Terms, Window};
+use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Retransmission, Terms, Window};
 use crate::printable::Printable;
 
 /// How much of a reason string about one message is shown, in bytes.
@@ -90,10 +90,10 @@ impl Connection for Connection5 {
         events.into_iter().map(|event| self.translate(event)).collect()
     }
 
-    fn resend(&mut self, owed: Vec<Owed>) {
+    fn resend(&mut self, owed: Vec<Retransmission>) {
         self.rumqttc.eventloop.pending.extend(owed.into_iter().map(|owed| match owed {
-            Owed::PubRel(packet_identifier) => Request::PubRel(PubRel::new(packet_identifier, None)),
-            Owed::Publish(packet_identifier, message) => {
+            Retransmission::PubRel(packet_identifier) => Request::PubRel(PubRel::new(packet_identifier, None)),
+            Retransmission::Publish(packet_identifier, message) => {
                 Request::Publish(Publish { pkid: packet_identifier, dup: true, ..publish(&message) })
             }
         }));

@@ -111,6 +111,6 @@ impl Established {
     /// Since when the oldest packet is unanswered, given that of publishes.
     fn oldest_unanswered(&self, published: Option<Instant>) -> Option<Instant> {
         let releasing = if let Stage::Releasing { since, .. } = self.stage { Some(since) } else { None };
-        [releasing, self.subscriber.oldest_asked(), published].into_iter().flatten().min()
+        [releasing, self.subscriber.oldest_unanswered(), published].into_iter().flatten().min()
     }
 }

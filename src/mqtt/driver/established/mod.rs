@@ -121,7 +121,7 @@ impl Established {
 
     /// Returns when we ended the connection; the error is its loss.
     fn run(&mut self, release: bool) -> Result<(), Lost> {
-        if self.publisher.give_up_owed(self.limits) {
+        if self.publisher.give_up_retransmissions(self.limits) {
             self.is_spoilt = true;
             return Err(Lost::new("the broker no longer takes what the session owes: it is left"));
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Established;
 use crate::mqtt::client::Lost;
-use crate::mqtt::protocol::{Owed, PACKET_IDENTIFIERS};
+use crate::mqtt::protocol::{PACKET_IDENTIFIERS, Retransmission};
 
 /// The state of a connection.
 pub enum Stage {
@@ -27,7 +27,7 @@ impl Established {
     /// Sends a PUBREL for every packet identifier that an earlier process may have used.
     pub(super) fn release(&mut self) {
         let identifiers = 1..=PACKET_IDENTIFIERS;
-        self.connection.resend(identifiers.clone().map(Owed::PubRel).collect());
+        self.connection.resend(identifiers.clone().map(Retransmission::PubRel).collect());
         self.stage = Stage::Releasing { left: identifiers.collect(), since: Instant::now() };
     }
 
@@ -53,7 +53,7 @@ impl Established {
                 return self.proceed();
             }
             Stage::Resuming if self.publisher.unacknowledged() > 0 => {
-                self.connection.resend(self.publisher.owed(self.connection.window().size));
+                self.connection.resend(self.publisher.retransmissions(self.connection.window().size));
             }
             Stage::Resuming => {
                 self.subscriber.connected(self.session_present, self.limits, self.probation);
@@ -73,7 +73,9 @@ impl Established {
                 return self.proceed();
             }
             // one of these may still be in the queue of the connection, which may not take it before
-            Stage::Recovering if self.publisher.unacknowledged() == 0 && self.subscriber.oldest_asked().is_none() => {
+            Stage::Recovering
+                if self.publisher.unacknowledged() == 0 && self.subscriber.oldest_unanswered().is_none() =>
+            {
                 self.connection.recover(self.inbound.unreleased());
                 self.subscriber.set_open(true);
                 self.stage = Stage::Ready;
@@ -82,9 +84,9 @@ impl Established {
             }
             Stage::Ready if self.connection.window() != self.window => {
                 self.update_window();
-                self.subscriber.feed();
+                self.subscriber.dispatch();
             }
-            Stage::Subscribing | Stage::Ready => self.subscriber.feed(),
+            Stage::Subscribing | Stage::Ready => self.subscriber.dispatch(),
             Stage::Releasing { .. } | Stage::Recovering => {}
         }
         Ok(())

@@ -1,24 +1,25 @@
-//! Every message that was accepted and is not yet settled, and what is known of it. Does no I/O.
+//! The table of accepted messages that are not settled yet.
 //!
 //! An entry waits until it may be handed to the connection, is handed over (one at a time, so that next to nothing
-//! can leave late), is sent, and is settled by an acknowledgement, a refusal, a loss or its deadline. Who waits for it
-//! is told once, whatever happens; an entry whose caller was told may stay, so that a late acknowledgement finds it.
-//!
-//! The MQTT client gives packet identifiers in turn and tells of them in the order of hand-over. So that none is used
-//! twice at a time, the unfinished hand-overs of a connection lie within one cycle of identifiers (rumqtt#1014).
+//! can leave late), is sent, and is settled by an acknowledgement, a refusal, a loss or its deadline. Its caller gets
+//! one outcome; an entry without a caller may stay, so that a late acknowledgement finds it.
 
-mod acknowledgement;
-mod session;
-mod turns;
+mod entry;
+mod packet_identifiers;
+
+mod connection_end;
+mod resumption;
+mod violation;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use acknowledgement::Violation;
-pub use session::{Aftermath, Blame};
+pub use self::connection_end::{Aftermath, Blame};
+pub use self::violation::Violation;
 
-use self::session::Losses;
+use self::entry::{Entry, Losses, Sequence, State};
+use self::packet_identifiers::PacketIdentifiers;
 use crate::memory::Share;
 use crate::message::{Message, Qos};
 use crate::mqtt::outcome::{Failure, Outcome, Published};
@@ -34,57 +35,16 @@ pub struct InFlight<R> {
     waiting: BTreeSet<Sequence>,
     handed_over: Option<Sequence>,
     sent: HashMap<u16, Sequence>,
-    /// The unfinished messages of this connection that have a packet identifier, in the order of hand-over.
-    turns: BTreeMap<u64, Sequence>,
-    /// The turns of packets that are none of ours, and take packet identifiers too.
-    reserved: BTreeSet<u64>,
+    /// Those of SUBSCRIBE and UNSUBSCRIBE packets are in it too.
+    pub packet_identifiers: PacketIdentifiers,
     deadlines: BTreeSet<(Instant, Sequence)>,
     settled: Vec<(R, Outcome)>,
     window: Option<Window>,
-    /// What a connection without a window is yet to do.
+    /// What the broker has to do before a connection has a window.
     awaited: Option<&'static str>,
     paused: bool,
     max_waiting: usize,
     next_sequence: Sequence,
-    next_turn: u64,
-}
-
-/// The order of acceptance.
-type Sequence = u64;
-
-struct Entry<R> {
-    message: Message,
-    /// What it takes of the memory; messages of our own take none.
-    _share: Option<Share>,
-    /// `None` once the caller was told.
-    caller: Option<R>,
-    deadline: Instant,
-    state: State,
-    /// Whether a connection ever had it: then only the broker can know.
-    ever_handed_over: bool,
-    losses: Losses,
-    turn: Option<u64>,
-    /// The library was interrupted while it had the message and had not told that it was written.
-    interrupted: bool,
-    /// The PUBREC has come: the broker has the message.
-    received: bool,
-    /// Of the PUBREC, in MQTT 5.
-    reason_code: Option<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waiting,
-    /// What is promised was told at the hand-over.
-    HandedOver {
-        since: Instant,
-        is_promised: bool,
-    },
-    Sent {
-        packet_identifier: u16,
-        since: Instant,
-        on_this_connection: bool,
-    },
 }
 
 impl<R> InFlight<R> {
@@ -95,8 +55,7 @@ impl<R> InFlight<R> {
             waiting: BTreeSet::new(),
             handed_over: None,
             sent: HashMap::new(),
-            turns: BTreeMap::new(),
-            reserved: BTreeSet::new(),
+            packet_identifiers: PacketIdentifiers::default(),
             deadlines: BTreeSet::new(),
             settled: Vec::new(),
             window: None,
@@ -104,62 +63,46 @@ impl<R> InFlight<R> {
             paused: false,
             max_waiting,
             next_sequence: 0,
-            next_turn: 0,
         }
     }
 
-    /// Tells a caller that its message is not taken.
+    /// Settles a message that is not accepted.
     pub fn reject(&mut self, caller: R, failure: Failure) {
         self.settled.push((caller, Err(failure)));
     }
 
-    /// Takes a message with the memory that it takes, whose caller is told of its outcome at the deadline at the latest.
+    /// Accepts a message with its share of the memory. Its caller gets the outcome at the deadline at the latest.
     pub fn accept(&mut self, message: Message, share: Share, deadline: Instant, caller: R) {
         if self.unsettled() >= self.max_waiting {
             return self.reject(caller, Failure::TooManyWaiting);
         }
-        self.insert(message, Some(share), deadline, caller);
+        self.insert(Entry::new(message, Some(share), deadline, caller));
     }
 
-    /// The same, however much waits already.
-    pub fn admit(&mut self, message: Message, deadline: Instant, caller: R) {
-        self.insert(message, None, deadline, caller);
+    /// Accepts a message of the bridge's own, however many wait already.
+    pub fn accept_own(&mut self, message: Message, deadline: Instant, caller: R) {
+        self.insert(Entry::new(message, None, deadline, caller));
     }
 
-    fn insert(&mut self, message: Message, share: Option<Share>, deadline: Instant, caller: R) {
+    fn insert(&mut self, entry: Entry<R>) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let state = State::Waiting;
-        let caller = Some(caller);
-        let entry = Entry {
-            message,
-            _share: share,
-            caller,
-            deadline,
-            state,
-            ever_handed_over: false,
-            losses: Losses::default(),
-            turn: None,
-            interrupted: false,
-            received: false,
-            reason_code: None,
-        };
+        self.deadlines.insert((entry.deadline, sequence));
         self.entries.insert(sequence, entry);
         self.waiting.insert(sequence);
-        self.deadlines.insert((deadline, sequence));
     }
 
     /// The message that is to be handed over now, if there is one and the connection takes it.
     pub fn next(&self) -> Option<&Message> {
         let window = self.window.filter(|_| self.handed_over.is_none() && !self.paused)?;
         let entry = &self.entries[self.waiting.first()?];
-        let free = self.sent.len() < usize::from(window.size) && self.has_turn(window.cycle);
+        let free = self.sent.len() < usize::from(window.size) && self.packet_identifiers.has_free(window.cycle);
         let alone = self.sent.is_empty() || (!entry.losses.is_suspicious() && !self.sends_a_suspect());
         (free && alone).then_some(&entry.message)
     }
 
-    /// The message of [`Self::next`] was handed over to a live connection, and at QoS 0 that is the outcome: the caller is
-    /// told, unless it waits until the message is written. One that is lost before that waits for the next connection.
+    /// The message of [`Self::next`] was handed over to a live connection. At QoS 0 that is the outcome, unless the
+    /// caller `waits_on` until the message is written. One that is lost before that waits for the next connection.
     pub fn hand_over(&mut self, now: Instant, waits_on: impl FnOnce(&R) -> bool) {
         let Some(sequence) = self.waiting.pop_first() else { return };
         let entry = &self.entries[&sequence];
@@ -171,14 +114,15 @@ impl<R> InFlight<R> {
             entry.ever_handed_over = true;
         });
         if is_promised {
-            self.tell(sequence, Ok(Published::HandedOver));
+            self.notify(sequence, Ok(Published::HandedOver));
         }
         if !at_most_once {
-            self.take_turn(sequence);
+            self.take_packet_identifier(sequence);
         }
     }
 
-    /// The message of [`Self::next`] cannot be sent to this broker; one that was sent before may be with it all the same.
+    /// The message of [`Self::next`] cannot be sent to this broker. One that was sent before may be with it all the
+    /// same.
     pub fn refuse(&mut self, failure: Failure) {
         if let Some(&sequence) = self.waiting.first() {
             let sent = self.entries[&sequence].ever_handed_over;
@@ -186,7 +130,8 @@ impl<R> InFlight<R> {
         }
     }
 
-    /// The library was interrupted: what was handed over may have left, or be dropped.
+    /// The MQTT client was interrupted: what was handed over may have left, or may be dropped. Returns whether there
+    /// was anything.
     pub fn interrupt(&mut self) -> bool {
         let handed_over = self.handed_over;
         if let Some(sequence) = handed_over {
@@ -195,8 +140,8 @@ impl<R> InFlight<R> {
         handed_over.is_some()
     }
 
-    /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed` says whether it left us for certain. Returns
-    /// who waits for its outcome still.
+    /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed`: it has certainly left. Returns the caller
+    /// that still waits for its outcome.
     pub fn written(
         &mut self,
         packet_identifier: u16,
@@ -224,7 +169,7 @@ impl<R> InFlight<R> {
         Ok(self.entries.get_mut(&sequence).and_then(|entry| entry.caller.as_mut()))
     }
 
-    /// An acknowledgement came, with its reason code in MQTT 5, and perhaps with the broker's words.
+    /// An acknowledgement came, in MQTT 5 with its reason code, and perhaps with the broker's reason string.
     pub fn acknowledged(
         &mut self,
         kind: Acknowledgement,
@@ -236,7 +181,7 @@ impl<R> InFlight<R> {
         let sequence = *self.sent.get(&packet_identifier).ok_or(violation)?;
         let entry = &self.entries[&sequence];
         let refused = code.filter(|&code| code >= 0x80);
-        // of a message that was sent before, on a connection that ended, somebody may have had the first copy
+        // of a message that was sent on an earlier connection, a subscriber may have had the first copy
         let is_known = |code: &u8| *code != NO_MATCHING_SUBSCRIBERS || entry.losses == Losses::default();
         let success =
             |code: Option<u8>| Ok(Published::Acknowledged { packet_identifier, reason_code: code.filter(is_known) });
@@ -248,12 +193,12 @@ impl<R> InFlight<R> {
                 Some(code) => self.settle(sequence, Err(Failure::refused(code, words))),
                 None => self.change(sequence, |entry| (entry.received, entry.reason_code) = (true, code)),
             },
-            // in MQTT 3.1.1 RabbitMQ takes QoS 2 for QoS 1: not as the specification has it, but the message is with it
+            // in MQTT 3.1.1 RabbitMQ takes QoS 2 for QoS 1, against the specification, but it has the message
             (Qos::ExactlyOnce, Acknowledgement::PubAck, false) if code.is_none() => {
                 self.settle(sequence, success(None));
             }
-            // whatever its code: the broker has the message since its PUBREC, and what it may say here, that the
-            // packet identifier is not found, is no error after a reconnection (MQTT 5, 3.7.2.1)
+            // whatever its code: the broker has the message since its PUBREC, and "packet identifier not found" is no
+            // error after a reconnection (MQTT 5, 3.7.2.1)
             (Qos::ExactlyOnce, Acknowledgement::PubComp, true) => {
                 let code = entry.reason_code;
                 self.settle(sequence, success(code));
@@ -268,12 +213,12 @@ impl<R> InFlight<R> {
         self.window = Some(window);
     }
 
-    /// Holds back what could be handed over, or no longer.
+    /// Holds messages back, or no longer.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
     }
 
-    /// Tells the callers whose deadline has come.
+    /// Gives their outcome to callers whose deadline has come.
     pub fn expire(&mut self, now: Instant) {
         while let Some(&(deadline, sequence)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.remove(&(deadline, sequence));
@@ -286,13 +231,13 @@ impl<R> InFlight<R> {
             if entry.state == State::Waiting {
                 self.settle(sequence, Err(failure));
             } else {
-                // it stays: its acknowledgement may come yet, and must not be taken for another's
-                self.tell(sequence, Err(failure));
+                // it stays: its acknowledgement may still come, and must not be taken for another's
+                self.notify(sequence, Err(failure));
             }
         }
     }
 
-    /// Tells every caller who still waits, because there is no more time.
+    /// Settles everything, because there is no more time.
     pub fn stop(&mut self) {
         for sequence in self.entries.keys().copied().collect::<Vec<_>>() {
             let failure = if self.entries[&sequence].ever_handed_over { Failure::Unknown } else { Failure::Stopping };
@@ -307,12 +252,11 @@ impl<R> InFlight<R> {
 
     /// Since when the oldest unacknowledged message has been with the connection.
     pub fn oldest_unacknowledged(&self) -> Option<Instant> {
-        let oldest = self.turns.first_key_value().map(|(_, sequence)| *sequence);
         let since = |sequence: Sequence| match self.entries[&sequence].state {
             State::HandedOver { since, .. } | State::Sent { since, .. } => Some(since),
             State::Waiting => None,
         };
-        oldest.into_iter().chain(self.handed_over).filter_map(since).min()
+        self.packet_identifiers.oldest_message().into_iter().chain(self.handed_over).filter_map(since).min()
     }
 
     /// When a message that was handed over, and not written, must not leave any more.
@@ -320,33 +264,38 @@ impl<R> InFlight<R> {
         self.handed_over.map(|sequence| self.entries[&sequence].deadline + OVERDUE)
     }
 
-    /// Messages whose callers wait to be told.
+    /// How many messages have a caller that waits.
     pub fn unsettled(&self) -> usize {
         self.deadlines.len()
     }
 
-    /// Who waits longest for an outcome.
+    /// The caller that has waited longest.
     pub fn oldest_caller(&self) -> Option<&R> {
         self.entries.values().find_map(|entry| entry.caller.as_ref())
     }
 
-    /// What the connection takes, if it takes anything.
+    /// How much the connection takes; `None` where it takes nothing.
     pub fn window(&self) -> Option<Window> {
         self.window
     }
 
-    /// Messages that were sent and are not acknowledged.
+    /// How many messages were sent and are not acknowledged.
     pub fn unacknowledged(&self) -> usize {
         self.sent.len()
     }
 
-    /// The callers to be told since the last time, and what.
+    /// The outcomes since the last call, with their callers.
     pub fn take_settled(&mut self) -> Vec<(R, Outcome)> {
         std::mem::take(&mut self.settled)
     }
 
+    fn take_packet_identifier(&mut self, sequence: Sequence) {
+        let ordinal = self.packet_identifiers.take(Some(sequence));
+        self.change(sequence, |entry| entry.ordinal = Some(ordinal));
+    }
+
     fn sends_a_suspect(&self) -> bool {
-        // whoever is sent beside a suspect was sent before it became one; a suspect itself is alone
+        // a message beside a suspect was sent before that became one; a suspect itself is sent alone
         self.sent.len() == 1 && self.sent.values().any(|sequence| self.entries[sequence].losses.is_suspicious())
     }
 
@@ -356,19 +305,19 @@ impl<R> InFlight<R> {
         }
     }
 
-    /// Tells the caller, if that was not done before.
-    fn tell(&mut self, sequence: Sequence, outcome: Outcome) {
+    /// Gives the caller its outcome, once.
+    fn notify(&mut self, sequence: Sequence, outcome: Outcome) {
         let Some(entry) = self.entries.get_mut(&sequence) else { return };
         self.deadlines.remove(&(entry.deadline, sequence));
         self.settled.extend(entry.caller.take().map(|caller| (caller, outcome)));
     }
 
-    /// Tells the caller and forgets the message.
+    /// Gives the caller its outcome and forgets the message.
     fn settle(&mut self, sequence: Sequence, outcome: Outcome) {
-        self.tell(sequence, outcome);
+        self.notify(sequence, outcome);
         let Some(entry) = self.entries.remove(&sequence) else { return };
-        if let Some(turn) = entry.turn {
-            self.turns.remove(&turn);
+        if let Some(ordinal) = entry.ordinal {
+            self.packet_identifiers.release(ordinal);
         }
         match entry.state {
             State::Waiting => drop(self.waiting.remove(&sequence)),

@@ -1,96 +1,88 @@
-//! Every topic filter that somebody wants, and what the broker made of it. Does no I/O.
+//! The table of topic filters: who is interested in each, and whether the broker has granted it.
 //!
-//! Whoever wants a filter waits until the broker has answered; only then it counts. What the table and the broker have
-//! in common is asked for one filter at a time: an entry whose filter is wanted and not with the broker is subscribed
-//! to, and one that nobody wants any more is unsubscribed from.
+//! A caller waits until the broker has answered. The table compares what is wanted with what the broker has, one filter
+//! at a time: an entry that is wanted and not with the broker is subscribed to, and one that is no longer wanted is
+//! unsubscribed from.
 //!
-//! Where the broker tells by subscription identifiers which subscription a message is a copy for, each filter has a
-//! subscription of its own. Where it does not, a filter that another one covers is carried by that one: two copies of
-//! a message could not be told from two messages.
+//! With subscription identifiers (MQTT 5) each filter has its own subscription, and the broker tells for which one it
+//! sends a copy of a message. Without them two copies could not be told from two messages, so a filter that another one
+//! covers is carried by that one.
 //!
-//! Anybody may have a thousand filters that overlap, so that nothing here looks at each of them, or of their pairs, for
-//! a message or for a change: `overlaps` and `kinds` know in a few steps which are concerned.
+//! A client may add a thousand filters that overlap. So neither a message nor a change may cost a look at each of them
+//! or at their pairs: the `index` finds those that are concerned in a few steps.
+
+mod filter_status;
+mod interest;
+mod waiter;
+
+mod entry;
+mod index;
+mod quota;
+
+mod operation;
+mod plan;
 
 mod exchange;
-
-mod due;
-mod entry;
 mod probation;
-mod room;
-
-mod kinds;
-mod overlaps;
 
 mod identifiers;
-mod keys;
-
 mod report;
 mod routing;
-mod waiter;
-mod want;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use self::exchange::{Operation, Unasked};
+pub use self::filter_status::{FilterStatus, Source};
+pub use self::interest::Interest;
+pub use self::operation::{Operation, Oversized};
 pub use self::probation::{Breach, Culprit, Finding};
 pub use self::report::Report;
 pub use self::routing::Route;
-pub use self::want::{Source, Standing, Want};
+pub use self::waiter::Answer;
 
-use self::entry::{AtBroker, Entry};
-use self::exchange::{Handed, Link};
-use self::keys::Keys;
-use self::kinds::Kinds;
-use self::overlaps::Overlaps;
+use self::entry::{BrokerState, Entry};
+use self::index::{Index, Key, KeySet};
+use self::operation::{Link, Pending};
 use self::probation::Probation;
 use self::waiter::Waiter;
-use super::topic_buffer::Channel;
+use super::topic_buffer::TopicBuffer;
 use crate::config::Subscription;
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::outcome::Refusal;
 
-/// Names an entry for as long as it is there. Those of the configuration have the lowest.
-pub type Key = usize;
-
-/// What whoever waits is told: the granted QoS, where there is one, or why not.
-pub type Answer = Result<u8, Refusal>;
-
-/// How long a reader waits for a connection, which may be about to come, before it begins without one: only a broker
-/// can refuse a filter.
+/// How long a reader waits for a connection before it begins without one: only a broker can refuse a filter.
 const BEGINS_AFTER: Duration = Duration::from_secs(1);
 
-/// The table. `R` is who waits for an answer.
+/// The table. `R` is a caller that waits for an answer.
 pub struct Subscriptions<R> {
     entries: BTreeMap<Key, Entry<R>>,
     by_filter: HashMap<TopicFilter, Key>,
     by_slot: HashMap<u32, Key>,
-    overlaps: Overlaps,
-    kinds: Kinds,
-    /// Entries of which it is not known that nothing is to be done about them.
-    dirty: Keys,
-    /// What was here before the connection, and of which the broker has not said anything on it.
-    first: Keys,
+    index: Index,
+    /// Entries that may need an operation.
+    dirty: KeySet,
+    /// Entries from before the connection for which the broker has not answered on it.
+    initial: KeySet,
     deadlines: BTreeSet<(Instant, Key)>,
     /// Operations that were handed over, in their order, and those whose packet identifier is known.
-    handed_over: VecDeque<Handed>,
-    asked: HashMap<u16, Handed>,
-    /// The filter that is asked for alone.
+    handed_over: VecDeque<Pending>,
+    sent: HashMap<u16, Pending>,
+    /// The filter that is tried alone.
     probation: Option<Probation>,
-    /// How many were on this connection.
-    asked_alone: usize,
-    /// The one that is to be asked for before all others.
+    /// How many were tried alone on this connection.
+    tried_alone: usize,
+    /// The filter that is to be subscribed to before all others.
     suspect: Option<Key>,
     settled: Vec<(R, Answer)>,
-    unasked: Vec<Unasked>,
-    /// How often something was handed over.
-    asks: u64,
+    oversized: Vec<Oversized>,
+    /// How many operations were handed over.
+    operations: u64,
     connection: Option<Link>,
     was_connected: bool,
     /// The broker keeps the session when a connection ends.
     is_kept: bool,
-    /// Always finds a place.
+    /// This filter is outside the quota.
     reserved: Option<TopicFilter>,
 }
 
@@ -101,19 +93,18 @@ impl<R> Subscriptions<R> {
             entries: BTreeMap::new(),
             by_filter: HashMap::new(),
             by_slot: HashMap::new(),
-            overlaps: Overlaps::default(),
-            kinds: Kinds::default(),
-            dirty: Keys::default(),
-            first: Keys::default(),
+            index: Index::default(),
+            dirty: KeySet::default(),
+            initial: KeySet::default(),
             deadlines: BTreeSet::new(),
             handed_over: VecDeque::new(),
-            asked: HashMap::new(),
+            sent: HashMap::new(),
             probation: None,
-            asked_alone: 0,
+            tried_alone: 0,
             suspect: None,
             settled: Vec::new(),
-            unasked: Vec::new(),
-            asks: 0,
+            oversized: Vec::new(),
+            operations: 0,
             connection: None,
             was_connected: false,
             is_kept,
@@ -126,71 +117,77 @@ impl<R> Subscriptions<R> {
         table
     }
 
-    /// Keeps a place for a filter, however many others there are.
+    /// Exempts a filter from the quota.
     pub fn reserve(&mut self, filter: Option<TopicFilter>) {
         self.reserved = filter;
     }
 
-    /// Wants a filter: `waiter` is told when the broker has answered, or at the deadline; a reader is told of success
-    /// too where there is no broker to ask. Nothing is wanted any more when the answer is a refusal.
-    pub fn want(&mut self, filter: &TopicFilter, want: Want, (now, deadline): (Instant, Instant), waiter: R) {
-        if want == Want::Unsubscribed && !self.by_filter.contains_key(filter) {
-            return self.settled.push((waiter, Ok(0)));
+    /// Registers an interest in a filter. The caller gets the broker's answer, or a refusal at the deadline; a reader
+    /// also succeeds where there is no broker. A refusal ends the interest.
+    pub fn register(
+        &mut self,
+        filter: &TopicFilter,
+        interest: Interest,
+        (now, deadline): (Instant, Instant),
+        caller: R,
+    ) {
+        if interest == Interest::Unsubscribe && !self.by_filter.contains_key(filter) {
+            return self.settled.push((caller, Ok(0)));
         }
-        if let Err(refusal) = self.may_want(filter, want) {
-            return self.settled.push((waiter, Err(refusal)));
+        if let Err(refusal) = self.check(filter, interest) {
+            return self.settled.push((caller, Err(refusal)));
         }
         let key = self.key(filter);
         let Some(entry) = self.entries.get(&key) else { return };
-        if let Some(granted) = entry.satisfies(want) {
+        if let Some(granted) = entry.satisfies(interest) {
             let has_identifiers = self.connection.is_none_or(|link| link.has_identifiers);
-            self.change(key, |entry| entry.take_on(want, has_identifiers));
+            self.change(key, |entry| entry.take_on(interest, has_identifiers));
             self.dirty.set(key, true);
-            return self.settled.push((waiter, Ok(granted)));
+            return self.settled.push((caller, Ok(granted)));
         }
-        if let Some(refusal) = entry.is_left_out().filter(|_| want != Want::Unsubscribed) {
-            return self.settled.push((waiter, Err(refusal)));
+        if let Some(refusal) = entry.is_left_out().filter(|_| interest != Interest::Unsubscribe) {
+            return self.settled.push((caller, Err(refusal)));
         }
-        let begins = matches!(want, Want::Read { .. }).then(|| deadline.min(now + BEGINS_AFTER));
+        let begins = matches!(interest, Interest::Read { .. }).then(|| deadline.min(now + BEGINS_AFTER));
         self.change(key, |entry| {
-            entry.waiters.push(Waiter { want, deadline, begins, told: waiter, asked: false, ever_asked: false });
-            // asked again, though it was refused
+            entry.waiters.push(Waiter { interest, deadline, begins, caller, sent: false, ever_sent: false });
+            // even where the broker has refused it
             entry.renew = true;
         });
         self.deadlines.extend(begins.into_iter().chain([deadline]).map(|at| (at, key)));
         self.touch(key);
     }
 
-    /// Has a channel for a filter that readers want. Returns which subscription to it will be the next: who joins now
-    /// gets the retained messages of that one.
-    pub fn open_channel(
+    /// The buffer of a filter that readers are interested in. Also returns the generation of its next subscription,
+    /// whose retained messages are for a reader that joins now.
+    pub fn open_buffer(
         &mut self,
         filter: &TopicFilter,
-        make: impl FnOnce() -> Arc<Channel>,
-    ) -> Option<(Arc<Channel>, u32)> {
+        make: impl FnOnce() -> Arc<TopicBuffer>,
+    ) -> Option<(Arc<TopicBuffer>, u32)> {
         let key = *self.by_filter.get(filter)?;
         let entry = self.entries.get(&key).filter(|entry| entry.is_read())?;
-        let next = entry.generation + u32::from(entry.renew || entry.state == AtBroker::Absent);
-        self.change(key, |entry| (entry.channel.get_or_insert_with(make).clone(), next))
+        let next = entry.generation + u32::from(entry.renew || entry.state == BrokerState::Absent);
+        self.change(key, |entry| (entry.buffer.get_or_insert_with(make).clone(), next))
     }
 
-    /// A reader or an asker that was told of success has gone.
-    pub fn leave(&mut self, filter: &TopicFilter, want: Want, now: Instant) {
+    /// A reader or requester whose registration succeeded has left.
+    pub fn leave(&mut self, filter: &TopicFilter, interest: Interest, now: Instant) {
         let Some(&key) = self.by_filter.get(filter) else { return };
         let until = now + self.linger(filter);
-        if self.change(key, |entry| entry.leave(want, until)) == Some(true) {
+        if self.change(key, |entry| entry.leave(interest, until)) == Some(true) {
             self.deadlines.insert((until, key));
         }
         self.touch(key);
     }
 
-    /// Tells those whose deadline has come, and lets go of what was kept long enough.
+    /// Settles callers whose deadline has come, and ends lingering and pauses that are over.
     pub fn expire(&mut self, now: Instant) {
         self.end_probation(now);
         while let Some(&(deadline, key)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.remove(&(deadline, key));
             let is_connected = self.connection.is_some();
-            self.tell(key, |entry| entry.expire(now, is_connected));
+            self.settle(key, |entry| entry.expire(now, is_connected));
             self.change(key, |entry| entry.try_again(now));
             self.touch(key);
             if self.connection.is_none() {
@@ -204,125 +201,125 @@ impl<R> Subscriptions<R> {
         self.deadlines.first().map(|(deadline, _)| *deadline).into_iter().chain(self.probation_ends()).min()
     }
 
-    /// Tells everybody who waits that there is no more time.
+    /// Refuses every caller that waits, because there is no more time.
     pub fn stop(&mut self) {
         for key in self.all() {
-            self.tell(key, |entry| {
-                let refusal = |ever_asked| if ever_asked { Refusal::Unknown } else { Refusal::Stopping };
-                let told = entry.waiters.drain(..);
-                told.map(|waiting| (waiting.told, Err(refusal(waiting.ever_asked)))).collect()
+            self.settle(key, |entry| {
+                let refusal = |ever_sent| if ever_sent { Refusal::Unknown } else { Refusal::Stopping };
+                let waiters = entry.waiters.drain(..);
+                waiters.map(|waiter| (waiter.caller, Err(refusal(waiter.ever_sent)))).collect()
             });
         }
     }
 
-    /// Those who are to be told since the last time, and what.
+    /// The answers since the last call, with their callers.
     pub fn take_settled(&mut self) -> Vec<(R, Answer)> {
         std::mem::take(&mut self.settled)
     }
 
-    /// Every filter with what is known of it, those of the configuration first.
-    pub fn standings(&self) -> Vec<Standing> {
+    /// The status of every filter, those of the configuration first.
+    pub fn statuses(&self) -> Vec<FilterStatus> {
         self.entries
             .iter()
             .filter_map(|(key, entry)| {
                 let carrier = self.carrier(*key).and_then(|carrier| self.entries.get(&carrier));
-                entry.standing(carrier.map(|carrier| carrier.state))
+                entry.status(carrier.map(|carrier| carrier.state))
             })
             .collect()
     }
 
-    /// All channels.
-    pub fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
-        self.entries.values().filter_map(|entry| entry.channel.as_ref())
+    /// All topic buffers.
+    pub fn buffers(&self) -> impl Iterator<Item = &Arc<TopicBuffer>> {
+        self.entries.values().filter_map(|entry| entry.buffer.as_ref())
     }
 
-    /// What a session that the broker keeps is to be told at the end: which filters of the configuration others have
-    /// brought the messages of, and what is not in the configuration.
+    /// What a kept session must be left with at a stop: the filters of the configuration that others carried are to be
+    /// subscribed to, and those that are not in the configuration are to be unsubscribed from.
     pub fn to_leave(&self) -> (Vec<(TopicFilter, Qos)>, Vec<TopicFilter>) {
         let carried = self.entries.iter().filter(|(key, _)| self.carrier(**key).is_some());
         let of_file = carried.filter_map(|(_, entry)| Some((entry.filter.clone(), entry.file?.0))).collect();
-        let foreign = self.entries.values().filter(|entry| entry.file.is_none() && entry.state.is_there());
+        let foreign = self.entries.values().filter(|entry| entry.file.is_none() && entry.state.may_be_subscribed());
         (of_file, foreign.filter(|_| self.is_kept).map(|entry| entry.filter.clone()).collect())
     }
 
-    /// The shared filters that a session has which ends with its connection.
+    /// The shared filters of a session that ends with its connection.
     pub fn groups(&self) -> Vec<TopicFilter> {
-        let is_there = |entry: &&Entry<R>| entry.filter.is_shared() && entry.state.is_there() && !self.is_kept;
-        self.entries.values().filter(is_there).map(|entry| entry.filter.clone()).collect()
+        let is_group = |entry: &&Entry<R>| entry.filter.is_shared() && entry.state.may_be_subscribed() && !self.is_kept;
+        self.entries.values().filter(is_group).map(|entry| entry.filter.clone()).collect()
     }
 
     fn all(&self) -> Vec<Key> {
         self.entries.keys().copied().collect()
     }
 
-    /// The entry of a filter, a new one if there is none.
+    /// The key of a filter, with a new entry if there is none.
     fn key(&mut self, filter: &TopicFilter) -> Key {
         if let Some(key) = self.by_filter.get(filter) {
             return *key;
         }
-        let key = self.overlaps.free_key();
+        let key = self.index.filters.all.first_free();
         let slot = identifiers::free_slot(filter.as_str(), |slot| self.by_slot.contains_key(&slot));
         self.by_filter.insert(filter.clone(), key);
         self.by_slot.insert(slot, key);
-        self.overlaps.insert(filter, key);
+        self.index.filters.set(filter, key, true);
         self.entries.insert(key, Entry::new(filter.clone(), slot));
         key
     }
 
-    /// Changes an entry, and keeps in mind of which kind it is now.
+    /// Changes an entry and its properties in the index.
     fn change<T>(&mut self, key: Key, change: impl FnOnce(&mut Entry<R>) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&key)?;
         let result = change(entry);
-        self.kinds.note(key, Some(entry));
+        self.index.update(key, Some(entry));
         Some(result)
     }
 
-    /// The same, where it settles something for those who wait.
-    fn tell(&mut self, key: Key, change: impl FnOnce(&mut Entry<R>) -> Vec<(R, Answer)>) {
-        let told = self.change(key, change);
-        self.settled.extend(told.into_iter().flatten());
+    /// Changes an entry where that settles callers.
+    fn settle(&mut self, key: Key, change: impl FnOnce(&mut Entry<R>) -> Vec<(R, Answer)>) {
+        let settled = self.change(key, change);
+        self.settled.extend(settled.into_iter().flatten());
     }
 
-    /// Something about an entry has changed; where filters carry each other, that concerns those with the broker that may
-    /// carry it, those that it may carry, and those that wait for others to take their place.
+    /// An entry has changed. Where filters carry each other, that also concerns those that may carry it, those that it
+    /// may carry, and those that stay with the broker only until others are there.
     fn touch(&mut self, key: Key) {
         self.dirty.set(key, true);
         let Some(entry) = self.entries.get(&key).filter(|_| self.is_carrying()) else { return };
-        let mut related = self.overlaps.wider(&entry.filter) & &(self.kinds.there.clone() | &self.kinds.asked);
-        // one that is carried carries nothing itself
-        if entry.state != AtBroker::Absent || self.carried(key).is_none() {
-            related = related | &self.overlaps.narrower(&entry.filter);
+        let index = &self.index;
+        let mut related = index.filters.wider(&entry.filter) & &(index.subscribed.clone() | &index.subscribing);
+        // an entry that is carried carries none itself
+        if entry.state != BrokerState::Absent || self.carrier_grant(key).is_none() {
+            related = related | &index.filters.narrower(&entry.filter);
         }
-        self.dirty = std::mem::take(&mut self.dirty) | &related | &self.waiting();
+        self.dirty = std::mem::take(&mut self.dirty) | &related | &self.replaceable();
     }
 
-    /// What the broker has and nobody wants: it goes when others have taken its place.
-    fn waiting(&self) -> Keys {
-        self.kinds.granted[0].clone() - &self.kinds.wanted[0]
+    /// What the broker has and is no longer wanted: it is unsubscribed from when others have taken its place.
+    fn replaceable(&self) -> KeySet {
+        self.index.granted_at_least[0].clone() - &self.index.wanted_at_least[0]
     }
 
-    /// Settles what needs no broker, and forgets an entry that nobody wants.
+    /// Settles what needs no broker, and removes an entry that is no longer needed.
     fn tidy(&mut self, key: Key, carrier: Option<Key>) {
         let granted = carrier.and_then(|carrier| self.entries.get(&carrier)?.granted());
         let is_connected = self.connection.is_some();
-        self.tell(key, |entry| {
-            let mut told = granted.map(|granted| entry.carried(granted)).unwrap_or_default();
-            told.extend(entry.end_beside_readers());
+        self.settle(key, |entry| {
+            let mut settled = granted.map(|granted| entry.carried(granted)).unwrap_or_default();
+            settled.extend(entry.end_beside_readers());
             if entry.is_absent() && is_connected {
-                told.extend(entry.unsubscribed(None));
+                settled.extend(entry.unsubscribed(None));
             }
             if !entry.is_read() {
-                entry.channel = None;
+                entry.buffer = None;
             }
-            told
+            settled
         });
-        let Some(entry) = self.entries.get(&key).filter(|entry| entry.is_forgettable()) else { return };
+        let Some(entry) = self.entries.get(&key).filter(|entry| entry.is_removable()) else { return };
         self.by_filter.remove(&entry.filter);
         self.by_slot.remove(&entry.slot);
-        self.overlaps.remove(&entry.filter, key);
-        self.kinds.note::<R>(key, None);
+        self.index.remove::<R>(key, &entry.filter);
         self.dirty.set(key, false);
-        self.first.set(key, false);
+        self.initial.set(key, false);
         self.forget_on_probation(key);
         self.entries.remove(&key);
     }

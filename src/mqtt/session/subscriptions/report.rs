@@ -1,26 +1,26 @@
-//! What the broker made of a filter, in words for the log.
+//! The log record of a SUBACK.
 
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::reason::Reason;
 use crate::printable::Printable;
 
-/// How much of a topic filter a record shows, in bytes.
+/// How many bytes of a topic filter a record shows.
 pub const SHOWN: usize = 1024;
 
-/// What the broker made of one filter.
+/// The broker's answer for one filter.
 pub struct Report {
-    /// Which.
+    /// The filter.
     pub filter: TopicFilter,
-    /// What was asked for.
+    /// The requested QoS.
     pub qos: Qos,
-    /// What came of it; `None` where the SUBACK has no code for it.
+    /// The granted QoS or a reason code; `None` where the SUBACK has none for it.
     pub answer: Option<Result<u8, u8>>,
-    /// It was asked for the sake of readers: whoever comes and goes shall not fill the journal.
+    /// For readers or requesters, which come and go: a record of each would fill the log.
     pub is_passing: bool,
 }
 
 impl Report {
-    /// Says it, with the broker's own words of a refusal, which are printable.
+    /// Logs it, with the broker's reason string, which is printable.
     pub fn log(&self, words: Option<&str>) {
         let topic = Printable::new(self.filter.as_str(), SHOWN);
         match self.answer {

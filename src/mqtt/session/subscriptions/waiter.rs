@@ -1,28 +1,31 @@
-//! Somebody who wants a topic filter and waits for the broker's answer.
+//! A caller that waits for the broker's answer for a topic filter.
 
 use std::time::Instant;
 
-use super::want::Want;
+use super::interest::Interest;
+use crate::mqtt::outcome::Refusal;
 
-/// Somebody who is told when the broker has answered.
+/// What a caller gets: the granted QoS, 0 for an unsubscription, or why not.
+pub type Answer = Result<u8, Refusal>;
+
 pub struct Waiter<R> {
-    pub want: Want,
+    pub interest: Interest,
     pub deadline: Instant,
-    /// A reader begins without the broker if there is no connection by then.
+    /// A reader begins without the broker if there is no connection at this time.
     pub begins: Option<Instant>,
-    pub told: R,
-    /// The broker was asked since it waits, on this connection.
-    pub asked: bool,
+    pub caller: R,
+    /// An operation for it was sent on this connection.
+    pub sent: bool,
     /// The same for any connection.
-    pub ever_asked: bool,
+    pub ever_sent: bool,
 }
 
 impl<R> Waiter<R> {
-    /// Whether a reader begins now although the broker has not answered. One whose question a connection was lost over
-    /// waits for another answer first, as long as there is time.
+    /// Whether a reader begins now although the broker has not answered. If a connection ended while its operation was
+    /// unanswered, it waits for the next answer as long as there is time.
     pub fn begins(&self, now: Instant, is_connected: bool) -> bool {
         let Some(begins) = self.begins else { return false };
-        let is_away = !is_connected && (!self.ever_asked || self.deadline <= now);
-        (is_away && begins <= now) || (self.deadline <= now && !self.ever_asked)
+        let is_away = !is_connected && (!self.ever_sent || self.deadline <= now);
+        (is_away && begins <= now) || (self.deadline <= now && !self.ever_sent)
     }
 }

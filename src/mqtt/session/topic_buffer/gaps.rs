@@ -1,27 +1,27 @@
-//! Where something may be missing among the messages of a channel, as nobody received them for us.
+//! Where messages may be missing in a topic buffer, as the bridge was not connected.
 
 use std::collections::VecDeque;
 
-/// A place where something may be missing.
+/// A position where messages may be missing.
 #[derive(Debug, Clone, Copy)]
 pub struct Gap {
-    /// The position of the event behind it.
+    /// The position of the message after it.
     pub position: u64,
-    /// So many had begun, this one included.
+    /// How many had begun, this one included.
     pub number: u64,
 }
 
-/// The gaps of one channel. There are no more than events, and one.
+/// The gaps of one buffer: at most one more than there are messages.
 #[derive(Default)]
 pub struct Gaps {
-    /// The first may lie before the oldest event: the last of those that do.
+    /// The first may lie before the oldest message: then it is the last of those that do.
     ended: VecDeque<Gap>,
     begun: u64,
     is_open: bool,
 }
 
 impl Gaps {
-    /// So many have begun.
+    /// How many have begun.
     pub fn count(&self) -> u64 {
         self.begun
     }
@@ -31,12 +31,12 @@ impl Gaps {
         self.is_open = true;
     }
 
-    /// The next event will have this position. Returns whether there was a gap.
+    /// The next message will have this position. Returns whether there was a gap.
     pub fn end(&mut self, position: u64) -> bool {
         if !std::mem::take(&mut self.is_open) {
             return false;
         }
-        // where nothing came between them, they are one
+        // two gaps without a message between them are one
         if self.ended.back().is_some_and(|last| last.position == position) {
             self.ended.pop_back();
         }
@@ -44,18 +44,18 @@ impl Gaps {
         true
     }
 
-    /// The first one at this position or behind it, for a reader that knows of so many.
+    /// The first one at this position or after it, for a reader that knows of the first `known`.
     pub fn next(&self, position: u64, known: u64) -> Option<Gap> {
         let from = self.ended.partition_point(|gap| gap.position < position || gap.number <= known);
         self.ended.get(from).copied()
     }
 
-    /// Whether there is one from this position on and before the other.
+    /// Whether there is one at `position` or after it, and before `end`.
     pub fn are_between(&self, position: u64, end: u64, known: u64) -> bool {
         self.next(position, known).is_some_and(|gap| gap.position < end)
     }
 
-    /// The oldest event has this position now.
+    /// The oldest message has this position now.
     pub fn drop_before(&mut self, first: u64) {
         while self.ended.get(1).is_some_and(|gap| gap.position < first) {
             self.ended.pop_front();

@@ -1,4 +1,4 @@
-//! The end of a connection over one message harms that one alone.
+//! A connection that ends over one message affects only that message.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn reconnect(table: &mut Table) {
 }
 
 #[test]
-fn the_only_message_on_its_way_is_the_one_that_was_refused() {
+fn the_only_unacknowledged_message_is_the_refused_one() {
     for (qos, kept) in [(1, false), (2, false), (1, true), (2, true)] {
         let (time, mut table) = (start(), table(10));
         accept(&mut table, &time, &[qos]);
@@ -24,7 +24,7 @@ fn the_only_message_on_its_way_is_the_one_that_was_refused() {
 }
 
 #[test]
-fn of_several_each_is_tried_alone_and_nothing_else_is_sent_beside() {
+fn each_of_several_suspects_is_sent_alone() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 2, 1]);
     (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
@@ -41,33 +41,33 @@ fn of_several_each_is_tried_alone_and_nothing_else_is_sent_beside() {
     send(&mut table, &time, 1);
     table.acknowledged(PubAck, 1, Some(16), None).unwrap();
     send(&mut table, &time, 2);
-    assert!(table.next().is_some(), "who was never accused is not alone");
+    assert!(table.next().is_some(), "a message that was never accused is not sent alone");
     let acknowledged_before = Ok(Published::Acknowledged { packet_identifier: 1, reason_code: None });
     assert_eq!(
         table.take_settled(),
         [(0, acknowledged(1, 0)), (1, Err(Failure::Refused(149))), (2, acknowledged_before)],
-        "that nobody subscribes is not known of a message that was sent before"
+        "no matching subscribers is not reported for a message that was sent before"
     );
 }
 
 #[test]
-fn what_the_broker_has_received_is_not_blamed() {
+fn a_received_message_is_not_blamed() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[2, 1]);
     (1..=2).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
     table.acknowledged(PubRec, 1, Some(0), None).unwrap();
-    // the code may be in the answer to a PUBREL, too
+    // the code may be in the answer to a PUBREL
     assert_eq!(table.lost(true, CERTAIN), Aftermath { found: true, ..Aftermath::default() });
     table.connected(true);
-    assert_eq!(table.owed(10, time.at(0)), [Owed::PubRel(1)]);
+    assert_eq!(table.retransmissions(10, time.at(0)), [Retransmission::PubRel(1)]);
     table.acknowledged(PubComp, 1, Some(0), None).unwrap();
-    assert_eq!(table.owed(10, time.at(0)), [Owed::Publish(2, message(1))]);
+    assert_eq!(table.retransmissions(10, time.at(0)), [Retransmission::Publish(2, message(1))]);
     assert_eq!(table.lost(true, CERTAIN).refused, Some(message(1)));
     assert_eq!(table.take_settled(), [(0, acknowledged(1, 0)), (1, Err(Failure::Refused(149)))]);
 }
 
 #[test]
-fn a_reason_that_may_be_about_something_else_is_a_messages_own_only_where_it_was_alone() {
+fn an_uncertain_reason_is_attributed_only_to_a_message_that_was_alone() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1]);
     for is_alone in [false, true] {
@@ -79,7 +79,7 @@ fn a_reason_that_may_be_about_something_else_is_a_messages_own_only_where_it_was
 }
 
 #[test]
-fn without_a_message_on_its_way_nobody_is_blamed() {
+fn without_an_unacknowledged_message_none_is_blamed() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1]);
     assert_eq!(table.lost(false, CERTAIN), Aftermath::default());
@@ -90,19 +90,19 @@ fn without_a_message_on_its_way_nobody_is_blamed() {
 }
 
 #[test]
-fn a_resumed_session_sends_what_is_accused_alone() {
+fn a_resumed_session_sends_a_suspect_alone() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 1]);
     (1..=2).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
     table.lost(true, CERTAIN);
     table.connected(true);
-    assert_eq!(table.owed(10, time.at(0)).len(), 1);
+    assert_eq!(table.retransmissions(10, time.at(0)).len(), 1);
     assert_eq!(table.lost(true, CERTAIN).refused, Some(message(1)));
     assert_eq!(table.take_settled(), [(0, Err(Failure::Refused(149)))]);
 }
 
 #[test]
-fn what_is_known_to_be_refused_is_settled_be_it_sent_or_not() {
+fn a_known_refusal_settles_messages_whether_sent_or_not() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 1, 2]);
     send(&mut table, &time, 1);
@@ -113,7 +113,7 @@ fn what_is_known_to_be_refused_is_settled_be_it_sent_or_not() {
 }
 
 #[test]
-fn what_ended_over_something_else_is_held_against_no_message() {
+fn an_end_for_another_reason_counts_against_no_message() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 1]);
     for _ in 0..10 {

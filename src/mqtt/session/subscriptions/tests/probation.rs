@@ -1,4 +1,4 @@
-//! One filter at a time, and the one over which the connection ends is left out.
+//! Probation: one filter at a time, and the one over which the connection ends is left out.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn three() -> Bench {
     Bench::new(&["a", "b", "c"].map(|topic| of_file(topic, Qos::AtLeastOnce)), false)
 }
 
-/// What is asked while each passes.
+/// All operations, while each filter passes.
 fn settle(bench: &mut Bench) -> Vec<String> {
     let mut all = Vec::new();
     loop {
@@ -50,48 +50,48 @@ fn assert_found(bench: &mut Bench, breach: Breach, filter: &str, minutes: u64) {
 }
 
 #[test]
-fn each_filter_is_watched_behind_its_answer_before_the_next_one_is_asked_for() {
+fn each_filter_passes_its_probation_before_the_next_one_is_subscribed_to() {
     for (has_identifiers, prefix) in [(true, "id"), (false, "all")] {
         let mut bench = three();
         connect_carefully(&mut bench, false, has_identifiers);
         for topic in ["a", "b", "c"] {
-            assert_eq!(bench.ask(), [format!("{prefix} {topic} 1")]);
+            assert_eq!(bench.send(), [format!("{prefix} {topic} 1")]);
             bench.pass(MINUTE);
-            assert_eq!(bench.ask(), [""; 0], "the broker has not answered");
+            assert_eq!(bench.send(), [""; 0], "the broker has not answered");
             bench.answer();
-            assert_eq!(bench.ask(), [""; 0], "it is on probation");
+            assert_eq!(bench.send(), [""; 0], "it is on probation");
             assert_eq!(bench.table.next_deadline(), Some(bench.now + LENGTH));
             bench.pass(LENGTH);
         }
-        assert_eq!(bench.ask(), [""; 0]);
-        // what comes later need not wait any more
-        bench.want("d", RECORDED, 1);
-        bench.want("e", RECORDED, 2);
+        assert_eq!(bench.send(), [""; 0]);
+        // later interests need not wait
+        bench.register("d", RECORD, 1);
+        bench.register("e", RECORD, 2);
         assert_eq!(bench.settle().join(" ").replace("id", prefix), bench_words(prefix));
         assert_eq!(lose(&mut bench, Breach::Suspected), Culprit::Unknown, "all have passed");
     }
 }
 
-/// How two filters are asked for together.
+/// How two filters are subscribed to after the probation.
 fn bench_words(prefix: &str) -> String {
     if prefix == "id" { "id d 1 id e 1".to_owned() } else { "all d 1 e 1".to_owned() }
 }
 
 #[test]
-fn a_filter_is_blamed_only_where_it_was_asked_for_before_all_others() {
+fn a_filter_is_blamed_only_if_it_was_subscribed_to_first() {
     for has_identifiers in [true, false] {
         let mut bench = three();
         connect_carefully(&mut bench, false, has_identifiers);
         bench.settle();
         bench.pass(LENGTH);
         bench.settle();
-        // what comes late may be for the first
+        // a late message may be for the first one
         assert_eq!(lose(&mut bench, Breach::Suspected), Culprit::Suspect);
         connect_with(&mut bench, false, has_identifiers, 2 * LENGTH);
-        assert!(bench.ask()[0].ends_with(" b 1"), "the suspect goes first");
+        assert!(bench.send()[0].ends_with(" b 1"), "the suspect is first");
         bench.answer();
         bench.pass(2 * LENGTH);
-        // it has passed, and the first is asked for, whose message comes in time now
+        // it passes, and the message for the first one comes in time now
         assert!(bench.settle()[0].ends_with(" a 1"));
         assert_eq!(lose(&mut bench, Breach::Suspected), Culprit::Suspect);
         connect_with(&mut bench, false, has_identifiers, 4 * LENGTH);
@@ -104,10 +104,10 @@ fn a_filter_is_blamed_only_where_it_was_asked_for_before_all_others() {
 }
 
 #[test]
-fn a_suspect_that_nobody_wants_any_more_holds_up_nothing() {
+fn a_suspect_that_is_no_longer_wanted_delays_nothing() {
     let mut bench = Bench::new(&[of_file("a", Qos::AtLeastOnce)], false);
     bench.connect(false, true);
-    bench.want("b", RECORDED, 1);
+    bench.register("b", RECORD, 1);
     bench.settle();
     bench.disconnect();
     connect_carefully(&mut bench, false, true);
@@ -115,14 +115,14 @@ fn a_suspect_that_nobody_wants_any_more_holds_up_nothing() {
     bench.pass(LENGTH);
     bench.settle();
     assert_eq!(lose(&mut bench, Breach::Suspected), Culprit::Suspect);
-    bench.want("b", Want::Unsubscribed, 2);
+    bench.register("b", Interest::Unsubscribe, 2);
     connect_carefully(&mut bench, false, true);
     assert_eq!(settle(&mut bench), ["id a 1"]);
     assert_eq!(bench.table.entries.len(), 1);
 }
 
 #[test]
-fn what_ends_the_connection_is_left_out_and_tried_again_after_ever_longer_pauses() {
+fn a_filter_that_ends_connections_is_left_out_for_ever_longer_pauses() {
     let mut bench = three();
     connect_carefully(&mut bench, false, true);
     bench.settle();
@@ -130,9 +130,9 @@ fn what_ends_the_connection_is_left_out_and_tried_again_after_ever_longer_pauses
         assert_found(&mut bench, Breach::Suspected, "a", minutes);
         bench.connect(false, true);
         assert_eq!(bench.settle(), ["id b 1", "id c 1"]);
-        assert!(bench.table.is_settled(), "what is left out holds up nothing");
-        let standing = bench.table.standings().remove(0);
-        assert!(standing.is_left_out && standing.answer.is_none());
+        assert!(bench.table.is_settled(), "a filter that is left out delays nothing");
+        let status = bench.table.statuses().remove(0);
+        assert!(status.is_left_out && status.answer.is_none());
         bench.pass(Duration::from_secs(60 * minutes - 1));
         assert_eq!(bench.settle(), [""; 0]);
         bench.pass(SECOND);
@@ -141,7 +141,7 @@ fn what_ends_the_connection_is_left_out_and_tried_again_after_ever_longer_pauses
 }
 
 #[test]
-fn what_is_tried_again_is_watched_as_long_as_it_took_to_find_and_beside_nothing_else() {
+fn a_filter_that_is_tried_again_has_the_same_probation_alone() {
     let mut bench = three();
     connect_with(&mut bench, false, true, 3 * LENGTH);
     bench.settle();
@@ -150,107 +150,107 @@ fn what_is_tried_again_is_watched_as_long_as_it_took_to_find_and_beside_nothing_
     bench.settle();
     bench.pass(5 * MINUTE);
     assert_eq!(bench.settle(), ["id a 1"]);
-    bench.want("d", RECORDED, 1);
+    bench.register("d", RECORD, 1);
     bench.pass(2 * LENGTH);
-    assert_eq!(bench.settle(), [""; 0], "whose fault would it be?");
+    assert_eq!(bench.settle(), [""; 0], "the fault would not be known");
     bench.pass(LENGTH);
     assert_eq!(bench.settle(), ["id d 1"]);
     assert_eq!(lose(&mut bench, Breach::Suspected), Culprit::Unknown);
     bench.connect(false, true);
-    assert_eq!(bench.ask(), ["id a 1", "id b 1", "id c 1", "id d 1"], "it has passed");
+    assert_eq!(bench.send(), ["id a 1", "id b 1", "id c 1", "id d 1"], "it has passed");
 }
 
 #[test]
-fn whoever_wants_what_is_left_out_is_refused_at_once_and_it_is_remembered_when_nobody_does() {
+fn an_interest_in_a_filter_that_is_left_out_is_refused_at_once_even_when_no_interest_was_left() {
     let mut bench = Bench::new(&[], false);
-    bench.want("a", RECORDED, 1);
+    bench.register("a", RECORD, 1);
     connect_carefully(&mut bench, false, true);
-    bench.ask();
-    bench.want("a", READ, 2);
+    bench.send();
+    bench.register("a", READ, 2);
     assert_found(&mut bench, Breach::Refused(149), "a", 5);
     bench.connect(false, true);
-    bench.want("a", RECORDED, 3);
+    bench.register("a", RECORD, 3);
     assert_eq!(bench.settle(), [""; 0]);
-    assert_eq!(bench.told(), [1, 2, 3].map(|who| (who, Err(Refusal::Refused(149)))));
+    assert_eq!(bench.answers(), [1, 2, 3].map(|who| (who, Err(Refusal::Refused(149)))));
     bench.pass(5 * MINUTE);
     bench.settle();
-    assert_eq!(bench.table.entries.len(), 0, "and forgotten in the end");
-    bench.want("a", RECORDED, 4);
+    assert_eq!(bench.table.entries.len(), 0, "removed when the pause is over");
+    bench.register("a", RECORD, 4);
     assert_eq!(bench.settle(), ["id a 1"]);
-    assert_eq!(bench.told(), [(4, Ok(1))]);
+    assert_eq!(bench.answers(), [(4, Ok(1))]);
 }
 
 #[test]
-fn what_is_left_out_can_be_unsubscribed_from() {
+fn a_filter_that_is_left_out_can_be_unsubscribed_from() {
     for is_refused in [false, true] {
         let mut bench = Bench::new(&[], false);
         bench.connect(false, true);
-        bench.want("a", RECORDED, 1);
+        bench.register("a", RECORD, 1);
         bench.settle();
         bench.disconnect();
         connect_carefully(&mut bench, false, true);
-        bench.ask();
+        bench.send();
         if !is_refused {
             bench.answer();
         }
         assert_found(&mut bench, if is_refused { Breach::Refused(149) } else { Breach::Suspected }, "a", 5);
         bench.connect(false, true);
-        bench.want("a", Want::Unsubscribed, 2);
+        bench.register("a", Interest::Unsubscribe, 2);
         assert_eq!(bench.settle(), [""; 0]);
-        assert_eq!(bench.told(), [(1, Ok(1)), (2, Ok(0))]);
-        assert_eq!(bench.table.standings(), []);
+        assert_eq!(bench.answers(), [(1, Ok(1)), (2, Ok(0))]);
+        assert_eq!(bench.table.statuses(), []);
     }
 }
 
 #[test]
-fn a_filter_that_was_forgotten_on_probation_leaves_no_blame_to_the_next() {
+fn a_filter_that_was_removed_on_probation_leaves_no_blame_to_the_next() {
     let mut bench = Bench::new(&[], false);
-    bench.want("a", READ, 1);
+    bench.register("a", READ, 1);
     connect_with(&mut bench, false, true, MINUTE);
     bench.settle();
-    assert_eq!(bench.told(), [(1, Ok(0))]);
-    bench.want("a", Want::Unsubscribed, 2);
+    assert_eq!(bench.answers(), [(1, Ok(0))]);
+    bench.register("a", Interest::Unsubscribe, 2);
     bench.table.leave(&filter("a"), READ, bench.now);
     bench.table.leave(&filter("a"), READ, bench.now);
     bench.pass(LINGER);
     bench.settle();
     assert_eq!(bench.table.entries.len(), 0);
-    bench.want("b", RECORDED, 3);
-    assert_eq!(bench.ask(), [""; 0], "it waits");
+    bench.register("b", RECORD, 3);
+    assert_eq!(bench.send(), [""; 0], "it waits");
     assert_eq!(lose(&mut bench, Breach::Suspected), Culprit::Unknown);
 }
 
 #[test]
-fn an_unlisted_refusal_is_of_the_only_one_that_was_asked_or_of_nobody_yet() {
+fn an_unlisted_refusal_is_assigned_only_to_a_single_unanswered_operation() {
     let mut bench = three();
     bench.connect(false, true);
-    bench.ask();
+    bench.send();
     assert_eq!(lose(&mut bench, Breach::Refused(149)), Culprit::Unknown, "one of three");
     connect_carefully(&mut bench, false, true);
-    bench.ask();
+    bench.send();
     bench.answer();
     bench.pass(LENGTH);
-    bench.ask();
+    bench.send();
     assert_found(&mut bench, Breach::Refused(149), "b", 5);
     bench.connect(false, true);
     bench.settle();
-    assert_eq!(bench.table.standings().remove(1).answer, Some(Err(149)));
+    assert_eq!(bench.table.statuses().remove(1).answer, Some(Err(149)));
 }
 
 #[test]
-fn a_session_that_was_kept_is_watched_before_anything_is_asked() {
+fn a_kept_session_has_a_probation_before_any_filter_is_tried() {
     let mut bench = Bench::new(&[of_file("a", Qos::AtLeastOnce)], true);
     connect_carefully(&mut bench, true, true);
-    assert_eq!(bench.ask(), [""; 0]);
+    assert_eq!(bench.send(), [""; 0]);
     assert_eq!(lose(&mut bench, Breach::Suspected), Culprit::Session);
     connect_carefully(&mut bench, true, true);
     bench.pass(LENGTH);
     assert_eq!(bench.settle(), ["id a 1"]);
     assert_found(&mut bench, Breach::Suspected, "a", 5);
     bench.connect(true, true);
-    assert_eq!(bench.settle(), ["not a"], "the session is not to bring it");
-    assert!(bench.table.standings().remove(0).is_left_out);
-    assert_eq!(lose(&mut bench, Breach::Suspected), Culprit::Unknown, "long after that the session is not to blame");
+    assert_eq!(bench.settle(), ["not a"], "the session must not bring it");
+    assert!(bench.table.statuses().remove(0).is_left_out);
+    assert_eq!(lose(&mut bench, Breach::Suspected), Culprit::Unknown, "the session has passed");
 }
 
 #[test]
@@ -264,15 +264,15 @@ fn a_wider_filter_that_is_left_out_carries_nothing() {
 }
 
 #[test]
-fn a_refused_unsubscribe_is_told_and_not_repeated() {
+fn a_refused_unsubscribe_is_answered_and_not_repeated() {
     let mut bench = Bench::new(&[], true);
     bench.connect(false, true);
-    bench.want("a", RECORDED, 1);
+    bench.register("a", RECORD, 1);
     bench.settle();
-    bench.want("a", Want::Unsubscribed, 2);
-    assert_eq!(bench.ask(), ["not a"]);
+    bench.register("a", Interest::Unsubscribe, 2);
+    assert_eq!(bench.send(), ["not a"]);
     assert_eq!(lose(&mut bench, Breach::Refused(149)), Culprit::Unknown);
-    assert_eq!(bench.told(), [(1, Ok(1)), (2, Err(Refusal::Refused(149)))]);
+    assert_eq!(bench.answers(), [(1, Ok(1)), (2, Err(Refusal::Refused(149)))]);
     bench.connect(true, true);
-    assert_eq!(bench.settle(), ["id a 1"], "as if it had not been asked");
+    assert_eq!(bench.settle(), ["id a 1"], "as if it had not been sent");
 }

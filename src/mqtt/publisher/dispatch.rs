@@ -1,4 +1,4 @@
-//! What is handed over to the connection: messages as it takes them, and acknowledgements in their order.
+//! What is handed over to the connection: messages, operations, and acknowledgements in their order.
 
 use std::time::Instant;
 
@@ -10,19 +10,20 @@ use crate::mqtt::protocol::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::reason::PACKET_TOO_LARGE;
 use crate::mqtt::session::subscriptions::Operation;
 
-/// Whose the next packet identifier is, where messages and what is asked of the broker wait for one.
+/// Messages and operations get packet identifiers alternately while both wait for one, so that neither waits without
+/// end.
 #[derive(Default)]
-pub(super) struct Turn {
-    /// A question found none.
-    is_awaited: bool,
-    /// The last one was a question's.
-    was_last: bool,
+pub(super) struct Alternation {
+    /// An operation found no free packet identifier.
+    operation_waits: bool,
+    /// The last one went to an operation.
+    operation_was_last: bool,
 }
 
-impl Turn {
-    /// Whether a message may have it: they take turns, as neither ever ends where there is always one more.
+impl Alternation {
+    /// Whether a message may have the next one.
     fn is_for_messages(&self) -> bool {
-        !self.is_awaited || self.was_last
+        !self.operation_waits || self.operation_was_last
     }
 }
 
@@ -40,13 +41,13 @@ impl State {
 }
 
 impl Publisher {
-    /// Hands over what is to be asked of the broker. Returns the turn of its packet identifier, which is free again when
-    /// the broker has [`Self::answered`]; `None` where the connection does not take it now.
-    pub(in crate::mqtt) fn ask(&self, operation: &Operation) -> Option<u64> {
+    /// Hands over an operation. Returns the ordinal of its packet identifier, which is free again when the broker has
+    /// [`Self::answered`]; `None` where the connection does not take it now.
+    pub(in crate::mqtt) fn hand_over(&self, operation: &Operation) -> Option<u64> {
         let mut state = self.lock();
         let (sender, limits) = state.connection.as_ref()?;
-        if !state.table.has_turn(limits.receive_maximum.clamp(1, PACKET_IDENTIFIERS)) {
-            state.turn.is_awaited = true;
+        if !state.table.packet_identifiers.has_free(limits.receive_maximum.clamp(1, PACKET_IDENTIFIERS)) {
+            state.alternation.operation_waits = true;
             return None;
         }
         let handed_over = match operation {
@@ -54,47 +55,47 @@ impl Publisher {
             Operation::Unsubscribe(filter) => sender.unsubscribe(filter),
         };
         handed_over.ok()?;
-        state.turn = Turn { is_awaited: false, was_last: true };
-        Some(state.table.reserve())
+        state.alternation = Alternation { operation_waits: false, operation_was_last: true };
+        Some(state.table.packet_identifiers.take(None))
     }
 
-    /// Nothing is to be asked any more that was not taken.
-    pub(in crate::mqtt) fn all_asked(&self) {
+    /// No operation waits any more.
+    pub(in crate::mqtt) fn all_handed_over(&self) {
         self.with_state(|state| {
-            state.turn.is_awaited = false;
-            self.0.feed(state, Instant::now());
+            state.alternation.operation_waits = false;
+            self.0.dispatch(state, Instant::now());
         });
     }
 
-    /// The broker has answered what had this turn.
-    pub(in crate::mqtt) fn answered(&self, turn: u64) {
+    /// The broker has answered the operation with this ordinal.
+    pub(in crate::mqtt) fn answered(&self, ordinal: u64) {
         self.with_state(|state| {
-            state.table.release(turn);
-            self.0.feed(state, Instant::now());
+            state.table.packet_identifiers.release(ordinal);
+            self.0.dispatch(state, Instant::now());
         });
     }
 }
 
 impl Shared {
-    /// Hands over what the connection takes now.
-    pub(super) fn feed(&self, state: &mut State, now: Instant) {
+    /// Hands over the messages that the connection takes now.
+    pub(super) fn dispatch(&self, state: &mut State, now: Instant) {
         let Some((sender, limits)) = &state.connection else { return };
         state.table.expire(now);
-        while let Some(message) = state.table.next().filter(|_| state.turn.is_for_messages()) {
+        while let Some(message) = state.table.next().filter(|_| state.alternation.is_for_messages()) {
             let check = self.check(message, *limits).and_then(|()| self.check_size(message, &state.too_large, now));
             match check {
                 Err(failure) => state.table.refuse(failure),
                 Ok(()) if sender.publish(message).is_ok() => {
                     state.table.hand_over(now, |waiting| waiting.on_written.is_some());
-                    state.turn.was_last = false;
+                    state.alternation.operation_was_last = false;
                 }
-                // a place is free as soon as the connection has made its next step
+                // the queue has room again when the connection has made its next step
                 Ok(()) => break,
             }
         }
     }
 
-    /// The broker refused this message for its size: whatever waits and is no smaller is settled.
+    /// The broker refused this message for its size: waiting messages that are no smaller are refused too.
     pub(super) fn learn(&self, state: &mut State, refused: &Message, now: Instant) {
         let State { too_large, table, .. } = state;
         let size = self.size(refused);
@@ -108,7 +109,7 @@ impl Shared {
         table.refuse_all(|message| self.check_size(message, too_large, now).err());
     }
 
-    /// Whether the broker is not known to refuse a message for its size.
+    /// Refuses a message of a size that the broker has refused.
     fn check_size(&self, message: &Message, too_large: &TooLarge, now: Instant) -> Result<(), Failure> {
         if too_large.is_empty() {
             return Ok(());
@@ -122,7 +123,7 @@ impl Shared {
         Size { packet: self.version.packet_size(message), payload: message.payload.len() }
     }
 
-    /// Whether a broker with these limits can be sent a message.
+    /// Refuses a message that a broker with these limits does not accept.
     pub(super) fn check(&self, message: &Message, limits: Limits) -> Result<(), Failure> {
         let (size, limit) = (self.version.packet_size(message), self.max_packet_size.min(limits.max_packet_size));
         if !self.version.has_properties() && !message.properties.is_empty() {

@@ -1,18 +1,19 @@
-//! Sets of keys, one bit for each: what is asked of all entries takes one step for 64 of them.
+//! Sets of keys, one bit for each: a question about all entries takes one step for 64 of them.
 
 use std::ops::{BitAnd, BitOr, Sub};
 
-use super::Key;
+/// Identifies an entry of the table. Those of the configuration are the lowest.
+pub type Key = usize;
 
-/// Keys in one element.
+/// How many keys one element holds.
 const BITS: usize = u64::BITS as usize;
 
 /// A set of keys, which are small numbers.
 #[derive(Debug, Clone, Default)]
-pub struct Keys(Vec<u64>);
+pub struct KeySet(Vec<u64>);
 
-impl Keys {
-    /// Puts a key in, or takes it out.
+impl KeySet {
+    /// Adds a key, or removes it.
     pub fn set(&mut self, key: Key, is_in: bool) {
         let (element, bit) = (key / BITS, 1 << (key % BITS));
         if is_in {
@@ -36,7 +37,7 @@ impl Keys {
         std::iter::successors(self.first_from(0), |key| self.first_from(key + 1))
     }
 
-    /// The lowest that is not below the given one.
+    /// The lowest that is not below `from`.
     pub fn first_from(&self, from: Key) -> Option<Key> {
         let of_first = u64::MAX << (from % BITS);
         let elements = self.0.iter().enumerate().skip(from / BITS);
@@ -45,7 +46,7 @@ impl Keys {
             .find_map(lowest)
     }
 
-    /// The lowest of those that are in the other set too.
+    /// The lowest that is in the other set too.
     pub fn first_in(&self, other: &Self) -> Option<Key> {
         let common = self.0.iter().zip(&other.0).map(|(one, other)| one & other);
         common.enumerate().find_map(lowest)
@@ -58,7 +59,7 @@ impl Keys {
         self.0.iter_mut().zip(common).for_each(|(bits, (one, other))| *bits |= one & other);
     }
 
-    /// Keeps what is in either of two others, if that is there.
+    /// Keeps only what is in either of two others; an absent one is empty.
     pub fn keep_either(&mut self, one: Option<&Self>, other: Option<&Self>) {
         let [one, other] = [one, other].map(|keys| keys.map_or(&[][..], |keys| &keys.0));
         let element = |of: &[u64], number| of.get(number).copied().unwrap_or(0);
@@ -67,7 +68,7 @@ impl Keys {
         }
     }
 
-    /// The lowest key that is not there.
+    /// The lowest key that is not in it.
     pub fn first_free(&self) -> Key {
         let element = self.0.iter().position(|bits| *bits != u64::MAX).unwrap_or(self.0.len());
         element * BITS + self.0.get(element).map_or(0, |bits| bits.trailing_ones() as usize)
@@ -79,33 +80,33 @@ fn lowest((element, bits): (usize, u64)) -> Option<Key> {
     (bits != 0).then(|| element * BITS + bits.trailing_zeros() as usize)
 }
 
-/// What is in both.
-impl BitAnd<&Keys> for Keys {
+/// Intersection.
+impl BitAnd<&KeySet> for KeySet {
     type Output = Self;
 
-    fn bitand(mut self, other: &Keys) -> Self {
+    fn bitand(mut self, other: &KeySet) -> Self {
         self.0.truncate(other.0.len());
         self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits &= other);
         self
     }
 }
 
-/// What is in either.
-impl BitOr<&Keys> for Keys {
+/// Union.
+impl BitOr<&KeySet> for KeySet {
     type Output = Self;
 
-    fn bitor(mut self, other: &Keys) -> Self {
+    fn bitor(mut self, other: &KeySet) -> Self {
         self.0.resize(self.0.len().max(other.0.len()), 0);
         self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits |= other);
         self
     }
 }
 
-/// What is not in the other.
-impl Sub<&Keys> for Keys {
+/// Difference.
+impl Sub<&KeySet> for KeySet {
     type Output = Self;
 
-    fn sub(mut self, other: &Keys) -> Self {
+    fn sub(mut self, other: &KeySet) -> Self {
         self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits &= !other);
         self
     }
@@ -119,9 +120,9 @@ mod tests {
 
     use super::*;
 
-    fn keys(of: &BTreeSet<Key>) -> Keys {
-        let mut keys = Keys::default();
-        // out of order, and one that goes again
+    fn keys(of: &BTreeSet<Key>) -> KeySet {
+        let mut keys = KeySet::default();
+        // in reverse, and one that is removed again
         of.iter().rev().for_each(|key| keys.set(*key, true));
         keys.set(1000, true);
         keys.set(1000, false);
@@ -130,18 +131,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_what_sets_are(
+        fn they_behave_as_btree_sets(
             one in prop::collection::btree_set(0..200_usize, 0..150),
             other in prop::collection::btree_set(0..200_usize, 0..150),
         ) {
             let (first, second) = (keys(&one), keys(&other));
-            let list = |keys: &Keys| keys.iter().collect::<BTreeSet<_>>();
+            let list = |keys: &KeySet| keys.iter().collect::<BTreeSet<_>>();
             prop_assert_eq!(list(&first), one.clone());
             prop_assert_eq!((first.len(), first.is_empty()), (one.len(), one.is_empty()));
             prop_assert_eq!(first.first_in(&second), one.intersection(&other).next().copied());
             prop_assert!((0..202).all(|from| first.first_from(from) == one.range(from..).next().copied()));
             prop_assert_eq!(Some(first.first_free()), (0..200).find(|key| !one.contains(key)));
-            let (mut either, mut common) = (keys(&(0..200).collect()), Keys::default());
+            let (mut either, mut common) = (keys(&(0..200).collect()), KeySet::default());
             either.keep_either(Some(&first), Some(&second));
             common.add_common(&first, &second);
             prop_assert_eq!((list(&either), list(&common)), (&one | &other, &one & &other));

@@ -1,0 +1,104 @@
+//! One accepted message and its state.
+
+use std::time::Instant;
+
+use crate::memory::Share;
+use crate::message::Message;
+
+/// A message that was lost this often is sent alone, to find out which one the broker cannot take.
+const SUSPECT_TRIES: u8 = 2;
+/// How often a message may be sent on connections that end before it is acknowledged.
+const MAX_TRIES: u8 = 3;
+
+/// The order of acceptance.
+pub type Sequence = u64;
+
+/// An accepted message. `R` is the caller who waits for its outcome.
+pub struct Entry<R> {
+    pub message: Message,
+    /// Its share of the memory; the bridge's own messages have none.
+    pub _share: Option<Share>,
+    /// `None` once the caller has the outcome.
+    pub caller: Option<R>,
+    pub deadline: Instant,
+    pub state: State,
+    /// Whether it was ever handed to a connection: then only the broker can know.
+    pub ever_handed_over: bool,
+    pub losses: Losses,
+    /// The ordinal of its packet identifier on this connection.
+    pub ordinal: Option<u64>,
+    /// The MQTT client was interrupted after the hand-over and before it reported the message as written.
+    pub interrupted: bool,
+    /// The PUBREC has come: the broker has the message.
+    pub received: bool,
+    /// Of the PUBREC, in MQTT 5.
+    pub reason_code: Option<u8>,
+}
+
+/// The states of a message until it is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Waiting,
+    HandedOver {
+        since: Instant,
+        /// The caller got its outcome at the hand-over (QoS 0).
+        is_promised: bool,
+    },
+    Sent {
+        packet_identifier: u16,
+        since: Instant,
+        on_this_connection: bool,
+    },
+}
+
+impl<R> Entry<R> {
+    pub fn new(message: Message, share: Option<Share>, deadline: Instant, caller: R) -> Self {
+        Self {
+            message,
+            _share: share,
+            caller: Some(caller),
+            deadline,
+            state: State::Waiting,
+            ever_handed_over: false,
+            losses: Losses::default(),
+            ordinal: None,
+            interrupted: false,
+            received: false,
+            reason_code: None,
+        }
+    }
+
+    /// The connection ended.
+    pub fn leave_connection(&mut self) {
+        self.ordinal = None;
+        if let State::Sent { on_this_connection, .. } = &mut self.state {
+            *on_this_connection = false;
+        }
+    }
+
+    /// Whether it was sent on the current connection.
+    pub fn is_sent_here(&self) -> bool {
+        matches!(self.state, State::Sent { on_this_connection: true, .. })
+    }
+}
+
+/// The connections that ended while a message was unacknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Those that ended for an unknown reason.
+    pub count: u8,
+    /// One ended over a message that may have been this one.
+    pub is_accused: bool,
+}
+
+impl Losses {
+    /// Whether the message may be the reason: then it is sent alone.
+    pub fn is_suspicious(self) -> bool {
+        self.is_accused || self.count >= SUSPECT_TRIES
+    }
+
+    /// Whether it must not be sent again.
+    pub fn are_too_many(self) -> bool {
+        self.count >= MAX_TRIES
+    }
+}

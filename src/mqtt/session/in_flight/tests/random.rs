@@ -1,0 +1,273 @@
+//! Random events against a model of the MQTT client and a broker.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One step of a random test; numbers choose among what is possible.
+#[derive(Debug, Clone)]
+enum Step {
+    Accept { qos: u8, timeout: u64 },
+    HandOver,
+    Write,
+    Acknowledge { which: usize, refuse: bool },
+    Lose { session_kept: bool, flushed: bool, blame: Blame },
+    Reconnect { session_present: bool, size: u16, spare: u16 },
+    Wait(u64),
+}
+
+fn blame() -> impl Strategy<Value = Blame> {
+    let message = any::<bool>().prop_map(|is_certain| Blame::Message { code: 149, is_certain });
+    prop_oneof![Just(Blame::Unknown), Just(Blame::Elsewhere), message]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0u8..3, 1u64..200).prop_map(|(qos, timeout)| Step::Accept { qos, timeout }),
+        4 => Just(Step::HandOver),
+        4 => Just(Step::Write),
+        4 => (any::<usize>(), prop::bool::weighted(0.1))
+            .prop_map(|(which, refuse)| Step::Acknowledge { which, refuse }),
+        1 => (any::<bool>(), any::<bool>(), blame())
+            .prop_map(|(session_kept, flushed, blame)| Step::Lose { session_kept, flushed, blame }),
+        2 => (any::<bool>(), 1u16..5, 0u16..3)
+            .prop_map(|(session_present, size, spare)| Step::Reconnect { session_present, size, spare }),
+        1 => (1u64..50).prop_map(Step::Wait),
+    ]
+}
+
+/// The MQTT client and a broker as the table sees them.
+struct World {
+    table: Table,
+    start: Time,
+    now: u64,
+    connected: bool,
+    window: Window,
+    last_identifier: u16,
+    /// The caller of the message that is handed over and not written.
+    handed_over: Option<u32>,
+    /// What the broker has: the caller, and whether the PUBREC was sent.
+    with_broker: HashMap<u16, (u32, bool)>,
+    session_kept: bool,
+    next_caller: u32,
+    levels: HashMap<u32, u8>,
+    ever_handed_over: HashSet<u32>,
+    deadlines: HashMap<u32, u64>,
+    outcomes: HashMap<u32, Outcome>,
+    acknowledged: HashSet<u32>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            table: InFlight::new(8),
+            start: super::start(),
+            now: 0,
+            connected: false,
+            window: Window { size: 1, cycle: 1 },
+            last_identifier: 0,
+            handed_over: None,
+            with_broker: HashMap::new(),
+            session_kept: false,
+            next_caller: 0,
+            levels: HashMap::new(),
+            ever_handed_over: HashSet::new(),
+            deadlines: HashMap::new(),
+            outcomes: HashMap::new(),
+            acknowledged: HashSet::new(),
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Accept { qos, timeout } => self.accept(qos, timeout),
+            Step::HandOver => self.hand_over(),
+            Step::Write => self.write(),
+            Step::Acknowledge { which, refuse } => self.acknowledge(which, refuse),
+            Step::Lose { session_kept, flushed, blame } => self.lose(session_kept, flushed, blame),
+            Step::Reconnect { session_present, size, spare } => {
+                self.reconnect(session_present, Window { size, cycle: size + spare });
+            }
+            Step::Wait(time) => self.now += time,
+        }
+        self.table.expire(self.start.at(self.now));
+        self.collect();
+    }
+
+    fn accept(&mut self, qos: u8, timeout: u64) {
+        let caller = self.next_caller;
+        self.next_caller += 1;
+        // the payload names the caller
+        let message = Message { payload: caller.to_string().into(), ..message(qos) };
+        self.levels.insert(caller, qos);
+        self.deadlines.insert(caller, self.now + timeout);
+        self.table.accept_free(message, self.start.at(self.now + timeout), caller);
+    }
+
+    fn hand_over(&mut self) {
+        let Some(message) = self.table.next() else { return };
+        assert!(self.connected && self.handed_over.is_none());
+        let caller: u32 = std::str::from_utf8(&message.payload).unwrap().parse().unwrap();
+        let is_told = self.outcomes.get(&caller) == Some(&Ok(Published::HandedOver));
+        assert!(is_told || !self.outcomes.contains_key(&caller), "{caller} no longer waits");
+        assert!(self.deadlines[&caller] > self.now, "{caller} goes out after its deadline");
+        self.table.hand_over(self.start.at(self.now), |caller| caller % 2 == 0);
+        self.ever_handed_over.insert(caller);
+        self.handed_over = Some(caller);
+        self.collect();
+        assert_eq!(self.outcomes.contains_key(&caller), self.levels[&caller] == 0 && caller % 2 == 1, "{caller}");
+    }
+
+    fn write(&mut self) {
+        let Some(caller) = self.handed_over.take() else { return };
+        let identifier = self.identifier_for(caller);
+        self.table.written(identifier, true, self.start.at(self.now)).unwrap();
+    }
+
+    /// As the MQTT client gives them: in a cycle, without a look whether one is free.
+    fn identifier_for(&mut self, caller: u32) -> u16 {
+        if self.levels[&caller] == 0 {
+            return 0;
+        }
+        self.last_identifier = self.last_identifier % self.window.cycle + 1;
+        let before = self.with_broker.insert(self.last_identifier, (caller, false));
+        assert_eq!(before, None, "packet identifier {} is in use", self.last_identifier);
+        assert!(self.with_broker.len() <= usize::from(self.window.size), "over Receive Maximum");
+        self.last_identifier
+    }
+
+    fn acknowledge(&mut self, which: usize, refuse: bool) {
+        let mut identifiers: Vec<u16> = self.with_broker.keys().copied().collect();
+        identifiers.sort_unstable();
+        if identifiers.is_empty() || !self.connected {
+            return;
+        }
+        let identifier = identifiers[which % identifiers.len()];
+        let (caller, received) = self.with_broker[&identifier];
+        let (kind, last) = match (self.levels[&caller], received) {
+            (1, _) => (PubAck, true),
+            (_, false) => (PubRec, refuse),
+            (_, true) => (PubComp, true),
+        };
+        let refused = refuse && kind != PubComp;
+        if last {
+            self.with_broker.remove(&identifier);
+            self.acknowledged.extend((!refused).then_some(caller));
+        } else {
+            self.with_broker.insert(identifier, (caller, true));
+        }
+        let code = if refused { 135 } else { 0 };
+        let was_told = self.outcomes.contains_key(&caller);
+        // an identifier that is owed, but not sent again yet, is not acknowledged by a sane broker
+        self.table.acknowledged(kind, identifier, Some(code), None).unwrap();
+        self.collect();
+        if last && !was_told {
+            let expected = if refused { Err(Failure::Refused(135)) } else { acknowledged(identifier, 0) };
+            assert_eq!(self.outcomes.get(&caller), Some(&expected), "{caller}");
+        }
+    }
+
+    fn lose(&mut self, session_kept: bool, flushed: bool, blame: Blame) {
+        if !self.connected {
+            return;
+        }
+        self.connected = false;
+        self.session_kept = session_kept;
+        if let Some(caller) = self.handed_over.take().filter(|_| flushed) {
+            // the MQTT client wrote it, and the connection ended before it reported that
+            let identifier = self.identifier_for(caller);
+            self.table.written(identifier, false, self.start.at(self.now)).unwrap();
+        }
+        let aftermath = self.table.lost(session_kept, blame);
+        if let Some(refused) = aftermath.refused {
+            let caller: u32 = std::str::from_utf8(&refused.payload).unwrap().parse().unwrap();
+            self.with_broker.retain(|_, (other, _)| *other != caller);
+        }
+    }
+
+    fn reconnect(&mut self, session_present: bool, window: Window) {
+        if self.connected {
+            return;
+        }
+        self.connected = true;
+        let session_present = session_present && self.session_kept;
+        self.window = window;
+        let size = window.size;
+        self.last_identifier = 0;
+        self.table.connected(session_present);
+        if !session_present {
+            self.with_broker.clear();
+        }
+        // retransmissions are sent within the window and acknowledged, before anything new
+        let mut sent_again = 0;
+        while self.table.unacknowledged() > 0 {
+            let retransmissions = self.table.retransmissions(size, self.start.at(self.now));
+            assert!(!retransmissions.is_empty() && retransmissions.len() <= usize::from(size));
+            for retransmission in retransmissions {
+                sent_again += 1;
+                self.settle_retransmission(retransmission);
+            }
+        }
+        assert!(sent_again <= 8 + 5, "at most what was unacknowledged");
+        self.with_broker.clear();
+        self.table.ready(self.window);
+    }
+
+    fn settle_retransmission(&mut self, retransmission: Retransmission) {
+        let identifier = match retransmission {
+            Retransmission::Publish(identifier, message) => {
+                let (caller, received) = self.with_broker[&identifier];
+                assert_eq!(message.payload, caller.to_string(), "the message of this identifier");
+                assert!(!received);
+                self.table.written(identifier, true, self.start.at(self.now)).unwrap();
+                if self.levels[&caller] == 1 {
+                    self.acknowledged.insert(caller);
+                    return self.table.acknowledged(PubAck, identifier, Some(0), None).unwrap();
+                }
+                self.table.acknowledged(PubRec, identifier, Some(0), None).unwrap();
+                identifier
+            }
+            Retransmission::PubRel(identifier) => identifier,
+        };
+        self.acknowledged.insert(self.with_broker[&identifier].0);
+        self.table.acknowledged(PubComp, identifier, Some(0), None).unwrap();
+    }
+
+    /// Every caller gets one outcome, and it is true.
+    fn collect(&mut self) {
+        for (caller, outcome) in self.table.take_settled() {
+            let handed_over = self.ever_handed_over.contains(&caller);
+            match outcome {
+                Ok(Published::HandedOver) => assert!(self.levels[&caller] == 0 && handed_over),
+                Ok(Published::Acknowledged { .. }) => {
+                    assert!(self.acknowledged.contains(&caller), "{caller} was not acknowledged");
+                }
+                Err(Failure::NotConnected | Failure::Busy | Failure::TooManyWaiting) => assert!(!handed_over),
+                Err(Failure::Unknown | Failure::Refused(_) | Failure::GivenUp) => assert!(handed_over),
+                Err(other) => panic!("{caller}: {other:?}"),
+            }
+            let before = self.outcomes.insert(caller, outcome);
+            assert_eq!(before, None, "{caller} got two outcomes");
+        }
+        assert!(self.table.unsettled() <= 8 + 1, "those who wait, and one with an outcome that has not left");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn every_caller_gets_one_true_outcome(steps in prop::collection::vec(step(), 0..120)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+        world.now += 1000;
+        world.table.expire(world.start.at(world.now));
+        world.collect();
+        prop_assert_eq!(world.outcomes.len(), usize::try_from(world.next_caller).unwrap());
+        prop_assert_eq!(world.table.next_deadline(), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! Readers: when they begin, when their filter ends, and where a message goes.
+
+use super::*;
+
+#[test]
+fn a_reader_begins_without_a_broker_and_its_filter_is_given_up_when_connections_end_over_it() {
+    let mut bench = Bench::new(&[of_file("file", Qos::AtMostOnce)], false);
+    bench.register("deadly", READ, 1);
+    bench.register("deadly", Interest::Responses, 2);
+    let next = bench.open_buffer("deadly");
+    assert_eq!(bench.answers(), []);
+    bench.pass(BEGINS_AFTER);
+    assert_eq!(bench.answers(), [(1, Ok(0)), (2, Err(Refusal::NotConnected))]);
+    for asks in 1..=2 {
+        bench.connect(false, true);
+        assert_eq!(bench.send(), ["id file 0", "id deadly 0"], "{asks}");
+        bench.disconnect();
+    }
+    bench.connect(false, true);
+    assert_eq!(bench.settle(), ["id file 0"]);
+    // the next connection tries it again
+    bench.disconnect();
+    bench.connect(false, true);
+    assert_eq!(bench.settle(), ["id file 0", "id deadly 0"]);
+    assert!(next < bench.open_buffer("deadly"));
+}
+
+#[test]
+fn a_reader_whose_subscribe_was_lost_waits_for_another_answer_until_its_deadline() {
+    let mut bench = Bench::new(&[], false);
+    bench.connect(false, true);
+    bench.register("a", READ, 1);
+    bench.send();
+    bench.disconnect();
+    bench.pass(SECOND / 2);
+    assert_eq!(bench.answers(), []);
+    bench.pass(SECOND / 2);
+    assert_eq!(bench.answers(), [(1, Ok(0))]);
+    // a broker that does not answer is not away
+    bench.connect(false, true);
+    bench.register("b", READ, 2);
+    bench.send();
+    bench.pass(SECOND);
+    assert_eq!(bench.answers(), [(2, Err(Refusal::Unknown))]);
+}
+
+#[test]
+fn a_reader_whose_subscribe_was_not_sent_in_time_begins_when_the_connection_is_lost() {
+    let mut bench = Bench::new(&[], false);
+    bench.connect(false, true);
+    bench.table.register(&filter("a"), READ, (bench.now, bench.now + 60 * SECOND), 1);
+    bench.pass(BEGINS_AFTER);
+    assert_eq!(bench.answers(), []);
+    bench.disconnect();
+    assert!(bench.table.next_deadline().is_some_and(|deadline| deadline <= bench.now));
+    bench.pass(Duration::ZERO);
+    assert_eq!(bench.answers(), [(1, Ok(0))]);
+}
+
+#[test]
+fn readers_share_a_subscription_which_outlives_them_for_a_while() {
+    let mut bench = Bench::new(&[], false);
+    bench.connect(false, false);
+    for reader in 1..=3 {
+        bench.register("a", READ, reader);
+        bench.settle();
+    }
+    assert_eq!(bench.answers(), [(1, Ok(0)), (2, Ok(0)), (3, Ok(0))]);
+    for _ in 0..3 {
+        bench.table.leave(&filter("a"), READ, bench.now);
+    }
+    bench.pass(LINGER.saturating_sub(SECOND));
+    assert_eq!(bench.settle(), [""; 0]);
+    // a reader that comes back finds it subscribed
+    bench.register("a", READ, 4);
+    assert_eq!(bench.answers(), [(4, Ok(0))]);
+    bench.pass(LINGER);
+    assert_eq!(bench.settle(), [""; 0]);
+    bench.table.leave(&filter("a"), READ, bench.now);
+    bench.pass(LINGER);
+    assert_eq!(bench.settle(), ["not a"]);
+    assert!(bench.table.entries.is_empty());
+}
+
+#[test]
+fn readers_that_come_and_go_with_ever_new_filters_do_not_use_up_the_quota() {
+    let mut bench = Bench::new(&[], false);
+    bench.connect(false, true);
+    for number in 0..2 * MAX_FILTERS {
+        let text = format!("read/{number}");
+        bench.register(&text, READ, 1);
+        bench.settle();
+        assert_eq!(bench.answers(), [(1, Ok(0))], "{number}");
+        bench.table.leave(&filter(&text), READ, bench.now);
+        bench.pass(Duration::ZERO);
+    }
+    bench.settle();
+    assert_eq!(bench.table.statuses().len(), MAX_FILTERS / 4, "these linger");
+}
+
+#[test]
+fn a_reader_of_a_granted_filter_begins_while_the_broker_is_away() {
+    let mut bench = Bench::new(&[of_file("a", Qos::AtMostOnce)], false);
+    bench.register("a", READ, 1);
+    assert_eq!(bench.answers(), [], "it was never granted");
+    bench.connect(false, true);
+    bench.settle();
+    assert_eq!(bench.answers(), [(1, Ok(0))]);
+    bench.disconnect();
+    bench.register("a", READ, 2);
+    bench.register("a", Interest::Read { qos: Qos::AtLeastOnce, retained: true }, 3);
+    bench.register("a", Interest::Responses, 4);
+    assert_eq!(bench.answers(), [(2, Ok(0))]);
+    bench.connect(false, true);
+    assert_eq!(bench.settle(), ["id a 1"]);
+    assert_eq!(bench.answers(), [(3, Ok(1)), (4, Ok(1))]);
+}
+
+#[test]
+fn retained_messages_go_to_those_for_whom_the_filter_was_subscribed_to() {
+    let mut bench = Bench::new(&[of_file("a", Qos::AtMostOnce)], false);
+    bench.connect(false, true);
+    bench.settle();
+    assert_eq!(bench.route("a", &["a"], true), (true, 0));
+    bench.register("a", READ, 1);
+    let joins = bench.open_buffer("a");
+    assert_eq!(bench.settle(), ["id a 0"]);
+    let retained = |bench: &Bench| {
+        let mut message = Received { topic: b"a".to_vec(), retain: true, ..Received::default() };
+        message.properties.subscription_identifiers = vec![bench.broker["a"].unwrap()];
+        let route = bench.table.route(&message);
+        (route.journal.is_some(), route.buffers[0].1.unwrap())
+    };
+    let (recorded, found) = retained(&bench);
+    assert_eq!((recorded, found.generation, found.is_for_all), (false, joins, false));
+    assert_eq!(bench.route("a", &["a"], false), (true, 1));
+    // on a new connection they go to everybody
+    bench.disconnect();
+    bench.connect(false, true);
+    bench.settle();
+    let (recorded, found) = retained(&bench);
+    assert!(recorded && found.is_for_all && found.generation > joins);
+}
+
+#[test]
+fn of_overlapping_copies_one_is_recorded_and_each_reader_gets_its_own() {
+    let mut bench = Bench::new(&[of_file("a/#", Qos::AtMostOnce), of_file("a/+", Qos::AtLeastOnce)], false);
+    bench.connect(false, true);
+    for (number, text) in ["#", "+/b", "$share/g/a/b"].into_iter().enumerate() {
+        let interest = if text == "#" { READ } else { RECORD };
+        bench.register(text, interest, u32::try_from(number).unwrap());
+    }
+    bench.settle();
+    bench.open_buffer("#");
+    let all = ["a/#", "a/+", "+/b", "#", "$share/g/a/b"];
+    let recorded: Vec<_> = all.iter().filter(|copy| bench.route("a/b", &[copy], false).0).collect();
+    assert_eq!(recorded, [&"a/+"], "the first one with the best quality of service");
+    let read: usize = all.iter().map(|copy| bench.route("a/b", &[copy], false).1).sum();
+    assert_eq!(read, 1);
+    // the broker sends one copy for all of them
+    assert_eq!(bench.route("a/b", &all, false), (true, 1));
+    // another topic, and a filter for readers alone
+    assert_eq!(bench.route("x/b", &["+/b"], false), (true, 0));
+    assert_eq!(bench.route("x", &["#"], false), (false, 1));
+    // an unknown subscription
+    bench.broker.insert("gone".to_owned(), Some(7));
+    assert_eq!(bench.route("a/b", &["gone"], false), (false, 0));
+    // the broker does not tell for which subscription
+    assert_eq!(bench.route("a/b", &[], false), (true, 1));
+    assert_eq!(bench.route("x", &[], false), (false, 1));
+    assert_eq!(bench.route("$SYS/x", &[], false), (false, 0));
+}

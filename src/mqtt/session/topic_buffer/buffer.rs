@@ -1,0 +1,155 @@
+//! The last messages of one topic filter.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::buffered_message::BufferedMessage;
+use super::gaps::Gaps;
+use crate::mqtt::outcome::Refusal;
+
+/// Messages that a buffer holds: most of a second at the highest rate.
+pub(super) const MAX_MESSAGES: usize = 16_384;
+/// Bytes that they may take.
+pub(super) const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that all buffers together may take, beyond the least of each. Where that is not enough, each has an equal
+/// part.
+pub(super) const MAX_ALL_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that a buffer may take in any case.
+const LEAST_BYTES: usize = 256 * 1024;
+
+/// What all topic buffers take.
+#[derive(Default)]
+pub struct Budget {
+    pub bytes: AtomicUsize,
+    pub buffers: AtomicUsize,
+}
+
+impl Budget {
+    /// Whether a buffer must drop messages so that all buffers together do not take too much.
+    pub fn is_exceeded_by(&self, bytes_of_buffer: usize) -> bool {
+        let part = || (MAX_ALL_BYTES / self.buffers.load(Ordering::Relaxed).max(1)).max(LEAST_BYTES);
+        self.bytes.load(Ordering::Relaxed) > MAX_ALL_BYTES && bytes_of_buffer > part()
+    }
+}
+
+/// For whom the broker sent a retained message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retained {
+    /// How often the filter had been subscribed to.
+    pub generation: u32,
+    /// For everybody, not only for those who joined with that subscription.
+    pub is_for_all: bool,
+}
+
+pub struct TopicBuffer {
+    /// Unique in this process.
+    pub(super) number: u64,
+    budget: Arc<Budget>,
+    ring: Mutex<Ring>,
+    /// Notified when there is something new for readers.
+    pub(super) changed: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct Ring {
+    pub messages: VecDeque<(Arc<BufferedMessage>, Option<Retained>)>,
+    /// The position of the first of them: so many were there before.
+    pub first: u64,
+    pub bytes: usize,
+    pub gaps: Gaps,
+    /// Readers that wait for the next message.
+    pub waiting: usize,
+    /// How often the filter was refused, and why last.
+    pub refusals: u64,
+    pub refusal: Option<Refusal>,
+    pub ended: bool,
+}
+
+impl TopicBuffer {
+    pub fn new(number: u64, budget: Arc<Budget>) -> Self {
+        budget.buffers.fetch_add(1, Ordering::Relaxed);
+        Self { number, budget, ring: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Adds a message, and drops the oldest ones where there is not enough memory. Never waits for a reader.
+    pub fn push(&self, message: Arc<BufferedMessage>, retained: Option<Retained>) {
+        let size = message.size;
+        let mut dropped = Vec::new();
+        let mut ring = self.lock();
+        ring.messages.push_back((message, retained));
+        ring.bytes += size;
+        self.budget.bytes.fetch_add(size, Ordering::Relaxed);
+        while ring.is_over(&self.budget) {
+            let Some((message, _)) = ring.messages.pop_front() else { break };
+            let size = message.size;
+            ring.first += 1;
+            let first = ring.first;
+            ring.gaps.drop_before(first);
+            ring.bytes -= size;
+            self.budget.bytes.fetch_sub(size, Ordering::Relaxed);
+            // freed without the lock
+            dropped.push(message);
+        }
+        let is_awaited = ring.waiting > 0;
+        drop(ring);
+        if is_awaited {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Tells every reader that no messages come for now, and why.
+    pub fn refuse(&self, refusal: Refusal) {
+        let mut ring = self.lock();
+        ring.refusals += 1;
+        ring.refusal = Some(refusal);
+        drop(ring);
+        self.changed.notify_all();
+    }
+
+    /// From now on messages may be missing, for the readers that are there.
+    pub fn begin_gap(&self) {
+        self.lock().gaps.begin();
+    }
+
+    /// From now on none are missing.
+    pub fn end_gap(&self) {
+        let mut ring = self.lock();
+        let end = ring.end();
+        let is_news = ring.gaps.end(end);
+        drop(ring);
+        if is_news {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Lets every reader end.
+    pub fn end(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    /// A single message may take more than its buffer's bytes, but not more than the budget of all.
+    fn is_over(&self, budget: &Budget) -> bool {
+        let is_too_long = self.bytes > MAX_BYTES && self.messages.len() > 1;
+        self.messages.len() > MAX_MESSAGES || is_too_long || budget.is_exceeded_by(self.bytes)
+    }
+
+    /// The position of the next message.
+    pub fn end(&self) -> u64 {
+        self.first + self.messages.len() as u64
+    }
+}
+
+impl Drop for TopicBuffer {
+    fn drop(&mut self) {
+        self.budget.bytes.fetch_sub(self.lock().bytes, Ordering::Relaxed);
+        self.budget.buffers.fetch_sub(1, Ordering::Relaxed);
+    }
+}

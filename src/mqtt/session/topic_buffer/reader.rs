@@ -1,0 +1,178 @@
+//! Readers of a topic buffer, each at its own pace.
+
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Instant;
+
+use super::buffer::{Retained, Ring, TopicBuffer};
+use super::buffered_message::BufferedMessage;
+use crate::metrics;
+use crate::mqtt::outcome::Refusal;
+
+/// The most messages that a reader takes at a time, and the most bytes: what it holds is not in the budget. A single
+/// longer message stays the buffer's.
+pub(super) const MAX_AT_ONCE: usize = 512;
+pub(super) const MAX_BYTES_AT_ONCE: usize = 64 * 1024;
+
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the next message.
+    Now,
+    /// After a message that it has seen: the number of its buffer, and its position there.
+    After(u64, u64),
+    /// After a message that is no longer known.
+    Unknown,
+}
+
+/// How many messages a reader has missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// So many.
+    Known(u64),
+    /// Some, perhaps.
+    Unknown,
+}
+
+/// A reader's position in a buffer.
+pub struct Reader {
+    buffer: Arc<TopicBuffer>,
+    /// The position of the message that it reads next.
+    next: u64,
+    /// It joined with the subscription of this generation.
+    generation: u32,
+    /// It wants the retained messages of that subscription.
+    is_new: bool,
+    missed: Option<Missed>,
+    /// How many gaps it was told of, or came after.
+    gaps: u64,
+    /// How many refusals it was told of.
+    refusals: u64,
+}
+
+/// A message as a reader holds it.
+#[derive(Debug)]
+pub struct Handle {
+    message: Weak<BufferedMessage>,
+    /// `None` for a long message, which the buffer may drop while it is read.
+    _holds: Option<Arc<BufferedMessage>>,
+}
+
+impl Handle {
+    /// The message, if it still exists. It must not be kept during a wait.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<BufferedMessage>> {
+        self.message.upgrade()
+    }
+}
+
+/// What a reader gets.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What it missed before these.
+    pub missed: Option<Missed>,
+    /// Messages with their positions.
+    pub messages: Vec<(u64, Handle)>,
+    /// Why no messages come for now, where that is new.
+    pub refused: Option<Refusal>,
+    /// No more messages will come.
+    pub ended: bool,
+}
+
+impl Reader {
+    /// A reader that joins with the subscription of this generation.
+    pub fn new(buffer: Arc<TopicBuffer>, start: Start, generation: u32) -> Self {
+        let ring = buffer.lock();
+        let (next, missed) = match start {
+            Start::Now => (ring.end(), None),
+            Start::After(number, position) if number == buffer.number && position < ring.end() => (position + 1, None),
+            Start::After(..) | Start::Unknown => (ring.end(), Some(Missed::Unknown)),
+        };
+        let refusals = ring.refusals;
+        let is_new = !matches!(start, Start::After(..));
+        let gaps = if is_new { ring.gaps.count() } else { 0 };
+        drop(ring);
+        Self { buffer, next, generation, is_new, missed, gaps, refusals }
+    }
+
+    /// Its client is told that it reads. A new one is not told of gaps before.
+    pub fn begin(&mut self) {
+        if self.is_new {
+            self.gaps = self.buffer.lock().gaps.count();
+        }
+    }
+
+    /// The number of its buffer.
+    pub fn buffer(&self) -> u64 {
+        self.buffer.number
+    }
+
+    /// Waits for the next messages, up to the deadline.
+    pub fn read(&mut self, deadline: Instant) -> Batch {
+        let buffer = self.buffer.clone();
+        let mut ring = buffer.lock();
+        loop {
+            let mut batch = self.take(&ring);
+            let refused = ring.refusal.filter(|_| std::mem::replace(&mut self.refusals, ring.refusals) < ring.refusals);
+            // none of the messages was for this reader
+            while batch.messages.is_empty() && batch.missed.is_none() && self.has_more(&ring) {
+                batch = self.take(&ring);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let has_news = batch.missed.is_some() || !batch.messages.is_empty() || refused.is_some();
+            if ring.ended || has_news || left.is_zero() {
+                return Batch { refused, ended: ring.ended, ..batch };
+            }
+            ring.waiting += 1;
+            ring = buffer.changed.wait_timeout(ring, left).unwrap_or_else(PoisonError::into_inner).0;
+            ring.waiting -= 1;
+        }
+    }
+
+    /// Whether no more messages will come.
+    pub fn is_ended(&self) -> bool {
+        self.buffer.lock().ended
+    }
+
+    fn has_more(&self, ring: &Ring) -> bool {
+        self.next < ring.end() || ring.gaps.next(self.next, self.gaps).is_some()
+    }
+
+    fn take(&mut self, ring: &Ring) -> Batch {
+        let mut missed = self.missed.take();
+        if self.next < ring.first {
+            let count = ring.first - self.next;
+            metrics::lagged(count);
+            let is_known = missed.is_none() && !ring.gaps.are_between(self.next, ring.first, self.gaps);
+            missed = Some(if is_known { Missed::Known(count) } else { Missed::Unknown });
+            self.next = ring.first;
+        }
+        if let Some(gap) = ring.gaps.next(self.next, self.gaps).filter(|gap| gap.position == self.next) {
+            missed = Some(Missed::Unknown);
+            self.gaps = gap.number;
+        }
+        let gap = ring.gaps.next(self.next, self.gaps).map_or(u64::MAX, |gap| gap.position);
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        let read = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX).min(ring.messages.len());
+        for (message, retained) in ring.messages.range(read..).take(MAX_AT_ONCE) {
+            if self.next == gap {
+                break;
+            }
+            bytes += message.size;
+            if bytes > MAX_BYTES_AT_ONCE && bytes > message.size {
+                break;
+            }
+            if retained.is_none_or(|retained| self.is_meant(retained)) {
+                let holds = (message.size <= MAX_BYTES_AT_ONCE).then(|| message.clone());
+                messages.push((self.next, Handle { message: Arc::downgrade(message), _holds: holds }));
+            }
+            self.next += 1;
+        }
+        Batch { missed, messages, refused: None, ended: false }
+    }
+
+    /// Whether a retained message was sent for this reader.
+    fn is_meant(&self, retained: Retained) -> bool {
+        let is_own = self.is_new && retained.generation == self.generation;
+        is_own || (retained.is_for_all && retained.generation > self.generation)
+    }
+}
