@@ -45,6 +45,7 @@ pub mod reason;
 mod status;
 
 use std::io;
+use std::sync::Arc;
 
 pub use outcome::{Failure, NoAnswer, Outcome, Published, Refusal};
 pub use presence::Presence;
@@ -54,38 +55,37 @@ pub use session::topic_buffer::{Batch, BufferedMessage, Handle, Missed, Start};
 pub use status::{History, Settings, Status};
 pub use subscriber::{Listener, Subscriber};
 
+use self::session::clock::Clock;
 use crate::config::Config;
 use crate::thread::Watch;
 
 /// The name of the thread that drives the connection.
 pub const THREAD: &str = "mqtt";
 
-/// The names of the threads that tell callers when their deadline has come: those who publish, and those who subscribe,
-/// listen or send a request.
+/// The name of the thread that settles what is due.
 const CLOCK: &str = "clock";
-const SECOND_CLOCK: &str = "clock-2";
 
 /// Starts the threads, which connect and stay connected until [`Publisher::disconnect`] or [`Publisher::end`].
 ///
 /// # Errors
 /// If the system cannot create a thread.
 pub fn start(config: &Config, watch: &Watch) -> io::Result<(Publisher, Subscriber, Presence)> {
-    let publisher = Publisher::new(config);
-    let subscriber = Subscriber::new(config, publisher.clone());
+    let clock = Arc::new(Clock::default());
+    let publisher = Publisher::new(config, clock.clone());
+    let subscriber = Subscriber::new(config, publisher.clone(), clock.clone());
     let presence = Presence::new(config, publisher.clone());
     let driver = driver::Driver::new(config, publisher.clone(), subscriber.clone(), presence.clone());
     watch.spawn(THREAD, move || {
         driver.run();
         Ok(())
     })?;
-    let clock = publisher.clone();
+    let (publishing, subscribing) = (publisher.clone(), subscriber.clone());
     watch.spawn(CLOCK, move || {
-        clock.run_clock();
-        Ok(())
-    })?;
-    let clock = subscriber.clone();
-    watch.spawn(SECOND_CLOCK, move || {
-        clock.run_clock();
+        clock.run(|| {
+            publishing.expire();
+            subscribing.expire();
+            !publishing.is_ending()
+        });
         Ok(())
     })?;
     Ok((publisher, subscriber, presence))

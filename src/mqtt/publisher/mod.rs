@@ -21,6 +21,7 @@ use super::client::{Sender, Version};
 use super::outcome::Failure;
 use super::protocol::{Acknowledgement, Limits, Retransmission, Terms, Window};
 use super::reason::PACKET_TOO_LARGE;
+use super::session::clock::Clock;
 use super::session::heartbeat::Heartbeat;
 use super::session::in_flight::{Aftermath, Blame, InFlight, Violation};
 use super::session::lifecycle::Lifecycle;
@@ -38,6 +39,7 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when the last message is settled in a stop, and when the connection is to end.
     changed: Condvar,
+    clock: Arc<Clock>,
     version: Version,
     /// The memory of all requests, including the messages of the table.
     memory: Memory,
@@ -59,12 +61,10 @@ struct State {
     alternation: Alternation,
     too_large: TooLarge,
     lifecycle: Lifecycle,
-    /// When the clock looks again.
-    clock_set_to: Option<Instant>,
 }
 
 impl Publisher {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, clock: Arc<Clock>) -> Self {
         let max_packet_size = config.mqtt.max_packet_size;
         let memory = Memory::for_requests(config.http.max_body.max(max_packet_size as usize));
         let table = InFlight::new(config.publish.max_waiting);
@@ -77,11 +77,11 @@ impl Publisher {
             alternation: Alternation::default(),
             too_large: TooLarge::default(),
             lifecycle: Lifecycle::Running,
-            clock_set_to: None,
         };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            clock,
             version: Version::of(&config.mqtt),
             memory,
             max_packet_size,
@@ -163,29 +163,9 @@ impl Publisher {
         self.0.heartbeat.overdue(Instant::now())
     }
 
-    /// Settles messages whose deadline has come. Returns at the end of a stop.
-    pub(super) fn run_clock(&self) {
-        let mut state = self.lock();
-        while state.lifecycle != Lifecycle::Ended {
-            state.table.expire(Instant::now());
-            let settled = state.table.take_settled();
-            if !settled.is_empty() {
-                drop(state);
-                settle(settled);
-                self.0.changed.notify_all();
-                state = self.lock();
-                continue;
-            }
-            let next = state.table.next_deadline();
-            state.clock_set_to = next;
-            state = match next {
-                None => self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
+    /// Settles messages whose deadline has come.
+    pub(super) fn expire(&self) {
+        self.with_state(|state| state.table.expire(Instant::now()));
     }
 
     /// The MQTT thread is about to wait for so long at most.
@@ -336,13 +316,11 @@ impl Publisher {
         let result = change(&mut state);
         let settled = state.table.take_settled();
         let drained = state.lifecycle != Lifecycle::Running && state.table.unsettled() == 0;
-        let sooner = match (state.table.next_deadline(), state.clock_set_to) {
-            (Some(deadline), Some(set_to)) => deadline < set_to,
-            (deadline, _) => deadline.is_some(),
-        };
+        let deadline = state.table.next_deadline();
         drop(state);
+        self.0.clock.wake_at(deadline);
         settle(settled);
-        if drained || sooner {
+        if drained {
             self.0.changed.notify_all();
         }
         result

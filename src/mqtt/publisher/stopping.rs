@@ -64,6 +64,7 @@ impl Publisher {
     pub fn end(&self) {
         self.lock().lifecycle = Lifecycle::Ended;
         self.0.changed.notify_all();
+        self.0.clock.wake_at(Some(Instant::now()));
     }
 
     /// Ends the current connection with a DISCONNECT after all acknowledgements. Returns false if there is no room for

@@ -18,6 +18,7 @@ use super::client::Version;
 use super::outcome::Refusal;
 use super::protocol::Limits;
 use super::publisher::Publisher;
+use super::session::clock::Clock;
 use super::session::lifecycle::Lifecycle;
 use super::session::requests::Requests;
 use super::session::subscriptions::{
@@ -43,6 +44,7 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when a request ends, and when the broker has answered in a stop.
     changed: Condvar,
+    clock: Arc<Clock>,
     /// What all response topics of the bridge begin with.
     response_base: String,
     max_listeners: usize,
@@ -65,13 +67,11 @@ struct State {
     /// A stop has begun to end shared subscriptions.
     leaving: Option<Leaving>,
     lifecycle: Lifecycle,
-    /// When the clock looks again.
-    clock_set_to: Option<Instant>,
 }
 
 impl Subscriber {
     /// With the filters of the configuration.
-    pub(super) fn new(config: &Config, publisher: Publisher) -> Self {
+    pub(super) fn new(config: &Config, publisher: Publisher, clock: Arc<Clock>) -> Self {
         let is_kept = config.mqtt.session != Session::Clean;
         let response_base = requesting::response_base(&config.mqtt.client_id, instance_id());
         let mut table = Subscriptions::new(&config.subscribe, is_kept);
@@ -83,13 +83,13 @@ impl Subscriber {
             is_open: false,
             leaving: None,
             lifecycle: Lifecycle::Running,
-            clock_set_to: None,
         };
         Self(Arc::new(Shared {
             publisher,
             version: Version::of(&config.mqtt),
             state: Mutex::new(state),
             changed: Condvar::new(),
+            clock,
             response_base,
             max_listeners: config.http.max_listeners,
             max_requests: config.publish.max_waiting,
@@ -165,25 +165,22 @@ impl Subscriber {
         state.lifecycle = Lifecycle::Ended;
         let requesters = state.requests.take_all();
         drop(state);
-        self.0.changed.notify_all();
         requesters.into_iter().for_each(requesting::end_at_stop);
     }
 
-    /// Settles callers, filters and requests whose deadline has come. Returns at the end of a stop.
-    pub(super) fn run_clock(&self) {
-        loop {
-            self.with_state(|state| state.table.expire(Instant::now()));
-            let requesters = self.lock().requests.expire(Instant::now());
-            self.time_out(requesters);
-            let mut state = self.lock();
-            if state.lifecycle == Lifecycle::Ended {
-                return;
-            }
-            let next = state.next_deadline();
-            state.clock_set_to = next;
-            let wait = next.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-            drop(self.0.changed.wait_timeout(state, wait.min(LONGEST_SLEEP)));
+    /// Settles callers, filters and requests whose deadline has come.
+    pub(super) fn expire(&self) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let deadline = state.next_deadline().filter(|_| state.lifecycle != Lifecycle::Ended);
+        if deadline.is_none_or(|deadline| now < deadline) {
+            drop(state);
+            return self.0.clock.wake_at(deadline);
         }
+        let requesters = state.requests.expire(now);
+        drop(state);
+        self.time_out(requesters);
+        self.with_state(|state| state.table.expire(now));
     }
 
     /// A connection takes SUBSCRIBE from now on; with a `probation` only for one filter at a time, for so long after
@@ -312,17 +309,12 @@ impl Subscriber {
         let settled = state.table.take_settled();
         let oversized = state.table.take_oversized();
         state.statuses = None;
-        let sooner = match (state.next_deadline(), state.clock_set_to) {
-            (Some(deadline), Some(set_to)) => deadline < set_to,
-            (deadline, _) => deadline.is_some(),
-        };
+        let deadline = state.next_deadline();
         drop(state);
+        self.0.clock.wake_at(deadline);
         oversized.iter().for_each(Oversized::log);
         for (caller, answer) in settled {
             caller(answer);
-        }
-        if sooner {
-            self.0.changed.notify_all();
         }
         if was_left {
             self.0.publisher.all_handed_over();
@@ -348,9 +340,6 @@ impl Subscriber {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How long the clock sleeps where it is set to nothing.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 impl State {
     fn next_deadline(&self) -> Option<Instant> {
