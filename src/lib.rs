@@ -21,6 +21,8 @@ pub mod memory;
 pub mod metrics;
 mod passing;
 pub mod printable;
+#[cfg(test)]
+mod proptests;
 pub mod request_id;
 mod similar;
 mod socket;

@@ -134,6 +134,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::proptests::config())]
+
         #[test]
         fn any_bytes_become_one_printable_line_and_can_be_read_back(bytes in any::<Vec<u8>>()) {
             let line = Printable::new(&bytes, usize::MAX).to_string();

@@ -257,6 +257,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::proptests::config())]
+
         #[test]
         fn dates_are_the_same_as_in_http(seconds in 0..253_402_300_800_u64) {
             let time = UNIX_EPOCH + Duration::from_secs(seconds);

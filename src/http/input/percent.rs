@@ -35,6 +35,8 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(crate::proptests::config())]
+
         #[test]
         fn decoding_reverses_encoding(text in any::<String>()) {
             let encoded = text.bytes().fold(String::new(), |mut all, byte| {

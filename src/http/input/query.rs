@@ -156,6 +156,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::proptests::config())]
+
         #[test]
         fn no_query_panics(query in "[a-c%=&+0-9A-F]{0,30}") {
             let _ = Parameters::parse(&query);

@@ -182,6 +182,8 @@ fn wildcards_are_legal(filter: &str) -> bool {
 }
 
 proptest! {
+    #![proptest_config(crate::proptests::config())]
+
     #[test]
     fn a_topic_name_is_accepted_exactly_when_every_rule_holds(topic in "[a+#/$\u{0}\u{1f}\u{7f}\u{80}\u{a0}ö\u{fdd0}\u{ffff}]{0,6}") {
         let legal = !topic.is_empty()

@@ -197,6 +197,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::proptests::config())]
+
         #[test]
         fn compact_json_has_the_same_meaning(texts in prop::collection::vec(any::<String>(), 0..5), number in any::<i64>()) {
             let object = serde_json::json!({ "texts": texts, "number": number, "deeper": [{ "x": null }] });

@@ -213,6 +213,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::proptests::config())]
+
         #[test]
         fn chunks_of_any_size_are_decoded_and_incomplete_ones_are_refused(
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6),

@@ -91,6 +91,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::proptests::config())]
+
         #[test]
         fn the_size_of_a_packet_is_what_rumqttc_will_write(
             lengths in prop::array::uniform5(prop::option::of(0usize..200)),

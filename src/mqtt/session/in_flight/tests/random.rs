@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::proptests;
 
 /// One step of a random test; numbers choose among what is possible.
 #[derive(Debug, Clone)]
@@ -256,7 +257,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 2000, ..proptests::config() })]
 
     #[test]
     fn every_caller_gets_one_true_outcome(steps in prop::collection::vec(step(), 0..120)) {

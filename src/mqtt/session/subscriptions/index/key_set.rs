@@ -119,6 +119,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::proptests;
 
     fn keys(of: &BTreeSet<Key>) -> KeySet {
         let mut keys = KeySet::default();
@@ -130,6 +131,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(proptests::config())]
+
         #[test]
         fn they_behave_as_btree_sets(
             one in prop::collection::btree_set(0..200_usize, 0..150),

@@ -117,6 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::proptests;
 
     fn filter() -> impl Strategy<Value = TopicFilter> {
         let text = prop::string::string_regex(r"((\$share/g/)?((\$?[ab]?|\+)/){0,3}(\$?[ab]?|\+|#))").unwrap();
@@ -128,6 +129,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(proptests::config())]
+
         #[test]
         fn they_find_what_a_comparison_with_each_filter_finds(
             filters in prop::collection::vec(filter(), 1..100),

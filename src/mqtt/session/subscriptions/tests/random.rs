@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::proptests;
 
 /// One step of a random test.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(proptests::config())]
+
     #[test]
     fn after_random_events_the_broker_has_what_is_wanted(
         steps in prop::collection::vec(step(), 0..60),
