@@ -176,7 +176,7 @@ fn unacknowledged_messages_stay_within_max_inflight() {
         let broker = ScriptedBroker::withholding(&[]);
         let keys = format!("protocol = \"{protocol}\"\nmax-inflight = 3");
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{keys}", broker.port()));
-        let replies = publish_all(&daemon, 5, 1, 0.5);
+        let replies = publish_all(&daemon, 5, 1, 3.0);
         let count = |status| replies.iter().filter(|reply| reply.status == status).count();
         assert_eq!((count(504), count(503)), (3, 2), "{protocol}: sent messages are unknown, the others were not sent");
     }
