@@ -14,8 +14,8 @@ pub const MAX_BODY: usize = 4000;
 pub const SMUGGLED: &str =
     "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 28\r\n\r\n{\"topic\":\"smuggled\",\"msg\":1}";
 
-/// The memory limit for the daemon, whatever its clients do.
-pub const MAX_PEAK_KIB: usize = 32 * 1024;
+/// The memory limit for the daemon, whatever its clients do. The code of a debug build takes 11 MiB of it.
+pub const MAX_PEAK_KIB: usize = 40 * 1024;
 
 pub struct HttpSetup {
     broker: Mosquitto,
