@@ -10,7 +10,7 @@ for (const known of [Aedes.createBroker, EventSource, mqtt.connect, converter.co
   if (typeof known !== 'function') throw new Error('a package is not what it was');
 }
 const versions = {};
-for (const name of ['aedes', 'eventsource', 'mqtt', 'openapi-to-postmanv2', 'playwright-core']) {
+for (const name of ['aedes', 'eventsource', 'mqtt', 'openapi-to-postmanv2', 'playwright-core', 'remark-cli', 'remark-validate-links']) {
   const manifest = new URL(`../node_modules/${name}/package.json`, import.meta.url);
   versions[name] = JSON.parse(readFileSync(manifest)).version;
 }

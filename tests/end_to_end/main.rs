@@ -60,6 +60,7 @@ mod requests;
 mod resending;
 mod resuming;
 mod retained;
+mod reverse_proxies;
 mod same_ports;
 mod shared_subscriptions;
 mod slow_clients;

@@ -1,7 +1,6 @@
 //! Shared subscriptions: daemons of one group divide the messages.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -12,6 +11,7 @@ use crate::support::events::Listener;
 use crate::support::folder::Folder;
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
+use crate::support::nginx;
 use crate::support::process::Process;
 use crate::support::scripted_broker::{
     DISCONNECT, SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, suback,
@@ -213,7 +213,7 @@ fn bridge(broker: &Mosquitto, number: usize, token: &Token) -> Daemon {
 }
 
 /// The documented nginx without TLS, in front of these daemons, and its address.
-fn nginx(folder: &Folder, daemons: &[Daemon; 2]) -> (Process, String) {
+fn documented_nginx(folder: &Folder, daemons: &[Daemon; 2]) -> (Process, String) {
     nginx_without(&[], folder, daemons)
 }
 
@@ -228,19 +228,7 @@ fn nginx_without(left_out: &[&str], folder: &Folder, daemons: &[Daemon; 2]) -> (
         .replace("10.0.0.11:8000", daemons[0].address())
         .replace("10.0.0.12:8000", daemons[1].address());
     assert_eq!(servers.matches(daemons[0].address()).count(), 2, "{servers}");
-    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("{name}_temp_path {}/{name};\n", folder.path().display()))
-        .concat();
-    // a single process, which ends with the test
-    let main = format!(
-        "daemon off;\nmaster_process off;\npid {}/pid;\nerror_log stderr notice;\nevents {{}}",
-        folder.path().display()
-    );
-    let config = folder.write("nginx.conf", &format!("{main}\nhttp {{\naccess_log off;\n{paths}{servers}}}\n"));
-    let process =
-        Process::start(Command::new("nginx").arg("-p").arg(folder.path()).args(["-e", "stderr", "-c"]).arg(config));
-    process.wait_for("nginx/");
-    eventually("nginx listens", || Connection::try_open(&address).is_some(), |listens| *listens);
+    let process = nginx::start(folder, &servers, &address);
     (process, address)
 }
 
@@ -250,7 +238,7 @@ fn two_bridges_behind_the_documented_nginx_lose_no_message() {
     let (broker, folder) = (Mosquitto::start(), Folder::new());
     let token = Token::new("shop", "[\"orders/#\"]").reading("[\"orders/#\"]");
     let mut daemons = [1, 2].map(|number| bridge(&broker, number, &token));
-    let (_nginx, address) = nginx(&folder, &daemons);
+    let (_nginx, address) = documented_nginx(&folder, &daemons);
     let bearer = token.bearer();
     let headers = [("Authorization", bearer.as_str())];
     let mut reader = broker.subscribe("orders/#", 4 * EACH, "%p ");
@@ -306,7 +294,7 @@ fn open_bridges(broker: &Mosquitto) -> [Daemon; 2] {
 fn a_byte_outside_ascii_reaches_no_bridge_through_the_documented_nginx() {
     let (broker, folder) = (Mosquitto::start(), Folder::new());
     let daemons = open_bridges(&broker);
-    let (_nginx, address) = nginx(&folder, &daemons);
+    let (_nginx, address) = documented_nginx(&folder, &daemons);
     let get = |target: &[u8], lines: &[u8]| {
         let mut connection = Connection::open(&address);
         connection.send(&head(target, lines));

@@ -47,10 +47,12 @@ fn the_pinned_versions_are_installed() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    let found =
-        installed(python("versions.py", &["amqtt", "openapi-python-client", "requests", "paho-mqtt", "schemathesis"]));
+    let found = installed(python(
+        "versions.py",
+        &["amqtt", "codespell", "openapi-python-client", "requests", "paho-mqtt", "schemathesis"],
+    ));
     let named = include_str!("../../clients/requirements.txt");
-    assert_eq!(found.lines().count(), 5);
+    assert_eq!(found.lines().count(), 6);
     assert!(found.lines().all(|version| named.lines().any(|line| line == version)), "{found}");
     let named: serde_json::Value = serde_json::from_str(include_str!("../../clients/package.json")).unwrap();
     let found: serde_json::Value = serde_json::from_str(&installed(node("versions.mjs", &[]))).unwrap();

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod mosquitto;
 pub mod mqtt_clients;
 pub mod network;
+pub mod nginx;
 pub mod page;
 pub mod process;
 pub mod proxy;
