@@ -19,7 +19,7 @@ pub use self::received::{MAX_OVERHEAD, Received, ReceivedProperties};
 pub use self::text::MqttString;
 pub use self::topic::{MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS, TopicError, TopicFilter, TopicName};
 
-/// The memory that a waiting message takes beside its parts, in bytes: its entries in tables, and its caller.
+/// The memory that a waiting message takes besides its parts, in bytes: its entries in tables, and its caller.
 const ALONE: usize = 1024;
 
 /// A message that may be published on a connection that many callers share.

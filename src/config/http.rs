@@ -31,7 +31,7 @@ table! {
         request_timeout: Seconds<100> = Duration::from_secs(10),
         /// Whether anybody may publish where other machines can reach us and there are no tokens.
         allow_anonymous: bool = false,
-        /// Names and addresses, beside those of loopback, that `Host` may have; in lower case, IPv6 without brackets.
+        /// Names and addresses, besides those of loopback, that `Host` may have; in lower case, IPv6 without brackets.
         allowed_hosts: Hosts = Vec::new(),
         /// Origins of web pages that may call us, as browsers write them.
         allowed_origins: Origins = Vec::new(),

@@ -28,7 +28,7 @@ table! {
         publish: Filters = Vec::new(),
         /// What it may read; none of them is shared.
         subscribe: Filters = Vec::new(),
-        /// Where answers to its messages may be published, beside `publish`; none of them is shared.
+        /// Where answers to its messages may be published, in addition to `publish`; none of them is shared.
         response_topics: Filters = Vec::new(),
         /// Messages per second, above 0; `None` is no limit.
         rate: Option<Rate> = None,

@@ -15,7 +15,7 @@ pub static QUEUE: Queue = Queue::new();
 pub const MAX_MESSAGES: u16 = 10_000;
 /// Bytes that they may take together. Larger packets are not accepted from a broker (`mqtt/client/bounds.rs`).
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Records of our own that may wait beside them.
+/// Records of our own that may wait in addition to them.
 const MAX_OWN: usize = 1000;
 /// The longest time until lost messages are recorded while others wait.
 const SAID_AFTER: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
     Config::parse(text, &Source::File("bridge.toml".into()), &environment).map_err(|fault| fault.to_string())
 }
 
-/// The variable of each key that the man page has, in its order, with the others that it needs beside it.
+/// The variable of each key that the man page has, in its order, with the others that it needs besides it.
 fn documented() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
     let (mut section, mut found) = (None, Vec::new());
     for line in include_str!("../../../packaging/bridge.toml.5").lines() {

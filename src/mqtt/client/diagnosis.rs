@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::transport;
 use crate::config::{Mqtt, Place, Server};
 
-/// How long each of the two questions of [`other_protocol`] may take, beside the look-up of a name.
+/// How long each of the two questions of [`other_protocol`] may take, in addition to the look-up of a name.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// A handshake record with an empty `ClientHello` (RFC 8446, 4 and 5.1): a TLS server answers with an alert.
 const CLIENT_HELLO: [u8; 9] = [0x16, 3, 1, 0, 4, 1, 0, 0, 0];

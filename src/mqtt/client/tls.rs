@@ -44,7 +44,7 @@ const NO_PROTOCOL: &str = "the broker takes none of the protocols in `alpn`";
 const NOTHING_IN_COMMON: &str =
     "the broker has no version of TLS (1.2 or 1.3) or no cipher in common with us: it may be too old";
 
-/// What this alert means beside a missing client certificate, for which TLS 1.2 has no alert of its own (RFC 5246,
+/// What this alert means besides a missing client certificate, for which TLS 1.2 has no alert of its own (RFC 5246,
 /// 7.4.6).
 const NO_COMMON_KIND: &str = "the broker has no certificate of a kind that we take (RSA, ECDSA with P-256 or P-384, \
                               Ed25519) or no cipher in common with us";

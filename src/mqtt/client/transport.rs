@@ -17,7 +17,7 @@ use crate::printable::Printable;
 
 /// How long connecting may take, the CONNACK included, where the address is known.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the look-up of a name may take beside that: by default the C library waits 5 s for each of at most three
+/// How long the look-up of a name may take besides that: by default the C library waits 5 s for each of at most three
 /// name servers, and the last one may be the one that answers.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 

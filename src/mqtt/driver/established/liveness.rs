@@ -25,7 +25,7 @@ const SMALL: u64 = 64;
 /// A packet that takes longer than this to come holds up others.
 const LONG_PACKET: Duration = Duration::from_secs(10);
 
-/// What is known of a connection beside its packets.
+/// What is known of a connection in addition to its packets.
 pub struct Liveness {
     /// When bytes were last counted.
     looked: Instant,

@@ -295,7 +295,7 @@ impl<R> InFlight<R> {
     }
 
     fn sends_a_suspect(&self) -> bool {
-        // a message beside a suspect was sent before that became one; a suspect itself is sent alone
+        // other messages than a suspect were sent before it became one; a suspect itself is sent alone
         self.sent.len() == 1 && self.sent.values().any(|sequence| self.entries[sequence].losses.is_suspicious())
     }
 

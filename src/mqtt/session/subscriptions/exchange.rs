@@ -17,7 +17,7 @@ use crate::mqtt::reason::PACKET_TOO_LARGE;
 const MAX_TOGETHER: usize = 100;
 /// The most bytes of a SUBSCRIBE with several filters.
 const MAX_TOGETHER_SIZE: usize = 16 * 1024;
-/// Bytes of a SUBSCRIBE beside the filter: fixed header, packet identifier, subscription identifier, length and
+/// Bytes of a SUBSCRIBE besides the filter: fixed header, packet identifier, subscription identifier, length and
 /// options.
 const SUBSCRIBE_OVERHEAD: usize = 1 + 4 + 2 + 6 + 2 + 1;
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::message::Received;
 
-/// Bytes that a buffered message takes beside its message: its entries in the buffer, and the JSON around the parts of
+/// Bytes that a buffered message takes besides its message: its entries in the buffer, and the JSON around the parts of
 /// the message.
 const OVERHEAD: usize = 512;
 

@@ -94,7 +94,7 @@ impl Reader {
         Self { buffer, next, generation, is_new, missed, gaps, refusals }
     }
 
-    /// Its client is told that it reads. A new one is not told of gaps before.
+    /// Its client has seen that the stream is open. Gaps before that are none of a new reader's.
     pub fn begin(&mut self) {
         if self.is_new {
             self.gaps = self.buffer.lock().gaps.count();

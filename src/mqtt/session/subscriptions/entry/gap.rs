@@ -1,4 +1,4 @@
-//! What readers of a topic filter get beside its messages: that messages may be missing, or that none come.
+//! What readers of a topic filter get besides its messages: that messages may be missing, or that none come.
 
 use super::Entry;
 use crate::mqtt::outcome::Refusal;
