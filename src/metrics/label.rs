@@ -19,7 +19,7 @@ pub enum PublishResult {
     Busy,
     /// Not sent: the daemon stops.
     Stopping,
-    /// Not sent: `max-waiting`, or the memory for requests.
+    /// Not sent: `max-waiting` is reached.
     TooManyWaiting,
     /// Not sent: over our limit or the broker's.
     TooLarge,
