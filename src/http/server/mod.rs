@@ -137,3 +137,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

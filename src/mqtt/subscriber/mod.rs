@@ -335,7 +335,7 @@ impl Subscriber {
         was_left
     }
 
-    /// A panic while the lock is held ends the process, so a poisoned state is never used for long.
+    /// A poisoned state is used as it is: a panic ends the process, but for one in the handler of a request, which is caught.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -69,7 +69,7 @@ impl Holdings {
         }
     }
 
-    /// A panic while the lock is held ends the process, so a poisoned state is never used for long.
+    /// A poisoned state is used as it is: a panic ends the process, but for one in the handler of a request, which is caught.
     pub fn lock(&self) -> MutexGuard<'_, Vec<Filters>> {
         self.by_token.lock().unwrap_or_else(PoisonError::into_inner)
     }

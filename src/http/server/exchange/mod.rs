@@ -135,8 +135,8 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
-            // after a panic; dropping the request would wait for an unread body
-            if let Some(connection) = self.connection.filter(|_| self.unread) {
+            // after a panic: the client would wait for a reply, and dropping the request for an unread body
+            if let Some(connection) = self.connection {
                 self.acceptor.connections.close(connection, &[]);
             }
             drop_unanswered(request);
