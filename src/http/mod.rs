@@ -1,9 +1,12 @@
 //! The HTTP interface: its routes, and the way of a request.
 //!
-//! 1. `server` reads a request from a socket and calls `handle` with a `Responder`.
-//! 2. `access` admits the request, or refuses it for its host, its origin or its token.
-//! 3. The route leads to an endpoint of `api`, which reads the request with the help of `input`.
-//! 4. The endpoint returns a `reply`, or starts work at the broker and replies by the responder when that ends.
+//! 1. `server` takes a request from a socket and calls `handle` with a `Responder`. The body may still be to come.
+//! 2. `handle` checks the framing: `server/request/framing.rs`.
+//! 3. `access` admits the request, or refuses it for its host, its origin or its token: `access/mod.rs`.
+//! 4. The route leads to an endpoint of `api`, a file each. It gets a `Call` (`api/call.rs`), which reads the body, and
+//!    takes the values out of it with the help of `input`.
+//! 5. The endpoint returns a `reply`, or work that `handle` starts: for a publish that of `api/publishing.rs`. The work
+//!    keeps the responder, and replies by it when the outcome is known.
 
 mod access;
 mod api;

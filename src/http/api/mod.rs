@@ -1,7 +1,7 @@
 //! The endpoints, a file or a folder each. To add one: a file here, its `mod` line, its line in `ROUTES` of `http`, and
 //! its description in `openapi.json`.
 //!
-//! An endpoint gets a `Call`, or only the `Context` if it needs no token, and returns a `Handled` or the reply
+//! An endpoint gets a `Call`, or the `Context` and the `Head` if it needs no token. It returns a `Handled`, or the reply
 //! that refuses the request.
 
 pub mod call;

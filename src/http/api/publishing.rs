@@ -40,6 +40,7 @@ impl Call<'_> {
             Ok(both) => both,
             Err(failure) => return Handled::Reply(reply(Err(failure))),
         };
+        // makes the caller when the work starts, which gets the responder
         let caller = move |responder: Responder| {
             Box::new(move |outcome| {
                 // frees the slot before the reply, after which the client may publish again at once

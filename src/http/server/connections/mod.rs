@@ -205,7 +205,7 @@ impl Connections {
         id.is_none_or(|id| state.get(id).is_none_or(|connection| connection.pipelined.is_empty()))
     }
 
-    /// The state, for the reaper.
+    /// The state. Outside of this folder only the reaper takes it.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
