@@ -131,7 +131,7 @@ impl<R> InFlight<R> {
             self.entries.remove(&sequence);
             return;
         }
-        // anew, where the caller had its outcome before
+        // a caller that had its outcome at the hand-over has no deadline any more, and its message needs one
         self.deadlines.insert((entry.deadline, sequence));
         self.change(sequence, |entry| {
             entry.state = State::Waiting;

@@ -71,7 +71,8 @@ impl<R> InFlight<R> {
         self.settled.push((caller, Err(failure)));
     }
 
-    /// Accepts a message with its share of the memory. Its caller gets the outcome at the deadline at the latest.
+    /// Accepts a message with its share of the memory, or rejects it if `max_waiting` are unsettled. Its caller gets the
+    /// outcome at the deadline at the latest.
     pub fn accept(&mut self, message: Message, share: Share, deadline: Instant, caller: R) {
         if self.unsettled() >= self.max_waiting {
             return self.reject(caller, Failure::TooManyWaiting);
@@ -97,6 +98,7 @@ impl<R> InFlight<R> {
         let window = self.window.filter(|_| self.handed_over.is_none() && !self.paused)?;
         let entry = &self.entries[self.waiting.first()?];
         let free = self.sent.len() < usize::from(window.size) && self.packet_identifiers.has_free(window.cycle);
+        // a suspect is handed over where nothing is unacknowledged, and nothing behind it before its acknowledgement
         let alone = self.sent.is_empty() || (!entry.losses.is_suspicious() && !self.sends_a_suspect());
         (free && alone).then_some(&entry.message)
     }
@@ -148,6 +150,7 @@ impl<R> InFlight<R> {
         flushed: bool,
         now: Instant,
     ) -> Result<Option<&mut R>, Violation> {
+        // a retransmission, which `retransmissions` has recorded
         if packet_identifier != 0 && self.sent.contains_key(&packet_identifier) {
             return Ok(None);
         }
