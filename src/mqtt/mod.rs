@@ -6,7 +6,8 @@
 //!    `publisher/mod.rs`
 //! 2. The message gets an entry in the table of unsettled messages, in which it waits. `session/in_flight/`
 //! 3. If the connection is ready and the window has room, the message is handed over at once, by the worker; otherwise
-//!    later, by the thread that made room. At QoS 0 the caller is told now: [`Published::HandedOver`]. `publisher/`
+//!    later, by the thread that made room. At QoS 0 the caller is told now: [`Published::HandedOver`].
+//!    `publisher/dispatch.rs`
 //! 4. The thread `mqtt` writes the packet and reads the acknowledgement. `driver/established/`, `client/`
 //! 5. The acknowledgement finds the entry by its packet identifier, and the caller is told the [`Outcome`]. A caller
 //!    whose deadline has come is told by the thread `clock`. `session/in_flight/`, `outcome.rs`
@@ -16,17 +17,17 @@
 //! # A received message
 //!
 //! 1. The thread `mqtt` reads it. `client/`, `driver/established/`
-//! 2. The topic filters that match it say where it goes. `inbound.rs`, `session/subscriptions/`
+//! 2. The topic filters that match it say where it goes. `inbound.rs`, `session/subscriptions/routing.rs`
 //! 3. It is put into the queue of the journal, if a filter of the configuration or of `/subscribe` matches. When it is
 //!    written there, it is acknowledged to the broker. `inbound.rs`
-//! 4. It is put into the buffer of each filter that somebody listens to. `session/topic_buffer/`
-//! 5. If it is the answer to a request, the caller of the request gets it. `subscriber/`, `session/requests.rs`
+//! 4. If it is the answer to a request, the caller of the request gets it. `subscriber/`, `session/requests.rs`
+//! 5. It is put into the buffer of each filter that somebody listens to. `subscriber/`, `session/topic_buffer/`
 //!
 //! # Who knows what
 //!
 //! `session/` has the tables and does no I/O. `publisher/` and `subscriber/` put a lock around them, for all threads.
-//! `client/` is the MQTT client, and alone knows the crate behind it. `driver/` is the thread `mqtt`. `protocol.rs` is what all of
-//! these share. `presence.rs` publishes whether the bridge is connected, and `status.rs` tells the state of it all.
+//! `client/` is the MQTT client, and alone knows the crate behind it. `driver/` is the thread `mqtt`. `protocol.rs` is
+//! what all of these share. `presence.rs` publishes whether the bridge is connected, and `status.rs` tells the state of it all.
 
 mod publisher;
 mod subscriber;
