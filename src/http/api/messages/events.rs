@@ -27,9 +27,10 @@ pub fn beginning() -> Vec<u8> {
     [BEGINNING, format!("retry: {retry:.0}\n\n").as_bytes()].concat()
 }
 
-/// Appends the beginning of a message event, whose data follows. The three numbers are its identifier.
-pub fn append_head(bytes: &mut Vec<u8>, (run, channel, position): (u64, u64, u64)) -> io::Result<()> {
-    write!(bytes, "event: message\nid: {run:x}-{channel:x}-{position:x}\ndata: ")
+/// Appends the beginning of a message event, whose data follows. The three numbers are its identifier: those of the
+/// process, of the topic buffer, and of the message there.
+pub fn append_head(bytes: &mut Vec<u8>, (run, buffer, position): (u64, u64, u64)) -> io::Result<()> {
+    write!(bytes, "event: message\nid: {run:x}-{buffer:x}-{position:x}\ndata: ")
 }
 
 /// Appends the next piece of a message event's data. All streams share the data, and none copies it as a whole. Returns

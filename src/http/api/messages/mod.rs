@@ -75,7 +75,7 @@ fn parse(mut parameters: Parameters) -> Result<Query, String> {
 fn start(id: &str, run: u64) -> Start {
     let mut parts = id.splitn(3, '-').map(|part| u64::from_str_radix(part, 16).ok());
     match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten()) {
-        (Some(of_run), Some(channel), Some(position)) if of_run == run => Start::After(channel, position),
+        (Some(of_run), Some(buffer), Some(position)) if of_run == run => Start::After(buffer, position),
         _ => Start::Unknown,
     }
 }
