@@ -85,7 +85,7 @@ const REAPER: &str = "reaper";
 const BODY: &str = "body";
 const WRITER: &str = "write";
 const STREAM: &str = "stream";
-/// The most bytes of memory for bodies that are being read, unless one may be longer than half of it.
+/// The most bytes of memory for bodies that are being read. It is more where two of the longest would not fit.
 const MAX_RESERVED: usize = 64 * 1024 * 1024;
 /// The most replies that wait for a thread that writes. The reaper closes the connections of clients that do not read.
 const MAX_UNWRITTEN: usize = 100_000;

@@ -89,7 +89,7 @@ impl<R> Subscriptions<R> {
         entries.filter(|entry| entry.state.may_be_subscribed()).max_by_key(|entry| entry.last_subscribe)
     }
 
-    /// The entry of a subscription identifier, and the generation.
+    /// The entry of a subscription identifier, and the generation: how often the filter had been subscribed to.
     fn find(&self, identifier: u32) -> Option<(Key, u32)> {
         let entry = |slot| self.by_slot.get(&slot).and_then(|key| Some((*key, self.entries.get(key)?)));
         let (slot, generation) = identifiers::parse(identifier, |slot| entry(slot).map(|(_, entry)| entry.generation))?;
