@@ -156,7 +156,7 @@ pub enum Refusal {
     QosNotSupported,
     /// The most topic filters at run time are subscribed to.
     #[error(
-        "not done: there are {} topic filters beside those of the configuration already, or {} bytes of them",
+        "not done: there are already {} topic filters besides those of the configuration, or {} bytes of them",
         MAX_FILTERS,
         MAX_FILTER_BYTES
     )]
