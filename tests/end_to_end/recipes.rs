@@ -6,6 +6,7 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::support::PATIENCE;
 use crate::support::clients;
 use crate::support::daemon::Daemon;
 use crate::support::free_port;
@@ -227,7 +228,8 @@ fn java_publishes_and_tries_again() {
     assert_eq!(received(), "21.5");
     kitchen.broker.kill();
     let patient = java(&kitchen);
-    kitchen.daemon.wait_for("is answered with 503");
+    // on a busy machine Java needs most of the time to start
+    kitchen.daemon.wait_for_within(3 * PATIENCE, "is answered with 503");
     kitchen.broker.restart();
     assert!(patient.output().starts_with(r#"{"code":0,"packet_id":"#));
 }
