@@ -11,6 +11,7 @@ use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::metrics::metrics;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::page::blocks;
 use crate::support::process::Process;
 
 const MONITORING: &str = include_str!("../../docs/monitoring.md");
@@ -24,12 +25,6 @@ const ARCHITECTURE: &str = include_str!("../../docs/architecture.md");
 fn names<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
     let end = |rest: &str| rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
     text.match_indices(prefix).map(|(start, _)| &text[start..start + end(&text[start..])]).collect()
-}
-
-/// The first fenced block of a page behind `heading`.
-fn block<'a>(page: &'a str, heading: &str) -> &'a str {
-    let (_, rest) = page.split_once(heading).unwrap_or_else(|| panic!("{heading} is there"));
-    rest.split("```").nth(1).unwrap().split_once('\n').unwrap().1
 }
 
 #[test]
@@ -103,7 +98,8 @@ fn the_variables_of_the_containers_are_accepted() {
 fn a_local_broker_keeps_messages_while_the_upstream_broker_is_away() {
     let (upstream, local) = (free_port(), free_port());
     let folder = Folder::new();
-    let configuration = block(LOCAL_BROKER, "upstream.conf`")
+    let configuration = blocks(LOCAL_BROKER)[0]
+        .text
         .replace("listener 1883 127.0.0.1\n", "")
         .replace("broker.example.com:1883", &format!("127.0.0.1:{upstream}"));
     let broker = Mosquitto::on_port(

@@ -9,22 +9,13 @@ use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::machine;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::page::section;
 use crate::support::process::Process;
 
 const BROKERS: &str = include_str!("../../docs/brokers.md");
 const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
 const SYSTEMD: &str = include_str!("../../docs/systemd.md");
 const TLS: &str = include_str!("../../docs/tls.md");
-
-/// The blocks in this language under a heading.
-fn blocks<'a>(page: &'a str, heading: &str, language: &str) -> Vec<&'a str> {
-    let (start, fence) = (format!("# {heading}\n"), format!("```{language}\n"));
-    let section = page.split_once(&start).unwrap_or_else(|| panic!("{heading} is a heading")).1;
-    let section = section.split("\n#").next().unwrap();
-    let blocks: Vec<&str> = section.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(!blocks.is_empty(), "{heading} has {language} below it");
-    blocks
-}
 
 /// Runs commands in a folder, and returns what they print.
 fn run(folder: &Folder, script: &str) -> String {
@@ -41,14 +32,14 @@ fn run(folder: &Folder, script: &str) -> String {
 
 #[test]
 fn the_first_configuration_is_good() {
-    let script = blocks(CONFIGURATION, "Configuration", "sh")[0];
-    assert_eq!(run(&Folder::new(), script), blocks(CONFIGURATION, "Configuration", "text")[0]);
+    let script = &section(CONFIGURATION, "Configuration", "sh")[0];
+    assert_eq!(run(&Folder::new(), script), section(CONFIGURATION, "Configuration", "text")[0]);
 }
 
 #[test]
 fn a_certificate_that_is_made_by_the_page_is_trusted() {
     let (folder, port) = (Folder::new(), free_port());
-    let [broker, bridge] = blocks(TLS, "Try it on one machine", "sh")[..] else { panic!("two blocks") };
+    let [broker, bridge] = &section(TLS, "Try it on one machine", "sh")[..] else { panic!("two blocks") };
     let made = broker.replace("8883", &port.to_string()).replace("/usr/sbin/mosquitto -d -c mosquitto.conf", "");
     assert_eq!(run(&folder, &made), "");
     let mosquitto = Process::start(Command::new("mosquitto").args(["-c", "mosquitto.conf"]).current_dir(folder.path()));
@@ -74,7 +65,7 @@ fn the_page_names_the_versions_of_the_brokers_that_are_tried() {
 #[test]
 fn the_topic_of_the_presence_says_what_the_page_shows() {
     let broker = Mosquitto::start();
-    let table = blocks(BROKERS, "Last will and presence", "toml")[0];
+    let table = &section(BROKERS, "Last will and presence", "toml")[0];
     let mut watcher = broker.subscribe("bridges/+", 2, "%t %p\\n");
     let mut daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{table}", broker.port()));
     watcher.wait_for_output("online");
@@ -82,15 +73,15 @@ fn the_topic_of_the_presence_says_what_the_page_shows() {
     assert!(daemon.wait_for_end().success());
     watcher.wait_for_end();
     let said = String::from_utf8(watcher.stdout()).unwrap();
-    assert_eq!(said.trim(), blocks(BROKERS, "Last will and presence", "text")[0].trim());
+    assert_eq!(said.trim(), section(BROKERS, "Last will and presence", "text")[0].trim());
 }
 
 #[test]
 fn a_password_may_be_encrypted_and_a_unix_socket_serve_a_group() {
-    let [password] = blocks(SYSTEMD, "Credentials", "ini")[..] else { panic!("one drop-in file") };
-    let [socket] = blocks(SYSTEMD, "No refused connection during a restart", "ini")[..] else { panic!("one file") };
-    let by_hand = blocks(SYSTEMD, "Credentials", "sh")[0].replace("sudo ", "");
-    let start = blocks(SYSTEMD, "No refused connection during a restart", "sh")[0].replace("sudo ", "");
+    let [password] = &section(SYSTEMD, "Credentials", "ini")[..] else { panic!("one drop-in file") };
+    let [socket] = &section(SYSTEMD, "No refused connection during a restart", "ini")[..] else { panic!("one file") };
+    let by_hand = section(SYSTEMD, "Credentials", "sh")[0].replace("sudo ", "");
+    let start = section(SYSTEMD, "No refused connection during a restart", "sh")[0].replace("sudo ", "");
     let (folder, repository) = (Folder::new(), Path::new(env!("CARGO_MANIFEST_DIR")));
     let files = [
         (Path::new(env!("CARGO_BIN_EXE_mqtt-bridge")), "usr/bin/mqtt-bridge"),
@@ -134,13 +125,13 @@ fn a_password_may_be_encrypted_and_a_unix_socket_serve_a_group() {
 
 #[test]
 fn debians_mosquitto_is_reached_by_a_unix_socket() {
-    let section = "Unix socket";
-    let listen = blocks(TLS, section, "sh")[0].replace("sudo ", "");
-    let [broker, bridge] = blocks(TLS, section, "ini")[..] else { panic!("two drop-in files") };
+    let heading = "Unix socket";
+    let listen = section(TLS, heading, "sh")[0].replace("sudo ", "");
+    let [broker, bridge] = &section(TLS, heading, "ini")[..] else { panic!("two drop-in files") };
     let (folder, repository) = (Folder::new(), Path::new(env!("CARGO_MANIFEST_DIR")));
     let files = [
         (Path::new(env!("CARGO_BIN_EXE_mqtt-bridge")), "usr/bin/mqtt-bridge"),
-        (&folder.write("bridge.toml", blocks(TLS, section, "toml")[0]), "etc/mqtt-bridge/bridge.toml"),
+        (&folder.write("bridge.toml", &section(TLS, heading, "toml")[0]), "etc/mqtt-bridge/bridge.toml"),
         (&repository.join("systemd/mqtt-bridge.service"), "etc/systemd/system/mqtt-bridge.service"),
         (&folder.write("broker.conf", broker), "etc/systemd/system/mosquitto.service.d/socket.conf"),
         (&folder.write("group.conf", bridge), "etc/systemd/system/mqtt-bridge.service.d/group.conf"),

@@ -34,13 +34,21 @@ pub fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
+/// The blocks under this heading with this behind the fence, of which there is one at least.
+#[track_caller]
+pub fn section(page: &str, heading: &str, info: &str) -> Vec<String> {
+    let is_it = |block: &Block| block.heading == heading && block.info == info;
+    let found: Vec<String> = blocks(page).into_iter().filter(is_it).map(|block| block.text).collect();
+    assert!(!found.is_empty(), "there is no {info} under {heading:?}");
+    found
+}
+
 /// The only block under this heading with this behind the fence.
 #[track_caller]
 pub fn block(page: &str, heading: &str, info: &str) -> String {
-    let mut found = blocks(page).into_iter().filter(|block| block.heading == heading && block.info == info);
-    let block = found.next().unwrap_or_else(|| panic!("there is no {info} under {heading:?}"));
-    assert!(found.next().is_none(), "there is more than one {info} under {heading:?}");
-    block.text
+    let mut found = section(page, heading, info);
+    assert_eq!(found.len(), 1, "there is more than one {info} under {heading:?}");
+    found.remove(0)
 }
 
 /// Output without what differs each time: numbers of packets, times, identifiers.
