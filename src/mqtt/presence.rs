@@ -101,7 +101,7 @@ impl Shared {
         }
     }
 
-    /// A poisoned state is used as it is: a panic ends the process, but for one in the handler of a request, which is caught.
+    /// Uses a poisoned state as it is. A panic ends the process, except in the handler of a request, where it is caught.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -335,7 +335,7 @@ impl Subscriber {
         was_left
     }
 
-    /// A poisoned state is used as it is: a panic ends the process, but for one in the handler of a request, which is caught.
+    /// Uses a poisoned state as it is. A panic ends the process, except in the handler of a request, where it is caught.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
