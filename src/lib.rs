@@ -1,7 +1,7 @@
 //! mqtt-bridge: `POST /publish` puts a message on an MQTT broker, and what the broker sends goes to the journal.
 //!
-//! This is the library of the daemon `mqtt-bridge`, for its binary, its quickstart and its tests; its interface may change
-//! with each version. To use the bridge, run the daemon: the README and `docs/` of the repository say how.
+//! This is the library of the daemon `mqtt-bridge`, for its binary, its quickstart and its tests; its interface may
+//! change with each version. To use the bridge, run the daemon: the README and `docs/` of the repository say how.
 //!
 //! [`prepare()`] reads the configuration and takes the sockets, [`Bridge::start`] starts the threads that serve, and
 //! [`Bridge::stop`] ends them in order.

@@ -27,7 +27,8 @@
 //!
 //! `session/` has the tables and does no I/O. `publisher/` and `subscriber/` put a lock around them, for all threads.
 //! `client/` is the MQTT client, and alone knows the crate behind it. `driver/` is the thread `mqtt`. `protocol.rs` is
-//! what all of these share. `presence.rs` publishes whether the bridge is connected, and `status.rs` tells the state of it all.
+//! what all of these share. `presence.rs` publishes whether the bridge is connected, and `status.rs` tells the state of
+//! it all.
 
 mod publisher;
 mod subscriber;

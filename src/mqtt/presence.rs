@@ -101,7 +101,8 @@ impl Shared {
         }
     }
 
-    /// Uses a poisoned state as it is. A panic ends the process, except in the handler of a request, where it is caught.
+    /// Uses a poisoned state as it is. A panic ends the process, except in the handler of a request, where it is
+    /// caught.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,8 @@
 //! The endpoints, a file or a folder each. To add one: a file here, its `mod` line, its line in `ROUTES` of `http`, and
 //! its description in `openapi.json`.
 //!
-//! An endpoint gets a `Call`, or the `Context` and the `Head` if it needs no token. It returns a `Handled`, or the reply
-//! that refuses the request.
+//! An endpoint gets a `Call`, or the `Context` and the `Head` if it needs no token. It returns a `Handled`, or the
+//! reply that refuses the request.
 
 pub mod call;
 pub mod context;

@@ -40,7 +40,8 @@
 //! - A packet over a limit ends the connection, and so do an empty topic and a NUL; a topic over 64 KiB is sent
 //!   mutilated. The types of `crate::message` exclude these topics, and callers check [`Version::packet_size`] before
 //!   the hand-over: `packet_size.rs`
-//! - It does not keep to the Maximum QoS and Retain Available of the broker: `v5/connack.rs` reads them, and callers check
+//! - It does not keep to the Maximum QoS and Retain Available of the broker: `v5/connack.rs` reads them, and callers
+//!   check
 //! - Its limits are 10 KiB by default: `bounds.rs`, `v4/options.rs`, `v5/options.rs`
 //! - A received message keeps the buffer that it was read with, and may have any number of user properties:
 //!   `v4/mod.rs`, `v5/received.rs`

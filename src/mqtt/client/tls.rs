@@ -13,7 +13,8 @@ use crate::tls::{Between, Files};
 /// How much of what comes from outside is shown, in bytes.
 const SHOWN: usize = 256;
 
-/// One line, the same at every try, so that it is recorded once. The other end of an established connection does speak TLS.
+/// One line, the same at every try, so that it is recorded once. The other end of an established connection does speak
+/// TLS.
 pub fn words(error: &Error, place: &Place, files: &Files, established: bool) -> String {
     match error {
         Error::InvalidCertificate(error) => match intermediate(error) {

@@ -1,5 +1,5 @@
-//! What is handed over to the connection: messages, operations (SUBSCRIBE and UNSUBSCRIBE packets), and acknowledgements
-//! of received messages in their order.
+//! What is handed over to the connection: messages, operations (SUBSCRIBE and UNSUBSCRIBE packets), and
+//! acknowledgements of received messages in their order.
 
 use std::time::Instant;
 

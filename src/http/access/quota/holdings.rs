@@ -69,7 +69,8 @@ impl Holdings {
         }
     }
 
-    /// Uses a poisoned state as it is. A panic ends the process, except in the handler of a request, where it is caught.
+    /// Uses a poisoned state as it is. A panic ends the process, except in the handler of a request, where it is
+    /// caught.
     pub fn lock(&self) -> MutexGuard<'_, Vec<Filters>> {
         self.by_token.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -79,7 +79,8 @@ fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
     }
 }
 
-/// rumqttc ends the connection over what it cannot decode, including an answer with a reason code that it does not know.
+/// rumqttc ends the connection over what it cannot decode, including an answer with a reason code that it does not
+/// know.
 fn undecodable(error: &mqttbytes::Error, not_answered: Cause) -> Lost {
     let unknown_code = |cause, whose, code| {
         Lost::because(cause, format!("the broker refused {whose}: {}", Reason(code))).with_reason(code)

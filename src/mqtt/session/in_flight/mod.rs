@@ -71,8 +71,8 @@ impl<R> InFlight<R> {
         self.settled.push((caller, Err(failure)));
     }
 
-    /// Accepts a message with its share of the memory, or rejects it if `max_waiting` are unsettled. Its caller gets the
-    /// outcome at the deadline at the latest.
+    /// Accepts a message with its share of the memory, or rejects it if `max_waiting` are unsettled. Its caller gets
+    /// the outcome at the deadline at the latest.
     pub fn accept(&mut self, message: Message, share: Share, deadline: Instant, caller: R) {
         if self.unsettled() >= self.max_waiting {
             return self.reject(caller, Failure::TooManyWaiting);
