@@ -61,7 +61,7 @@ fn record_panic(panic: &PanicHookInfo) {
     let words = panic_words(panic.payload());
     match thread.name() {
         Some(name) => log::error!("thread {name} panicked at {location}: {words}"),
-        // threads without a name are those of the HTTP library, which panic when a client resets its connection; what
+        // threads without a name are those of the HTTP server, which panic when a client resets its connection; what
         // matters of that is recorded where its results are read
         None => log::debug!("a thread of a library panicked at {location}: {words}"),
     }

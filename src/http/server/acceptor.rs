@@ -47,7 +47,7 @@ impl Acceptor {
             thread::Builder::new().spawn(|| Server::from_listener(socket, None)).map_err(|error| no_thread(&error))?;
         let server = starting
             .join()
-            .map_err(|_| io::Error::other("the HTTP library cannot start a thread"))?
+            .map_err(|_| io::Error::other("tiny_http cannot start a thread"))?
             .map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Arc::new(Self {
             server: ManuallyDrop::new(server),
@@ -142,5 +142,5 @@ fn require_threads() -> io::Result<()> {
 }
 
 fn no_thread(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("no thread for the HTTP library: {error}"))
+    io::Error::new(error.kind(), format!("no thread for tiny_http: {error}"))
 }
