@@ -1,6 +1,6 @@
 //! The MQTT client: rumqttc 0.25.1 behind a small interface. Nothing outside this folder names rumqttc.
 //!
-//! A caller opens a [`Connection`] and its [`Sender`] by [`Version::open`], connects, hands packets to the sender, and
+//! A caller opens a [`Connection`] and its [`Sender`] by [`open`], connects, hands packets to the sender, and
 //! calls [`Connection::next`] for each [`Event`] until the connection is [`Lost`]. It opens another one for the next
 //! try.
 //!
@@ -18,7 +18,7 @@
 //! - A refused publish at QoS 2 and an unknown PUBCOMP leak a slot of the window in MQTT 5 (rumqtt#1060): `slots.rs`
 //! - It takes no DISCONNECT from its queue while the window is full: `slots.rs`
 //! - It ends the connection over a PUBREL whose PUBLISH came on another connection, or that comes again (rumqtt#664):
-//!   `expect_releases` in `v4/mod.rs` and `v5/mod.rs`
+//!   `expect_release` in `v4/mod.rs` and `v5/mod.rs`
 //! - It delivers a message at QoS 2 at every PUBLISH, repetitions included: callers keep its packet identifier until
 //!   [`Event::Released`]
 //! - It acknowledges a message before anyone has recorded it. So acknowledgements are manual: `v4/options.rs`,
@@ -26,9 +26,9 @@
 //!
 //! Lost connections:
 //! - It keeps requests, identifiers and collisions over a reconnect, loses some of them, and sends others for ever. It
-//!   reconnects by itself without a pause, after a DISCONNECT too. So each try is a new client: `version.rs`
-//! - Events of a lost connection come after the next CONNACK: [`Connection::left_over`] in `v4/mod.rs` and `v5/mod.rs`
-//! - A lower Receive Maximum on reconnect breaks its counter; a new client starts with a new one: `version.rs`
+//!   reconnects by itself without a pause, after a DISCONNECT too. So each try is a new client: `receiving.rs`
+//! - Events of a lost connection come after the next CONNACK: callers take what is [`Connection::buffered`] at the end
+//! - A lower Receive Maximum on reconnect breaks its counter; a new client starts with a new one: `receiving.rs`
 //! - It resends without DUP: `resend` in `v4/mod.rs` and `v5/mod.rs`
 //! - It does not subscribe again, and only logs a refusal: [`Event::Subscribed`], from `v4/mod.rs` and `v5/mod.rs`
 //! - Its DISCONNECT does not wait for acknowledgements, and without one the broker publishes the will: callers hand it
@@ -38,7 +38,7 @@
 //!
 //! Sizes and contents:
 //! - A packet over a limit ends the connection, and so do an empty topic and a NUL; a topic over 64 KiB is sent
-//!   mutilated. The types of `crate::message` exclude these topics, and callers check [`Version::packet_size`] before
+//!   mutilated. The types of `crate::message` exclude these topics, and callers check [`packet_size()`] before
 //!   the hand-over: `packet_size.rs`
 //! - It does not keep to the Maximum QoS and Retain Available of the broker: `v5/connack.rs` reads them, and callers
 //!   check
@@ -56,7 +56,7 @@
 //! - Its timeouts are 0 s in `NetworkOptions::default`, and Nagle's algorithm is on: `v4/options.rs`, `v5/options.rs`
 //! - A flush has 5 s in MQTT 3.1.1, whatever the size and the link, and no limit in MQTT 5: `FLUSH_TIMEOUT` in
 //!   `v4/options.rs`; the caller's timeout of [`Connection::next`], with [`Connection::nudge`] to write on, in both
-//! - `recv_timeout` below the time that connecting takes never connects: `connect` in `v4/mod.rs` and `v5/mod.rs`
+//! - `recv_timeout` below the time that connecting takes never connects: [`Connection::connect`] in `receiving.rs`
 //! - It ends the connection over a second PINGREQ without an answer, though bytes pass: `traffic.rs`
 //! - With a keep alive of 0 from the broker it sends PINGREQ without a pause: `connected` in `v5/mod.rs`. It panics
 //!   over a configured one under 5 s, which `config` excludes
@@ -68,13 +68,15 @@
 //! - It does not tell what it read instead of a CONNACK: `diagnosis.rs`
 
 mod connection;
+mod receiving;
+
 mod lost;
-mod version;
 
 pub mod diagnosis;
 
 mod v4;
 mod v5;
+mod version;
 
 mod bounds;
 mod outgoing;
@@ -85,6 +87,7 @@ mod tls;
 mod traffic;
 mod transport;
 
-pub use self::connection::{Connection, Event, QueueFull, Sender};
+pub use self::connection::{Event, QueueFull, Sender};
 pub use self::lost::{Cause, Lost};
-pub use self::version::Version;
+pub use self::packet_size::packet_size;
+pub use self::receiving::{Connection, open};

@@ -1,20 +1,14 @@
 //! What rumqttc tells of the packets that it writes, the same in both versions of MQTT.
 
-use std::time::Duration;
-
 use rumqttc::Outgoing;
 
 use super::connection::Event;
-use super::traffic::Traffic;
 
-pub fn translate(outgoing: &Outgoing, traffic: &mut Traffic, keepalive: Duration) -> Event {
+pub fn translate(outgoing: &Outgoing) -> Event {
     match outgoing {
         Outgoing::Publish(packet_identifier) => Event::PublishWritten(*packet_identifier),
         Outgoing::Subscribe(identifier) | Outgoing::Unsubscribe(identifier) => Event::SubscribeWritten(*identifier),
-        Outgoing::PingReq => {
-            traffic.pinged(keepalive);
-            Event::Other
-        }
+        Outgoing::PingReq => Event::Probed,
         Outgoing::Disconnect => Event::Disconnected,
         Outgoing::AwaitAck(identifier) => Event::Violation(format!("packet identifier {identifier} is in use")),
         _ => Event::Other,

@@ -1,21 +1,16 @@
 //! The size of a PUBLISH packet in bytes, in either version of MQTT.
 
+use crate::config::Protocol;
 use crate::message::{Message, Properties, Qos};
 
-/// In MQTT 3.1.1 (3.3).
-pub fn v4(message: &Message) -> usize {
-    whole(without_properties(message))
-}
-
-/// In MQTT 5 (3.3).
-pub fn v5(message: &Message) -> usize {
-    let properties = properties(&message.properties);
-    whole(without_properties(message) + variable_byte_integer(properties) + properties)
-}
-
-fn without_properties(message: &Message) -> usize {
+/// The size of a whole PUBLISH packet in bytes (3.3 of either version).
+pub fn packet_size(protocol: Protocol, message: &Message) -> usize {
     let packet_identifier = if message.qos == Qos::AtMostOnce { 0 } else { 2 };
-    2 + message.topic.as_str().len() + packet_identifier + message.payload.len()
+    let properties = match protocol {
+        Protocol::V311 => 0,
+        Protocol::V5 => with_length(properties(&message.properties)),
+    };
+    1 + with_length(2 + message.topic.as_str().len() + packet_identifier + properties + message.payload.len())
 }
 
 fn properties(properties: &Properties) -> usize {
@@ -30,17 +25,13 @@ fn properties(properties: &Properties) -> usize {
         + user.sum::<usize>()
 }
 
-/// With its fixed header, given its remaining length (MQTT 5, 2.1.4).
-fn whole(remaining: usize) -> usize {
-    1 + variable_byte_integer(remaining) + remaining
-}
-
-/// How many bytes a Variable Byte Integer takes (MQTT 5, 1.5.5).
-fn variable_byte_integer(value: usize) -> usize {
-    match value {
+/// With its length before it, as a Variable Byte Integer (MQTT 5, 1.5.5).
+fn with_length(bytes: usize) -> usize {
+    let length = match bytes {
         0..128 => 1,
         128..16_384 => 2,
         16_384..2_097_152 => 3,
         _ => 4,
-    }
+    };
+    length + bytes
 }

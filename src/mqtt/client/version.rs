@@ -1,38 +1,24 @@
-//! The version of MQTT that is spoken, and what depends on it.
+//! What rumqttc does in a way of its own in each version of MQTT.
 
-use super::connection::{Connection, Sender};
-use super::{packet_size, v4, v5};
-use crate::config::{Mqtt, Protocol, Session};
-use crate::message::Message;
+use std::time::Duration;
 
-/// MQTT 3.1.1 or 5.
-#[derive(Debug, Clone, Copy)]
-pub struct Version(Protocol);
+use super::connection::Event;
+use super::lost::Lost;
+use crate::mqtt::protocol::Retransmission;
 
-impl Version {
-    /// The configured one.
-    pub fn of(mqtt: &Mqtt) -> Self {
-        Self(mqtt.protocol)
-    }
-
-    /// A connection that is yet to be made; each try to connect needs one of its own.
-    pub fn open(self, mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Connection>) {
-        match self.0 {
-            Protocol::V311 => v4::open(mqtt, session),
-            Protocol::V5 => v5::open(mqtt, session),
-        }
-    }
-
-    /// The size of a whole PUBLISH packet in bytes.
-    pub fn packet_size(self, message: &Message) -> usize {
-        match self.0 {
-            Protocol::V311 => packet_size::v4(message),
-            Protocol::V5 => packet_size::v5(message),
-        }
-    }
-
-    /// Whether a message may have properties, and an acknowledgement a reason code.
-    pub fn has_properties(self) -> bool {
-        self.0 == Protocol::V5
-    }
+/// rumqttc in one version of MQTT.
+pub trait Rumqttc {
+    /// Waits for the next event, of which the first one is [`Event::Connected`]; `None` at the timeout.
+    fn receive(&mut self, timeout: Duration, is_connected: bool) -> Result<Option<Event>, Lost>;
+    /// An event that was read together with the one before.
+    fn buffered(&mut self) -> Option<Event>;
+    /// Sends a packet again, before anything that is handed over.
+    fn resend(&mut self, owed: Retransmission);
+    /// Sends a PINGREQ.
+    fn ping(&mut self);
+    /// Has a PUBREL with this packet identifier answered: by itself rumqttc ends the connection over one whose PUBLISH
+    /// came on another connection, or that comes again.
+    fn expect_release(&mut self, packet_identifier: u16);
+    /// Forgets what is unacknowledged, in both directions.
+    fn clean(&mut self);
 }

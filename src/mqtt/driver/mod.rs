@@ -13,7 +13,7 @@ use self::backoff::Backoff;
 use self::breaches::Breaches;
 use self::established::{Ending, Established};
 use self::takeover::{Takeover, Verdict};
-use super::client::{Cause, Connection, Sender, Version};
+use super::client::{self, Cause, Connection, Sender};
 use super::inbound::{Inbound, Unreleased};
 use super::presence::Presence;
 use super::protocol::Connack;
@@ -30,7 +30,6 @@ const MAX_RELEASES: u32 = 2;
 /// What the thread keeps from one connection to the next.
 pub struct Driver {
     mqtt: Mqtt,
-    version: Version,
     publisher: Publisher,
     subscriber: Subscriber,
     presence: Presence,
@@ -56,7 +55,6 @@ impl Driver {
     pub fn new(config: &Config, publisher: Publisher, subscriber: Subscriber, presence: Presence) -> Self {
         Self {
             mqtt: config.mqtt.clone(),
-            version: Version::of(&config.mqtt),
             publisher,
             subscriber,
             presence,
@@ -90,7 +88,7 @@ impl Driver {
     fn connect(&mut self) -> Option<Established> {
         let session = self.session();
         loop {
-            let (sender, mut connection) = self.version.open(&self.mqtt, session);
+            let (sender, mut connection) = client::open(&self.mqtt, session);
             let begun = Instant::now();
             self.publisher.announce(begun, connection.connect_timeout());
             match connection.connect() {
@@ -109,25 +107,25 @@ impl Driver {
         &mut self,
         session: Session,
         sender: Box<dyn Sender>,
-        connection: Box<dyn Connection>,
-        Connack { session_present, limits, terms }: Connack,
+        connection: Connection,
+        connack: Connack,
     ) -> Established {
         self.logged.clear();
-        self.log_connected(&terms);
-        let number = self.publisher.connected(sender, limits, session_present, terms);
+        self.log_connected(&connack.terms);
+        let number = self.publisher.connected(sender, &connack);
         let unreleased = std::mem::take(&mut self.unreleased);
-        let unreleased = if session_present { unreleased } else { Unreleased::default() };
+        let unreleased = if connack.session_present { unreleased } else { Unreleased::default() };
         let (publisher, subscriber) = (&self.publisher, &self.subscriber);
         let is_kept = session != Session::Clean;
         let inbound = Inbound::new(publisher.clone(), subscriber.clone(), number, is_kept, unreleased);
-        Established::new(publisher, subscriber, &self.presence, connection, inbound, session_present, limits)
-            .with_probation(self.breaches.probation())
+        let probation = self.breaches.probation();
+        Established::new(publisher, subscriber, &self.presence, connection, inbound, connack, probation)
     }
 
     /// Drives a connection to its end. Returns what its end shows about topic filters, too.
     fn drive(&mut self, established: Established) -> (Ending, Culprit) {
         let since = Instant::now();
-        let session_present = established.session_present();
+        let session_present = established.connack.session_present;
         let mut ending = established.drive(session_present && self.session_unknown);
         self.unreleased = std::mem::take(&mut ending.unreleased);
         self.session_unknown &= !ending.is_released;

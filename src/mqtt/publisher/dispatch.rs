@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::too_large::{KEPT_FOR, Size, TooLarge};
 use super::{Publisher, Shared, State};
+use crate::config::Protocol;
 use crate::message::Message;
+use crate::mqtt::client::packet_size;
 use crate::mqtt::outcome::Failure;
 use crate::mqtt::protocol::{Limits, PACKET_IDENTIFIERS};
 use crate::mqtt::reason::PACKET_TOO_LARGE;
@@ -121,13 +123,14 @@ impl Shared {
     }
 
     fn size(&self, message: &Message) -> Size {
-        Size { packet: self.version.packet_size(message), payload: message.payload.len() }
+        Size { packet: packet_size(self.settings.protocol, message), payload: message.payload.len() }
     }
 
     /// Refuses a message that a broker with these limits does not accept.
     pub(super) fn check(&self, message: &Message, limits: Limits) -> Result<(), Failure> {
-        let (size, limit) = (self.version.packet_size(message), self.max_packet_size.min(limits.max_packet_size));
-        if !self.version.has_properties() && !message.properties.is_empty() {
+        let protocol = self.settings.protocol;
+        let (size, limit) = (packet_size(protocol, message), self.max_packet_size.min(limits.max_packet_size));
+        if protocol == Protocol::V311 && !message.properties.is_empty() {
             return Err(Failure::PropertiesNotSupported);
         }
         if message.retain && !limits.retain_available {

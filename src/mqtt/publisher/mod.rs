@@ -17,9 +17,9 @@ pub use self::caller::Caller;
 use self::caller::{OnWritten, Waiting, settle};
 use self::dispatch::Alternation;
 use self::too_large::TooLarge;
-use super::client::{Sender, Version};
+use super::client::Sender;
 use super::outcome::Failure;
-use super::protocol::{Acknowledgement, Limits, Retransmission, Terms, Window};
+use super::protocol::{Acknowledgement, Connack, Limits, Retransmission, Window};
 use super::reason::PACKET_TOO_LARGE;
 use super::session::clock::Clock;
 use super::session::heartbeat::Heartbeat;
@@ -40,7 +40,6 @@ struct Shared {
     /// Notified when the last message is settled in a stop, and when the connection is to end.
     changed: Condvar,
     clock: Arc<Clock>,
-    version: Version,
     /// The memory of all requests, including the messages of the table.
     memory: Memory,
     /// The configured one, in bytes; the broker announces its own with each connection.
@@ -82,7 +81,6 @@ impl Publisher {
             state: Mutex::new(state),
             changed: Condvar::new(),
             clock,
-            version: Version::of(&config.mqtt),
             memory,
             max_packet_size,
             settings: Arc::new(Settings::new(config)),
@@ -174,17 +172,11 @@ impl Publisher {
     }
 
     /// A connection came about. It takes no messages before [`Self::ready`]. Returns its number.
-    pub(super) fn connected(
-        &self,
-        sender: Box<dyn Sender>,
-        limits: Limits,
-        session_present: bool,
-        terms: Terms,
-    ) -> u64 {
+    pub(super) fn connected(&self, sender: Box<dyn Sender>, connack: &Connack) -> u64 {
         self.with_state(|state| {
-            state.table.connected(session_present);
-            state.connection = Some((sender, limits));
-            state.history.connected(terms);
+            state.table.connected(connack.session_present);
+            state.connection = Some((sender, connack.limits));
+            state.history.connected(connack.terms.clone());
             state.connections += 1;
             state.connections
         })

@@ -14,7 +14,6 @@ pub use self::listening::Listener;
 
 use self::leaving::Leaving;
 use self::requesting::Requester;
-use super::client::Version;
 use super::outcome::Refusal;
 use super::protocol::Limits;
 use super::publisher::Publisher;
@@ -26,7 +25,7 @@ use super::session::subscriptions::{
 };
 use super::session::topic_buffer::{Budget, BufferedMessage};
 use super::status::Status;
-use crate::config::{Config, Session};
+use crate::config::{Config, Protocol, Session};
 use crate::instance_id::instance_id;
 use crate::message::{Qos, Received, TopicFilter};
 use crate::metrics::{self, Stray};
@@ -40,7 +39,7 @@ pub struct Subscriber(Arc<Shared>);
 
 struct Shared {
     publisher: Publisher,
-    version: Version,
+    protocol: Protocol,
     state: Mutex<State>,
     /// Notified when a request ends, and when the broker has answered in a stop.
     changed: Condvar,
@@ -86,7 +85,7 @@ impl Subscriber {
         };
         Self(Arc::new(Shared {
             publisher,
-            version: Version::of(&config.mqtt),
+            protocol: config.mqtt.protocol,
             state: Mutex::new(state),
             changed: Condvar::new(),
             clock,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Subscriber;
+use crate::config::Protocol;
 use crate::memory::Share;
 use crate::message::{Message, Received, TopicFilter, TopicName};
 use crate::metrics;
@@ -90,7 +91,7 @@ impl Subscriber {
             (topic, filter, Correlation::OwnTopic(nonce.clone()))
         };
         let name = topic.as_str().to_owned();
-        if !self.0.version.has_properties() {
+        if self.0.protocol == Protocol::V311 {
             return Some(Request { message, topic: name, filter, correlation: Correlation::None, deadline });
         }
         message.properties.response_topic = Some(topic);

@@ -56,6 +56,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::config::Protocol;
     use crate::message::{Properties, TopicName};
     use crate::mqtt::client::packet_size;
 
@@ -68,7 +69,7 @@ mod tests {
             let payload = Bytes::from(vec![0; length]);
             let message = Message { topic, payload, qos, retain: false, properties: Properties::default() };
             let packet = Publish { pkid: 1, ..publish(&message) };
-            assert_eq!(packet_size::v4(&message), packet.size(), "{length}");
+            assert_eq!(packet_size(Protocol::V311, &message), packet.size(), "{length}");
         }
     }
 }

@@ -83,6 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::Protocol;
     use crate::message::TopicName;
     use crate::mqtt::client::packet_size;
 
@@ -116,7 +117,7 @@ mod tests {
                 },
             };
             let packet = Publish { pkid: 1, ..publish(&message) };
-            prop_assert_eq!(packet_size::v5(&message), packet.size());
+            prop_assert_eq!(packet_size(Protocol::V5, &message), packet.size());
         }
     }
 }

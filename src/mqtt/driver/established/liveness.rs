@@ -48,9 +48,10 @@ impl Liveness {
 
     /// Notes what came from the broker.
     pub fn heard(&mut self, event: &Event) {
-        let is_ours =
-            matches!(event, Event::PublishWritten(_) | Event::SubscribeWritten(_) | Event::Disconnected | Event::Other);
-        self.is_heard |= !is_ours;
+        self.is_heard |= !matches!(
+            event,
+            Event::PublishWritten(_) | Event::SubscribeWritten(_) | Event::Probed | Event::Disconnected | Event::Other
+        );
     }
 }
 
@@ -105,7 +106,7 @@ impl Established {
     }
 
     fn longest_silence(&self) -> Duration {
-        2 * self.connection.keepalive() + GRACE
+        2 * self.connack.terms.keepalive + GRACE
     }
 
     /// Since when the oldest packet is unanswered, given that of publishes.

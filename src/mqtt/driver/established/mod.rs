@@ -12,7 +12,7 @@ use crate::metrics;
 use crate::mqtt::client::{Connection, Event, Lost};
 use crate::mqtt::inbound::{Inbound, Unreleased};
 use crate::mqtt::presence::Presence;
-use crate::mqtt::protocol::{Acknowledgement, Limits, Window};
+use crate::mqtt::protocol::{Acknowledgement, Connack, Window};
 use crate::mqtt::publisher::Publisher;
 use crate::mqtt::reason::Reason;
 use crate::mqtt::session::in_flight::{Blame, Violation};
@@ -24,9 +24,8 @@ pub struct Established {
     publisher: Publisher,
     subscriber: Subscriber,
     presence: Presence,
-    connection: Box<dyn Connection>,
-    session_present: bool,
-    limits: Limits,
+    connection: Connection,
+    pub connack: Connack,
     inbound: Inbound,
     /// How long each topic filter is on probation.
     probation: Option<Duration>,
@@ -64,10 +63,10 @@ impl Established {
         publisher: &Publisher,
         subscriber: &Subscriber,
         presence: &Presence,
-        connection: Box<dyn Connection>,
+        connection: Connection,
         inbound: Inbound,
-        session_present: bool,
-        limits: Limits,
+        connack: Connack,
+        probation: Option<Duration>,
     ) -> Self {
         let (now, window) = (Instant::now(), connection.window());
         Self {
@@ -75,10 +74,9 @@ impl Established {
             subscriber: subscriber.clone(),
             presence: presence.clone(),
             connection,
-            session_present,
-            limits,
+            connack,
             inbound,
-            probation: None,
+            probation,
             stage: Stage::Resuming,
             window,
             last_event: now,
@@ -89,23 +87,13 @@ impl Established {
         }
     }
 
-    /// With each topic filter on probation for so long.
-    pub fn with_probation(self, probation: Option<Duration>) -> Self {
-        Self { probation, ..self }
-    }
-
-    /// Whether the broker kept our session.
-    pub fn session_present(&self) -> bool {
-        self.session_present
-    }
-
     /// Drives the connection to its end. First, if so told, has the session of an earlier process released.
     pub fn drive(mut self, release: bool) -> Ending {
         let result = self.run(release);
         self.publisher.detach();
         self.subscriber.set_open(false);
         // what was read before the end counts
-        for event in self.connection.left_over() {
+        while let Some(event) = self.connection.buffered() {
             self.take_left_over(event);
         }
         let lost = result.err().map(|lost| self.attribute(lost));
@@ -121,7 +109,7 @@ impl Established {
 
     /// Returns when we ended the connection; the error is its loss.
     fn run(&mut self, release: bool) -> Result<(), Lost> {
-        if self.publisher.give_up_retransmissions(self.limits) {
+        if self.publisher.give_up_retransmissions(self.connack.limits) {
             self.is_spoilt = true;
             return Err(Lost::new("the broker no longer takes what the session owes: it is left"));
         }
@@ -205,7 +193,8 @@ impl Established {
             Event::Received(message, packet_identifier) => self.inbound.take(&message, packet_identifier),
             Event::Released(packet_identifier) => self.inbound.released(packet_identifier),
             Event::Violation(what) => return Err(Lost::new(what)),
-            Event::Disconnected | Event::Alive | Event::Other => {}
+            Event::Connected(_) => return Err(Lost::new("the broker sent a second CONNACK")),
+            Event::Disconnected | Event::Probed | Event::Alive | Event::Other => {}
         }
         Ok(())
     }

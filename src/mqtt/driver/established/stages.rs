@@ -56,7 +56,7 @@ impl Established {
                 self.connection.resend(self.publisher.retransmissions(self.connection.window().size));
             }
             Stage::Resuming => {
-                self.subscriber.connected(self.session_present, self.limits, self.probation);
+                self.subscriber.connected(self.connack.session_present, self.connack.limits, self.probation);
                 self.stage = Stage::Subscribing;
                 self.publisher.awaits("answer our SUBSCRIBE");
                 // what comes for a topic filter may end the connection: messages go first
