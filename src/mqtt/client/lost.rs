@@ -1,16 +1,22 @@
 //! Why a connection ended, or did not come about.
 
-use thiserror::Error;
+use std::error::Error;
+
+use crate::mqtt::reason::Reason;
+use crate::printable::Printable;
+
+/// How much of the words of an error a record shows, in bytes.
+const SHOWN: usize = 256;
 
 /// Why a connection ended, or did not come about, in printable words.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[error("{words}")]
 pub struct Lost {
-    words: String,
+    pub words: String,
     /// The likely cause, where it is one that we react to.
     pub cause: Cause,
     /// The reason code of the broker.
-    reason_code: Option<u8>,
+    pub reason: Option<u8>,
 }
 
 /// The causes that make a difference for the next connection.
@@ -50,7 +56,12 @@ impl Lost {
     }
 
     pub fn because(cause: Cause, words: impl Into<String>) -> Self {
-        Self { words: words.into(), cause, reason_code: None }
+        Self { words: words.into(), cause, reason: None }
+    }
+
+    /// The broker closed the connection, or stayed silent.
+    pub fn unanswered(is_connected: bool, words: impl Into<String>) -> Self {
+        Self::because(if is_connected { Cause::Closed } else { Cause::NoConnack }, words)
     }
 
     /// The answer to our CONNECT was another packet.
@@ -58,21 +69,31 @@ impl Lost {
         Self::because(Cause::NoConnack, "the broker answered our CONNECT with something else than a CONNACK")
     }
 
-    pub fn with_cause(self, cause: Cause) -> Self {
-        Self { cause, ..self }
+    /// The answer to our CONNECT was this code: 1 in MQTT 3.1.1 and 132 in MQTT 5 are about the version.
+    pub fn refused(code: u8) -> Self {
+        let cause = if matches!(code, 1 | 132) { Cause::Version } else { Cause::Other };
+        Self::coded(cause, "refused by the broker", code)
     }
 
-    pub fn with_reason(self, code: u8) -> Self {
-        Self { reason_code: Some(code), ..self }
+    /// The broker sent a reason code.
+    pub fn coded(cause: Cause, words: &str, code: u8) -> Self {
+        Self { words: format!("{words}: {}", Reason(code)), cause, reason: Some(code) }
     }
 
-    /// The reason code of the broker.
-    pub fn reason(&self) -> Option<u8> {
-        self.reason_code
+    /// The broker sent a packet that rumqttc does not decode, for this reason.
+    pub fn undecodable(is_connected: bool, error: &dyn Error) -> Self {
+        let words = Self::unexplained(error).words;
+        let cause = if is_connected { Cause::Undecodable } else { Cause::NoConnack };
+        Self::because(cause, format!("the broker sent a packet that cannot be decoded: {words}"))
     }
 
-    /// The same for a field of a record; empty if there is none.
+    /// In the words of rumqttc.
+    pub fn unexplained(error: &dyn Error) -> Self {
+        Self::new(Printable::new(&error.to_string(), SHOWN).to_string())
+    }
+
+    /// The reason code for a field of a record; empty if there is none.
     pub fn reason_code(&self) -> String {
-        self.reason_code.map(|code| code.to_string()).unwrap_or_default()
+        self.reason.map(|code| code.to_string()).unwrap_or_default()
     }
 }

@@ -43,7 +43,7 @@ impl Driver {
 
     pub(super) fn log_lost(&mut self, lost: &Lost) {
         self.publisher.failed(&lost.to_string());
-        let hint = match (lost.cause, lost.reason()) {
+        let hint = match (lost.cause, lost.reason) {
             (Cause::TakenOver, _) => format!("; {}", self.other_client()),
             (_, Some(156 | 157)) => OTHER_SERVER.to_owned(),
             _ => String::new(),
@@ -129,7 +129,7 @@ impl Driver {
             }
             _ => {}
         }
-        match (lost.reason(), &self.mqtt.will) {
+        match (lost.reason, &self.mqtt.will) {
             (Some(154), Some(_)) => "; set `retain = false` in [mqtt.will], without `online`",
             (Some(156 | 157), _) => OTHER_SERVER,
             (Some(155), Some(_)) => "; lower `qos` in [mqtt.will]",

@@ -12,7 +12,7 @@ use crate::mqtt::client::transport;
 use crate::mqtt::reason::{PACKET_TOO_LARGE, Reason};
 use crate::printable::Printable;
 
-/// How much of a reason string or of the words of an error a record shows, in bytes.
+/// How much of a reason string or of a server reference a record shows, in bytes.
 const SHOWN: usize = 256;
 
 /// The reason code of a DISCONNECT (MQTT 5, 3.14.2.1).
@@ -28,81 +28,58 @@ pub fn lost(error: &ConnectionError, mqtt: &Mqtt, is_connected: bool) -> Lost {
     if let Some(words) = transport::tls_failure(cause, mqtt, is_connected) {
         return Lost::new(words);
     }
-    let not_answered = if is_connected { Cause::Closed } else { Cause::NoConnack };
     match error {
         ConnectionError::Io(error) => Lost::new(transport::io_words(error)),
-        ConnectionError::Timeout(_) => Lost::because(not_answered, transport::silence(mqtt)),
-        ConnectionError::ConnectionRefused(code) => refused(connack_code(*code)),
-        ConnectionError::MqttState(error) => lost_by_state(error, not_answered),
+        ConnectionError::Timeout(_) => Lost::unanswered(is_connected, transport::silence(mqtt)),
+        ConnectionError::ConnectionRefused(code) => Lost::refused(connack_code(*code)),
+        ConnectionError::MqttState(StateError::Deserialization(error)) => undecoded(error, is_connected),
+        ConnectionError::MqttState(error) => lost_by_state(error, is_connected),
         ConnectionError::NotConnAck(_) => Lost::not_a_connack(),
         #[cfg(feature = "websocket")]
         ConnectionError::Websocket(error) => Lost::new(transport::no_websocket(error)),
         #[cfg(feature = "websocket")]
         ConnectionError::ResponseValidation(error) => Lost::new(transport::no_websocket(error)),
-        ConnectionError::RequestsDone => Lost::new("the request queue is closed"),
-        #[cfg(any(feature = "tls", feature = "websocket"))]
-        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
+        other => Lost::unexplained(other),
     }
 }
 
-fn lost_by_state(error: &StateError, not_answered: Cause) -> Lost {
+fn lost_by_state(error: &StateError, is_connected: bool) -> Lost {
     match error {
-        StateError::ConnectionAborted => Lost::because(not_answered, "closed by the broker"),
+        StateError::ConnectionAborted => Lost::unanswered(is_connected, "closed by the broker"),
         StateError::WrongPacket => Lost::new("the broker sent a packet of a kind that only clients send"),
         StateError::Unsolicited(packet_identifier) => {
             Lost::new(format!("the broker acknowledged packet identifier {packet_identifier}, which waits for nothing"))
         }
-        StateError::AwaitPingResp => Lost::new("no answer to a PINGREQ within the keep alive time"),
-        StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
-            Lost::because(not_answered, transport::io_words(error))
-        }
-        StateError::ConnFail { reason } => refused(connack_code(*reason)),
-        StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code))
-            if not_answered == Cause::NoConnack =>
-        {
-            refused(*code)
-        }
-        StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, max }) => Lost::because(
-            Cause::InboundTooLarge,
-            format!("the broker sent a packet of {pkt_size} bytes, over the limit of {max}"),
-        ),
-        StateError::OutgoingPacketTooLarge { pkt_size, max }
-        | StateError::Deserialization(mqttbytes::Error::OutgoingPacketTooLarge { pkt_size, max }) => {
-            Lost::new(format!("our packet of {pkt_size} bytes is over the broker's limit of {max}"))
-        }
-        // rumqttc decodes no packet without content, and a DISCONNECT is the only one that a broker sends
-        StateError::Deserialization(mqttbytes::Error::PayloadRequired) if not_answered == Cause::Closed => {
-            Lost::new("ended by the broker without a reason")
-        }
-        StateError::Deserialization(error) => undecodable(error, not_answered),
-        other => Lost::new(Printable::new(&other.to_string(), SHOWN).to_string()),
+        StateError::Io(error) => Lost::unanswered(is_connected, transport::io_words(error)),
+        StateError::ConnFail { reason } => Lost::refused(connack_code(*reason)),
+        other => Lost::unexplained(other),
     }
 }
 
 /// rumqttc ends the connection over what it cannot decode, including an answer with a reason code that it does not
-/// know.
-fn undecodable(error: &mqttbytes::Error, not_answered: Cause) -> Lost {
-    let unknown_code = |cause, whose, code| {
-        Lost::because(cause, format!("the broker refused {whose}: {}", Reason(code))).with_reason(code)
-    };
+/// know. So it does over a packet of ours that is too large.
+fn undecoded(error: &mqttbytes::Error, is_connected: bool) -> Lost {
     match error {
-        _ if not_answered == Cause::NoConnack => Lost::because(not_answered, not_decoded(error)),
-        // of a PUBACK, PUBREC, PUBREL or PUBCOMP: it knows all codes of a DISCONNECT
-        mqttbytes::Error::InvalidConnectReturnCode(code) => unknown_code(Cause::PublishRefused, "a publish", *code),
-        mqttbytes::Error::InvalidSubscribeReasonCode(code) => {
-            unknown_code(Cause::SubscribeRefused, "a topic filter", *code)
+        mqttbytes::Error::Io(error) => Lost::unanswered(is_connected, transport::io_words(error)),
+        mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, max } => Lost::because(
+            Cause::InboundTooLarge,
+            format!("the broker sent a packet of {pkt_size} bytes, over the limit of {max}"),
+        ),
+        mqttbytes::Error::OutgoingPacketTooLarge { pkt_size, max } => {
+            Lost::new(format!("our packet of {pkt_size} bytes is over the broker's limit of {max}"))
         }
-        error => Lost::because(Cause::Undecodable, not_decoded(error)),
+        mqttbytes::Error::InvalidConnectReturnCode(code) if !is_connected => Lost::refused(*code),
+        // of a PUBACK, PUBREC, PUBREL or PUBCOMP: it knows all codes of a DISCONNECT
+        mqttbytes::Error::InvalidConnectReturnCode(code) => {
+            Lost::coded(Cause::PublishRefused, "the broker refused a publish", *code)
+        }
+        mqttbytes::Error::InvalidSubscribeReasonCode(code) if is_connected => {
+            Lost::coded(Cause::SubscribeRefused, "the broker refused a topic filter", *code)
+        }
+        // rumqttc decodes no packet without content, and a DISCONNECT is the only one that a broker sends
+        mqttbytes::Error::PayloadRequired if is_connected => Lost::new("ended by the broker without a reason"),
+        error => Lost::undecodable(is_connected, error),
     }
-}
-
-fn not_decoded(error: &mqttbytes::Error) -> String {
-    format!("the broker sent a packet that cannot be decoded: {}", Printable::new(&error.to_string(), SHOWN))
-}
-
-fn refused(code: u8) -> Lost {
-    let cause = if matches!(code, 1 | 132) { Cause::Version } else { Cause::Other };
-    Lost::because(cause, format!("refused by the broker: {}", Reason(code))).with_reason(code)
 }
 
 /// From a DISCONNECT with this reason code, reason string and server reference; the error of rumqttc has no reference.
@@ -115,5 +92,5 @@ pub fn disconnected(code: u8, words: Option<&String>, reference: Option<&String>
         _ => Cause::Other,
     };
     let words = format!("ended by the broker: {}{words}{}", Reason(code), reference.unwrap_or_default());
-    Lost::because(cause, words).with_reason(code)
+    Lost { words, cause, reason: Some(code) }
 }

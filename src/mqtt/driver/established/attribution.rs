@@ -16,7 +16,7 @@ const SHOWN: usize = 256;
 
 /// What a loss means for the messages that were on their way.
 pub fn blame(lost: &Lost) -> Blame {
-    match (lost.cause, lost.reason()) {
+    match (lost.cause, lost.reason) {
         (Cause::PublishRefused, Some(code)) => Blame::Message { code, is_certain: true },
         (Cause::OutboundTooLarge, Some(code)) => Blame::Message { code, is_certain: false },
         (Cause::InboundTooLarge | Cause::SubscribeRefused, _) => Blame::Elsewhere,
@@ -28,7 +28,7 @@ pub fn blame(lost: &Lost) -> Blame {
 pub fn breach(lost: &Lost) -> Option<Breach> {
     match lost.cause {
         Cause::Undecodable | Cause::InboundTooLarge | Cause::ClosedOverSubscribe => Some(Breach::Suspected),
-        Cause::SubscribeRefused => lost.reason().map(Breach::Refused),
+        Cause::SubscribeRefused => lost.reason.map(Breach::Refused),
         _ => None,
     }
 }
@@ -44,9 +44,9 @@ impl Established {
     pub(super) fn attribute(&self, lost: Lost) -> Lost {
         let unanswered = self.subscriber.unanswered();
         match unanswered.as_slice() {
-            [_, ..] if lost.reason().is_some_and(may_be_of_subscribe) => match lost.cause {
+            [_, ..] if lost.reason.is_some_and(may_be_of_subscribe) => match lost.cause {
                 Cause::SubscribeRefused | Cause::PublishRefused => lost,
-                _ => lost.with_cause(Cause::ClosedOverSubscribe),
+                _ => Lost { cause: Cause::ClosedOverSubscribe, ..lost },
             },
             _ if lost.cause != Cause::Closed => lost,
             [first, others @ ..] => {
@@ -61,7 +61,7 @@ impl Established {
                 )
             }
             [] if self.is_idle() => lost,
-            [] => Lost::because(Cause::ClosedOverPacket, lost.to_string()),
+            [] => Lost { cause: Cause::ClosedOverPacket, ..lost },
         }
     }
 
