@@ -26,14 +26,14 @@ pub struct Inbound {
     connection: u64,
     /// The broker delivers again what is unacknowledged when the connection ends.
     is_kept: bool,
-    unreleased: Unreleased,
+    /// At first those of the session that is resumed.
+    pub unreleased: Unreleased,
     /// A message found no room in the journal and was left unacknowledged. So are all that follow it, and all of them
-    /// come again in their order.
-    is_starved: bool,
+    /// come again in their order, on another connection.
+    pub is_starved: bool,
 }
 
 impl Inbound {
-    /// `unreleased` are those of the session that is resumed.
     pub fn new(
         publisher: Publisher,
         subscriber: Subscriber,
@@ -47,6 +47,7 @@ impl Inbound {
     /// Has a message recorded, and passes it to its subscribers. At QoS 1 and 2 it is acknowledged when it is recorded.
     /// Never waits.
     pub fn take(&mut self, message: &Arc<Received>, packet_identifier: u16) {
+        metrics::received();
         if message.qos == 2 && self.unreleased.contains(&packet_identifier) {
             // a repetition, with DUP or without: it is acknowledged again, but not before the first one is recorded
             self.record_surely(message, None, packet_identifier);
@@ -58,7 +59,9 @@ impl Inbound {
         }
         let is_taken = match message.qos {
             0 => {
-                record(message, route.journal);
+                if route.journal.is_some_and(|priority| journal::received(message.clone(), priority, None).is_err()) {
+                    journal::dropped();
+                }
                 true
             }
             // at a stop it is left to the next process: the stop must end although messages go on coming
@@ -105,26 +108,6 @@ impl Inbound {
             }
         }
     }
-
-    /// A PUBREL came: the packet identifier is free for another message.
-    pub fn released(&mut self, packet_identifier: u16) {
-        self.unreleased.remove(&packet_identifier);
-    }
-
-    /// The packet identifiers whose PUBREL is to come.
-    pub fn unreleased(&self) -> &Unreleased {
-        &self.unreleased
-    }
-
-    /// The same at the end of the connection, for one that resumes its session.
-    pub fn into_unreleased(self) -> Unreleased {
-        self.unreleased
-    }
-
-    /// Whether messages were left unacknowledged, which the broker delivers again on another connection.
-    pub fn is_starved(&self) -> bool {
-        self.is_starved
-    }
 }
 
 /// Recorded once for each kind, and counted each time.
@@ -137,11 +120,5 @@ fn log_stray(stray: Stray, topic: &[u8]) {
         };
         let topic = Printable::new(topic, SHOWN);
         log::warn!("the broker sent a message on {topic}, {why}: it is dropped, and others like it are counted alone");
-    }
-}
-
-fn record(message: &Arc<Received>, priority: Option<Priority>) {
-    if priority.is_some_and(|priority| journal::received(message.clone(), priority, None).is_err()) {
-        journal::dropped();
     }
 }

@@ -92,7 +92,7 @@ impl Established {
         if acknowledgement.is_some_and(|at| now >= at) {
             return Err(Lost::new(format!("no acknowledgement for {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs())));
         }
-        let is_starved = self.inbound.is_starved();
+        let is_starved = self.inbound.is_starved;
         if is_starved && !self.is_leaving && journal::is_settled() {
             // after the last acknowledgement: an unacknowledged message would come again
             self.is_leaving = self.publisher.leave();

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use self::liveness::Liveness;
 use self::stages::Stage;
-use crate::metrics;
 use crate::mqtt::client::{Connection, Event, Lost};
 use crate::mqtt::inbound::{Inbound, Unreleased};
 use crate::mqtt::presence::Presence;
@@ -103,7 +102,7 @@ impl Established {
             lost,
             is_released: !self.is_releasing(),
             is_spoilt: self.is_spoilt,
-            unreleased: self.inbound.into_unreleased(),
+            unreleased: self.inbound.unreleased,
         }
     }
 
@@ -146,7 +145,6 @@ impl Established {
     fn take_all(&mut self, event: Event) -> Result<bool, Lost> {
         let mut next = Some(event);
         while let Some(event) = next {
-            count(&event);
             self.liveness.heard(&event);
             if event == Event::Disconnected {
                 return Ok(true);
@@ -191,7 +189,7 @@ impl Established {
             }
             Event::Unsubscribed(packet_identifier, failure) => self.subscriber.unsubscribed(packet_identifier, failure),
             Event::Received(message, packet_identifier) => self.inbound.take(&message, packet_identifier),
-            Event::Released(packet_identifier) => self.inbound.released(packet_identifier),
+            Event::Released(packet_identifier) => _ = self.inbound.unreleased.remove(&packet_identifier),
             Event::Violation(what) => return Err(Lost::new(what)),
             Event::Connected(_) => return Err(Lost::new("the broker sent a second CONNACK")),
             Event::Disconnected | Event::Probed | Event::Alive | Event::Other => {}
@@ -202,13 +200,9 @@ impl Established {
     /// Takes an event that was pending at the end. A packet that was written may not have been sent; a violation has no
     /// consequence any more.
     fn take_left_over(&mut self, event: Event) {
-        count(&event);
         let taken = match event {
             Event::PublishWritten(packet_identifier) => {
                 self.publisher.written(packet_identifier, false).map_err(violated)
-            }
-            Event::Acknowledged(kind, packet_identifier, code, words) => {
-                self.publisher.acknowledged(kind, packet_identifier, code, words).map_err(violated)
             }
             Event::Subscribed(packet_identifier, answers, _) => {
                 self.subscriber.subscribed(packet_identifier, &answers);
@@ -224,13 +218,6 @@ impl Established {
 
 fn violated(violation: Violation) -> Lost {
     Lost::new(violation.to_string())
-}
-
-/// Counts what is counted, whenever it comes.
-fn count(event: &Event) {
-    if let Event::Received { .. } = event {
-        metrics::received();
-    }
 }
 
 /// Records the reason string of an acknowledgement.

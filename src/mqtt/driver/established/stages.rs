@@ -48,7 +48,7 @@ impl Established {
         match &self.stage {
             Stage::Releasing { left, .. } if left.is_empty() => {
                 // most were not in use, and each of these cost a slot of the window
-                self.connection.recover(self.inbound.unreleased());
+                self.connection.recover(&self.inbound.unreleased);
                 self.stage = Stage::Resuming;
                 return self.proceed();
             }
@@ -76,7 +76,7 @@ impl Established {
             Stage::Recovering
                 if self.publisher.unacknowledged() == 0 && self.subscriber.oldest_unanswered().is_none() =>
             {
-                self.connection.recover(self.inbound.unreleased());
+                self.connection.recover(&self.inbound.unreleased);
                 self.subscriber.set_open(true);
                 self.stage = Stage::Ready;
                 self.update_window();
