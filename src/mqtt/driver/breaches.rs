@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Driver;
+use super::established::breach;
 use super::takeover::STABLE;
 use crate::mqtt::client::Lost;
 use crate::mqtt::session::subscriptions::{Breach, Culprit};
@@ -50,15 +51,9 @@ impl Breaches {
 
 impl Driver {
     /// What the end of a connection shows about topic filters.
-    pub(super) fn find_culprit(
-        &mut self,
-        lost: &Lost,
-        breach: Option<Breach>,
-        lasted: Duration,
-        session_present: bool,
-    ) -> Culprit {
+    pub(super) fn find_culprit(&mut self, lost: &Lost, lasted: Duration, session_present: bool) -> Culprit {
         self.breaches.lasted(lasted);
-        let Some(breach) = breach else { return Culprit::Unknown };
+        let Some(breach) = breach(lost) else { return Culprit::Unknown };
         let culprit = self.subscriber.breached(breach);
         if culprit == Culprit::Session {
             Self::log_session_left(lost);

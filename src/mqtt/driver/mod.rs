@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use self::backoff::Backoff;
 use self::breaches::Breaches;
-use self::established::{Ending, Established};
+use self::established::{Established, blame};
 use self::takeover::{Takeover, Verdict};
-use super::client::{self, Cause, Connection, Sender};
+use super::client::{self, Cause, Connection, Lost, Sender};
 use super::inbound::{Inbound, Unreleased};
 use super::presence::Presence;
 use super::protocol::Connack;
@@ -75,9 +75,7 @@ impl Driver {
     pub fn run(mut self) {
         while !self.publisher.is_ending() {
             let Some(established) = self.connect() else { return };
-            let since = Instant::now();
-            let (ending, culprit) = self.drive(established);
-            let Some(pause) = self.settle(ending, &culprit, since) else { return };
+            let Some(pause) = self.drive(established) else { return };
             if self.publisher.pause(pause) {
                 return;
             }
@@ -122,33 +120,35 @@ impl Driver {
         Established::new(publisher, subscriber, &self.presence, connection, inbound, connack, probation)
     }
 
-    /// Drives a connection to its end. Returns what its end shows about topic filters, too.
-    fn drive(&mut self, established: Established) -> (Ending, Culprit) {
+    /// Drives a connection to its end. Returns the pause before the next one, if there is to be one.
+    fn drive(&mut self, established: Established) -> Option<Duration> {
         let since = Instant::now();
         let session_present = established.connack.session_present;
-        let mut ending = established.drive(session_present && self.session_unknown);
-        self.unreleased = std::mem::take(&mut ending.unreleased);
+        let ending = established.drive(session_present && self.session_unknown);
+        self.unreleased = ending.unreleased;
         self.session_unknown &= !ending.is_released;
         self.releases_failed += u32::from(!ending.is_released);
         self.session_spoilt = ending.is_spoilt || self.releases_failed >= MAX_RELEASES;
         let culprit = if let Some(lost) = &ending.lost {
-            self.find_culprit(lost, ending.breach, since.elapsed(), session_present)
+            self.find_culprit(lost, since.elapsed(), session_present)
         } else {
             self.log_disconnected();
             Culprit::Unknown
         };
         self.subscriber.disconnected();
-        (ending, culprit)
+        self.settle(ending.lost, &culprit, since.elapsed())
     }
 
-    /// Settles what the connection left, and records its end. Returns the pause before the next one, if there is
-    /// to be one.
-    fn settle(&mut self, ending: Ending, culprit: &Culprit, since: Instant) -> Option<Duration> {
-        let blame = if *culprit == Culprit::Unknown { ending.blame } else { Blame::Elsewhere };
+    /// Settles what the connection left, and records its end.
+    fn settle(&mut self, lost: Option<Lost>, culprit: &Culprit, lasted: Duration) -> Option<Duration> {
+        let blame = match &lost {
+            Some(lost) if *culprit == Culprit::Unknown => blame(lost),
+            _ => Blame::Elsewhere,
+        };
         let aftermath = self.publisher.lost(self.session() != Session::Clean, blame);
         // the broker's session may still use the packet identifier of a message that was given up
         self.session_spoilt |= aftermath.given_up;
-        let lost = ending.lost?;
+        let lost = lost?;
         self.lost_at = Some(Instant::now());
         self.log_lost(&lost);
         if let Culprit::Filter(finding) = culprit {
@@ -157,7 +157,7 @@ impl Driver {
         // some brokers end the connection over a message that we may not publish
         let is_explained = aftermath.given_up || aftermath.found;
         let cause = if is_explained { Cause::Other } else { lost.cause };
-        match self.takeover.ended(cause, since.elapsed()) {
+        match self.takeover.ended(cause, lasted) {
             Verdict::Stable => self.backoff.reset(),
             Verdict::Short => {}
             Verdict::Takeover => self.log_likely_takeover(),

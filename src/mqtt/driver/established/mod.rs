@@ -1,21 +1,23 @@
 //! One connection from its CONNACK to its end.
 
 mod attribution;
+mod ending;
 mod liveness;
 mod stages;
 
 use std::time::{Duration, Instant};
 
+pub use self::attribution::{blame, breach};
+
 use self::liveness::Liveness;
 use self::stages::Stage;
 use crate::mqtt::client::{Connection, Event, Lost};
-use crate::mqtt::inbound::{Inbound, Unreleased};
+use crate::mqtt::inbound::Inbound;
 use crate::mqtt::presence::Presence;
 use crate::mqtt::protocol::{Acknowledgement, Connack, Window};
 use crate::mqtt::publisher::Publisher;
 use crate::mqtt::reason::Reason;
-use crate::mqtt::session::in_flight::{Blame, Violation};
-use crate::mqtt::session::subscriptions::Breach;
+use crate::mqtt::session::in_flight::Violation;
 use crate::mqtt::subscriber::Subscriber;
 
 /// A connection while it lasts.
@@ -39,22 +41,6 @@ pub struct Established {
     is_spoilt: bool,
     /// A DISCONNECT is on its way, as another connection is to follow.
     is_leaving: bool,
-}
-
-/// How a connection ended.
-pub struct Ending {
-    /// `None` if we ended it at a stop.
-    pub lost: Option<Lost>,
-    /// What the end means for the messages that were on their way.
-    pub blame: Blame,
-    /// What a topic filter may have to do with the end.
-    pub breach: Option<Breach>,
-    /// Messages at QoS 2 whose PUBREL is to come.
-    pub unreleased: Unreleased,
-    /// The session of an earlier process was released, or did not have to be.
-    pub is_released: bool,
-    /// The session cannot be resumed.
-    pub is_spoilt: bool,
 }
 
 impl Established {
@@ -83,26 +69,6 @@ impl Established {
             last_published: None,
             is_spoilt: false,
             is_leaving: false,
-        }
-    }
-
-    /// Drives the connection to its end. First, if so told, has the session of an earlier process released.
-    pub fn drive(mut self, release: bool) -> Ending {
-        let result = self.run(release);
-        self.publisher.detach();
-        self.subscriber.set_open(false);
-        // what was read before the end counts
-        while let Some(event) = self.connection.buffered() {
-            self.take_left_over(event);
-        }
-        let lost = result.err().map(|lost| self.attribute(lost));
-        Ending {
-            blame: lost.as_ref().map_or(Blame::Elsewhere, attribution::blame),
-            breach: lost.as_ref().and_then(attribution::breach),
-            lost,
-            is_released: !self.is_releasing(),
-            is_spoilt: self.is_spoilt,
-            unreleased: self.inbound.unreleased,
         }
     }
 
@@ -155,17 +121,6 @@ impl Established {
         Ok(false)
     }
 
-    /// A DISCONNECT was written.
-    fn disconnected(&self) -> Result<(), Lost> {
-        if self.is_leaving {
-            return Err(Lost::new("the journal takes messages again, and those that it did not take are asked for"));
-        }
-        if !self.publisher.is_ending() {
-            return Err(Lost::new("the connection was ended over a packet that the broker must not send"));
-        }
-        Ok(())
-    }
-
     fn take(&mut self, event: Event) -> Result<(), Lost> {
         match event {
             Event::PublishWritten(packet_identifier) => {
@@ -195,24 +150,6 @@ impl Established {
             Event::Disconnected | Event::Probed | Event::Alive | Event::Other => {}
         }
         Ok(())
-    }
-
-    /// Takes an event that was pending at the end. A packet that was written may not have been sent; a violation has no
-    /// consequence any more.
-    fn take_left_over(&mut self, event: Event) {
-        let taken = match event {
-            Event::PublishWritten(packet_identifier) => {
-                self.publisher.written(packet_identifier, false).map_err(violated)
-            }
-            Event::Subscribed(packet_identifier, answers, _) => {
-                self.subscriber.subscribed(packet_identifier, &answers);
-                Ok(())
-            }
-            event => self.take(event),
-        };
-        if let Err(violation) = taken {
-            log::debug!("{violation}");
-        }
     }
 }
 
