@@ -44,23 +44,16 @@ pub fn tls_hint(mqtt: &Mqtt) -> &'static str {
 
 /// The first bytes of the answer.
 fn ask(place: &Place, question: &[u8]) -> io::Result<[u8; 5]> {
-    let addresses = (place.host.as_str(), place.port).to_socket_addrs()?;
+    let mut addresses = (place.host.as_str(), place.port).to_socket_addrs()?;
     let deadline = Instant::now() + QUESTION_TIMEOUT;
     let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let mut failure = io::ErrorKind::AddrNotAvailable.into();
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, left()) {
-            Ok(mut stream) => {
-                stream.set_write_timeout(Some(left()))?;
-                stream.write_all(question)?;
-                stream.set_read_timeout(Some(left()))?;
-                let mut answer = [0; 5];
-                // an MQTT broker sends no answer to either question
-                stream.read_exact(&mut answer)?;
-                return Ok(answer);
-            }
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+    let stream = addresses.find_map(|address| TcpStream::connect_timeout(&address, left()).ok());
+    let mut stream = stream.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    stream.set_write_timeout(Some(left()))?;
+    stream.write_all(question)?;
+    stream.set_read_timeout(Some(left()))?;
+    let mut answer = [0; 5];
+    // an MQTT broker sends no answer to either question
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
 }

@@ -17,15 +17,7 @@ const SHOWN: usize = 256;
 /// TLS.
 pub fn words(error: &Error, place: &Place, files: &Files, established: bool) -> String {
     match error {
-        Error::InvalidCertificate(error) => match intermediate(error) {
-            Some(error) => certificate(
-                error,
-                "a certificate that the broker sends between its own and its authority's",
-                place,
-                files,
-            ),
-            None => certificate(error, "the broker's certificate", place, files),
-        },
+        Error::InvalidCertificate(error) => certificate(error, place, files),
         Error::AlertReceived(alert) => alerted(*alert, files),
         Error::InvalidMessage(_) | Error::InappropriateMessage { .. } if !established => {
             "what answers there is not TLS: is this the port of MQTT without TLS, or of something else?".to_owned()
@@ -90,14 +82,13 @@ fn alerted(alert: AlertDescription, files: &Files) -> String {
 /// A broker that sends its own certificate alone gets the same error as one of an unknown authority.
 const SEND_INTERMEDIATES: &str = "or have the broker send the certificates between them too";
 
-/// The error, if it is about an intermediate certificate.
-fn intermediate(error: &CertificateError) -> Option<&CertificateError> {
-    let CertificateError::Other(OtherError(other)) = error else { return None };
-    other.downcast_ref().map(|Between(error)| error)
-}
-
 /// The words for an error of a certificate.
-fn certificate(error: &CertificateError, which: &str, place: &Place, files: &Files) -> String {
+fn certificate(error: &CertificateError, place: &Place, files: &Files) -> String {
+    let between = if let CertificateError::Other(OtherError(other)) = error { other.downcast_ref() } else { None };
+    let (which, error) = match between {
+        Some(Between(error)) => ("a certificate that the broker sends between its own and its authority's", error),
+        None => ("the broker's certificate", error),
+    };
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {
             format!("{which} expired on {}: it has to be renewed there, unless our clock is wrong", date(*not_after))
@@ -151,16 +142,11 @@ fn wrong_kind(host: &str, entry: &str) -> Option<&'static str> {
     let (plain, bare) = (host.to_ascii_lowercase(), authority.to_ascii_lowercase());
     match kind {
         // a DNS name equal to the host would be valid
-        "DnsName" if is_same_address(host, &name) => Some("DNS"),
+        "DnsName" if host.parse::<IpAddr>().is_ok_and(|address| name.parse() == Ok(address)) => Some("DNS"),
         "UniformResourceIdentifier" if bare == plain || bare.starts_with(&format!("{plain}:")) => Some("URI"),
         "UniformResourceIdentifier" if bare.starts_with(&format!("[{plain}]")) => Some("URI"),
         _ => None,
     }
-}
-
-fn is_same_address(one: &str, other: &str) -> bool {
-    let address = |text: &str| text.parse::<IpAddr>().ok();
-    address(one).is_some_and(|found| address(other) == Some(found))
 }
 
 /// The inner part of `DnsName("a")` and `IpAddress(1.2.3.4)`; for other entries their type (RFC 5280, 4.2.1.6).
