@@ -3,7 +3,6 @@
 //! At each connection the bridge publishes `online` there. When the connection is lost the broker publishes the will.
 //! Before a DISCONNECT, over which the broker discards the will, the bridge publishes what the will says.
 
-use std::fmt;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,9 +18,10 @@ use crate::printable::Printable;
 const SHOWN: usize = 200;
 
 /// `None` if the configuration has no `online`: then nothing is published.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Presence(Option<Arc<Shared>>);
 
+#[derive(Debug)]
 struct Shared {
     publisher: Publisher,
     online: Message,
@@ -30,7 +30,7 @@ struct Shared {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// An `online` has no outcome yet. There is one at a time, and the publisher sends it again on a new connection; on
     /// one that resumes a session its outcome comes before [`Presence::connected`].
@@ -42,10 +42,10 @@ struct State {
 impl Presence {
     /// Nothing is published before [`Self::connected`].
     pub(super) fn new(config: &Config, publisher: Publisher) -> Self {
-        let will = config.mqtt.will.as_ref();
-        Self(will.and_then(|will| will.online.as_ref().map(|online| (will, online))).map(|(will, online)| {
-            let (online, offline) = (online.clone(), will.message.clone());
-            Shared { publisher, online, offline, timeout: config.publish.timeout, state: Mutex::default() }.into()
+        Self(config.mqtt.will.as_ref().and_then(|will| {
+            let (online, offline) = (will.online.clone()?, will.message.clone());
+            let (timeout, state) = (config.publish.timeout, Mutex::default());
+            Some(Shared { publisher, online, offline, timeout, state }.into())
         }))
     }
 
@@ -112,10 +112,4 @@ fn warn(message: &Message, failure: &Failure) {
     let (topic, payload) = (message.topic.as_str(), &message.payload);
     let (topic, payload) = (Printable::new(topic, SHOWN), Printable::new(payload, SHOWN));
     log::warn!("the topic of [mqtt.will], {topic}, may not say \"{payload}\": {failure}");
-}
-
-impl fmt::Debug for Presence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Presence").finish_non_exhaustive()
-    }
 }

@@ -26,14 +26,12 @@ impl Driver {
         let address = self.mqtt.address();
         let outage = self.lost_at.map(|at| format!(" after {:.1} s without a connection", at.elapsed().as_secs_f64()));
         let outage = outage.unwrap_or_default();
-        match &terms.client_id {
-            None => log::info!(CLIENT_ID = self.client_id; "connected to {address}{outage}"),
-            Some(given) => {
-                self.client_id.clone_from(given);
-                let name = Printable::new(given, SHOWN);
-                log::info!(CLIENT_ID = self.client_id; "connected to {address}{outage}, which calls us {name}");
-            }
+        let mut name = String::new();
+        if let Some(given) = &terms.client_id {
+            self.client_id.clone_from(given);
+            name = format!(", which calls us {}", Printable::new(given, SHOWN));
         }
+        log::info!(CLIENT_ID = self.client_id; "connected to {address}{outage}{name}");
     }
 
     /// At a stop.
@@ -98,43 +96,40 @@ impl Driver {
         self.publisher.failed(&lost.to_string());
         let words = format!("cannot connect to {}: {lost}", self.mqtt.address());
         if !self.logged.contains(&words) && self.logged.len() < MAX_LOGGED {
-            let hint = self
-                .other_protocol(lost)
-                .map_or_else(|| [self.tls_hint(lost), self.hint(lost)].concat(), |protocol| format!("; {protocol}"));
+            let hint = self.hint(lost);
             log::warn!(CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code(); "{words}{hint}; trying again");
             self.logged.push(words);
         }
     }
 
-    /// What answers instead of an MQTT broker, if anything does.
-    fn other_protocol(&self, lost: &Lost) -> Option<&'static str> {
-        if lost.cause != Cause::NoConnack || self.mqtt.tls.is_some() {
-            return None;
-        }
-        self.publisher.announce(Instant::now(), diagnosis::timeout(&self.mqtt));
-        diagnosis::other_protocol(&self.mqtt.server)
-    }
-
-    fn tls_hint(&self, lost: &Lost) -> &'static str {
-        if lost.cause == Cause::NoConnack { diagnosis::tls_hint(&self.mqtt) } else { "" }
-    }
-
     /// What to do about a failure to connect.
-    fn hint(&self, lost: &Lost) -> &'static str {
-        match (lost.cause, self.mqtt.protocol) {
-            (Cause::Version, Protocol::V5) => return "; set `protocol = \"3.1.1\"`",
-            (Cause::Version, Protocol::V311) => return "; set `protocol = \"5\"`",
-            (Cause::NoConnack, Protocol::V5) => {
-                return "; if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`";
-            }
-            _ => {}
-        }
-        match (lost.reason, &self.mqtt.will) {
-            (Some(154), Some(_)) => "; set `retain = false` in [mqtt.will], without `online`",
-            (Some(156 | 157), _) => OTHER_SERVER,
-            (Some(155), Some(_)) => "; lower `qos` in [mqtt.will]",
-            (Some(144), Some(_)) => "; it is `topic` in [mqtt.will]",
+    fn hint(&self, lost: &Lost) -> String {
+        let has_will = self.mqtt.will.is_some();
+        let hint = match (lost.cause, self.mqtt.protocol, lost.reason) {
+            (Cause::NoConnack, ..) => return self.hint_of_silence(),
+            (Cause::Version, Protocol::V5, _) => "; set `protocol = \"3.1.1\"`",
+            (Cause::Version, Protocol::V311, _) => "; set `protocol = \"5\"`",
+            (_, _, Some(156 | 157)) => OTHER_SERVER,
+            (_, _, Some(154)) if has_will => "; set `retain = false` in [mqtt.will], without `online`",
+            (_, _, Some(155)) if has_will => "; lower `qos` in [mqtt.will]",
+            (_, _, Some(144)) if has_will => "; it is `topic` in [mqtt.will]",
             _ => "",
+        };
+        hint.to_owned()
+    }
+
+    /// Where no broker answers our CONNECT: what answers instead, if anything does, or what may be missing.
+    fn hint_of_silence(&self) -> String {
+        if self.mqtt.tls.is_none() {
+            self.publisher.announce(Instant::now(), diagnosis::timeout(&self.mqtt));
+            if let Some(protocol) = diagnosis::other_protocol(&self.mqtt.server) {
+                return format!("; {protocol}");
+            }
         }
+        let version = match self.mqtt.protocol {
+            Protocol::V5 => "; if this broker does not speak MQTT 5, set `protocol = \"3.1.1\"`",
+            Protocol::V311 => "",
+        };
+        format!("{}{version}", diagnosis::tls_hint(&self.mqtt))
     }
 }
