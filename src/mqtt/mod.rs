@@ -10,7 +10,7 @@
 //!    `publisher/dispatch.rs`
 //! 4. The thread `mqtt` writes the packet and reads the acknowledgement. `driver/established/`, `client/`
 //! 5. The acknowledgement finds the entry by its packet identifier, and the caller is told the [`Outcome`]. A caller
-//!    whose deadline has come is told by the thread `clock`. `session/in_flight/`, `outcome.rs`
+//!    whose deadline has come is told by the thread `clock`. `session/in_flight/`, `outcome/`
 //! 6. When the connection is lost, its entries wait again or are owed to the resumed session. The thread `mqtt`
 //!    connects again, sends what is owed, subscribes, and goes on with 3. `driver/`
 //!

@@ -2,6 +2,7 @@
 
 mod losses;
 mod options;
+mod packet;
 mod sender;
 
 use std::time::Duration;
@@ -13,7 +14,8 @@ use rumqttc::{
 
 use self::losses::lost;
 use self::options::{FLUSH_TIMEOUT, network_options, options};
-use self::sender::{Sender4, publish};
+use self::packet::publish;
+use self::sender::Sender4;
 use super::bounds::QUEUE;
 use super::connection::{Event, Sender};
 use super::lost::Lost;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rumqttc::{LastWill, MqttOptions, NetworkOptions};
 
-use super::sender::rumqttc_qos;
+use super::packet::rumqttc_qos;
 use crate::config::{Mqtt, Session, Will};
 use crate::mqtt::client::{bounds, transport};
 use crate::mqtt::protocol::PACKET_IDENTIFIERS;

@@ -4,6 +4,7 @@ mod codes;
 mod connack;
 mod losses;
 mod options;
+mod packet;
 mod received;
 mod sender;
 
@@ -18,8 +19,9 @@ use rumqttc::v5::{Client, ConnectionError, Event as Rumqttc5, RecvTimeoutError, 
 use self::codes::{granted, puback_code, pubrec_code, unsuback_failure};
 use self::losses::{disconnected, lost};
 use self::options::options;
+use self::packet::publish;
 use self::received::received;
-use self::sender::{Sender5, publish};
+use self::sender::Sender5;
 use super::bounds::QUEUE;
 use super::connection::{Event, Sender};
 use super::lost::Lost;

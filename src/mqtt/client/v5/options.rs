@@ -4,7 +4,7 @@ use rumqttc::NetworkOptions;
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::v5::LastWill;
 
-use super::sender::rumqttc_qos;
+use super::packet::rumqttc_qos;
 use crate::config::{Mqtt, Session, Will};
 use crate::journal;
 use crate::mqtt::client::{bounds, transport};

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use rumqttc::v5::Client;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Publish, PublishProperties, SubscribeProperties};
+use rumqttc::v5::mqttbytes::v5::{Filter, Publish, SubscribeProperties};
 
-use crate::message::{Message, MqttString, Properties, Qos, TopicFilter};
+use super::packet::{properties, rumqttc_qos};
+use crate::message::{Message, Qos, TopicFilter};
 use crate::mqtt::client::connection::{QueueFull, Sender};
 
 pub struct Sender5(pub Client);
@@ -13,23 +14,16 @@ pub struct Sender5(pub Client);
 impl Sender for Sender5 {
     fn publish(&self, message: &Message) -> Result<(), QueueFull> {
         let (topic, qos, payload) = (message.topic.as_str(), rumqttc_qos(message.qos), message.payload.clone());
-        let handed_over = match properties(&message.properties) {
-            None => self.0.try_publish(topic, qos, message.retain, payload),
-            Some(properties) => self.0.try_publish_with_properties(topic, qos, message.retain, payload, properties),
-        };
+        let properties = properties(&message.properties);
+        let handed_over = self.0.try_publish_with_properties(topic, qos, message.retain, payload, properties);
         handed_over.map_err(|_| QueueFull)
     }
 
     fn subscribe(&self, filters: &[(TopicFilter, Qos)], identifier: Option<u32>) -> Result<(), QueueFull> {
         let filters = filters.iter().map(|(topic, qos)| Filter::new(topic.as_str(), rumqttc_qos(*qos)));
-        let handed_over = match identifier.and_then(|identifier| usize::try_from(identifier).ok()) {
-            None => self.0.try_subscribe_many(filters),
-            Some(identifier) => {
-                let properties = SubscribeProperties { id: Some(identifier), user_properties: Vec::new() };
-                self.0.try_subscribe_many_with_properties(filters, properties)
-            }
-        };
-        handed_over.map_err(|_| QueueFull)
+        let id = identifier.and_then(|identifier| usize::try_from(identifier).ok());
+        let properties = SubscribeProperties { id, user_properties: Vec::new() };
+        self.0.try_subscribe_many_with_properties(filters, properties).map_err(|_| QueueFull)
     }
 
     fn unsubscribe(&self, filter: &TopicFilter) -> Result<(), QueueFull> {
@@ -39,85 +33,11 @@ impl Sender for Sender5 {
     fn acknowledge(&self, packet_identifier: u16, qos: u8) -> Result<(), QueueFull> {
         let qos = if qos == 1 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
         // rumqttc reads only these two
-        let mut received = Publish::new("", qos, Bytes::new(), None);
-        received.pkid = packet_identifier;
+        let received = Publish { pkid: packet_identifier, ..Publish::new("", qos, Bytes::new(), None) };
         self.0.try_ack(&received).map_err(|_| QueueFull)
     }
 
     fn disconnect(&self) -> Result<(), QueueFull> {
         self.0.try_disconnect().map_err(|_| QueueFull)
-    }
-}
-
-/// The packet of a message, without a packet identifier.
-pub fn publish(message: &Message) -> Publish {
-    let (topic, qos, payload) = (message.topic.as_str(), rumqttc_qos(message.qos), message.payload.clone());
-    let mut publish = Publish::new(topic, qos, payload, properties(&message.properties));
-    publish.retain = message.retain;
-    publish
-}
-
-fn properties(properties: &Properties) -> Option<PublishProperties> {
-    let pair = |(name, value): &(MqttString, MqttString)| (name.as_str().to_owned(), value.as_str().to_owned());
-    (!properties.is_empty()).then(|| PublishProperties {
-        payload_format_indicator: properties.payload_format_indicator.map(u8::from),
-        message_expiry_interval: properties.message_expiry_interval,
-        response_topic: properties.response_topic.as_ref().map(|topic| topic.as_str().to_owned()),
-        correlation_data: properties.correlation_data.clone(),
-        content_type: properties.content_type.as_ref().map(|text| text.as_str().to_owned()),
-        user_properties: properties.user_properties.iter().map(pair).collect(),
-        ..PublishProperties::default()
-    })
-}
-
-pub fn rumqttc_qos(qos: Qos) -> QoS {
-    match qos {
-        Qos::AtMostOnce => QoS::AtMostOnce,
-        Qos::AtLeastOnce => QoS::AtLeastOnce,
-        Qos::ExactlyOnce => QoS::ExactlyOnce,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::config::Protocol;
-    use crate::message::TopicName;
-    use crate::mqtt::client::packet_size;
-
-    fn text(length: usize) -> MqttString {
-        MqttString::try_from("x".repeat(length)).unwrap()
-    }
-
-    proptest! {
-        #![proptest_config(crate::proptests::config())]
-
-        #[test]
-        fn the_size_of_a_packet_is_what_rumqttc_will_write(
-            lengths in prop::array::uniform5(prop::option::of(0usize..200)),
-            payload in prop::sample::select(vec![0, 100, 110, 119, 127, 16_360, 16_383, 2_097_100, 2_097_152]),
-            qos in 0i64..3,
-            expiry in any::<Option<u32>>(),
-        ) {
-            let [topic, correlation, content, name, value] = lengths;
-            let message = Message {
-                topic: TopicName::try_from("t".repeat(1 + topic.unwrap_or(0))).unwrap(),
-                payload: Bytes::from(vec![0; payload]),
-                qos: Qos::try_from(qos).unwrap(),
-                retain: false,
-                properties: Properties {
-                    payload_format_indicator: topic.map(|length| length % 2 == 0),
-                    message_expiry_interval: expiry,
-                    response_topic: value.map(|length| TopicName::try_from("r".repeat(length + 1)).unwrap()),
-                    correlation_data: correlation.map(|length| Bytes::from(vec![0; length])),
-                    content_type: content.map(text),
-                    user_properties: name.into_iter().map(|length| (text(length), text(value.unwrap_or(3)))).collect(),
-                },
-            };
-            let packet = Publish { pkid: 1, ..publish(&message) };
-            prop_assert_eq!(packet_size(Protocol::V5, &message), packet.size());
-        }
     }
 }

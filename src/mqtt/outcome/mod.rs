@@ -1,13 +1,17 @@
 //! What became of a publish, of a subscription and of a request over MQTT: each outcome says no more than is known.
 
+mod counted;
+mod refusal;
+
 use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use self::counted::result;
+pub use self::refusal::{NoAnswer, Refusal};
+
 use super::reason::{PACKET_TOO_LARGE, Reason};
-use crate::config::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::memory::Full;
-use crate::metrics::PublishResult;
 
 /// The outcome of a publish, which its caller is told once.
 pub type Outcome = Result<Published, Failure>;
@@ -124,95 +128,5 @@ impl Failure {
             Self::TooLargeForBroker { .. } => Some(PACKET_TOO_LARGE),
             _ => None,
         }
-    }
-}
-
-/// A topic filter is not subscribed to, or that is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// The broker was certainly not asked: no connection came about in time.
-    #[error("not done: there was no connection to the broker within the timeout")]
-    NotConnected,
-    /// The broker was certainly not asked, though there is a connection.
-    #[error("not done: the broker was busy with earlier questions for the whole timeout")]
-    Busy,
-    /// The broker was not asked: the daemon is stopping.
-    #[error("not done: the bridge is stopping")]
-    Stopping,
-    /// The broker was asked, and no answer came in time.
-    #[error("asked, outcome unknown: no answer from the broker in time")]
-    Unknown,
-    /// The broker refused it, with this reason code.
-    #[error("refused by the broker: {}", Reason(*.0))]
-    Refused(u8),
-    /// The broker is not asked for a while, as connections ended over this topic filter.
-    #[error("not done: the topic filter is left out for a while, as the connection to the broker ended over it")]
-    LeftOut,
-    /// The topic filter is in the configuration file.
-    #[error("`topic` is a [[subscribe]] of the configuration file: only there it can be changed")]
-    OfConfiguration,
-    /// QoS 2 is not supported with a session that the broker keeps.
-    #[error("`qos` 2 needs `clean-session = true`")]
-    QosNotSupported,
-    /// The most topic filters at run time are subscribed to.
-    #[error(
-        "not done: there are already {} topic filters besides those of the configuration, or {} bytes of them",
-        MAX_FILTERS,
-        MAX_FILTER_BYTES
-    )]
-    TooManyFilters,
-    /// `max-listeners` is reached.
-    #[error("there are as many listeners as `max-listeners` allows")]
-    TooManyListeners,
-}
-
-/// A request over MQTT has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum NoAnswer {
-    /// The request itself was not published, or that is not known.
-    #[error(transparent)]
-    Publish(#[from] Failure),
-    /// Nothing was published, as the response topic is not subscribed to.
-    #[error("not sent: the response topic is not subscribed to: {0}")]
-    Subscribe(#[from] Refusal),
-    /// The broker says that nobody subscribes to the topic.
-    #[error("nobody subscribes to the topic")]
-    NobodySubscribes,
-    /// It was published, and no answer came in time.
-    #[error("sent, and no answer came within the timeout")]
-    TimedOut,
-    /// It was published, and the daemon is stopping.
-    #[error("sent, and the bridge is stopping")]
-    Stopping,
-    /// Another request awaits its answer on the same response topic, and nothing would tell the two answers apart.
-    #[error("not sent: another request awaits its answer on this response topic")]
-    TopicTaken,
-    /// No response topic can be made.
-    #[error("not sent: no response topic can be made of the client identifier")]
-    NotPossible,
-    /// The most requests await their answers.
-    #[error("not sent: too many requests await an answer")]
-    TooManyRequests,
-}
-
-/// How an outcome is counted.
-pub fn result(outcome: &Outcome) -> PublishResult {
-    match outcome {
-        Ok(Published::HandedOver) => PublishResult::HandedOver,
-        Ok(Published::Acknowledged { .. }) => PublishResult::Acknowledged,
-        Err(Failure::NotConnected | Failure::NotReady(_)) => PublishResult::NotConnected,
-        Err(Failure::Busy) => PublishResult::Busy,
-        Err(Failure::Stopping) => PublishResult::Stopping,
-        Err(Failure::TooManyWaiting | Failure::ShareTaken | Failure::NoRoom) => PublishResult::TooManyWaiting,
-        Err(Failure::PacketTooLarge { .. }) => PublishResult::TooLarge,
-        Err(failure) if failure.reason_code() == Some(PACKET_TOO_LARGE) => PublishResult::TooLarge,
-        Err(Failure::RetainNotSupported | Failure::QosNotSupported(_) | Failure::PropertiesNotSupported) => {
-            PublishResult::NotSupported
-        }
-        Err(Failure::Refused(_) | Failure::RefusedSaying { .. } | Failure::TooLargeForBroker { .. }) => {
-            PublishResult::Refused
-        }
-        Err(Failure::GivenUp) => PublishResult::GivenUp,
-        Err(Failure::Unknown) => PublishResult::Unknown,
     }
 }
