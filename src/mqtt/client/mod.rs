@@ -1,8 +1,7 @@
 //! The MQTT client: rumqttc 0.25.1 behind a small interface. Nothing outside this folder names rumqttc.
 //!
-//! A caller opens a [`Connection`] and its [`Sender`] by [`open`], connects, hands packets to the sender, and
-//! calls [`Connection::next`] for each [`Event`] until the connection is [`Lost`]. It opens another one for the next
-//! try.
+//! A caller gets a [`Connection`] and its [`Sender`] by [`connect`], hands packets to the sender, and calls
+//! [`Connection::next`] for each [`Event`] until the connection is [`Lost`].
 //!
 //! # What rumqttc does wrong, and where it is cured
 //!
@@ -56,7 +55,7 @@
 //! - Its timeouts are 0 s in `NetworkOptions::default`, and Nagle's algorithm is on: `v4/options.rs`, `v5/options.rs`
 //! - A flush has 5 s in MQTT 3.1.1, whatever the size and the link, and no limit in MQTT 5: `FLUSH_TIMEOUT` in
 //!   `v4/options.rs`; the caller's timeout of [`Connection::next`], with [`Connection::nudge`] to write on, in both
-//! - `recv_timeout` below the time that connecting takes never connects: [`Connection::connect`] in `receiving.rs`
+//! - `recv_timeout` below the time that connecting takes never connects: [`connect`] in `receiving.rs`
 //! - It ends the connection over a second PINGREQ without an answer, though bytes pass: `traffic.rs`
 //! - With a keep alive of 0 from the broker it sends PINGREQ without a pause: `connected` in `v5/mod.rs`. It panics
 //!   over a configured one under 5 s, which `config` excludes
@@ -90,4 +89,4 @@ mod transport;
 pub use self::connection::{Event, QueueFull, Sender};
 pub use self::lost::{Cause, Lost};
 pub use self::packet_size::packet_size;
-pub use self::receiving::{Connection, open};
+pub use self::receiving::{Connection, connect, connect_timeout};

@@ -10,58 +10,42 @@ use super::traffic::{Passed, Traffic};
 use super::version::Rumqttc;
 use super::{transport, v4, v5};
 use crate::config::{Mqtt, Protocol, Session};
-use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Retransmission, Window};
+use crate::mqtt::protocol::{Acknowledgement, Connack, Retransmission, Window};
 
 /// The receiving half of a connection. It reads and writes only while [`Connection::next`] runs.
 pub struct Connection {
+    /// What the broker answered to our CONNECT.
+    pub connack: Connack,
     rumqttc: Box<dyn Rumqttc>,
-    mqtt: Mqtt,
-    session_present: bool,
-    keepalive: Duration,
     slots: Slots,
     traffic: Traffic,
 }
 
-/// A connection that is yet to be made; each try to connect needs one of its own.
-pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Connection) {
-    let (sender, rumqttc) = match mqtt.protocol {
+/// How long [`connect`] may take.
+pub fn connect_timeout(mqtt: &Mqtt) -> Duration {
+    // rumqttc's own limit is half of it; this one is for the case that it hangs
+    2 * transport::connect_timeout(mqtt)
+}
+
+/// Connects, and waits for the CONNACK.
+pub fn connect(mqtt: &Mqtt, session: Session) -> Result<(Box<dyn Sender>, Connection), Lost> {
+    let (sender, mut rumqttc) = match mqtt.protocol {
         Protocol::V311 => v4::open(mqtt, session),
         Protocol::V5 => v5::open(mqtt, session),
     };
-    let connection = Connection {
-        rumqttc,
-        mqtt: mqtt.clone(),
-        session_present: false,
-        keepalive: mqtt.keepalive,
-        slots: Slots::new(Limits::default().receive_maximum, mqtt.max_inflight),
-        traffic: Traffic::default(),
+    let connack = match rumqttc.receive(connect_timeout(mqtt), false)? {
+        Some(Event::Connected(connack)) => connack,
+        Some(Event::Violation(what)) => return Err(Lost::new(what)),
+        Some(_) => return Err(Lost::not_a_connack()),
+        None => return Err(Lost::because(Cause::NoConnack, transport::silence(mqtt))),
     };
-    (sender, connection)
+    let slots = Slots::new(connack.limits.receive_maximum, mqtt.max_inflight);
+    let mut connection = Connection { connack, rumqttc, slots, traffic: Traffic::to(&mqtt.server) };
+    connection.expect_releases(&HashSet::new());
+    Ok((sender, connection))
 }
 
 impl Connection {
-    /// How long [`Self::connect`] may take.
-    pub fn connect_timeout(&self) -> Duration {
-        // rumqttc's own limit is half of it; this one is for the case that it hangs
-        2 * transport::connect_timeout(&self.mqtt)
-    }
-
-    /// Connects, and waits for the CONNACK. Once for each connection: a further try needs a new one.
-    pub fn connect(&mut self) -> Result<Connack, Lost> {
-        let connack = match self.rumqttc.receive(self.connect_timeout(), false)? {
-            Some(Event::Connected(connack)) => connack,
-            Some(Event::Violation(what)) => return Err(Lost::new(what)),
-            Some(_) => return Err(Lost::not_a_connack()),
-            None => return Err(Lost::because(Cause::NoConnack, transport::silence(&self.mqtt))),
-        };
-        self.session_present = connack.session_present;
-        self.keepalive = connack.terms.keepalive;
-        self.slots = Slots::new(connack.limits.receive_maximum, self.mqtt.max_inflight);
-        self.traffic = Traffic::to(&self.mqtt.server);
-        self.expect_releases(&HashSet::new());
-        Ok(connack)
-    }
-
     /// Waits for the next event; `None` at the timeout. After an error only [`Self::buffered`] is of use.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Event>, Lost> {
         if let Some(silent) = self.traffic.silence() {
@@ -80,7 +64,7 @@ impl Connection {
 
     fn note(&mut self, event: &Event) {
         match event {
-            Event::Probed => self.traffic.pinged(self.keepalive),
+            Event::Probed => self.traffic.pinged(self.connack.terms.keepalive),
             Event::Alive => self.traffic.answered(),
             // the broker may send it again
             Event::Released(packet_identifier) => self.rumqttc.expect_release(*packet_identifier),
@@ -132,7 +116,7 @@ impl Connection {
     /// us those of an earlier process too.
     fn expect_releases(&mut self, unreleased: &HashSet<u16>) {
         for packet_identifier in 1..=u16::MAX {
-            if self.session_present || unreleased.contains(&packet_identifier) {
+            if self.connack.session_present || unreleased.contains(&packet_identifier) {
                 self.rumqttc.expect_release(packet_identifier);
             }
         }

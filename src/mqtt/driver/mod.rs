@@ -16,7 +16,6 @@ use self::takeover::{Takeover, Verdict};
 use super::client::{self, Cause, Connection, Lost, Sender};
 use super::inbound::{Inbound, Unreleased};
 use super::presence::Presence;
-use super::protocol::Connack;
 use super::publisher::Publisher;
 use super::session::in_flight::Blame;
 use super::session::subscriptions::Culprit;
@@ -86,11 +85,10 @@ impl Driver {
     fn connect(&mut self) -> Option<Established> {
         let session = self.session();
         loop {
-            let (sender, mut connection) = client::open(&self.mqtt, session);
             let begun = Instant::now();
-            self.publisher.announce(begun, connection.connect_timeout());
-            match connection.connect() {
-                Ok(connack) => return Some(self.connected(session, sender, connection, connack)),
+            self.publisher.announce(begun, client::connect_timeout(&self.mqtt));
+            match client::connect(&self.mqtt, session) {
+                Ok((sender, connection)) => return Some(self.connected(session, sender, connection)),
                 Err(lost) => {
                     self.log_failure(&lost);
                     if self.publisher.pause(self.backoff.pause(begun.elapsed())) {
@@ -101,29 +99,23 @@ impl Driver {
         }
     }
 
-    fn connected(
-        &mut self,
-        session: Session,
-        sender: Box<dyn Sender>,
-        connection: Connection,
-        connack: Connack,
-    ) -> Established {
+    fn connected(&mut self, session: Session, sender: Box<dyn Sender>, connection: Connection) -> Established {
+        let connack = &connection.connack;
         self.logged.clear();
         self.log_connected(&connack.terms);
-        let number = self.publisher.connected(sender, &connack);
+        let number = self.publisher.connected(sender, connack);
         let unreleased = std::mem::take(&mut self.unreleased);
         let unreleased = if connack.session_present { unreleased } else { Unreleased::default() };
         let (publisher, subscriber) = (&self.publisher, &self.subscriber);
         let is_kept = session != Session::Clean;
         let inbound = Inbound::new(publisher.clone(), subscriber.clone(), number, is_kept, unreleased);
-        let probation = self.breaches.probation();
-        Established::new(publisher, subscriber, &self.presence, connection, inbound, connack, probation)
+        Established::new(publisher, subscriber, &self.presence, connection, inbound, self.breaches.probation())
     }
 
     /// Drives a connection to its end. Returns the pause before the next one, if there is to be one.
     fn drive(&mut self, established: Established) -> Option<Duration> {
         let since = Instant::now();
-        let session_present = established.connack.session_present;
+        let session_present = established.connection.connack.session_present;
         let ending = established.drive(session_present && self.session_unknown);
         self.unreleased = ending.unreleased;
         self.session_unknown &= !ending.is_released;

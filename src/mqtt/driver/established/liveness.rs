@@ -106,7 +106,7 @@ impl Established {
     }
 
     fn longest_silence(&self) -> Duration {
-        2 * self.connack.terms.keepalive + GRACE
+        2 * self.connection.connack.terms.keepalive + GRACE
     }
 
     /// Since when the oldest packet is unanswered, given that of publishes.

@@ -14,7 +14,7 @@ use self::stages::Stage;
 use crate::mqtt::client::{Connection, Event, Lost};
 use crate::mqtt::inbound::Inbound;
 use crate::mqtt::presence::Presence;
-use crate::mqtt::protocol::{Acknowledgement, Connack, Window};
+use crate::mqtt::protocol::{Acknowledgement, Window};
 use crate::mqtt::publisher::Publisher;
 use crate::mqtt::reason::Reason;
 use crate::mqtt::session::in_flight::Violation;
@@ -25,8 +25,7 @@ pub struct Established {
     publisher: Publisher,
     subscriber: Subscriber,
     presence: Presence,
-    connection: Connection,
-    pub connack: Connack,
+    pub connection: Connection,
     inbound: Inbound,
     /// How long each topic filter is on probation.
     probation: Option<Duration>,
@@ -50,7 +49,6 @@ impl Established {
         presence: &Presence,
         connection: Connection,
         inbound: Inbound,
-        connack: Connack,
         probation: Option<Duration>,
     ) -> Self {
         let (now, window) = (Instant::now(), connection.window());
@@ -59,7 +57,6 @@ impl Established {
             subscriber: subscriber.clone(),
             presence: presence.clone(),
             connection,
-            connack,
             inbound,
             probation,
             stage: Stage::Resuming,
@@ -74,7 +71,7 @@ impl Established {
 
     /// Returns when we ended the connection; the error is its loss.
     fn run(&mut self, release: bool) -> Result<(), Lost> {
-        if self.publisher.give_up_retransmissions(self.connack.limits) {
+        if self.publisher.give_up_retransmissions(self.connection.connack.limits) {
             self.is_spoilt = true;
             return Err(Lost::new("the broker no longer takes what the session owes: it is left"));
         }

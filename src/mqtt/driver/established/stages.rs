@@ -56,7 +56,8 @@ impl Established {
                 self.connection.resend(self.publisher.retransmissions(self.connection.window().size));
             }
             Stage::Resuming => {
-                self.subscriber.connected(self.connack.session_present, self.connack.limits, self.probation);
+                let connack = &self.connection.connack;
+                self.subscriber.connected(connack.session_present, connack.limits, self.probation);
                 self.stage = Stage::Subscribing;
                 self.publisher.awaits("answer our SUBSCRIBE");
                 // what comes for a topic filter may end the connection: messages go first
