@@ -52,7 +52,7 @@
 //! Time:
 //! - `publish` and the like block while the queue is full, on its own thread for ever: only `try_…` is used:
 //!   `v4/sender.rs`, `v5/sender.rs`
-//! - Its timeouts are 0 s in `NetworkOptions::default`, and Nagle's algorithm is on: `v4/options.rs`, `v5/options.rs`
+//! - Its timeouts are 0 s in `NetworkOptions::default`, and Nagle's algorithm is on: `transport.rs`
 //! - A flush has 5 s in MQTT 3.1.1, whatever the size and the link, and no limit in MQTT 5: `FLUSH_TIMEOUT` in
 //!   `v4/options.rs`; the caller's timeout of [`Connection::next`], with [`Connection::nudge`] to write on, in both
 //! - `recv_timeout` below the time that connecting takes never connects: [`connect`] in `receiving.rs`

@@ -13,7 +13,6 @@ use crate::socket::{self, Cookie};
 const BACKLOG: u64 = 1024;
 
 /// The TCP socket of one connection. The system does not count the bytes of a Unix socket: then nothing passes.
-#[derive(Default)]
 pub struct Traffic {
     socket: Option<(RawFd, Cookie)>,
     /// At the last call of [`Traffic::passed`].
@@ -47,15 +46,13 @@ impl Traffic {
             Server::Tcp(place) | Server::WebSocket(place, _) => find(place.port),
             Server::Unix(_) => None,
         };
-        let mut traffic = Self { socket, ..Self::default() };
-        traffic.seen = traffic.look();
-        traffic
+        Self { socket, seen: look(socket), pinged: None, is_silent: false }
     }
 
     /// What has passed since the last call: bytes that came, and bytes of a backlog that the other side has
     /// acknowledged. Without a backlog an acknowledgement shows that the system there is alive, not that the broker is.
     pub fn passed(&mut self) -> Passed {
-        let now = self.look();
+        let now = look(self.socket);
         let before = std::mem::replace(&mut self.seen, now);
         let has_backlog = |seen: Option<Seen>| seen.is_some_and(|seen| seen.unsent > BACKLOG);
         Passed { bytes: passed(before, now), has_new_backlog: has_backlog(now) && !has_backlog(before) }
@@ -64,7 +61,7 @@ impl Traffic {
     /// A PINGREQ was written. rumqttc would end the connection over the second one without an answer, though the answer
     /// may be coming behind a long message, or the PINGREQ wait behind one. Its check is off, and bytes count.
     pub fn pinged(&mut self, keepalive: Duration) {
-        let (now, seen) = (Instant::now(), self.look());
+        let (now, seen) = (Instant::now(), look(self.socket));
         match self.pinged {
             Some((_, before)) if passed(before, seen) > 0 => self.pinged = Some((now, seen)),
             // a PINGREQ that follows earlier is a nudge
@@ -82,12 +79,13 @@ impl Traffic {
     pub fn silence(&self) -> Option<Lost> {
         self.is_silent.then(|| Lost::new("no answer to a PINGREQ within the keep alive time"))
     }
+}
 
-    fn look(&self) -> Option<Seen> {
-        let (number, cookie) = self.socket.filter(|(number, cookie)| socket::cookie(*number) == Some(*cookie))?;
-        let (received, taken) = (socket::received(number)?, socket::taken(number)?);
-        (socket::cookie(number) == Some(cookie)).then(|| Seen { received, taken, unsent: socket::unsent(number) })
-    }
+/// The counts of a socket, if its descriptor is still that of this socket before and after.
+fn look(socket: Option<(RawFd, Cookie)>) -> Option<Seen> {
+    let (number, cookie) = socket.filter(|(number, cookie)| socket::cookie(*number) == Some(*cookie))?;
+    let (received, taken) = (socket::received(number)?, socket::taken(number)?);
+    (socket::cookie(number) == Some(cookie)).then(|| Seen { received, taken, unsent: socket::unsent(number) })
 }
 
 fn passed(before: Option<Seen>, now: Option<Seen>) -> u64 {

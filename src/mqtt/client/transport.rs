@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rumqttc::Transport;
+use rumqttc::{NetworkOptions, Transport};
 #[cfg(feature = "tls")]
 use rumqttc::{TlsConfiguration, TlsError};
 
@@ -47,6 +47,17 @@ pub fn transport(mqtt: &Mqtt) -> Transport {
         (Server::Unix(_), _) => Transport::unix(),
         _ => Transport::tcp(),
     }
+}
+
+/// With the only timeout of rumqttc in MQTT 3.1.1: for connecting, and after that for each flush. In MQTT 5 it reads
+/// another one.
+pub fn network_options(timeout: Duration) -> NetworkOptions {
+    // not `default()`, whose timeout is 0 s
+    let mut network = NetworkOptions::new();
+    // without it a burst waits 44 ms for the delayed TCP acknowledgement of the broker
+    network.set_tcp_nodelay(true);
+    network.set_connection_timeout(timeout.as_secs());
+    network
 }
 
 /// The words of an error of TLS, while connecting or on an established connection.

@@ -13,7 +13,7 @@ use rumqttc::{
 };
 
 use self::losses::lost;
-use self::options::{FLUSH_TIMEOUT, network_options, options};
+use self::options::{FLUSH_TIMEOUT, options};
 use self::packet::publish;
 use self::sender::Sender4;
 use super::bounds::QUEUE;
@@ -32,7 +32,7 @@ struct Connection4 {
 
 pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Rumqttc>) {
     let (client, mut rumqttc) = Client::new(options(mqtt, session), QUEUE);
-    rumqttc.eventloop.set_network_options(network_options(transport::connect_timeout(mqtt)));
+    rumqttc.eventloop.set_network_options(transport::network_options(transport::connect_timeout(mqtt)));
     (Box::new(Sender4(client)), Box::new(Connection4 { rumqttc, mqtt: mqtt.clone() }))
 }
 
@@ -89,7 +89,7 @@ impl Connection4 {
     }
 
     fn connected(&mut self, session_present: bool) -> Event {
-        self.rumqttc.eventloop.set_network_options(network_options(FLUSH_TIMEOUT));
+        self.rumqttc.eventloop.set_network_options(transport::network_options(FLUSH_TIMEOUT));
         let terms = Terms { keepalive: self.mqtt.keepalive, client_id: None };
         Event::Connected(Connack { session_present, limits: Limits::default(), terms })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rumqttc::{LastWill, MqttOptions, NetworkOptions};
+use rumqttc::{LastWill, MqttOptions};
 
 use super::packet::rumqttc_qos;
 use crate::config::{Mqtt, Session, Will};
@@ -11,16 +11,6 @@ use crate::mqtt::protocol::PACKET_IDENTIFIERS;
 
 /// How long a single packet may take to be written, however slowly. `traffic` notices earlier that nothing is written.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
-
-/// rumqttc has one timeout: for connecting, and after that for each flush.
-pub fn network_options(timeout: Duration) -> NetworkOptions {
-    // not `default()`, whose timeout is 0 s
-    let mut network = NetworkOptions::new();
-    // without it a burst waits 44 ms for the delayed TCP acknowledgement of the broker
-    network.set_tcp_nodelay(true);
-    network.set_connection_timeout(timeout.as_secs());
-    network
-}
 
 pub fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
     let (host, port) = transport::host_and_port(mqtt);

@@ -1,6 +1,5 @@
 //! What rumqttc is told before it connects in MQTT 5.
 
-use rumqttc::NetworkOptions;
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::v5::LastWill;
 
@@ -13,14 +12,11 @@ use crate::mqtt::protocol::PACKET_IDENTIFIERS;
 pub fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
     let (host, port) = transport::host_and_port(mqtt);
     let mut options = MqttOptions::new(&mqtt.client_id, host, port);
-    // not `default()`, whose timeout is 0 s
-    let mut network = NetworkOptions::new();
-    // without it a burst waits 44 ms for the delayed TCP acknowledgement of the broker
-    network.set_tcp_nodelay(true);
+    let timeout = transport::connect_timeout(mqtt);
     options
         .set_transport(transport::transport(mqtt))
-        .set_network_options(network)
-        .set_connection_timeout(transport::connect_timeout(mqtt).as_secs())
+        .set_network_options(transport::network_options(timeout))
+        .set_connection_timeout(timeout.as_secs())
         .set_keep_alive(mqtt.keepalive)
         .set_outgoing_inflight_upper_limit(PACKET_IDENTIFIERS)
         // we acknowledge messages when they are in the journal, which holds so many at a time
