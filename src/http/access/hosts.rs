@@ -1,9 +1,8 @@
 //! The hosts that a request names, and which of them are ours.
 
 use super::authority::Authority;
-use crate::http::reply::{Reply, SHOWN};
+use crate::http::reply::{Reply, shown};
 use crate::http::server::{Head, Reach};
-use crate::printable::Printable;
 
 /// The hosts that a request names.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +28,7 @@ impl<'a> Hosts<'a> {
             return Err(Reply::invalid("`Host` is missing".to_owned()));
         }
         let parse = |text: &'a str| {
-            let malformed = || Reply::invalid(format!("the host `{}` is malformed", Printable::new(text, SHOWN)));
+            let malformed = || Reply::invalid(format!("the host `{}` is malformed", shown(text)));
             Authority::parse(text).ok_or_else(malformed)
         };
         let target = Authority::in_target(head).map(parse).transpose()?;

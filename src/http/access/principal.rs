@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use super::quota::{Quota, Slot};
 use super::tokens::Token;
-use crate::http::reply::{Reply, SHOWN};
+use crate::http::reply::{Reply, shown};
 use crate::message::{Message, TopicFilter, TopicName};
 use crate::mqtt::Failure;
-use crate::printable::Printable;
 
 /// The sender of an admitted request.
 #[derive(Debug)]
@@ -37,8 +36,7 @@ impl Principal<'_> {
         let Some(Token { rules, .. }) = self.token else { return Ok(()) };
         let topic = &message.topic;
         if !rules.publish.iter().any(|filter| filter.matches(topic)) {
-            let shown = Printable::new(topic.as_str(), SHOWN);
-            log::debug!(TOKEN = rules.name; "token {} may not publish to {shown}", rules.name);
+            log::debug!(TOKEN = rules.name; "token {} may not publish to {}", rules.name, shown(topic.as_str()));
             return Err(Reply::topic_denied(&rules.name, topic));
         }
         message.properties.response_topic.as_ref().map_or(Ok(()), |topic| self.may_use_response_topic(topic))
@@ -50,8 +48,7 @@ impl Principal<'_> {
         if rules.publish.iter().chain(&rules.response_topics).any(|filter| filter.matches(topic)) {
             return Ok(());
         }
-        let shown = Printable::new(topic.as_str(), SHOWN);
-        log::debug!(TOKEN = rules.name; "token {} may not ask for answers on {shown}", rules.name);
+        log::debug!(TOKEN = rules.name; "token {} may not ask for answers on {}", rules.name, shown(topic.as_str()));
         Err(Reply::response_topic_denied(&rules.name, topic))
     }
 
@@ -61,8 +58,7 @@ impl Principal<'_> {
         if rules.subscribe.iter().any(|allowed| allowed.covers(filter)) {
             return Ok(());
         }
-        let shown = Printable::new(filter.as_str(), SHOWN);
-        log::debug!(TOKEN = rules.name; "token {} may not read {shown}", rules.name);
+        log::debug!(TOKEN = rules.name; "token {} may not read {}", rules.name, shown(filter.as_str()));
         Err(Reply::filter_denied(&rules.name, filter))
     }
 
@@ -78,8 +74,7 @@ impl Principal<'_> {
             })?;
         }
         for message in messages {
-            let shown = Printable::new(message.topic.as_str(), SHOWN);
-            log::debug!(TOKEN = rules.name; "token {} publishes to {shown}", rules.name);
+            log::debug!(TOKEN = rules.name; "token {} publishes to {}", rules.name, shown(message.topic.as_str()));
         }
         Ok(())
     }

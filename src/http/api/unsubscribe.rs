@@ -7,10 +7,9 @@ use super::subscription_json::changed;
 use crate::http::access::Unsubscribe;
 use crate::http::input::json::Fields;
 use crate::http::input::values;
-use crate::http::reply::{Reply, SHOWN};
+use crate::http::reply::{Reply, shown};
 use crate::message::TopicFilter;
 use crate::mqtt::{Answer, Refusal};
-use crate::printable::Printable;
 
 /// Unsubscribes, and replies when the broker has answered.
 pub fn unsubscribe(call: &mut Call) -> Result<Handled, Reply> {
@@ -46,8 +45,8 @@ pub fn unsubscribe(call: &mut Call) -> Result<Handled, Reply> {
 fn log_failure(filter: TopicFilter) -> impl FnOnce(Answer) + Send {
     move |answer| {
         if let Err(refusal) = answer {
-            let shown = Printable::new(filter.as_str(), SHOWN);
-            log::warn!("{shown} is not subscribed to again for those who want it still: {refusal}");
+            let filter = shown(filter.as_str());
+            log::warn!("{filter} is not subscribed to again for those who want it still: {refusal}");
         }
     }
 }

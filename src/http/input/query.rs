@@ -4,8 +4,7 @@ use std::str::FromStr;
 
 use super::percent::decode;
 use super::values::Scalar;
-use crate::http::reply::{SHOWN, in_field};
-use crate::printable::Printable;
+use crate::http::reply::{in_field, shown};
 use crate::similar::hint;
 
 /// The most parameters of a query: each is compared with all others.
@@ -24,7 +23,7 @@ impl Parameters {
             let name = decode(name).map_err(|what| format!("the name of a parameter {what}"))?;
             let value = in_field(&name, decode(value))?;
             if parameters.iter().any(|(other, _)| *other == name) {
-                return Err(format!("parameter `{}` is there twice", Printable::new(&name, SHOWN)));
+                return Err(format!("parameter `{}` is there twice", shown(&name)));
             }
             if parameters.len() == MAX_PARAMETERS {
                 return Err(format!("more than {MAX_PARAMETERS} parameters"));
@@ -49,8 +48,7 @@ impl Parameters {
         match self.0.first() {
             None => Ok(()),
             Some((name, _)) => {
-                let shown = Printable::new(name, SHOWN);
-                Err(format!("unknown parameter `{shown}`: there are {known}{}", hint(name, known)))
+                Err(format!("unknown parameter `{}`: there are {known}{}", shown(name), hint(name, known)))
             }
         }
     }
@@ -86,7 +84,7 @@ impl Parameter {
     }
 
     fn not(&self, expected: &str) -> String {
-        format!("must be {expected}, not `{}`", Printable::new(&self.0, SHOWN))
+        format!("must be {expected}, not `{}`", shown(&self.0))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Checks of a request's head: its method, and the type and the coding of its body.
 
-use crate::http::reply::{Reply, SHOWN};
+use crate::http::reply::{Reply, shown};
 use crate::http::server::Head;
-use crate::printable::Printable;
 
 /// The methods of an endpoint that changes nothing.
 pub const READ: &str = "GET, HEAD";
@@ -33,7 +32,7 @@ pub fn require_json(head: Head) -> Result<(), Reply> {
     if is_json && is_utf_8 {
         return Ok(());
     }
-    let found = Printable::new(content_type, SHOWN);
+    let found = shown(content_type);
     Err(Reply::unsupported_media_type(format!("`Content-Type` must be `application/json` in UTF-8, not `{found}`")))
 }
 
@@ -41,8 +40,7 @@ pub fn require_json(head: Head) -> Result<(), Reply> {
 pub fn require_no_coding(head: Head) -> Result<(), Reply> {
     let coding = head.header("Content-Encoding")?.filter(|coding| !coding.eq_ignore_ascii_case("identity"));
     let Some(coding) = coding else { return Ok(()) };
-    let coding = Printable::new(coding, SHOWN);
-    Err(Reply::unsupported_media_type(format!("`Content-Encoding: {coding}` is not supported")))
+    Err(Reply::unsupported_media_type(format!("`Content-Encoding: {}` is not supported", shown(coding))))
 }
 
 #[cfg(test)]

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::error_text::SHOWN;
-use super::{HeaderValue, Reply, ReturnCode};
+use super::{HeaderValue, Reply, ReturnCode, shown};
 use crate::message::{TopicFilter, TopicName};
-use crate::printable::Printable;
 
 /// The challenge to a request without a token (RFC 6750, 3).
 const BEARER: &str = "Bearer realm=\"mqtt-bridge\"";
@@ -34,13 +32,13 @@ impl Reply {
 
     /// 403: the request comes from a web page of another origin.
     pub fn origin_denied(origin: Option<&str>) -> Self {
-        let page = origin.map_or("another site".to_owned(), |origin| format!("`{}`", Printable::new(origin, SHOWN)));
+        let page = origin.map_or("another site".to_owned(), |origin| format!("`{}`", shown(origin)));
         Self::forbidden(format!("a page of {page} may not call this: its origin is not in `allowed-origins`"))
     }
 
     /// 403: the host that the request names may be anyone's.
     pub fn host_denied(host: &str) -> Self {
-        let host = Printable::new(host, SHOWN);
+        let host = shown(host);
         Self::forbidden(format!("the host must be an address of loopback or one of `allowed-hosts`, not `{host}`"))
     }
 
@@ -53,19 +51,17 @@ impl Reply {
 
     /// 403: no filter in the token's `publish` matches the topic.
     pub fn topic_denied(token: &str, topic: &TopicName) -> Self {
-        let topic = Printable::new(topic.as_str(), SHOWN);
-        Self::forbidden(format!("not sent: token `{token}` may not publish to `{topic}`"))
+        Self::forbidden(format!("not sent: token `{token}` may not publish to `{}`", shown(topic.as_str())))
     }
 
     /// 403: no filter in the token's `subscribe` covers this filter.
     pub fn filter_denied(token: &str, filter: &TopicFilter) -> Self {
-        let filter = Printable::new(filter.as_str(), SHOWN);
-        Self::forbidden(format!("token `{token}` may not read all of `{filter}`"))
+        Self::forbidden(format!("token `{token}` may not read all of `{}`", shown(filter.as_str())))
     }
 
     /// 403: the responder would publish where the token may not.
     pub fn response_topic_denied(token: &str, topic: &TopicName) -> Self {
-        let topic = Printable::new(topic.as_str(), SHOWN);
+        let topic = shown(topic.as_str());
         Self::forbidden(format!(
             "not sent: token `{token}` may not ask for answers on `{topic}`, which is neither in its `publish` nor in its \
              `response-topics`"
@@ -74,7 +70,7 @@ impl Reply {
 
     /// 403: other tokens have subscribed to the filter, and this one has not.
     pub fn subscription_of_others(token: &str, filter: &TopicFilter) -> Self {
-        let filter = Printable::new(filter.as_str(), SHOWN);
+        let filter = shown(filter.as_str());
         Self::forbidden(format!("`{filter}` was subscribed to by another token: `{token}` cannot end that"))
     }
 

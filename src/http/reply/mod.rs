@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use self::error_text::{SHOWN, in_field, in_item};
+pub use self::error_text::{SHOWN, in_field, in_item, shown};
 
 use self::body::Content;
 use self::return_code::ReturnCode;

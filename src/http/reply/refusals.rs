@@ -1,8 +1,6 @@
 //! What is refused for the request itself, or since the bridge is overloaded or not ready.
 
-use super::error_text::SHOWN;
-use super::{HeaderValue, Reply, ReturnCode};
-use crate::printable::Printable;
+use super::{HeaderValue, Reply, ReturnCode, shown};
 
 impl Reply {
     /// 400: the request breaks a rule.
@@ -18,8 +16,7 @@ impl Reply {
 
     /// 404: there is no such path.
     pub fn not_found(path: &str) -> Self {
-        let path = Printable::new(path, SHOWN);
-        let error = format!("there is nothing at `{path}`: try `POST /publish`");
+        let error = format!("there is nothing at `{}`: try `POST /publish`", shown(path));
         Self::refusal(404, ReturnCode::NotFound, error)
     }
 

@@ -5,8 +5,7 @@ use serde_json::value::RawValue;
 use super::body;
 use super::raw::{Limit, Object};
 use super::value::Value;
-use crate::http::reply::{SHOWN, in_field};
-use crate::printable::Printable;
+use crate::http::reply::{in_field, shown};
 use crate::similar::{hint, similar};
 
 /// Each field is compared with all others.
@@ -48,19 +47,15 @@ impl<'a> Fields<'a> {
     pub fn finish(self, known: &str) -> Result<(), String> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) => {
-                let shown = Printable::new(name, SHOWN);
-                Err(format!("unknown field `{shown}`: there are {known}{}", hint(name, known)))
-            }
+            Some((name, _)) => Err(format!("unknown field `{}`: there are {known}{}", shown(name), hint(name, known))),
         }
     }
 
     /// The error for a missing field. It names an unknown field that the client may have meant for it.
     pub fn missing(&self, name: &str) -> String {
         let meant = self.0.iter().find(|(other, _)| similar(other, [name]).is_some());
-        let unknown = meant.map(|(other, _)| {
-            format!(", and field `{}` is unknown: did you mean `{name}`?", Printable::new(other, SHOWN))
-        });
+        let unknown =
+            meant.map(|(other, _)| format!(", and field `{}` is unknown: did you mean `{name}`?", shown(other)));
         format!("field `{name}` is missing{}", unknown.unwrap_or_default())
     }
 }

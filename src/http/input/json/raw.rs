@@ -5,8 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::http::reply::SHOWN;
-use crate::printable::Printable;
+use crate::http::reply::shown;
 
 /// How many values an object or an array may have. Displayed, it is the error for more of them.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +76,7 @@ impl<'de> Visitor<'de> for Object {
         let mut fields: Self::Value = Vec::new();
         while let Some((name, value)) = map.next_entry::<String, _>()? {
             if fields.iter().any(|(other, _)| *other == name) {
-                return Err(Error::custom(format_args!("field `{}` is there twice", Printable::new(&name, SHOWN))));
+                return Err(Error::custom(format_args!("field `{}` is there twice", shown(&name))));
             }
             if fields.len() == self.0.max {
                 return Err(Error::custom(self.0));

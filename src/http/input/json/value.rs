@@ -5,8 +5,7 @@ use serde_json::value::RawValue;
 
 use super::raw::{Array, Limit, Object};
 use crate::http::input::values::Scalar;
-use crate::http::reply::SHOWN;
-use crate::printable::Printable;
+use crate::http::reply::shown;
 
 /// One JSON value, as the client wrote it.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +93,7 @@ impl<'a> Value<'a> {
             b't' | b'f' => "true or false",
             b'{' => "an object",
             b'[' => "an array",
-            _ => return format!("must be {expected}, not {}", Printable::new(self.0.get(), SHOWN)),
+            _ => return format!("must be {expected}, not {}", shown(self.0.get())),
         };
         format!("must be {expected}, not {found}")
     }
