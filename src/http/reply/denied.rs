@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HeaderValue, Reply, ReturnCode, shown};
+use super::{Reply, ReturnCode, shown};
 use crate::message::{TopicFilter, TopicName};
 
 /// The challenge to a request without a token (RFC 6750, 3).
@@ -25,9 +25,9 @@ impl Reply {
     }
 
     fn unauthorized(error: &str, challenge: &'static str) -> Self {
-        Self::refusal(401, ReturnCode::Authentication, error.to_owned())
-            .with("WWW-Authenticate", HeaderValue::Static(challenge))
-            .with("WWW-Authenticate", HeaderValue::Static(BASIC))
+        Self::refusal(401, ReturnCode::Authentication, error)
+            .with("WWW-Authenticate", challenge)
+            .with("WWW-Authenticate", BASIC)
     }
 
     /// 403: the request comes from a web page of another origin.
@@ -77,14 +77,14 @@ impl Reply {
     /// 429: the token's messages come faster than its `rate`.
     pub fn rate_exceeded(token: &str, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self::refusal(429, ReturnCode::QueueSize, format!("not sent: token `{token}` is over its rate"))
-            .with("Retry-After", HeaderValue::Shared(seconds.max(1).to_string().into()))
+        let error = format!("not sent: token `{token}` is over its rate");
+        Self { error: Some(error), ..Self::plain(429, ReturnCode::QueueSize) }
+            .with("Retry-After", seconds.max(1).to_string())
     }
 
     /// 429: the token holds as much as this key of its configuration allows.
     pub fn quota_reached(token: &str, key: &str, what: &str) -> Self {
         Self::refusal(429, ReturnCode::QueueSize, format!("token `{token}` has as many {what} as its `{key}` allows"))
-            .with_retry_after()
     }
 
     /// 429: the streams and requests of the token have as many filters as those of one token may have.
@@ -93,7 +93,7 @@ impl Reply {
             "token `{token}` has as many topic filters of listeners and requests as one token may have: {filters}, or \
              {bytes} bytes of them"
         );
-        Self::refusal(429, ReturnCode::QueueSize, error).with_retry_after()
+        Self::refusal(429, ReturnCode::QueueSize, error)
     }
 
     fn forbidden(error: String) -> Self {

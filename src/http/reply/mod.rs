@@ -29,15 +29,9 @@ pub struct Reply {
     error: Option<String>,
     packet_id: Option<u16>,
     reason_code: Option<u8>,
-    headers: Vec<(&'static str, HeaderValue)>,
+    /// Besides those that frame the body. They never contain what a request sent.
+    headers: Vec<(&'static str, Arc<str>)>,
     content: Content,
-}
-
-/// The value of a header. It never contains what a request sent.
-#[derive(Debug, PartialEq, Eq)]
-enum HeaderValue {
-    Static(&'static str),
-    Shared(Arc<str>),
 }
 
 /// Seconds after which a client should try again.
@@ -63,20 +57,14 @@ impl Reply {
     /// The same, which a browser shows to a page of this origin. The origin must be one of the configuration.
     pub fn with_allowed_origin(self, origin: Option<Arc<str>>) -> Self {
         let Some(origin) = origin else { return self };
-        self.with("Access-Control-Allow-Origin", HeaderValue::Shared(origin))
-            .with("Access-Control-Expose-Headers", HeaderValue::Static("Retry-After, X-Request-ID"))
-            .with("Vary", HeaderValue::Static("Origin"))
+        self.with("Access-Control-Allow-Origin", origin)
+            .with("Access-Control-Expose-Headers", "Retry-After, X-Request-ID")
+            .with("Vary", "Origin")
     }
 
-    fn with(mut self, name: &'static str, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+    fn with(mut self, name: &'static str, value: impl Into<Arc<str>>) -> Self {
+        self.headers.push((name, value.into()));
         self
-    }
-
-    /// Says when to try again, if it is a reply to a request that may succeed then.
-    fn with_retry_after(self) -> Self {
-        let may_succeed = matches!(self.status, 429 | 503);
-        if may_succeed { self.with("Retry-After", HeaderValue::Static(RETRY_AFTER)) } else { self }
     }
 
     fn plain(status: u16, code: ReturnCode) -> Self {
@@ -84,8 +72,10 @@ impl Reply {
         Self { status, code, error, packet_id, reason_code, headers: Vec::new(), content: Content::Status }
     }
 
-    fn refusal(status: u16, code: ReturnCode, error: String) -> Self {
-        Self { error: Some(error), ..Self::plain(status, code) }
+    /// Says when to try again, if the same request may succeed then.
+    fn refusal(status: u16, code: ReturnCode, error: impl Into<String>) -> Self {
+        let reply = Self { error: Some(error.into()), ..Self::plain(status, code) };
+        if matches!(status, 429 | 503) { reply.with("Retry-After", RETRY_AFTER) } else { reply }
     }
 }
 
@@ -97,11 +87,7 @@ impl Reply {
     /// The headers, without those that frame the body.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let content_type = self.has_body().then_some(("Content-Type", self.content.content_type()));
-        let others = self.headers.iter().map(|(name, value)| match value {
-            HeaderValue::Static(value) => (*name, *value),
-            HeaderValue::Shared(value) => (*name, &**value),
-        });
-        content_type.into_iter().chain(others)
+        content_type.into_iter().chain(self.headers.iter().map(|(name, value)| (*name, &**value)))
     }
 
     /// The error text; empty if there is no error.

@@ -5,13 +5,6 @@ use crate::memory::Full;
 use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED, PACKET_TOO_LARGE};
 use crate::mqtt::{Failure, NoAnswer, Outcome, Published, Refusal};
 
-impl Reply {
-    /// 503: all requests together use as much memory as they may.
-    pub fn no_room() -> Self {
-        Self::from(Failure::NoRoom)
-    }
-}
-
 impl From<Full> for Reply {
     fn from(full: Full) -> Self {
         Self::from(Failure::from(full))
@@ -20,10 +13,7 @@ impl From<Full> for Reply {
 
 impl From<Outcome> for Reply {
     fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Ok(published) => Self::from(published),
-            Err(failure) => Self::from(failure),
-        }
+        outcome.map_or_else(Self::from, Self::from)
     }
 }
 
@@ -58,7 +48,7 @@ impl From<Failure> for Reply {
             Failure::Refused(_) | Failure::RefusedSaying { .. } | Failure::GivenUp => (502, ReturnCode::Unknown),
             Failure::Unknown => (504, ReturnCode::ConnectionLost),
         };
-        Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }.with_retry_after()
+        Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }
     }
 }
 
@@ -74,7 +64,7 @@ impl From<Refusal> for Reply {
             Refusal::QosNotSupported => (501, ReturnCode::NotSupported),
         };
         let reason_code = if let Refusal::Refused(code) = refusal { Some(code) } else { None };
-        Self { reason_code, ..Self::refusal(status, code, refusal.to_string()) }.with_retry_after()
+        Self { reason_code, ..Self::refusal(status, code, refusal.to_string()) }
     }
 }
 
@@ -88,9 +78,7 @@ impl From<NoAnswer> for Reply {
                 Self { reason_code: Some(NO_MATCHING_SUBSCRIBERS), ..Self::refusal(404, ReturnCode::NotFound, words) }
             }
             NoAnswer::TimedOut | NoAnswer::Stopping => Self::refusal(504, ReturnCode::ConnectionLost, words),
-            NoAnswer::TopicTaken | NoAnswer::TooManyRequests => {
-                Self::refusal(503, ReturnCode::QueueSize, words).with_retry_after()
-            }
+            NoAnswer::TopicTaken | NoAnswer::TooManyRequests => Self::refusal(503, ReturnCode::QueueSize, words),
             NoAnswer::NotPossible => Self::refusal(501, ReturnCode::NotSupported, words),
         }
     }

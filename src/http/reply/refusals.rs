@@ -1,6 +1,6 @@
 //! What is refused for the request itself, or since the bridge is overloaded or not ready.
 
-use super::{HeaderValue, Reply, ReturnCode, shown};
+use super::{Reply, ReturnCode, shown};
 
 impl Reply {
     /// 400: the request breaks a rule.
@@ -23,32 +23,30 @@ impl Reply {
     /// 405: the path has other methods, which `Allow` lists (RFC 9110, 15.5.6).
     pub fn method_not_allowed(allowed: &'static str) -> Self {
         let error = format!("the method must be {}", allowed.replace(", ", " or "));
-        Self::refusal(405, ReturnCode::Invalid, error).with("Allow", HeaderValue::Static(allowed))
+        Self::refusal(405, ReturnCode::Invalid, error).with("Allow", allowed)
     }
 
     /// 408: the request was not complete in time.
     pub fn request_timeout() -> Self {
-        let error = "not sent: the request was not complete within `request-timeout`".to_owned();
-        Self::refusal(408, ReturnCode::Invalid, error)
+        Self::refusal(408, ReturnCode::Invalid, "not sent: the request was not complete within `request-timeout`")
     }
 
     /// 411: the length of the body is unknown.
     pub fn length_required() -> Self {
         let error = "the body must come with `Content-Length`, or with exactly `Transfer-Encoding: chunked`";
-        Self::refusal(411, ReturnCode::Invalid, error.to_owned())
+        Self::refusal(411, ReturnCode::Invalid, error)
     }
 
     /// 411: HTTP/1.0 has no other way to tell where a body ends (RFC 9112, 6.3).
     pub fn old_body_without_length() -> Self {
-        let error = "not sent: in HTTP/1.0 a body must come with `Content-Length`";
-        Self::refusal(411, ReturnCode::Invalid, error.to_owned())
+        Self::refusal(411, ReturnCode::Invalid, "not sent: in HTTP/1.0 a body must come with `Content-Length`")
     }
 
     /// 411: an empty payload would clear the retained message, and may be one that was lost on the way.
     pub fn empty_without_length() -> Self {
         let error = "not sent: an empty body clears what is retained only with `Content-Length: 0`, \
                      and so does `DELETE /topics/{topic}`";
-        Self::refusal(411, ReturnCode::Invalid, error.to_owned())
+        Self::refusal(411, ReturnCode::Invalid, error)
     }
 
     /// 413: the body is longer than `max-body`.
@@ -74,8 +72,7 @@ impl Reply {
 
     /// 503: there are more requests than the bridge can serve.
     pub fn busy() -> Self {
-        let error = "not sent: too many requests at a time".to_owned();
-        Self::refusal(503, ReturnCode::QueueSize, error).with_retry_after()
+        Self::refusal(503, ReturnCode::QueueSize, "not sent: too many requests at a time")
     }
 
     /// 503: some of many messages were not published.
@@ -85,13 +82,13 @@ impl Reply {
 
     /// 503: the bridge does not do all that it is configured for.
     pub fn not_ready(missing: String) -> Self {
-        Self::refusal(503, ReturnCode::NoConnection, missing).with_retry_after()
+        Self::refusal(503, ReturnCode::NoConnection, missing)
     }
 
     /// 503: all requests together use as much memory as they may, and the reply would need more.
     pub fn document_without_room() -> Self {
         let error = "all requests together hold as much memory as they may: there is none for so long an answer";
-        Self::refusal(503, ReturnCode::QueueSize, error.to_owned()).with_retry_after()
+        Self::refusal(503, ReturnCode::QueueSize, error)
     }
 
     /// 504: the response of a device came, and there is no memory for it. To repeat the request could make the device
@@ -99,11 +96,11 @@ impl Reply {
     pub fn response_without_room() -> Self {
         let error = "sent and answered, but all requests together hold as much memory as they may, so that the answer \
                      is dropped";
-        Self::refusal(504, ReturnCode::ConnectionLost, error.to_owned())
+        Self::refusal(504, ReturnCode::ConnectionLost, error)
     }
 
     /// 505: only HTTP/1.0 and HTTP/1.1 are supported.
     pub fn version_not_supported() -> Self {
-        Self::refusal(505, ReturnCode::NotSupported, "the version must be HTTP/1.1 or HTTP/1.0".to_owned())
+        Self::refusal(505, ReturnCode::NotSupported, "the version must be HTTP/1.1 or HTTP/1.0")
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::body::Content;
-use super::{HeaderValue, Reply, ReturnCode};
+use super::{Reply, ReturnCode};
 use crate::mqtt::Outcome;
 
 /// The headers that pages of allowed origins may send.
@@ -26,9 +26,9 @@ impl Reply {
     /// 204: what a browser may send for a page of an allowed origin (Fetch, 3.3.3).
     pub fn preflight() -> Self {
         Self::plain(204, ReturnCode::Success)
-            .with("Access-Control-Allow-Methods", HeaderValue::Static("GET, POST, PUT, DELETE"))
-            .with("Access-Control-Allow-Headers", HeaderValue::Static(ALLOWED_HEADERS))
-            .with("Access-Control-Max-Age", HeaderValue::Static("600"))
+            .with("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+            .with("Access-Control-Allow-Headers", ALLOWED_HEADERS)
+            .with("Access-Control-Max-Age", "600")
     }
 
     /// 200 with a document.
@@ -44,16 +44,16 @@ impl Reply {
     /// 200: a stream of events follows (HTML, 9.2), which no proxy may store or buffer.
     pub fn events() -> Self {
         Self::document("text/event-stream", Vec::new())
-            .with("Cache-Control", HeaderValue::Static("no-store"))
-            .with("X-Accel-Buffering", HeaderValue::Static("no"))
+            .with("Cache-Control", "no-store")
+            .with("X-Accel-Buffering", "no")
     }
 
     /// 200 with a web page, which a browser holds to its content security policy.
     pub fn page(html: &str, policy: Arc<str>) -> Self {
         Self::document("text/html; charset=utf-8", html.into())
-            .with("Content-Security-Policy", HeaderValue::Shared(policy))
-            .with("X-Content-Type-Options", HeaderValue::Static("nosniff"))
-            .with("Referrer-Policy", HeaderValue::Static("no-referrer"))
+            .with("Content-Security-Policy", policy)
+            .with("X-Content-Type-Options", "nosniff")
+            .with("Referrer-Policy", "no-referrer")
     }
 
     /// 200 if all messages were published, otherwise 207 (RFC 4918, 13) with the outcome of each.
