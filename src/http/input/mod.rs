@@ -1,7 +1,8 @@
-//! Reads what clients send into the types of the bridge: `json` bodies and the `query`, whose single values `values`
-//! checks.
+//! Reads what clients send into the types of the bridge: `json` bodies and the `query`, which both have `named` values,
+//! whose types `values` checks.
 
 pub mod json;
+pub mod named;
 pub mod payload;
 pub mod percent;
 pub mod properties;

@@ -1,23 +1,22 @@
-//! The query of a request target: its parameters, each taken by its name and checked by its type.
+//! The query of a request target: its parameters, and how one is read as a type.
 
 use std::str::FromStr;
 
+use super::named::Named;
 use super::percent::decode;
 use super::values::Scalar;
 use crate::http::reply::{in_field, shown};
-use crate::similar::hint;
 
 /// The most parameters of a query: each is compared with all others.
 const MAX_PARAMETERS: usize = 32;
 
-/// The decoded parameters that are not yet taken, in their order. Each name is there once.
-#[derive(Debug)]
-pub struct Parameters(Vec<(String, String)>);
+/// The decoded parameters.
+pub type Parameters = Named<Parameter>;
 
 impl Parameters {
     /// Reads `name=value&name=value`. A plus is not a space here, as topic filters contain it.
     pub fn parse(query: &str) -> Result<Self, String> {
-        let mut parameters: Vec<(String, String)> = Vec::new();
+        let mut parameters: Vec<(String, Parameter)> = Vec::new();
         for part in query.split('&').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let name = decode(name).map_err(|what| format!("the name of a parameter {what}"))?;
@@ -28,29 +27,9 @@ impl Parameters {
             if parameters.len() == MAX_PARAMETERS {
                 return Err(format!("more than {MAX_PARAMETERS} parameters"));
             }
-            parameters.push((name, value));
+            parameters.push((name, Parameter(value)));
         }
-        Ok(Self(parameters))
-    }
-
-    pub fn take(&mut self, name: &str) -> Option<String> {
-        let position = self.0.iter().position(|(other, _)| other == name)?;
-        Some(self.0.remove(position).1)
-    }
-
-    /// The checked value of a parameter, if it is there. The error names the parameter.
-    pub fn read<T>(&mut self, name: &str, check: impl Fn(Parameter) -> Result<T, String>) -> Result<Option<T>, String> {
-        self.take(name).map(|value| in_field(name, check(Parameter(value)))).transpose()
-    }
-
-    /// Refuses parameters that were not taken, as an unknown parameter would be ignored silently.
-    pub fn finish(self, known: &str) -> Result<(), String> {
-        match self.0.first() {
-            None => Ok(()),
-            Some((name, _)) => {
-                Err(format!("unknown parameter `{}`: there are {known}{}", shown(name), hint(name, known)))
-            }
-        }
+        Ok(Self::new("parameter", parameters))
     }
 }
 
@@ -97,7 +76,7 @@ mod tests {
     #[test]
     fn parameters_are_decoded_once_and_a_plus_stays() {
         let mut parameters = Parameters::parse("a=1+2%2B&%62=%252F&c&=x&&d=%C3%B6=").unwrap();
-        let mut take = |name| parameters.take(name);
+        let mut take = |name| parameters.take(name).map(|Parameter(text)| text);
         assert_eq!(take("a").as_deref(), Some("1+2+"));
         assert_eq!(take("b").as_deref(), Some("%2F"));
         assert_eq!([take("c").as_deref(), take("").as_deref()], [Some(""), Some("x")]);

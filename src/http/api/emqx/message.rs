@@ -11,6 +11,9 @@ use crate::message::{Message, Qos};
 const FIELDS: &str =
     "`topic`, `payload`, `payload_encoding` (or `encoding`), `qos`, `retain`, `properties` and `clientid`";
 
+/// The second one is the name in earlier versions of EMQX.
+const ENCODINGS: [&str; 2] = ["payload_encoding", "encoding"];
+
 /// Why a message is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Invalid {
@@ -44,7 +47,7 @@ pub fn messages(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Inva
 pub fn message(mut fields: Fields) -> Result<Message, Invalid> {
     let topic = fields.read("topic", values::topic);
     let topic = topic.map_err(|error| Invalid { reason_code: TOPIC_NAME_INVALID, error })?;
-    let encoding = encoding(&mut fields)?;
+    let encoding = fields.read_either(ENCODINGS, payload::encoding)?.unwrap_or(Encoding::Plain);
     // EMQX ignores it too, by its documentation
     let _ = fields.take("clientid");
     let message = Message {
@@ -56,15 +59,6 @@ pub fn message(mut fields: Fields) -> Result<Message, Invalid> {
     };
     fields.finish(FIELDS)?;
     Ok(message)
-}
-
-/// `encoding` is its name in earlier versions of EMQX.
-fn encoding(fields: &mut Fields) -> Result<Encoding, String> {
-    let (new, old) = (fields.read("payload_encoding", payload::encoding)?, fields.read("encoding", payload::encoding)?);
-    match (new, old) {
-        (Some(_), Some(_)) => Err("fields `payload_encoding` and `encoding` are two names for one thing".to_owned()),
-        (new, old) => Ok(new.or(old).unwrap_or(Encoding::Plain)),
-    }
 }
 
 /// It must be a string.

@@ -7,7 +7,7 @@ use super::call::{Call, Handled};
 use crate::http::access::ReaderKind;
 use crate::http::input::query::Parameters;
 use crate::http::input::requirements::READ;
-use crate::http::input::values;
+use crate::http::input::values::{self, Scalar};
 use crate::http::reply::Reply;
 use crate::instance_id::instance_id;
 use crate::message::{Qos, TopicFilter};
@@ -58,12 +58,7 @@ struct Query {
 fn parse(mut parameters: Parameters) -> Result<Query, String> {
     let filter = parameters.read("topic", values::filter)?.ok_or("parameter `topic` is missing")?;
     let qos = parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
-    let last_id = match LAST_IDS.map(|name| parameters.take(name)) {
-        [Some(_), Some(_)] => {
-            return Err(format!("parameters `{}` and `{}` are two names for one thing", LAST_IDS[0], LAST_IDS[1]));
-        }
-        [one, other] => one.or(other),
-    };
+    let last_id = parameters.read_either(LAST_IDS, Scalar::text)?;
     parameters.finish("`topic`, `qos` and `lastEventId`")?;
     if filter.is_shared() {
         return Err("`topic` must not be a shared subscription: each listener gets every message".to_owned());

@@ -1,24 +1,18 @@
-//! The fields of a JSON object, each taken by its name and checked by its type.
-
-use serde_json::value::RawValue;
+//! The fields of a JSON object.
 
 use super::body;
-use super::raw::{Limit, Object};
-use super::value::Value;
-use crate::http::reply::{in_field, shown};
-use crate::similar::{hint, similar};
+use super::raw::{Limit, Object, Value};
+use crate::http::input::named::Named;
 
 /// Each field is compared with all others.
 const LIMIT: Limit = Limit { prefix: "", max: 32, unit: "fields" };
 
-/// The fields of an object that are not yet taken, in their order. Each name is there once.
-#[derive(Debug)]
-pub struct Fields<'a>(Vec<(String, Value<'a>)>);
+pub type Fields<'a> = Named<Value<'a>>;
 
 impl<'a> Fields<'a> {
     /// The fields of a body, which must be one object. The error says what is wrong, and where.
     pub fn parse(body: &'a [u8]) -> Result<Self, String> {
-        body::read(body, b'{', "a JSON object", Object(LIMIT)).map(Self::from_raw)
+        body::read(body, b'{', "a JSON object", Object(LIMIT)).map(|fields| Self::new("field", fields))
     }
 
     /// The fields of a value, which must be an object.
@@ -26,37 +20,7 @@ impl<'a> Fields<'a> {
         if !value.is_object() {
             return Err(value.not("an object"));
         }
-        value.read(Object(LIMIT)).map(Self::from_raw).map_err(|error| error.to_string())
-    }
-
-    fn from_raw(fields: Vec<(String, &'a RawValue)>) -> Self {
-        Self(fields.into_iter().map(|(name, value)| (name, value.into())).collect())
-    }
-
-    pub fn take(&mut self, name: &str) -> Option<Value<'a>> {
-        let position = self.0.iter().position(|(other, _)| other == name)?;
-        Some(self.0.remove(position).1)
-    }
-
-    /// The checked value of a field, if it is there. The error names the field.
-    pub fn read<T>(&mut self, name: &str, check: impl Fn(Value<'a>) -> Result<T, String>) -> Result<Option<T>, String> {
-        self.take(name).map(|value| in_field(name, check(value))).transpose()
-    }
-
-    /// Refuses fields that were not taken, as an unknown field would be ignored silently.
-    pub fn finish(self, known: &str) -> Result<(), String> {
-        match self.0.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(format!("unknown field `{}`: there are {known}{}", shown(name), hint(name, known))),
-        }
-    }
-
-    /// The error for a missing field. It names an unknown field that the client may have meant for it.
-    pub fn missing(&self, name: &str) -> String {
-        let meant = self.0.iter().find(|(other, _)| similar(other, [name]).is_some());
-        let unknown =
-            meant.map(|(other, _)| format!(", and field `{}` is unknown: did you mean `{name}`?", shown(other)));
-        format!("field `{name}` is missing{}", unknown.unwrap_or_default())
+        value.read(Object(LIMIT)).map(|fields| Self::new("field", fields)).map_err(|error| error.to_string())
     }
 }
 
@@ -105,9 +69,9 @@ mod tests {
 
         #[test]
         fn no_body_panics(body in any::<Vec<u8>>(), text in "[{}\\[\\]\",:a0\\\\ ]{0,20}") {
-            for body in [body.as_slice(), text.as_bytes()] {
-                if let Ok(fields) = Fields::parse(body) {
-                    for (_, value) in &fields.0 {
+            for json in [body.as_slice(), text.as_bytes()] {
+                if let Ok(fields) = body::read(json, b'{', "an object", Object(LIMIT)) {
+                    for (_, value) in fields {
                         let _ = value.payload();
                     }
                 }

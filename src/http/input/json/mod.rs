@@ -12,5 +12,4 @@ pub mod fields;
 pub mod items;
 
 pub use self::fields::Fields;
-pub use self::raw::Limit;
-pub use self::value::Value;
+pub use self::raw::{Limit, Value};

@@ -2,10 +2,16 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::http::reply::shown;
+
+/// One JSON value, as the client wrote it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub struct Value<'a>(#[serde(borrow)] pub &'a RawValue);
 
 /// How many values an object or an array may have. Displayed, it is the error for more of them.
 #[derive(Debug, Clone, Copy)]
@@ -30,16 +36,8 @@ pub struct Array(pub Limit);
 /// Reads an object, with a limit for its fields. Each name must be there once.
 pub struct Object(pub Limit);
 
-impl<'de> DeserializeSeed<'de> for Array {
-    type Value = Vec<&'de RawValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
 impl<'de> Visitor<'de> for Array {
-    type Value = Vec<&'de RawValue>;
+    type Value = Vec<Value<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a JSON array")
@@ -57,16 +55,8 @@ impl<'de> Visitor<'de> for Array {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Object {
-    type Value = Vec<(String, &'de RawValue)>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
 impl<'de> Visitor<'de> for Object {
-    type Value = Vec<(String, &'de RawValue)>;
+    type Value = Vec<(String, Value<'de>)>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a JSON object")

@@ -1,21 +1,11 @@
-//! One JSON value.
+//! How one JSON value is read as a type.
 
-use serde::de::DeserializeSeed;
-use serde_json::value::RawValue;
+use serde::Deserializer;
+use serde::de::Visitor;
 
-use super::raw::{Array, Limit, Object};
+use super::raw::{Array, Limit, Object, Value};
 use crate::http::input::values::Scalar;
 use crate::http::reply::shown;
-
-/// One JSON value, as the client wrote it.
-#[derive(Debug, Clone, Copy)]
-pub struct Value<'a>(&'a RawValue);
-
-impl<'a> From<&'a RawValue> for Value<'a> {
-    fn from(value: &'a RawValue) -> Self {
-        Self(value)
-    }
-}
 
 impl Scalar for Value<'_> {
     fn text(self) -> Result<String, String> {
@@ -38,7 +28,7 @@ impl Scalar for Value<'_> {
 impl<'a> Value<'a> {
     /// A whole JSON text; `None` if it is not valid.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(text).ok().map(Self)
+        serde_json::from_slice(text).ok()
     }
 
     pub fn is_object(self) -> bool {
@@ -54,16 +44,14 @@ impl<'a> Value<'a> {
         if !self.is_array() {
             return Err(self.not("an array"));
         }
-        let items = self.read(Array(limit)).map_err(|error| without_position(&error))?;
-        Ok(items.into_iter().map(Self).collect())
+        self.read(Array(limit)).map_err(|error| without_position(&error))
     }
 
     pub fn pairs(self, limit: Limit) -> Result<Vec<(String, Value<'a>)>, String> {
         if !self.is_object() {
             return Err(self.not("an object"));
         }
-        let pairs = self.read(Object(limit)).map_err(|error| without_position(&error))?;
-        Ok(pairs.into_iter().map(|(name, value)| (name, Self(value))).collect())
+        self.read(Object(limit)).map_err(|error| without_position(&error))
     }
 
     /// The payload that is published for this value: the text of a string, number or boolean, nothing for null, and
@@ -98,9 +86,9 @@ impl<'a> Value<'a> {
         format!("must be {expected}, not {found}")
     }
 
-    /// Reads it as a type of serde's.
-    pub fn read<S: DeserializeSeed<'a>>(self, seed: S) -> Result<S::Value, serde_json::Error> {
-        seed.deserialize(&mut serde_json::Deserializer::from_str(self.0.get()))
+    /// Splits it into its values.
+    pub fn read<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
+        serde_json::Deserializer::from_str(self.0.get()).deserialize_any(visitor)
     }
 }
 
