@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub use self::hosts::base_url;
 pub use self::principal::Principal;
-pub use self::quota::{Quota, ReaderKind, Slot, Unsubscribe};
+pub use self::quota::{Quota, ReaderKind, Unsubscribe};
 pub use self::tokens::Tokens;
 
 use self::credentials::Credentials;

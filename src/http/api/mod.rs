@@ -25,6 +25,7 @@ pub mod status;
 pub mod openapi;
 pub mod page;
 
+mod bulk;
 mod outcomes;
 mod publishing;
 mod received_json;

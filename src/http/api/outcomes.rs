@@ -2,38 +2,28 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::mqtt::{Caller, Failure, Outcome};
+use crate::mqtt::{Failure, Outcome};
 
-struct Outcomes<D> {
-    all: Vec<Outcome>,
-    missing: usize,
-    /// Gets all outcomes when none is missing.
-    done: Option<D>,
-}
-
-/// One caller per message. The last one that gets its outcome calls `done` with all, in the order of the messages.
-pub fn callers<D: FnOnce(Vec<Outcome>) + Send + 'static>(count: usize, done: D) -> impl Iterator<Item = Caller> {
+/// One function per message, which takes its outcome. The last one that is called calls `done` with all outcomes, in
+/// the order of the messages.
+pub fn callers<D>(count: usize, done: D) -> Vec<impl FnOnce(Outcome) + Send + 'static>
+where
+    D: FnOnce(Vec<Outcome>) + Send + 'static,
+{
     // placeholders, each of which is replaced
-    let all = vec![Err(Failure::Unknown); count];
-    let outcomes = Arc::new(Mutex::new(Outcomes { all, missing: count, done: Some(done) }));
-    (0..count).map(move |position| -> Caller {
+    let outcomes = Arc::new(Mutex::new((vec![Err(Failure::Unknown); count], done)));
+    let caller = |position: usize| {
         let outcomes = outcomes.clone();
-        Box::new(move |outcome| {
-            let last = outcomes.lock().unwrap_or_else(PoisonError::into_inner).set(position, outcome);
-            if let Some((done, all)) = last {
+        move |outcome| {
+            outcomes.lock().unwrap_or_else(PoisonError::into_inner).0[position] = outcome;
+            // only the last one has it alone
+            if let Some(outcomes) = Arc::into_inner(outcomes) {
+                let (all, done) = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
                 done(all);
             }
-        })
-    })
-}
-
-impl<D> Outcomes<D> {
-    fn set(&mut self, position: usize, outcome: Outcome) -> Option<(D, Vec<Outcome>)> {
-        self.all[position] = outcome;
-        self.missing -= 1;
-        let done = if self.missing == 0 { self.done.take() } else { None };
-        done.map(|done| (done, std::mem::take(&mut self.all)))
-    }
+        }
+    };
+    (0..count).map(caller).collect()
 }
 
 #[cfg(test)]
@@ -46,12 +36,11 @@ mod tests {
     #[test]
     fn the_last_outcome_completes_the_list_in_the_order_of_the_messages() {
         let (sender, receiver) = mpsc::channel();
-        let mut callers: Vec<Caller> = callers(3, move |all| sender.send(all).unwrap()).collect();
+        let mut callers = callers(3, move |all| sender.send(all).unwrap());
         let outcomes = [Ok(Published::HandedOver), Err(Failure::Busy), Err(Failure::Stopping)];
-        for position in [2, 0, 1] {
+        for (index, position) in [(2, 2), (0, 0), (0, 1)] {
             assert!(receiver.try_recv().is_err(), "an outcome is missing");
-            let caller = std::mem::replace(&mut callers[position], Box::new(|_| {}));
-            caller(outcomes[position].clone());
+            callers.remove(index)(outcomes[position].clone());
         }
         assert_eq!(receiver.try_recv(), Ok(outcomes.to_vec()));
     }

@@ -13,9 +13,9 @@ const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, 
 
 pub fn publish(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let (message, timeout) = parse(&call.json()?, call.context.max_timeout).map_err(Reply::invalid)?;
+    let (message, timeout) = parse(&call.json()?, call.context.max_timeout)?;
     call.principal.may_publish(&message)?;
-    Ok(call.publish(message, timeout, Reply::from))
+    call.publish(message, timeout, Reply::from)
 }
 
 /// The message in a body, and its timeout if it has one.

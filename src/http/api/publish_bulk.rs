@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use super::call::{Call, Handled};
-use super::publish::message;
-use crate::http::input::json::{Fields, Value, items};
+use super::publish;
+use crate::http::input::json::Fields;
 use crate::http::input::values;
-use crate::http::reply::{Reply, in_item};
+use crate::http::reply::Reply;
 use crate::message::Message;
 
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain` and `properties`";
 
 pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
     let timeout = timeout(call)?;
-    let body = call.json()?;
-    let messages = call.collect(body.len(), parse(&body)?)?;
-    drop(body);
+    let messages = call.messages(message)?;
     call.principal.may_publish_all(&messages)?;
     Ok(call.publish_all(messages, timeout, Reply::results))
 }
@@ -24,22 +22,17 @@ pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
 fn timeout(call: &Call) -> Result<Option<Duration>, Reply> {
     let longest = call.context.max_timeout;
     let mut parameters = call.parameters("POST")?;
-    let timeout = parameters.read("timeout", |value| values::timeout(value, longest)).map_err(Reply::invalid)?;
-    parameters.finish("`timeout`").map_err(Reply::invalid)?;
+    let timeout = parameters.read("timeout", |value| values::timeout(value, longest))?;
+    parameters.finish("`timeout`")?;
     Ok(timeout)
 }
 
-/// The messages in a body, parsed one after the other.
-fn parse(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Reply>>, Reply> {
-    let items = items::parse(body).map_err(Reply::invalid)?.into_iter().enumerate();
-    Ok(items.map(|(index, value)| item(value).map_err(|error| Reply::invalid(in_item(index, &error)))))
-}
-
-fn item(value: Value) -> Result<Message, String> {
-    let mut fields = Fields::of(value)?;
-    let message = message(&mut fields)?;
+/// The message in the fields of an item.
+fn message(mut fields: Fields) -> Result<Message, Reply> {
+    let message = publish::message(&mut fields)?;
     if fields.take("timeout").is_some() {
-        return Err("there is one `timeout` for all items, and it stands behind the path: `?timeout=`".to_owned());
+        let error = "there is one `timeout` for all items, and it stands behind the path: `?timeout=`";
+        return Err(Reply::invalid(error.to_owned()));
     }
     fields.finish(FIELDS)?;
     Ok(message)
@@ -47,16 +40,17 @@ fn item(value: Value) -> Result<Message, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bulk;
     use super::*;
 
     fn messages(body: &[u8]) -> Result<Vec<Message>, Reply> {
-        parse(body)?.collect()
+        bulk::parse(body, message)?.collect()
     }
 
     #[test]
     fn each_item_is_read_like_the_body_of_a_single_publish() {
         let body = br#"[{"topic":"a","msg":1},{"topic":"b","payload":"YQ==","payload_encoding":"base64","qos":2,"retain":true}]"#;
-        let single = |body: &[u8]| super::super::publish::parse(body, Duration::from_secs(1)).unwrap().0;
+        let single = |body: &[u8]| publish::parse(body, Duration::from_secs(1)).unwrap().0;
         let expected =
             [single(br#"{"topic":"a","msg":1}"#), single(br#"{"topic":"b","payload":"a","qos":2,"retain":true}"#)];
         assert_eq!(messages(body).unwrap(), expected);

@@ -14,8 +14,3 @@ pub fn shown(sent: &(impl AsRef<[u8]> + ?Sized)) -> Printable<'_> {
 pub fn in_field<T>(name: &str, checked: Result<T, String>) -> Result<T, String> {
     checked.map_err(|error| format!("`{}` {error}", shown(name)))
 }
-
-/// Puts the index of an array's item, counted from 0, before its error.
-pub fn in_item(index: usize, error: &str) -> String {
-    format!("item {index}: {error}")
-}

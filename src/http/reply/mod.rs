@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use self::error_text::{SHOWN, in_field, in_item, shown};
+pub use self::error_text::{SHOWN, in_field, shown};
 
 use self::body::Content;
 use self::return_code::ReturnCode;
@@ -51,7 +51,7 @@ impl Reply {
 
     /// The same, where the error is that of one item of an array, counted from 0.
     pub fn for_item(self, index: usize) -> Self {
-        Self { error: self.error.map(|error| in_item(index, &error)), ..self }
+        Self { error: self.error.map(|error| format!("item {index}: {error}")), ..self }
     }
 
     /// The same, which a browser shows to a page of this origin. The origin must be one of the configuration.

@@ -2,6 +2,13 @@
 
 use super::{Reply, ReturnCode, shown};
 
+impl From<String> for Reply {
+    /// 400: `input` has found the rule that the request breaks.
+    fn from(error: String) -> Self {
+        Self::invalid(error)
+    }
+}
+
 impl Reply {
     /// 400: the request breaks a rule.
     pub fn invalid(error: String) -> Self {

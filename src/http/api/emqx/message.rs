@@ -1,11 +1,11 @@
 //! Reads messages as EMQX does.
 
-use super::reason_codes::{IMPLEMENTATION_SPECIFIC, TOPIC_NAME_INVALID};
-use crate::http::input::json::{Fields, Value, items};
+use super::reason_codes::TOPIC_NAME_INVALID;
+use crate::http::input::json::Fields;
 use crate::http::input::payload::{self, Encoding};
 use crate::http::input::properties;
 use crate::http::input::values::{self, Scalar};
-use crate::http::reply::{Reply, in_field, in_item};
+use crate::http::reply::{Reply, in_field};
 use crate::message::{Message, Qos};
 
 const FIELDS: &str =
@@ -14,39 +14,10 @@ const FIELDS: &str =
 /// The second one is the name in earlier versions of EMQX.
 const ENCODINGS: [&str; 2] = ["payload_encoding", "encoding"];
 
-/// Why a message is refused.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Invalid {
-    /// Of MQTT 5, as EMQX chooses it.
-    reason_code: u8,
-    error: String,
-}
-
-impl From<String> for Invalid {
-    fn from(error: String) -> Self {
-        Self { reason_code: IMPLEMENTATION_SPECIFIC, error }
-    }
-}
-
-impl From<Invalid> for Reply {
-    fn from(invalid: Invalid) -> Self {
-        Self::invalid(invalid.error).with_reason_code(invalid.reason_code)
-    }
-}
-
-/// The messages of a body, parsed one after the other.
-pub fn messages(body: &[u8]) -> Result<impl Iterator<Item = Result<Message, Invalid>>, Invalid> {
-    let item = |(index, item): (usize, Value)| {
-        let message = Fields::of(item).map_err(Invalid::from).and_then(message);
-        message.map_err(|invalid| Invalid { error: in_item(index, &invalid.error), ..invalid })
-    };
-    Ok(items::parse(body)?.into_iter().enumerate().map(item))
-}
-
 /// The message in the fields of an object.
-pub fn message(mut fields: Fields) -> Result<Message, Invalid> {
+pub fn message(mut fields: Fields) -> Result<Message, Reply> {
     let topic = fields.read("topic", values::topic);
-    let topic = topic.map_err(|error| Invalid { reason_code: TOPIC_NAME_INVALID, error })?;
+    let topic = topic.map_err(|error| Reply::invalid(error).with_reason_code(TOPIC_NAME_INVALID))?;
     let encoding = fields.read_either(ENCODINGS, payload::encoding)?.unwrap_or(Encoding::Plain);
     // EMQX ignores it too, by its documentation
     let _ = fields.take("clientid");
@@ -69,9 +40,11 @@ fn payload(fields: &mut Fields, encoding: Encoding) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::replies;
     use super::*;
+    use crate::http::api::bulk;
 
-    fn parse(body: &str) -> Result<Message, Invalid> {
+    fn parse(body: &str) -> Result<Message, Reply> {
         message(Fields::parse(body.as_bytes())?)
     }
 
@@ -114,11 +87,13 @@ mod tests {
                 "unknown field `msg`: there are `topic`, `payload`, `payload_encoding` (or `encoding`), `qos`, `retain`, `properties` and `clientid`",
             ),
         ] {
-            assert_eq!(parse(body), Err(Invalid { reason_code, error: error.to_owned() }), "{body}");
+            let refusal = replies::refused(parse(body).unwrap_err());
+            let found: serde_json::Value = serde_json::from_slice(&refusal.body()).unwrap();
+            assert_eq!(found, serde_json::json!({ "reason_code": reason_code, "message": error }), "{body}");
         }
-        let mut items = messages(br#"[{"topic":"a","payload":"x"},{"topic":"+","payload":"x"}]"#).unwrap();
+        let mut items = bulk::parse(br#"[{"topic":"a","payload":"x"},{"topic":"+","payload":"x"}]"#, message).unwrap();
         let second = items.find_map(Result::err).unwrap();
-        assert_eq!(second.reason_code, 144);
-        assert!(second.error.starts_with("item 1: `topic` must not contain"), "{}", second.error);
+        assert_eq!(second.reason_code(), Some(144));
+        assert!(second.error().starts_with("item 1: `topic` must not contain"), "{}", second.error());
     }
 }

@@ -5,7 +5,7 @@ mod message;
 mod reason_codes;
 mod replies;
 
-use self::message::{Invalid, message, messages};
+use self::message::message;
 use super::call::{Call, Handled};
 use crate::http::input::json::Fields;
 use crate::http::reply::Reply;
@@ -17,17 +17,14 @@ pub const PUBLISH_BULK: &str = "/api/v5/publish/bulk";
 
 pub fn publish(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let body = call.json()?;
-    let message = Fields::parse(&body).map_err(Invalid::from).and_then(message)?;
+    let message = message(Fields::parse(&call.json()?)?)?;
     call.principal.may_publish(&message)?;
-    Ok(call.publish(message, None, replies::single))
+    call.publish(message, None, replies::single)
 }
 
 pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let body = call.json()?;
-    let messages = call.collect(body.len(), messages(&body)?.map(|message| message.map_err(Reply::from)))?;
-    drop(body);
+    let messages = call.messages(message)?;
     call.principal.may_publish_all(&messages)?;
     Ok(call.publish_all(messages, None, replies::bulk))
 }

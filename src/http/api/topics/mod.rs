@@ -39,7 +39,7 @@ fn publish(call: &mut Call, topic: TopicName, parameters: Parameters) -> Result<
     }
     let message = Message { topic, payload, qos, retain, properties };
     call.principal.may_publish(&message)?;
-    Ok(call.publish(message, timeout, Reply::from))
+    call.publish(message, timeout, Reply::from)
 }
 
 /// Publishes a retained message without a payload, which removes the one that the broker has (MQTT 5, 3.3.1.3).
@@ -51,7 +51,7 @@ fn clear(call: &mut Call, topic: TopicName, parameters: Parameters) -> Result<Ha
     let (payload, properties) = (Bytes::new(), Properties::default());
     let message = Message { topic, payload, qos, retain: true, properties };
     call.principal.may_publish(&message)?;
-    Ok(call.publish(message, timeout, Reply::from))
+    call.publish(message, timeout, Reply::from)
 }
 
 /// The topic in a path, decoded once: `%2F` separates levels as `/` does.
