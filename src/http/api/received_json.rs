@@ -13,8 +13,10 @@ use crate::message::{Received, ReceivedProperties};
 #[derive(Serialize)]
 pub struct EventJson<'a> {
     topic: Cow<'a, str>,
-    #[serde(flatten)]
-    payload: Payload<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_base64: Option<String>,
     qos: u8,
     retain: bool,
     /// Seconds since 1970.
@@ -28,21 +30,14 @@ pub struct EventJson<'a> {
 pub struct ResponseJson<'a> {
     code: u8,
     topic: Cow<'a, str>,
-    #[serde(flatten)]
-    payload: Payload<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     properties: Option<Properties<'a>>,
-}
-
-/// UTF-8 as a string, other bytes as base64 (RFC 4648, 4).
-#[derive(Serialize)]
-enum Payload<'a> {
-    #[serde(rename = "payload")]
-    Text(&'a str),
-    #[serde(rename = "payload_base64")]
-    Bytes(String),
 }
 
 /// As `properties` of a publish, except for correlation data that is not UTF-8, and user properties as an array of
@@ -55,20 +50,14 @@ struct Properties<'a> {
     message_expiry_interval: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_topic: Option<&'a str>,
-    #[serde(flatten)]
-    correlation_data: Option<CorrelationData<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_data: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_data_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<&'a str>,
     #[serde(rename = "user_properties", skip_serializing_if = "<[_]>::is_empty")]
     pairs: &'a [(String, String)],
-}
-
-#[derive(Serialize, PartialEq)]
-enum CorrelationData<'a> {
-    #[serde(rename = "correlation_data")]
-    Text(&'a str),
-    #[serde(rename = "correlation_data_base64")]
-    Bytes(String),
 }
 
 impl<'a> EventJson<'a> {
@@ -77,9 +66,11 @@ impl<'a> EventJson<'a> {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         // it is not accurate beyond milliseconds
         let since = Duration::new(since.as_secs(), since.subsec_millis() * 1_000_000);
+        let (payload, payload_base64) = text_or_base64(&message.payload);
         Self {
             topic: String::from_utf8_lossy(&message.topic),
-            payload: Payload::of(&message.payload),
+            payload,
+            payload_base64,
             qos: message.qos,
             retain: message.retain,
             time: since.as_secs_f64(),
@@ -91,19 +82,15 @@ impl<'a> EventJson<'a> {
 impl<'a> ResponseJson<'a> {
     /// A message that is the response to a request.
     pub fn of(message: &'a Received) -> Self {
+        let (payload, payload_base64) = text_or_base64(&message.payload);
         Self {
             code: 0,
             topic: String::from_utf8_lossy(&message.topic),
-            payload: Payload::of(&message.payload),
+            payload,
+            payload_base64,
             content_type: message.properties.content_type.as_deref(),
             properties: Properties::of(&message.properties, false),
         }
-    }
-}
-
-impl<'a> Payload<'a> {
-    fn of(payload: &'a [u8]) -> Self {
-        std::str::from_utf8(payload).map_or_else(|_| Self::Bytes(STANDARD.encode(payload)), Self::Text)
     }
 }
 
@@ -111,11 +98,13 @@ impl<'a> Properties<'a> {
     /// `None` if there are none. The correlation data of a response is the bridge's own, so the client does not get it.
     fn of(properties: &'a ReceivedProperties, with_correlation_data: bool) -> Option<Self> {
         let correlation_data = properties.correlation_data.as_deref().filter(|_| with_correlation_data);
+        let (correlation_data, correlation_data_base64) = correlation_data.map(text_or_base64).unwrap_or_default();
         let all = Self {
             payload_format_indicator: properties.payload_format_indicator,
             message_expiry_interval: properties.message_expiry_interval,
             response_topic: properties.response_topic.as_deref(),
-            correlation_data: correlation_data.map(CorrelationData::of),
+            correlation_data,
+            correlation_data_base64,
             content_type: properties.content_type.as_deref(),
             pairs: &properties.user_properties,
         };
@@ -123,10 +112,9 @@ impl<'a> Properties<'a> {
     }
 }
 
-impl<'a> CorrelationData<'a> {
-    fn of(data: &'a [u8]) -> Self {
-        std::str::from_utf8(data).map_or_else(|_| Self::Bytes(STANDARD.encode(data)), Self::Text)
-    }
+/// UTF-8 as it is, or else other bytes in base64 (RFC 4648, 4).
+fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<String>) {
+    std::str::from_utf8(bytes).map_or_else(|_| (None, Some(STANDARD.encode(bytes))), |text| (Some(text), None))
 }
 
 #[cfg(test)]
