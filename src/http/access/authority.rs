@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::http::server::{Head, Target};
-
 /// A well-formed authority without user information (RFC 3986, 3.2).
 #[derive(Debug, Clone, Copy)]
 pub struct Authority<'a> {
@@ -28,11 +26,6 @@ impl<'a> Authority<'a> {
         let is_name = literal.is_some() || host.bytes().all(is_name_character);
         let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
         (is_name && is_port).then_some(Self { text, host: literal.unwrap_or(host), address })
-    }
-
-    /// The authority of a target in absolute form (RFC 9112, 3.2.2), unparsed.
-    pub fn in_target(head: Head<'a>) -> Option<&'a str> {
-        Target::authority_of(head)
     }
 
     /// Whether the host is empty.
@@ -73,7 +66,7 @@ fn is_name_character(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::server::TestHead;
+    use crate::http::server::{Target, TestHead};
 
     #[test]
     fn only_a_host_with_an_optional_port_is_well_formed() {
@@ -134,7 +127,7 @@ mod tests {
             ("http:///x", Some("")),
         ] {
             let request = TestHead::get(target);
-            assert_eq!(Authority::in_target(request.head()), authority, "{target}");
+            assert_eq!(Target::authority_of(request.head()), authority, "{target}");
         }
     }
 }

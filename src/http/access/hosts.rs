@@ -2,7 +2,7 @@
 
 use super::authority::Authority;
 use crate::http::reply::{Reply, shown};
-use crate::http::server::{Head, Reach};
+use crate::http::server::{Head, Reach, Target};
 
 /// The hosts that a request names.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +16,8 @@ pub struct Hosts<'a> {
 /// The hosts that requests to one listener may name.
 #[derive(Debug)]
 pub struct AllowedHosts {
-    reach: Reach,
-    names: Vec<String>,
+    pub reach: Reach,
+    pub names: Vec<String>,
 }
 
 impl<'a> Hosts<'a> {
@@ -31,7 +31,7 @@ impl<'a> Hosts<'a> {
             let malformed = || Reply::invalid(format!("the host `{}` is malformed", shown(text)));
             Authority::parse(text).ok_or_else(malformed)
         };
-        let target = Authority::in_target(head).map(parse).transpose()?;
+        let target = Target::authority_of(head).map(parse).transpose()?;
         // `Host` may be empty, the authority of an http URI may not (RFC 9110, 4.2.1)
         if target.is_some_and(|target| target.is_empty()) {
             return Err(Reply::invalid("the target in absolute form has no host".to_owned()));
@@ -41,10 +41,6 @@ impl<'a> Hosts<'a> {
 }
 
 impl AllowedHosts {
-    pub fn new(names: &[String], reach: Reach) -> Self {
-        Self { reach, names: names.to_vec() }
-    }
-
     /// Refuses a request that names a foreign host. A page can make its own name resolve to our address (DNS
     /// rebinding): its browser then takes us for the page's origin, but the request still names the page's host.
     ///

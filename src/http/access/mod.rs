@@ -48,7 +48,7 @@ const PROXY_HEADERS: [&str; 6] =
 impl Access {
     pub fn new(config: &Config, tokens: Tokens, reach: Reach) -> Self {
         Self {
-            allowed_hosts: AllowedHosts::new(&config.http.allowed_hosts, reach),
+            allowed_hosts: AllowedHosts { reach, names: config.http.allowed_hosts.clone() },
             allowed_origins: AllowedOrigins::new(&config.http.allowed_origins),
             allow_anonymous: config.http.allow_anonymous,
             tokens,

@@ -9,7 +9,8 @@ use crate::message::{Qos, TopicFilter};
 /// The topic filters of all tokens.
 #[derive(Debug)]
 pub struct Holdings {
-    configured: HashSet<TopicFilter>,
+    /// Those of the configuration.
+    pub configured: HashSet<TopicFilter>,
     /// By the position of each token in the configuration.
     by_token: Mutex<Vec<Filters>>,
 }
@@ -47,15 +48,6 @@ impl Holdings {
     pub fn new(config: &Config) -> Self {
         let configured = config.subscribe.iter().map(|subscription| subscription.topic.clone()).collect();
         Self { configured, by_token: Mutex::new(vec![HashMap::new(); config.tokens.len()]) }
-    }
-
-    pub fn is_configured(&self, filter: &TopicFilter) -> bool {
-        self.configured.contains(filter)
-    }
-
-    /// How a token holds a filter, if it does.
-    pub fn get(&self, token: usize, filter: &TopicFilter) -> Option<Holding> {
-        self.lock()[token].get(filter).copied()
     }
 
     /// Changes how a token holds a filter, and removes the entry if the token no longer holds it.

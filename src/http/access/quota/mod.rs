@@ -49,7 +49,7 @@ impl Quota {
 
     /// How the token holds a filter, if it does.
     pub fn holding(&self, filter: &TopicFilter) -> Option<Holding> {
-        self.holdings.get(self.index, filter)
+        self.holdings.lock()[self.index].get(filter).copied()
     }
 
     /// Publishes and requests that are not settled.

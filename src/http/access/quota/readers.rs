@@ -45,7 +45,7 @@ impl Quota {
         if kind == ReaderKind::Stream && streams >= self.rules.max_listeners {
             return Err(self.reached("max-listeners", "listeners"));
         }
-        let is_new = !own.get(filter).is_some_and(Holding::has_readers) && !self.holdings.is_configured(filter);
+        let is_new = !own.get(filter).is_some_and(Holding::has_readers) && !self.holdings.configured.contains(filter);
         let (filters, bytes) = count(own, Holding::has_readers);
         if is_new && (filters >= MAX_READ || bytes + filter.as_str().len() > MAX_READ_BYTES) {
             return Err(Reply::reader_quota_reached(&self.rules.name, MAX_READ, MAX_READ_BYTES));

@@ -45,7 +45,7 @@ impl Quota {
         filter: &TopicFilter,
         requested: Qos,
     ) -> Result<Option<PendingSubscribe>, Reply> {
-        if self.holdings.is_configured(filter) {
+        if self.holdings.configured.contains(filter) {
             return Ok(None);
         }
         let mut by_token = self.holdings.lock();
