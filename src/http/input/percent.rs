@@ -2,20 +2,15 @@
 
 /// Decodes a text once. The error is to follow the name of what was decoded.
 pub fn decode(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        rest = behind;
-        if first != b'%' {
-            bytes.push(first);
-            continue;
-        }
-        let (byte, behind) = behind
-            .split_at_checked(2)
-            .and_then(|(digits, behind)| Some((hex(digits)?, behind)))
-            .ok_or("has a `%` without two hexadecimal digits behind it: a percent sign itself is `%25`")?;
+    // each part but the first follows a percent sign
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let decoded = part.as_bytes().split_at_checked(2).and_then(|(digits, rest)| Some((hex(digits)?, rest)));
+        let (byte, rest) =
+            decoded.ok_or("has a `%` without two hexadecimal digits behind it: a percent sign itself is `%25`")?;
         bytes.push(byte);
-        rest = behind;
+        bytes.extend_from_slice(rest);
     }
     String::from_utf8(bytes).map_err(|_| "is not UTF-8 when it is decoded".to_owned())
 }
