@@ -36,10 +36,6 @@ struct StatusJson<'a> {
 }
 
 impl Content {
-    pub fn json(body: &impl Serialize) -> Self {
-        Self::Document { content_type: JSON, bytes: to_json(body) }
-    }
-
     pub fn content_type(&self) -> &'static str {
         match self {
             Self::Document { content_type, .. } => content_type,
@@ -49,6 +45,11 @@ impl Content {
 }
 
 impl Reply {
+    /// The same with this JSON body.
+    pub fn with_json(self, body: &impl Serialize) -> Self {
+        Self { content: Content::Document { content_type: JSON, bytes: to_json(body) }, ..self }
+    }
+
     /// The body: JSON, a document, or nothing.
     pub fn body(&self) -> Cow<'_, [u8]> {
         match &self.content {

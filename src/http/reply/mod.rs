@@ -15,8 +15,6 @@ mod successes;
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 pub use self::error_text::{SHOWN, in_field, shown};
 
 use self::body::Content;
@@ -39,11 +37,6 @@ const RETRY_AFTER: &str = "1";
 
 /// Modified copies.
 impl Reply {
-    /// The same with this JSON body.
-    pub fn with_json(self, body: &impl Serialize) -> Self {
-        Self { content: Content::json(body), ..self }
-    }
-
     /// The same with a reason code of MQTT 5.
     pub fn with_reason_code(self, reason_code: u8) -> Self {
         Self { reason_code: Some(reason_code), ..self }
