@@ -48,7 +48,7 @@ impl Call<'_> {
     /// Requires one of these methods, and reads the parameters.
     pub fn parameters(&self, methods: &'static str) -> Result<Parameters, Reply> {
         require_method(self.head()?, methods)?;
-        Parameters::parse(self.target.query.as_deref().unwrap_or_default()).map_err(Reply::invalid)
+        Ok(Parameters::parse(self.target.query.as_deref().unwrap_or_default())?)
     }
 
     /// The whole body, of any type.

@@ -1,7 +1,5 @@
 //! `POST /publish/bulk`: many messages in one request. None is sent if one of them is invalid.
 
-use std::time::Duration;
-
 use super::call::{Call, Handled};
 use super::publish;
 use crate::http::input::json::Fields;
@@ -12,19 +10,13 @@ use crate::message::Message;
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain` and `properties`";
 
 pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
-    let timeout = timeout(call)?;
+    let (mut parameters, longest) = (call.parameters("POST")?, call.context.max_timeout);
+    // for all messages together
+    let timeout = parameters.read("timeout", |value| values::timeout(value, longest))?;
+    parameters.finish("`timeout`")?;
     let messages = call.messages(message)?;
     call.principal.may_publish_all(&messages)?;
     Ok(call.publish_all(messages, timeout, Reply::results))
-}
-
-/// The only parameter: the timeout for all messages together.
-fn timeout(call: &Call) -> Result<Option<Duration>, Reply> {
-    let longest = call.context.max_timeout;
-    let mut parameters = call.parameters("POST")?;
-    let timeout = parameters.read("timeout", |value| values::timeout(value, longest))?;
-    parameters.finish("`timeout`")?;
-    Ok(timeout)
 }
 
 /// The message in the fields of an item.
@@ -40,6 +32,8 @@ fn message(mut fields: Fields) -> Result<Message, Reply> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::bulk;
     use super::*;
 

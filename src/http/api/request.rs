@@ -15,22 +15,11 @@ use crate::mqtt::NoAnswer;
 const FIELDS: &str =
     "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `properties`, `response_topic` and `timeout`";
 
-/// What the body asks for.
-#[derive(Debug, PartialEq, Eq)]
-struct RequestMessage {
-    message: Message,
-    /// Where the response is expected, if not on a topic of the bridge's own.
-    response_topic: Option<TopicName>,
-    timeout: Option<Duration>,
-}
-
 /// Publishes, and replies when the response has come.
 pub fn request(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let (body, context) = (call.json()?, call.context);
-    let request = parse(&body, context.max_timeout).map_err(Reply::invalid)?;
-    drop(body);
-    let RequestMessage { message, response_topic, timeout } = request;
+    let context = call.context;
+    let (message, response_topic, timeout) = parse(&call.json()?, context.max_timeout)?;
     if response_topic.is_none() && !context.has_properties {
         return Err(Reply::invalid(
             "field `response_topic` is missing: MQTT 3.1.1 has no way to tell a device where to answer".to_owned(),
@@ -38,7 +27,7 @@ pub fn request(call: &mut Call) -> Result<Handled, Reply> {
     }
     // every topic name is also a filter, which matches only itself
     let filter = response_topic.as_ref().map(|topic| TopicFilter::try_from(topic.as_str().to_owned())).transpose();
-    let filter = filter.map_err(|error| Reply::invalid(error.to_string()))?;
+    let filter = filter.map_err(|error| error.to_string())?;
     if let (Some(topic), Some(filter)) = (&response_topic, &filter) {
         call.principal.may_read(filter)?;
         call.principal.may_use_response_topic(topic)?;
@@ -61,7 +50,8 @@ pub fn request(call: &mut Call) -> Result<Handled, Reply> {
     }))
 }
 
-fn parse(body: &[u8], max_timeout: Duration) -> Result<RequestMessage, String> {
+/// The message, where the response is expected if not on a topic of the bridge's own, and the timeout.
+fn parse(body: &[u8], max_timeout: Duration) -> Result<(Message, Option<TopicName>, Option<Duration>), String> {
     let mut fields = Fields::parse(body)?;
     let message = Message {
         topic: fields.read("topic", values::topic)?.ok_or_else(|| fields.missing("topic"))?,
@@ -82,7 +72,7 @@ fn parse(body: &[u8], max_timeout: Duration) -> Result<RequestMessage, String> {
     let response_topic = fields.read("response_topic", values::topic)?;
     let timeout = fields.read("timeout", |value| values::timeout(value, max_timeout))?;
     fields.finish(FIELDS)?;
-    Ok(RequestMessage { message, response_topic, timeout })
+    Ok((message, response_topic, timeout))
 }
 
 #[cfg(test)]
@@ -93,10 +83,11 @@ mod tests {
 
     #[test]
     fn the_default_is_qos_1_and_never_retained() {
-        let request = parse(br#"{"topic":"a","msg":"x","response_topic":"r","timeout":1}"#, MAX_TIMEOUT).unwrap();
-        assert_eq!((request.message.qos, request.message.retain), (Qos::AtLeastOnce, false));
-        assert_eq!(request.response_topic.as_ref().map(TopicName::as_str), Some("r"));
-        assert_eq!(request.timeout, Some(Duration::from_secs(1)));
+        let body = br#"{"topic":"a","msg":"x","response_topic":"r","timeout":1}"#;
+        let (message, response_topic, timeout) = parse(body, MAX_TIMEOUT).unwrap();
+        assert_eq!((message.qos, message.retain), (Qos::AtLeastOnce, false));
+        assert_eq!(response_topic.as_ref().map(TopicName::as_str), Some("r"));
+        assert_eq!(timeout, Some(Duration::from_secs(1)));
     }
 
     #[test]

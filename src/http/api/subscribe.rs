@@ -13,8 +13,7 @@ use crate::mqtt::Answer;
 /// Subscribes, and replies when the broker has answered.
 pub fn subscribe(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let body = call.json()?;
-    let (filter, qos, timeout) = parse(&body, call.context.max_timeout).map_err(Reply::invalid)?;
+    let (filter, qos, timeout) = parse(&call.json()?, call.context.max_timeout)?;
     call.principal.may_read(&filter)?;
     let pending = call.principal.quota().map_or(Ok(None), |quota| quota.begin_subscribe(&filter, qos))?;
     let (subscriber, timeout) = (call.context.subscriber.clone(), timeout.unwrap_or(call.context.timeout));

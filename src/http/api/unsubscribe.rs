@@ -14,8 +14,7 @@ use crate::mqtt::{Answer, Refusal};
 /// Unsubscribes, and replies when the broker has answered.
 pub fn unsubscribe(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let body = call.json()?;
-    let (filter, timeout) = parse(&body, call.context.max_timeout).map_err(Reply::invalid)?;
+    let (filter, timeout) = parse(&call.json()?, call.context.max_timeout)?;
     call.principal.may_read(&filter)?;
     let held = call.principal.quota().map(|quota| quota.begin_unsubscribe(&filter)).transpose()?;
     let pending = match held {
@@ -33,7 +32,8 @@ pub fn unsubscribe(call: &mut Call) -> Result<Handled, Reply> {
             // if the broker does not answer, it is assumed to have unsubscribed
             let is_unsubscribed = matches!(answer, Ok(_) | Err(Refusal::Unknown));
             if let Some(qos) = pending.and_then(|pending| pending.settle(is_unsubscribed)) {
-                again.subscribe(&topic, qos, default, Box::new(log_failure(topic.clone())));
+                let filter = topic.clone();
+                again.subscribe(&topic, qos, default, Box::new(move |answer| log_failure(&filter, answer)));
             }
             responder.reply(answer.map_or_else(Reply::from, |_| changed(&topic, None)));
         };
@@ -42,12 +42,10 @@ pub fn unsubscribe(call: &mut Call) -> Result<Handled, Reply> {
 }
 
 /// For a filter that another token has subscribed to while the broker unsubscribed from it.
-fn log_failure(filter: TopicFilter) -> impl FnOnce(Answer) + Send {
-    move |answer| {
-        if let Err(refusal) = answer {
-            let filter = shown(filter.as_str());
-            log::warn!("{filter} is not subscribed to again for those who want it still: {refusal}");
-        }
+fn log_failure(filter: &TopicFilter, answer: Answer) {
+    if let Err(refusal) = answer {
+        let filter = shown(filter.as_str());
+        log::warn!("{filter} is not subscribed to again for those who want it still: {refusal}");
     }
 }
 

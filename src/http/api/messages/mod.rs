@@ -19,7 +19,7 @@ const LAST_IDS: [&str; 2] = ["lastEventId", "last-event-id"];
 /// Opens a stream of the messages that match a filter.
 pub fn messages(call: &mut Call) -> Result<Handled, Reply> {
     let parameters = call.parameters(READ)?;
-    let Query { filter, qos, last_id } = parse(parameters).map_err(Reply::invalid)?;
+    let (filter, qos, last_id) = parse(parameters)?;
     call.principal.may_read(&filter)?;
     // a stream cannot begin before the body has been read
     if call.exchange.may_wait() || call.head()?.body_length().is_some_and(|length| length > 0) {
@@ -37,7 +37,8 @@ pub fn messages(call: &mut Call) -> Result<Handled, Reply> {
     Ok(Handled::later(move |responder| {
         let opened = move |opened| match opened {
             Ok(listener) => responder.stream(Reply::events(), move |stream| {
-                stream::write(stream, listener, run);
+                // an error means that there is no client left to tell
+                let _ = stream::write(stream, listener, run);
                 drop(reader);
             }),
             Err(refusal) => responder.reply(Reply::from(refusal)),
@@ -46,16 +47,8 @@ pub fn messages(call: &mut Call) -> Result<Handled, Reply> {
     }))
 }
 
-/// What the parameters ask for.
-#[derive(Debug, PartialEq, Eq)]
-struct Query {
-    filter: TopicFilter,
-    qos: Qos,
-    /// Where other clients send the header `Last-Event-ID`.
-    last_id: Option<String>,
-}
-
-fn parse(mut parameters: Parameters) -> Result<Query, String> {
+/// The filter, the quality of service, and the last identifier if it is not in the header.
+fn parse(mut parameters: Parameters) -> Result<(TopicFilter, Qos, Option<String>), String> {
     let filter = parameters.read("topic", values::filter)?.ok_or("parameter `topic` is missing")?;
     let qos = parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
     let last_id = parameters.read_either(LAST_IDS, Scalar::text)?;
@@ -63,7 +56,7 @@ fn parse(mut parameters: Parameters) -> Result<Query, String> {
     if filter.is_shared() {
         return Err("`topic` must not be a shared subscription: each listener gets every message".to_owned());
     }
-    Ok(Query { filter, qos, last_id })
+    Ok((filter, qos, last_id))
 }
 
 /// Where the stream begins for a client whose last event had this identifier.
@@ -83,10 +76,7 @@ mod tests {
     fn the_query_has_one_filter() {
         let parse = |text: &str| Parameters::parse(text).and_then(parse);
         let filter = |text: &str| TopicFilter::try_from(text.to_owned()).unwrap();
-        let query = |text, qos, last_id: Option<&str>| {
-            let last_id = last_id.map(str::to_owned);
-            Ok(Query { filter: filter(text), qos, last_id })
-        };
+        let query = |text, qos, last_id: Option<&str>| Ok((filter(text), qos, last_id.map(str::to_owned)));
         assert_eq!(parse("topic=a/%23"), query("a/#", Qos::AtMostOnce, None));
         assert_eq!(parse("qos=1&topic=+/b"), query("+/b", Qos::AtLeastOnce, None));
         for name in ["lastEventId", "last-event-id"] {

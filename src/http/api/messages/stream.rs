@@ -18,17 +18,12 @@ const MAX_PROBES: u32 = 2;
 const STALLED: Duration = Duration::from_secs(60);
 
 /// Writes what the listener gets, until the client is gone or nothing more can come.
-pub fn write(mut stream: Stream, mut listener: Listener, run: u64) {
-    // an error means that there is no client left to tell
-    let _ = write_events(&mut stream, &mut listener, run);
-}
-
-fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::Result<()> {
+pub fn write(mut stream: Stream, mut listener: Listener, run: u64) -> io::Result<()> {
     let mut bytes = beginning();
     let (mut written, mut probes) = (Instant::now(), 0);
     loop {
         if !bytes.is_empty() {
-            send(stream, &bytes, listener)?;
+            send(&mut stream, &bytes, &listener)?;
             bytes.clear();
             written = Instant::now();
         }
@@ -38,13 +33,13 @@ fn write_events(stream: &mut Stream, listener: &mut Listener, run: u64) -> io::R
         }
         for (position, event) in batch.messages {
             append_head(&mut bytes, (run, listener.buffer(), position))?;
-            write_data(stream, listener, &event, &mut bytes)?;
+            write_data(&mut stream, &listener, &event, &mut bytes)?;
         }
         if let Some(refusal) = batch.refused {
             append_refused(&mut bytes, refusal)?;
         }
         if batch.ended {
-            return send(stream, &bytes, listener).and_then(|()| stream.finish());
+            return send(&mut stream, &bytes, &listener).and_then(|()| stream.finish());
         }
         if bytes.is_empty() {
             let is_probe = probes < MAX_PROBES && stream.is_at_end();
