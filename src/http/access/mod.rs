@@ -97,10 +97,8 @@ impl Access {
         if self.tokens.is_empty() {
             return Ok(Principal { token: None });
         }
-        let token = match head.header("Authorization")?.and_then(Credentials::parse) {
-            None => Err(Reply::token_missing()),
-            Some(credentials) => self.tokens.find(&credentials).ok_or_else(Reply::token_unknown),
-        };
+        let credentials = head.header("Authorization")?.and_then(Credentials::parse).ok_or_else(Reply::token_missing);
+        let token = credentials.and_then(|credentials| self.tokens.find(&credentials).ok_or_else(Reply::token_unknown));
         let token = token.inspect_err(|_| self.refused_callers.log(head.client(), head.has("Authorization")))?;
         Ok(Principal { token: Some(token) })
     }

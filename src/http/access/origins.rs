@@ -33,10 +33,7 @@ impl AllowedOrigins {
         let is_site = |name: &str| site.is_some_and(|site| site.eq_ignore_ascii_case(name));
         // another port or name of the same site is another origin; where it is ours, `Origin` says so
         let is_foreign = origin.map_or_else(|| is_site("same-site"), |origin| !is_ours(origin));
-        if is_foreign || is_site("cross-site") {
-            return Err(Reply::origin_denied(origin));
-        }
-        Ok(())
+        if is_foreign || is_site("cross-site") { Err(Reply::origin_denied(origin)) } else { Ok(()) }
     }
 
     /// Answers the preflight request that a browser sends for a page of an allowed origin; it carries no token.

@@ -8,11 +8,8 @@ pub const READ: &str = "GET, HEAD";
 
 /// The method must be one of these, which are separated as in `Allow` (RFC 9110, 15.5.6).
 pub fn require_method(head: Head, allowed: &'static str) -> Result<(), Reply> {
-    if allowed.split(", ").any(|method| method == head.method()) {
-        Ok(())
-    } else {
-        Err(Reply::method_not_allowed(allowed))
-    }
+    let is_allowed = allowed.split(", ").any(|method| method == head.method());
+    is_allowed.then_some(()).ok_or_else(|| Reply::method_not_allowed(allowed))
 }
 
 /// The content type must be JSON, missing, or the one that `curl -d` sends: the tutorial's view takes any.
