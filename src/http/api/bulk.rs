@@ -12,53 +12,29 @@ use crate::mqtt::{Caller, Outcome};
 /// How the message in an object is read.
 pub type Read = fn(Fields) -> Result<Message, Reply>;
 
-/// The messages in a JSON array, read one after the other.
-pub fn parse(body: &[u8], read: Read) -> Result<impl Iterator<Item = Result<Message, Reply>>, Reply> {
-    let message = move |(index, item)| {
-        let message = Fields::of(item).map_err(Reply::from).and_then(read);
-        message.map_err(|refusal| refusal.for_item(index))
-    };
-    Ok(items::parse(body)?.into_iter().enumerate().map(message))
-}
-
 impl Call<'_> {
-    /// The messages of the body. Takes memory for them while they are parsed, besides that of the body.
-    pub fn messages(&mut self, read: Read) -> Result<Vec<Message>, Reply> {
-        let body = self.json()?;
-        let (mut messages, mut bytes, mut taken) = (Vec::new(), body.len(), 2 * body.len());
-        for message in parse(&body, read)? {
-            let message = message?;
-            bytes += message.bytes();
-            if bytes > taken {
-                // in large steps, not for each message
-                taken = bytes + body.len();
-                self.exchange.make_room(taken)?;
-            }
-            messages.push(message);
-        }
-        Ok(messages)
-    }
-
-    /// Publishes messages within this timeout for all of them together, by default the configured one. The reply is
-    /// made of all outcomes.
+    /// Publishes the messages of the body within this timeout for all of them together, by default the configured one.
+    /// The reply is made of all outcomes.
     pub fn publish_all(
         &mut self,
-        messages: Vec<Message>,
+        read: Read,
         timeout: Option<Duration>,
         reply: fn(Vec<Outcome>) -> Reply,
-    ) -> Handled {
+    ) -> Result<Handled, Reply> {
+        let messages = self.messages(read)?;
+        self.principal.may_publish_all(&messages)?;
         let (publisher, timeout) = (self.context.publisher.clone(), timeout.unwrap_or(self.context.timeout));
         // takes the memory of the reply before anything is sent
         let bytes = messages.iter().map(Message::bytes).sum::<usize>() + Reply::room_for_results(messages.len());
         if let Err(full) = self.exchange.make_room(bytes) {
-            return Handled::Reply(reply(messages.iter().map(|_| Err(full.into())).collect()));
+            return Ok(Handled::Reply(reply(messages.iter().map(|_| Err(full.into())).collect())));
         }
         let with_resources = |message: Message| {
             let (share, slot) = (self.exchange.split_room(message.bytes()), self.principal.take_slot());
             (message, share, slot)
         };
         let messages: Vec<_> = messages.into_iter().map(with_resources).collect();
-        Handled::later(move |responder| {
+        Ok(Handled::later(move |responder| {
             let callers = outcomes::callers(messages.len(), move |all| responder.reply(reply(all)));
             let mut accepted = Vec::with_capacity(messages.len());
             for ((message, share, slot), tell) in messages.into_iter().zip(callers) {
@@ -74,6 +50,32 @@ impl Call<'_> {
                 }
             }
             publisher.publish_all(accepted, timeout);
-        })
+        }))
     }
+
+    /// Reads the messages of the body. Takes memory for them while they are parsed, besides that of the body.
+    fn messages(&mut self, read: Read) -> Result<Vec<Message>, Reply> {
+        let body = self.json()?;
+        let (mut messages, mut bytes, mut taken) = (Vec::new(), body.len(), 2 * body.len());
+        for message in parse(&body, read)? {
+            let message = message?;
+            bytes += message.bytes();
+            if bytes > taken {
+                // in large steps, not for each message
+                taken = bytes + body.len();
+                self.exchange.make_room(taken)?;
+            }
+            messages.push(message);
+        }
+        Ok(messages)
+    }
+}
+
+/// The messages in a JSON array, read one after the other.
+pub fn parse(body: &[u8], read: Read) -> Result<impl Iterator<Item = Result<Message, Reply>>, Reply> {
+    let message = move |(index, item)| {
+        let message = Fields::of(item).map_err(Reply::from).and_then(read);
+        message.map_err(|refusal| refusal.for_item(index))
+    };
+    Ok(items::parse(body)?.into_iter().enumerate().map(message))
 }

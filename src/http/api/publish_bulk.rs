@@ -11,12 +11,9 @@ const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, 
 
 pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
     let (mut parameters, longest) = (call.parameters("POST")?, call.context.max_timeout);
-    // for all messages together
     let timeout = parameters.read("timeout", |value| values::timeout(value, longest))?;
     parameters.finish("`timeout`")?;
-    let messages = call.messages(message)?;
-    call.principal.may_publish_all(&messages)?;
-    Ok(call.publish_all(messages, timeout, Reply::results))
+    call.publish_all(message, timeout, Reply::results)
 }
 
 /// The message in the fields of an item.

@@ -34,10 +34,8 @@ pub fn request(call: &mut Call) -> Result<Handled, Reply> {
     }
     call.principal.may_publish(&message)?;
     let slot = call.principal.take_slot()?;
-    let reader = match (call.principal.quota(), filter) {
-        (Some(quota), Some(filter)) => Some(quota.read(&filter, ReaderKind::Request)?),
-        _ => None,
-    };
+    let reader = call.principal.quota().zip(filter).map(|(quota, filter)| quota.read(&filter, ReaderKind::Request));
+    let reader = reader.transpose()?;
     let share = call.exchange.hand_over_room(message.bytes())?;
     let (subscriber, timeout) = (context.subscriber.clone(), timeout.unwrap_or(context.timeout));
     Ok(Handled::later(move |responder| {

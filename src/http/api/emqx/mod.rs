@@ -24,9 +24,7 @@ pub fn publish(call: &mut Call) -> Result<Handled, Reply> {
 
 pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let messages = call.messages(message)?;
-    call.principal.may_publish_all(&messages)?;
-    Ok(call.publish_all(messages, None, replies::bulk))
+    call.publish_all(message, None, replies::bulk)
 }
 
 /// Gives a refusal the form of EMQX if it is for one of these paths.
