@@ -1,7 +1,7 @@
 //! Every reply that clients get: status, headers and body, each by a constructor that names it.
 //!
-//! `successes`, `refusals` of HTTP, what a token or a page is `denied`, and the `outcome` of what was sent to the
-//! broker.
+//! `successes`, `refusals` of HTTP, what a token or a page is `denied`, the `outcome` of a message that was sent to the
+//! broker, and `no_answer` to a subscription or a request.
 
 mod body;
 mod error_text;
@@ -9,6 +9,7 @@ mod return_code;
 mod size;
 
 mod denied;
+mod no_answer;
 mod outcome;
 mod refusals;
 mod successes;

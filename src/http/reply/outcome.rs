@@ -1,9 +1,9 @@
-//! The reply for the outcome of a publish, a subscription or a request.
+//! The reply for the outcome of a publish.
 
 use super::{Reply, ReturnCode};
 use crate::memory::Full;
-use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED, PACKET_TOO_LARGE};
-use crate::mqtt::{Failure, NoAnswer, Outcome, Published, Refusal};
+use crate::mqtt::reason::{NOT_AUTHORIZED, PACKET_TOO_LARGE};
+use crate::mqtt::{Failure, Outcome, Published};
 
 impl From<Full> for Reply {
     fn from(full: Full) -> Self {
@@ -49,37 +49,5 @@ impl From<Failure> for Reply {
             Failure::Unknown => (504, ReturnCode::ConnectionLost),
         };
         Self { reason_code, ..Self::refusal(status, code, failure.to_string()) }
-    }
-}
-
-impl From<Refusal> for Reply {
-    fn from(refusal: Refusal) -> Self {
-        let (status, code) = match refusal {
-            Refusal::NotConnected | Refusal::Busy | Refusal::Stopping => (503, ReturnCode::NoConnection),
-            Refusal::TooManyFilters | Refusal::TooManyListeners => (503, ReturnCode::QueueSize),
-            Refusal::Unknown => (504, ReturnCode::ConnectionLost),
-            Refusal::Refused(NOT_AUTHORIZED) => (403, ReturnCode::AclDenied),
-            Refusal::Refused(_) | Refusal::LeftOut => (502, ReturnCode::Unknown),
-            Refusal::OfConfiguration => (409, ReturnCode::Invalid),
-            Refusal::QosNotSupported => (501, ReturnCode::NotSupported),
-        };
-        let reason_code = if let Refusal::Refused(code) = refusal { Some(code) } else { None };
-        Self { reason_code, ..Self::refusal(status, code, refusal.to_string()) }
-    }
-}
-
-impl From<NoAnswer> for Reply {
-    fn from(failure: NoAnswer) -> Self {
-        let words = failure.to_string();
-        match failure {
-            NoAnswer::Publish(failure) => Self::from(failure),
-            NoAnswer::Subscribe(refusal) => Self { error: Some(words), ..Self::from(refusal) },
-            NoAnswer::NobodySubscribes => {
-                Self { reason_code: Some(NO_MATCHING_SUBSCRIBERS), ..Self::refusal(404, ReturnCode::NotFound, words) }
-            }
-            NoAnswer::TimedOut | NoAnswer::Stopping => Self::refusal(504, ReturnCode::ConnectionLost, words),
-            NoAnswer::TopicTaken | NoAnswer::TooManyRequests => Self::refusal(503, ReturnCode::QueueSize, words),
-            NoAnswer::NotPossible => Self::refusal(501, ReturnCode::NotSupported, words),
-        }
     }
 }
