@@ -49,10 +49,8 @@ impl Tokens {
     /// time taken reveals nothing.
     pub(super) fn find(&self, credentials: &Credentials) -> Option<&Token> {
         let hash = hash(&credentials.secret);
-        let found = self.0.iter().fold(None, |found, token| {
-            let is_same = token.rules.sha256.ct_eq(&hash);
-            if bool::from(is_same) { Some(token) } else { found }
-        });
+        let is_same = |token: &Token| bool::from(token.rules.sha256.ct_eq(&hash));
+        let found = self.0.iter().fold(None, |found, token| if is_same(token) { Some(token) } else { found });
         found.filter(|token| credentials.name.as_ref().is_none_or(|name| *name == token.rules.name))
     }
 }

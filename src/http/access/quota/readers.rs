@@ -57,9 +57,6 @@ impl Quota {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.quota.holdings.change(self.quota.index, &self.filter, |holding| {
-            let count = self.kind.count(holding);
-            *count = count.saturating_sub(1);
-        });
+        self.quota.holdings.change(self.quota.index, &self.filter, |holding| *self.kind.count(holding) -= 1);
     }
 }

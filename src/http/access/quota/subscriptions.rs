@@ -99,7 +99,7 @@ impl PendingSubscribe {
 impl Drop for PendingSubscribe {
     fn drop(&mut self) {
         self.quota.holdings.change(self.quota.index, &self.filter, |holding| {
-            holding.pending = holding.pending.saturating_sub(1);
+            holding.pending -= 1;
             if self.is_granted {
                 holding.qos = Some(self.requested);
             }
