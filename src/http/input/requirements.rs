@@ -15,9 +15,7 @@ pub fn require_method(head: Head, allowed: &'static str) -> Result<(), Reply> {
 /// The content type must be JSON, missing, or the one that `curl -d` sends: the tutorial's view takes any.
 pub fn require_json(head: Head) -> Result<(), Reply> {
     require_no_coding(head)?;
-    let Some(content_type) = head.header("Content-Type")? else {
-        return Ok(());
-    };
+    let Some(content_type) = head.header("Content-Type")? else { return Ok(()) };
     let lower_case = content_type.to_ascii_lowercase();
     let mut parts = lower_case.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();

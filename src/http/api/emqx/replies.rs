@@ -41,8 +41,7 @@ pub fn single(outcome: Outcome) -> Reply {
 
 /// The reply for many messages: 503 if one of them failed for any reason, as EMQX has no other status for that.
 pub fn bulk(outcomes: Vec<Outcome>) -> Reply {
-    let failed = outcomes.iter().any(Result::is_err);
-    let reply = if failed {
+    let reply = if outcomes.iter().any(Result::is_err) {
         Reply::unavailable()
     } else if outcomes.iter().flatten().any(|published| has_no_subscriber(*published)) {
         Reply::accepted()

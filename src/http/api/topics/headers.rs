@@ -54,7 +54,7 @@ fn indicator(value: &str) -> Result<bool, String> {
 /// An array of objects, whose order is kept. A name may be in several of them.
 fn user_properties(value: &str) -> Result<Vec<(MqttString, MqttString)>, String> {
     let json = values::base64(value)?;
-    let objects = Value::parse(&json).ok_or("must be base64 of JSON")?.items(PAIRS)?;
+    let objects = serde_json::from_slice::<Value>(&json).map_err(|_| "must be base64 of JSON")?.items(PAIRS)?;
     let mut pairs = Vec::new();
     for object in objects {
         for (name, value) in object.pairs(PAIRS)? {
