@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Publishes at QoS 1 one by one and a hundred at a time, over 16 connections: messages per second, and the ratio.
 
-usage: cargo build --profile dist && bench/bulk.py [SECONDS [ROUNDS]]        (needs wrk and mosquitto)
+usage: cargo build --profile dist && bench/bulk.py [SECONDS [ROUNDS]] [--save]        (needs wrk and mosquitto)
 
 Both ways take turns with one daemon and one broker, so that noise of the machine affects both.
 """
@@ -10,15 +10,13 @@ import json
 import pathlib
 import re
 import statistics
-import sys
 import tempfile
 import time
 import urllib.request
 
-from measuring import bridge, cpu_seconds, free_port, mosquitto, wrk
+from measuring import bridge, cpu_seconds, free_port, mosquitto, save, whole_numbers, wrk
 
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+SECONDS, ROUNDS = whole_numbers(5, 3)
 CONNECTIONS, ITEMS = 16, 100
 ITEM = {"topic": "bench/t", "msg": "hello", "qos": 1}
 
@@ -29,7 +27,7 @@ def acknowledged(port):
 
 
 def measure(folder, daemon, port, path, items):
-    """Messages per second that the broker acknowledged; prints the CPU time for each, too."""
+    """Messages per second that the broker acknowledged, and the CPU time for each."""
     body = json.dumps(ITEM if items == 1 else [ITEM] * items).encode()
     cpu, count, start = cpu_seconds(daemon.pid), acknowledged(port), time.perf_counter()
     load = wrk(folder, f"http://127.0.0.1:{port}{path}", body, CONNECTIONS, SECONDS)
@@ -37,7 +35,7 @@ def measure(folder, daemon, port, path, items):
     asked, p99 = load["requests"] * items, f"{load['p99']:.2f}ms"
     each = cpu / max(1, count) * 1e6
     print(f"{path:14} {items:5} {count / took:10.0f} {p99:>9} {max(0, asked - count):6} {each:14.1f}", flush=True)
-    return count / took
+    return count / took, each
 
 
 def main():
@@ -46,11 +44,16 @@ def main():
         folder = pathlib.Path(name)
         with mosquitto(folder, mqtt), bridge(folder, mqtt, "[publish]", "max-waiting = 10000") as (daemon, web):
             print("path           items messages/s       p99 failed CPU us/message")
-            ratios = []
+            rounds = []
             for _ in range(ROUNDS):
                 single = measure(folder, daemon, web, "/publish", 1)
-                ratios.append(measure(folder, daemon, web, "/publish/bulk", ITEMS) / single)
-    print(f"{statistics.median(ratios):.1f} times as many in bulk (between {min(ratios):.1f} and {max(ratios):.1f})")
+                rounds.append((*single, *measure(folder, daemon, web, "/publish/bulk", ITEMS)))
+    ratios = [bulk / single for single, _, bulk, _ in rounds]
+    ratio = statistics.median(ratios)
+    print(f"{ratio:.1f} times as many in bulk (between {min(ratios):.1f} and {max(ratios):.1f})")
+    _, single_cpu, _, bulk_cpu = map(statistics.median, zip(*rounds))
+    figures = {"ratio": round(ratio, 1), "single_cpu_us": round(single_cpu), "bulk_cpu_us": round(bulk_cpu)}
+    save("bulk", figures, {"qos": 1, "connections": CONNECTIONS, "items": ITEMS}, versions=("mosquitto", "wrk"))
 
 
 main()

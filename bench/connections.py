@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Opens many connections: how long the last one of a burst waits, and the memory and CPU of 3,000 idle ones.
 
-usage: cargo build --profile dist && bench/connections.py [ROUNDS]        (needs 8,000 descriptors)
+usage: cargo build --profile dist && bench/connections.py [ROUNDS] [--save]        (needs 8,000 descriptors)
 """
 
 import contextlib
@@ -11,13 +11,12 @@ import re
 import resource
 import socket
 import statistics
-import sys
 import tempfile
 import time
 
-from measuring import DAEMON, cpu_seconds, resident_mebibytes, running, until
+from measuring import DAEMON, cpu_seconds, resident_mebibytes, running, save, until, whole_numbers
 
-ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+(ROUNDS,) = whole_numbers(5)
 BURSTS = (8, 32, 128, 512)
 IDLE, IDLE_SECONDS = 3000, 10
 REQUEST = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -59,12 +58,14 @@ def burst(address, count):
 def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (8000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     print("connections at once   last answer after (ms: middle, longest)")
+    last = []
     for count in BURSTS:
         waited = []
         for _ in range(ROUNDS):
             # a new daemon, so that no thread has served a connection yet
             with daemon() as (_, address):
                 waited.append(burst(address, count))
+        last.append(round(statistics.median(waited)))
         print(f"{count:19} {statistics.median(waited):12.0f} {max(waited):6.0f}", flush=True)
     with daemon() as (process, address):
         before = resident_mebibytes(process)
@@ -76,8 +77,10 @@ def main():
         time.sleep(IDLE_SECONDS)
         share = (cpu_seconds(process) - cpu) / (time.monotonic() - start)
         threads = len(os.listdir(f"/proc/{process}/task"))
-        print(f"{IDLE} idle: {resident_mebibytes(process):.0f} MiB ({before:.1f} before), "
-              f"{share:.1%} of a core, {threads} threads")
+        resident = resident_mebibytes(process)
+        print(f"{IDLE} idle: {resident:.0f} MiB ({before:.1f} before), {share:.1%} of a core, {threads} threads")
+    figures = {"burst_last_ms": last[-1], "idle_mib": round(resident), "idle_cpu_percent": round(share * 100)}
+    save("connections", figures, {"burst": BURSTS[-1], "idle": IDLE})
 
 
 main()

@@ -1,21 +1,20 @@
 #!/usr/bin/env python3
 """Publishes at QoS 1 one by one while the daemon receives 10,000 messages per second, and prints the latency.
 
-usage: cargo build --profile dist && bench/flood.py [SECONDS]        (needs mosquitto and mosquitto-clients)
+usage: cargo build --profile dist && bench/flood.py [SECONDS] [--save]        (needs mosquitto and mosquitto-clients)
 """
 
 import contextlib
 import http.client
 import pathlib
 import statistics
-import sys
 import tempfile
 import threading
 import time
 
-from measuring import bridge, feed, free_port, mosquitto, until
+from measuring import bridge, feed, free_port, mosquitto, save, until, whole_numbers
 
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+(SECONDS,) = whole_numbers(5)
 RATE = 10_000
 # the length of a record
 LINE = len("Received message on topic: flood with payload: \n") + 100
@@ -42,6 +41,7 @@ def show(name, took, received=None):
     line = f"{name:12} {len(took):6} publishes, p50 {quantiles[49]:6.2f} ms, p99 {quantiles[98]:6.2f} ms"
     more = f", {received:.0f} messages received per second" if received else ""
     print(f"{line}, max {max(took):6.2f} ms{more}", flush=True)
+    return {"p50_ms": round(quantiles[49], 1), "p99_ms": round(quantiles[98], 1)}
 
 
 @contextlib.contextmanager
@@ -69,15 +69,17 @@ def measure(folder, *more):
             before = journal.stat().st_size
             took = latencies(web, SECONDS)
             size = journal.stat().st_size - before
-        show("under flood", took, size / LINE / SECONDS)
+        return show("under flood", took, size / LINE / SECONDS)
 
 
 def main():
     # Nagle's algorithm, which mosquitto uses by default, delays small acknowledgements behind unacknowledged segments
+    rows = []
     for more in ([], ["set_tcp_nodelay true"]):
         print(f"mosquitto {', '.join(more) or 'with its defaults'}:")
         with tempfile.TemporaryDirectory() as name:
-            measure(pathlib.Path(name), *more)
+            rows.append({"mosquitto.conf": " ".join(more), **measure(pathlib.Path(name), *more)})
+    save("flood", {"each": rows}, {"rate": RATE, "qos": 1}, versions=["mosquitto"])
 
 
 main()

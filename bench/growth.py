@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Measures how the daemon's figures grow with connections, payload, waiting publishes and latency, and plots them.
 
-usage: cargo build --profile dist && bench/growth.py [--seconds S] [--rounds N] [--draw] [AXIS…]
+usage: cargo build --profile dist && bench/growth.py [--seconds S] [--rounds N] [--draw] [--save] [AXIS…]
 
 An AXIS is connections, payload, waiting or link; all by default. Figures of other axes are kept. --draw only draws the
-plots from the existing figures. Both are in docs/growth. Needs wrk, mosquitto and cargo, which builds the broker and
+plots from the existing figures. Both are in docs/growth. --save writes the figures that the pages quote to
+docs/figures/growth.json. Needs wrk, mosquitto and cargo, which builds the broker and
 the relay of bench/fakes into target/fakes. All child processes are ended.
 
 wrk, the broker and the daemon share this machine. Each figure is the median of several rounds, each with a new broker
@@ -17,6 +18,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import math
 import os
 import pathlib
 import platform
@@ -32,7 +34,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from measuring import DAEMON, ROOT, connects, cpu_seconds, free_port, mosquitto, resident_mebibytes, running, until, wrk
+from measuring import DAEMON, ROOT, connects, cpu_seconds, free_port, mosquitto, resident_mebibytes, running, save, until, wrk
 from plots import Panel, Plot
 
 FAKES = ROOT / "target/fakes"
@@ -51,6 +53,16 @@ listen = "127.0.0.1:{http}"
 max-body = 2097152
 max-connections = 2000
 """
+# numbers of the load and of the default limits, which the pages quote with the figures
+CONDITIONS = {
+    "connections": [1, 10, 16, 64, 100, 1000],
+    "payload": "1 KiB, 1 MiB",
+    "waiting": [10, 500],
+    "round_trip_ms": 50,
+    "window": 20,
+    "max_inflight": 1000,
+    "publishes_per_second": 1_000_000,
+}
 DESCRIPTORS = 5000
 # the daemon disconnects a broker that withholds an acknowledgement for 30 s
 MOST_SECONDS = 20
@@ -293,6 +305,37 @@ def draw(name, figures):
     (PLACE / f"{name}.svg").write_text(plot.svg())
 
 
+def quoted(figures):
+    """The figures that the pages quote, and what a million publishes per second take by them."""
+    found = {
+        (axis, series, point["at"]): point
+        for axis, those in figures.items()
+        for series, points in those["series"].items()
+        for point in points
+    }
+    connections = lambda qos, at, key: found["connections", f"QoS {qos}", at][key]
+    link = lambda series: round(found["link", series, 50]["rate"])
+    two_digits = lambda number: int(float(f"{number:.2g}"))
+    cpu = [round(connections(qos, 10, "cpu")) for qos in (0, 1)]
+    return {
+        "rate_from_1": [two_digits(connections(qos, 1, "rate")) for qos in (0, 1)],
+        "rate_from_100": [two_digits(connections(qos, 100, "rate")) for qos in (0, 1)],
+        "rate_from_1000": [two_digits(connections(qos, 1000, "rate")) for qos in (0, 1)],
+        "mib_with_1": round(connections(0, 1, "rss")),
+        "mib_with_1000": round(connections(0, 1000, "rss")),
+        "cpu_us": cpu,
+        "broker_cpu_us": [round(connections(qos, 10, "broker")) for qos in (0, 1)],
+        "payload_megabytes": two_digits(found["payload", "QoS 0", MIB]["megabytes"]),
+        "p99_ms_with_500_waiting": round(found["waiting", "QoS 0", 500]["p99"]),
+        "passed_with_10_waiting": found["waiting", "QoS 1", 10]["passed"],
+        "link_rate": link("QoS 1, window 20"),
+        "link_rate_no_delay": link("window 20, no delay"),
+        "link_rate_window_1000": link("QoS 1, window 1,000"),
+        # with a third in reserve
+        "cores_for_a_million": [math.ceil(each * 1.5) for each in cpu],
+    }
+
+
 def prepare():
     if not DAEMON[-1].exists():
         sys.exit(f"{DAEMON[-1]} is not there: cargo build --profile dist")
@@ -309,6 +352,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--draw", action="store_true", help="only draw the plots again")
+    parser.add_argument("--save", action="store_true", help="write the figures that the pages quote; needs all axes")
     args = parser.parse_args()
     if unknown := set(args.axes) - set(AXES):
         parser.error(f"no such axis: {', '.join(sorted(unknown))}")
@@ -325,6 +369,11 @@ def main():
     for name in args.axes or AXES:
         if name in figures:
             draw(name, figures[name])
+    if args.save:
+        # the figures of an axis may be older than this run
+        command = "; ".join(sorted({each["command"] for each in figures.values()}))
+        date = min(each["date"] for each in figures.values())
+        save("growth", quoted(figures), CONDITIONS, versions=("mosquitto", "wrk"), command=command, date=date)
 
 
 main()

@@ -2,7 +2,7 @@
 """Sends valid requests beside 200 hostile connections, and prints how long they waited. Fails if one was refused, or
 waited a second.
 
-usage: cargo build --profile dist && bench/honest.py [SECONDS] [--busy] [--ports COUNT]        (needs mosquitto)
+usage: cargo build --profile dist && bench/honest.py [SECONDS] [--busy] [--ports COUNT] [--save]    (needs mosquitto)
 
 --busy adds two busy loops. With --ports all clients share this many ports, as clients behind one router do: the address
 of a closed connection is soon used by another one.
@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 
-from measuring import bridge, free_port, mosquitto, running
+from measuring import bridge, free_port, mosquitto, running, save
 
 HOSTILE, HONEST, KEPT = 200, 8, 8
 LIMITS = ["request-timeout = 2", "idle-timeout = 10"]
@@ -228,6 +228,7 @@ def parsed():
     parser.add_argument("seconds", nargs="?", type=float, default=60)
     parser.add_argument("--busy", action="store_true")
     parser.add_argument("--ports", type=int, default=0)
+    parser.add_argument("--save", action="store_true")
     parser.add_argument("--crowd", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -253,6 +254,14 @@ def main(options):
         for thread in threads:
             thread.join()
     print(f"the machine stalled for {longest[0] * 1000:.0f} ms at most")
+    waits = sorted(wait for tally in tallies for wait in tally.waits)
+    figures = {
+        "requests": len(waits),
+        "refused": sum(tally.refused.total() for tally in tallies),
+        "p99_ms": round(statistics.quantiles(waits, n=100)[98] * 1000, 1),
+        "longest_ms": round(waits[-1] * 1000),
+    }
+    save("honest", figures, {"hostile": HOSTILE, "seconds": options.seconds}, versions=["mosquitto"])
     names = ("a connection each", "kept connections")
     sys.exit(1 if sum([show(name, tally) for name, tally in zip(names, tallies)]) else 0)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Receives 10,000 messages per second into a separate journald: missing messages, and CPU time of the daemon.
 
-usage: cargo build --profile dist && bench/journal.py [SECONDS]        (needs root, mosquitto and systemd; Linux namespaces)
+usage: cargo build --profile dist && bench/journal.py [SECONDS] [--save]        (needs root, mosquitto and systemd; Linux namespaces)
 
 The journald has its own /run, keeps its journal in memory and has no rate limit, as in the unit.
 """
@@ -9,14 +9,13 @@ The journald has its own /run, keeps its journal in memory and has no rate limit
 import contextlib
 import pathlib
 import subprocess
-import sys
 import tempfile
 import time
 
-from measuring import ROOT, bridge, cpu_seconds, feed, free_port, mosquitto, running, settled, until
+from measuring import ROOT, bridge, cpu_seconds, feed, free_port, mosquitto, running, save, settled, until, whole_numbers
 
 SUPPORT = ROOT / "tests/end_to_end/support"
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+(SECONDS,) = whole_numbers(10)
 RATE = 10_000
 
 
@@ -51,12 +50,15 @@ def measure(folder, qos):
             missing = sent - settled(lambda: recorded(beside))
     print(f"QoS {qos}: {sent / taken:.0f} messages/s, {missing} missing, {cpu / taken:.1%} of a core, "
           f"{cpu / sent * 1e6:.1f} us each", flush=True)
+    return {"qos": qos, "missing": missing, "cpu_percent": round(cpu / taken * 100)}
 
 
 def main():
+    rows = []
     for qos in (0, 1):
         with tempfile.TemporaryDirectory() as name:
-            measure(pathlib.Path(name), qos)
+            rows.append(measure(pathlib.Path(name), qos))
+    save("journal", {"each": rows}, {"rate": RATE}, versions=["mosquitto", "systemctl"])
 
 
 main()

@@ -1,9 +1,13 @@
-"""Shared by the scripts here: child processes, a broker, the daemon, load, and CPU and memory of processes."""
+"""Shared by the scripts here: child processes, a broker, the daemon, load, CPU and memory, and saved figures."""
 
 import contextlib
+import datetime
+import json
 import os
 import pathlib
+import platform
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,6 +17,8 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = ROOT / "docs"
+SAVE = "--save"
 # the scheduling policy of its unit (CPUSchedulingPolicy=batch)
 AS_BATCH = ["chrt", "--batch", "0"]
 # another binary can be measured with BENCH_DAEMON
@@ -223,3 +229,58 @@ def wrk(folder, url, body, connections, seconds, headers=None):
 def milliseconds(out, percentile):
     value, unit = re.search(rf"{percentile}%\s+([\d.]+)(us|ms|s)", out).groups()
     return float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+def whole_numbers(*defaults):
+    """The numbers on the command line, and the defaults of those that are missing."""
+    given = [int(word) for word in sys.argv[1:] if word != SAVE]
+    return [*given, *defaults[len(given) :]]
+
+
+def save(name, figures, conditions=None, versions=(), **more):
+    """With --save on the command line: writes docs/figures/NAME.json, which the pages quote.
+
+    `figures` are those that the pages quote, rounded as they quote them. `conditions` are numbers that describe the load.
+    """
+    if SAVE not in sys.argv:
+        return
+    words = [f"bench/{pathlib.Path(sys.argv[0]).name}", *(word for word in sys.argv[1:] if word != SAVE)]
+    saved = {
+        "command": shlex.join(words),
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "versions": {"mqtt-bridge": version(DAEMON[-1]), **{each: version(each) for each in versions}},
+        **more,
+        "conditions": conditions or {},
+        "figures": figures,
+    }
+    (PAGES / "figures").mkdir(exist_ok=True)
+    text = json.dumps(saved, indent=1, ensure_ascii=False)
+    # one line for each innermost object
+    text = re.sub(r"\{[^{}]*\}", lambda innermost: " ".join(innermost[0].split()), text)
+    (PAGES / f"figures/{name}.json").write_text(text + "\n")
+
+
+def save_table(page, name, rows):
+    """With --save: replaces the rows of the table on a page under the comment that names docs/figures/NAME.json."""
+    if SAVE not in sys.argv:
+        return
+    path, comment = PAGES / page, rf"<!-- figures: {name}\.json -->\n"
+    table = "".join(row + "\n" for row in rows)
+    text, count = re.subn(rf"({comment}\|.*\n\|(?:---\|)+\n)(?:\|.*\n)+", lambda head: head[1] + table, path.read_text())
+    assert count == 1, f"docs/{page} has the table once"
+    path.write_text(text)
+
+
+def machine():
+    models = re.findall(r"model name\s*: (.+)", pathlib.Path("/proc/cpuinfo").read_text())
+    kernel = ".".join(platform.release().split(".")[:2])
+    return {"cpu": models[0] if models else platform.machine(), "cores": os.cpu_count(), "kernel": f"Linux {kernel}"}
+
+
+def version(program):
+    """The version that a program prints; mosquitto prints it with its usage, wrk with its own option."""
+    option = {"mosquitto": "-h", "wrk": "-v"}.get(program, "--version")
+    ran = subprocess.run([program, option], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    found = re.search(r"\d+(\.\d+)+", ran.stdout)
+    return found[0] if found else "unknown"

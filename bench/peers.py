@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Puts the same load on the daemon and on its alternatives in turns, and prints the figures of each.
 
-usage: cargo build --profile dist && bench/peers.py [--seconds S] [--rounds N] [--connections 1,16,64,256] [--batch] [NAME…]
+usage: cargo build --profile dist && bench/peers.py [--seconds S] [--rounds N] [--connections 1,16,64,256] [--batch] [--save] [NAME…]
 
 Packages of a peer are installed into target/peers by pip, npm and cargo, in the versions pinned in bench/competitors;
 wrk, mosquitto and its clients, Node.js, RabbitMQ and protoc (to build rmqtt) by apt where they are missing, which takes
@@ -10,6 +10,8 @@ root. All child processes are ended.
 Each round starts a broker, a counting subscriber and the daemon, loads and ends them, and does the same with the peer:
 A B A B, so that noise of the machine affects both. All of them share this machine. The daemon runs with the scheduling
 policy of its unit, CPUSchedulingPolicy=batch; with --batch the peer does, too.
+
+--save writes all figures to docs/figures/peers.json (peers-batch.json with --batch), and the table in docs/peers.md.
 """
 
 import argparse
@@ -38,6 +40,8 @@ from measuring import (
     proportional_mebibytes,
     resident_mebibytes,
     running,
+    save,
+    save_table,
     settled_size,
     subscriber,
     tree,
@@ -300,54 +304,72 @@ def middle(rounds, key):
     return statistics.median(each[key] for each in rounds)
 
 
-def print_row(*cells):
-    print("| " + " | ".join(cells) + " |")
+def in_table(*cells):
+    return "| " + " | ".join(cells) + " |"
 
 
-def print_head(*cells):
-    print_row(*cells)
-    print("|" + "---|" * len(cells))
+def head(*cells):
+    return in_table(*cells) + "\n|" + "---|" * len(cells)
 
 
-def print_summary(results, args):
-    """A row with the main figures for the daemon and each peer; `results` has their rounds."""
+def summaries(results, args):
+    """The main figures of the daemon and of each peer; `results` has their rounds."""
+    shown = SHOWN if SHOWN in args.connections else max(args.connections)
+    for peer, rounds, ratios in results:
+        yield {
+            "who": peer.name,
+            **{f"rate_from_{count}": round(middle(rounds[count], "rate")) for count in args.connections},
+            "ours_to_theirs": round(statistics.median(ratios[shown]), 1) if ratios else None,
+            "p99_ms": round(middle(rounds[shown], "p99"), 1),
+            "cpu_us": round(middle(rounds[shown], "cpu")),
+            "mib": round(middle(rounds[shown], "loaded")),
+            "start_ms": round(middle(rounds[shown], "start")),
+            "does_less": peer.does,
+        }
+
+
+def summary_head(args):
     shown = SHOWN if SHOWN in args.connections else max(args.connections)
     rates = [f"req/s from {count}" for count in args.connections]
-    print_head("who", *rates, f"ours to theirs at {shown}", f"p99 ms at {shown}", "CPU µs", "MiB", "start ms", "does less")
+    return head("who", *rates, f"ours to theirs at {shown}", f"p99 ms at {shown}", "CPU µs", "MiB", "start ms", "does less")
+
+
+def summary_row(figures):
+    """One line of the table in docs/peers.md."""
+    return in_table(*("" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+                      for value in figures.values()))
+
+
+def details(results, args):
+    """The spread for each number of connections: medians, with the smallest and the largest of some."""
     for peer, rounds, ratios in results:
-        print_row(
-            peer.name,
-            *(f"{middle(rounds[count], 'rate'):,.0f}" for count in args.connections),
-            f"{statistics.median(ratios[shown]):.1f}" if ratios else "",
-            f"{middle(rounds[shown], 'p99'):.1f}",
-            f"{middle(rounds[shown], 'cpu'):.0f}",
-            f"{middle(rounds[shown], 'loaded'):.0f}",
-            f"{middle(rounds[shown], 'start'):.0f}",
-            peer.does,
-        )
+        for count in args.connections:
+            at, ratio = rounds[count], ratios.get(count)
+            answered, received, failed = (sum(each[key] for each in at) for key in ("answered", "received", "failed"))
+            yield {
+                "who": peer.name,
+                "connections": count,
+                "rate": spread([each["rate"] for each in at], 0),
+                "ours_to_theirs": spread(ratio, 2) if ratio else None,
+                "p50_ms": round(middle(at, "p50"), 2),
+                "p99_ms": round(middle(at, "p99"), 2),
+                "cpu_us": round(middle(at, "cpu")),
+                "idle_mib": round(middle(at, "idle")),
+                "loaded_mib": round(middle(at, "loaded")),
+                "start_ms": round(middle(at, "start")),
+                "received": received if peer.broker != "none" else None,
+                "answered": answered,
+                **({"failed": failed} if failed else {}),
+            }
+
+
+def spread(values, digits):
+    return [round(value, digits or None) for value in (statistics.median(values), min(values), max(values))]
 
 
 def print_details(results, args):
-    """A row with the spread for each number of connections."""
-    figures = ["p50 ms", "p99 ms", "CPU µs/req", "MiB", "start ms", "received / answered"]
-    print_head("who", "connections", "req/s (from-to)", "ours to theirs (from-to)", *figures)
-    for peer, rounds, ratios in results:
-        for count in args.connections:
-            receives = peer.broker != "none"
-            print_row(peer.name, str(count), *details(rounds[count], ratios.get(count), receives))
-
-
-def details(rounds, ratios, receives):
-    rates = [each["rate"] for each in rounds]
-    answered, received, failed = (sum(each[key] for each in rounds) for key in ("answered", "received", "failed"))
-    yield f"{statistics.median(rates):,.0f} ({min(rates):,.0f}-{max(rates):,.0f})"
-    yield f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})" if ratios else ""
-    yield f"{middle(rounds, 'p50'):.2f}"
-    yield f"{middle(rounds, 'p99'):.2f}"
-    yield f"{middle(rounds, 'cpu'):.0f}"
-    yield f"{middle(rounds, 'idle'):.0f} → {middle(rounds, 'loaded'):.0f}"
-    yield f"{middle(rounds, 'start'):.0f}"
-    yield f"{received if receives else '–'} / {answered}" + (f", {failed} refused" if failed else "")
+    for each in details(results, args):
+        print(", ".join(f"{key} {value}" for key, value in each.items()))
 
 
 def take_turns(peer, args):
@@ -371,7 +393,10 @@ def main():
     numbers = lambda text: [int(number) for number in text.split(",")]
     parser.add_argument("--connections", type=numbers, default=[1, 16, 64, 256])
     parser.add_argument("--batch", action="store_true", help="the peers get the daemon's scheduling policy, too")
+    parser.add_argument("--save", action="store_true", help="write the figures for the pages; of all peers or with --batch")
     args = parser.parse_args()
+    if args.save and args.names and not args.batch:
+        parser.error("--save needs all peers")
     if unknown := set(args.names) - {peer.name for peer in PEERS}:
         parser.error(f"no such peer: {', '.join(sorted(unknown))}")
     peers = [peer for peer in PEERS if not args.names or peer.name in args.names]
@@ -394,9 +419,15 @@ def main():
         for count in args.connections:
             all_of_ours[count] += ours[count]
     results.insert(0, (BRIDGE, all_of_ours, {}))
-    print_summary(results, args)
-    print()
+    rows = list(summaries(results, args))
+    print(summary_head(args), *map(summary_row, rows), "", sep="\n")
     print_details(results, args)
+    conditions = {"connections": args.connections, "rounds": args.rounds}
+    figures = {} if args.batch else {"rows": rows}
+    name = "peers-batch" if args.batch else "peers"
+    save(name, figures, conditions, versions=("mosquitto", "wrk", "node", "python3"), details=list(details(results, args)))
+    if not args.batch:
+        save_table("peers.md", name, map(summary_row, rows))
 
 
 main()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Draws docs/peers.svg, the chart in README, from the table in docs/peers.md that bench/peers.py printed."""
+"""Draws docs/peers.svg, the chart in README, from docs/figures/peers.json, which bench/peers.py --save wrote."""
 
+import json
 import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -14,26 +15,9 @@ SHOWN = {
     "rabbitmq": "RabbitMQ's HTTP API",
     "rmqtt": "rmqtt's HTTP API",
 }
-COLUMNS = (("req/s from 64", "requests per second, 64 connections"), ("CPU µs", "CPU per request, µs"))
+COLUMNS = (("rate_from_64", "requests per second, 64 connections"), ("cpu_us", "CPU per request, µs"))
 WIDTH, LEFT, ROW, TOP, GAP = 860, 160, 26, 56, 30
 OURS, OTHERS, TEXT = "#2563a8", "#a9b8c9", "#222"
-
-
-def rows():
-    """The rows of the first table of the page, as dictionaries by the heads of its columns."""
-    lines = [line for line in (ROOT / "docs/peers.md").read_text().splitlines() if line.startswith("|")]
-    head = cells(lines[0])
-    found = {}
-    for line in lines[2:]:
-        row = dict(zip(head, cells(line)))
-        if row["who"] == "who":
-            break
-        found.setdefault(row["who"], row)
-    return found
-
-
-def cells(line):
-    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def text(x, y, words, anchor="start", weight="normal", size=13):
@@ -45,7 +29,7 @@ def text(x, y, words, anchor="start", weight="normal", size=13):
 
 def bars(table, column, left, width):
     """The bars of one column, one for each row, on the same scale."""
-    values = {who: float(table[who][column].replace(",", "")) for who in SHOWN}
+    values = {who: table[who][column] for who in SHOWN}
     for number, (who, value) in enumerate(values.items()):
         y, length = TOP + number * ROW, width * value / max(values.values())
         colour = OURS if who == "mqtt-bridge" else OTHERS
@@ -57,7 +41,8 @@ def bars(table, column, left, width):
 
 
 def main():
-    table = rows()
+    figures = json.loads((ROOT / "docs/figures/peers.json").read_text())["figures"]
+    table = {row["who"]: row for row in figures["rows"]}
     width = (WIDTH - LEFT - 2 * GAP) / 2
     height = TOP + len(SHOWN) * ROW + 10
     parts = [

@@ -3,17 +3,15 @@
 
 usage: cargo build --profile dist && bench/publish.py [SECONDS] [--save]      (needs wrk, mosquitto and mosquitto-clients)
 
---save writes the figures to docs/figures/publish.json and the table in docs/performance.md, which is made from them.
+--save writes the figures to docs/figures/publish.json, and the table in docs/performance.md.
 
 wrk, the broker, the subscriber and the daemon share this machine: compare figures of one run with each other only, not
 with those of another machine or day.
 """
 
 import argparse
-import datetime
 import json
 import pathlib
-import re
 import tempfile
 
 from measuring import (
@@ -23,13 +21,14 @@ from measuring import (
     free_port,
     mosquitto,
     resident_mebibytes,
+    save,
+    save_table,
     settled_size,
     subscriber,
     wrk,
 )
 
 CONNECTIONS = (1, 16, 64)
-DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
 HEADER = f"{'protocol':8} {'qos':>3} {'conns':>5} {'req/s':>8} {'p50 ms':>7} {'p99 ms':>7} {'CPU us/req':>10} " \
          f"{'RSS MiB':>7} {'answered 200':>12} {'received':>9}"
 
@@ -55,19 +54,6 @@ def row(figures):
     )
 
 
-def save(rows, seconds):
-    """Writes the figures, and the rows of the table on the page."""
-    today = datetime.date.today().isoformat()
-    figures = {"command": f"bench/publish.py {seconds}", "date": today, "rows": rows}
-    (DOCS / "figures").mkdir(exist_ok=True)
-    (DOCS / "figures/publish.json").write_text(json.dumps(figures, indent=1) + "\n")
-    page = (DOCS / "performance.md").read_text()
-    table = "".join(row(figures) + "\n" for figures in rows)
-    page, count = re.subn(r"(\| `bench/publish\.py \d+` .*\n\|(?:---\|)+\n)(?:\|.*\n)+", lambda head: head[1] + table, page)
-    assert count == 1, "docs/performance.md has the table once"
-    (DOCS / "performance.md").write_text(page)
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("seconds", nargs="?", type=int, default=5)
@@ -88,8 +74,8 @@ def main():
                     "p50_ms": round(load["p50"], 2), "p99_ms": round(load["p99"], 2), "cpu_us": round(cpu),
                     "rss_mib": round(resident, 1),
                 })
-    if arguments.save:
-        save(rows, arguments.seconds)
+    save("publish", {"rows": rows}, versions=("mosquitto", "wrk"))
+    save_table("performance.md", "publish", map(row, rows))
 
 
 if __name__ == "__main__":

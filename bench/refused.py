@@ -2,7 +2,7 @@
 """Publishes messages over a size limit that the broker does not announce (message_size_limit of mosquitto), beside
 eight clients at QoS 1. Prints how many connections the refusals cost, and how long the other clients waited.
 
-usage: cargo build --profile dist && bench/refused.py [COUNT]        (needs mosquitto)
+usage: cargo build --profile dist && bench/refused.py [COUNT] [--save]        (needs mosquitto)
 """
 
 import collections
@@ -10,12 +10,11 @@ import http.client
 import json
 import pathlib
 import statistics
-import sys
 import tempfile
 import threading
 import time
 
-from measuring import bridge, free_port, mosquitto
+from measuring import bridge, free_port, mosquitto, save, whole_numbers
 
 LIMIT, OTHERS = 100, 8
 
@@ -43,7 +42,7 @@ def beside(port, is_over, waits, statuses):
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    (count,) = whole_numbers(1000)
     with tempfile.TemporaryDirectory() as name:
         folder, mqtt = pathlib.Path(name), free_port()
         log = folder / "log"
@@ -63,6 +62,8 @@ def main():
     print(f"{count} refused: {dict(of_large)} in {took:.1f} s, at the cost of {lost} connections")
     longest = max(waits) * 1000
     print(f"others: {dict(of_others)}, waits p50 {statistics.median(waits) * 1000:.2f} ms, longest {longest:.0f} ms")
+    figures = {"lost_connections": lost, "longest_ms": round(longest)}
+    save("refused", figures, {"refused": count, "others": OTHERS}, versions=["mosquitto"])
 
 
 main()

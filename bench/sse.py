@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends 20,000 messages per second to listeners of GET /messages: received and missed messages, and CPU time.
 
-usage: cargo build --profile dist && bench/sse.py [SECONDS [RATE]]        (needs mosquitto and mosquitto-clients)
+usage: cargo build --profile dist && bench/sse.py [SECONDS [RATE]] [--save]        (needs mosquitto and mosquitto-clients)
 
 The publisher, the broker, the listeners and the daemon share this machine.
 """
@@ -9,15 +9,13 @@ The publisher, the broker, the listeners and the daemon share this machine.
 import pathlib
 import re
 import socket
-import sys
 import tempfile
 import threading
 import time
 
-from measuring import bridge, cpu_seconds, feed, free_port, mosquitto, until
+from measuring import bridge, cpu_seconds, feed, free_port, mosquitto, save, until, whole_numbers
 
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-RATE = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
+SECONDS, RATE = whole_numbers(10, 20_000)
 LISTENERS = (1, 4)
 # HTTP/1.0, since chunk sizes would stand within events
 REQUEST = b"GET /messages?topic=bench HTTP/1.0\r\nHost: localhost\r\n\r\n"
@@ -60,15 +58,17 @@ def measure(folder, count):
         until(lambda: time.perf_counter() - last() > 1, "the last message")
         cpu, took = cpu_seconds(daemon.pid) - before, last() - start
     received, missed = min(listener.received for listener in listeners), max(listener.missed for listener in listeners)
-    print(f"{count:9} {sent / took:11.0f} {sent:9} {received:9} {missed:7} {sent - received - missed:6} "
+    lost = sent - received
+    print(f"{count:9} {sent / took:11.0f} {sent:9} {received:9} {missed:7} {lost - missed:6} "
           f"{cpu / took:8.1%} {cpu / sent / count * 1e6:14.1f}", flush=True)
+    return {"listeners": count, "not_received": lost, "cpu_percent": round(cpu / took * 100)}
 
 
 def main():
     print("listeners  messages/s      sent  received  missed   lost     CPU  CPU us/message")
     with tempfile.TemporaryDirectory() as name:
-        for count in LISTENERS:
-            measure(pathlib.Path(name), count)
+        rows = [measure(pathlib.Path(name), count) for count in LISTENERS]
+    save("sse", {"each": rows}, {"rate": RATE}, versions=["mosquitto"])
 
 
 main()

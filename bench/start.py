@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Starts the packaged daemon twenty times: time until a request is answered, and memory when idle.
 
-usage: cargo build --profile dist && bench/start.py        (needs mosquitto)
+usage: cargo build --profile dist && bench/start.py [--save]        (needs mosquitto)
 """
 
 import pathlib
@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 
-from measuring import DAEMON, configured, free_port, mosquitto, resident_mebibytes, running, until
+from measuring import DAEMON, configured, free_port, mosquitto, resident_mebibytes, running, save, until
 
 RUNS = 20
 SETTLING_SECONDS = 0.3
@@ -44,8 +44,10 @@ def main():
         config, http = configured(folder, mqtt, "[[subscribe]]", 'topic = "django/mqtt"')
         with mosquitto(folder, mqtt):
             ready, resident = zip(*(run(config, http) for _ in range(RUNS)))
-    print(f"ready after {statistics.median(ready):.1f} ms (median of {RUNS}), {max(ready):.1f} ms at most")
-    print(f"idle at {statistics.median(resident):.1f} MiB (median), {max(resident):.1f} MiB at most")
+    first, idle = statistics.median(ready), statistics.median(resident)
+    print(f"ready after {first:.1f} ms (median of {RUNS}), {max(ready):.1f} ms at most")
+    print(f"idle at {idle:.1f} MiB (median), {max(resident):.1f} MiB at most")
+    save("start", {"ready_ms": round(first), "idle_mib": round(idle, 1)}, {"runs": RUNS}, versions=["mosquitto"])
 
 
 main()

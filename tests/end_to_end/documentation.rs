@@ -141,22 +141,3 @@ fn every_file_that_the_architecture_names_exists() {
     }
     assert!(found > 40, "{found}");
 }
-
-#[test]
-fn the_table_of_publishes_shows_the_saved_figures() {
-    let figures: Value = serde_json::from_str(include_str!("../../docs/figures/publish.json")).unwrap();
-    let page = include_str!("../../docs/performance.md");
-    assert!(page.contains(&format!("| `{}` |", figures["command"].as_str().unwrap())));
-    let rows = figures["rows"].as_array().unwrap();
-    let table = page.lines().filter(|line| line.starts_with("| MQTT "));
-    assert_eq!(table.clone().count(), rows.len());
-    for (row, line) in rows.iter().zip(table) {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let (protocol, qos) = (row["protocol"].as_str().unwrap(), &row["qos"]);
-        assert_eq!(cells[0], format!("MQTT {protocol}, QoS {qos}"));
-        let number = |cell: usize| cells[cell].replace(',', "").split(' ').next().unwrap().parse::<f64>().unwrap();
-        for (cell, key) in ["connections", "rate", "p50_ms", "p99_ms", "cpu_us", "rss_mib"].iter().enumerate() {
-            assert_eq!(Some(number(cell + 1)), row[key].as_f64(), "{key} of {line}");
-        }
-    }
-}

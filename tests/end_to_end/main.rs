@@ -18,6 +18,7 @@ mod connecting;
 mod connection_limits;
 mod diagnostics;
 mod documentation;
+mod documentation_figures;
 mod emqx;
 mod environment;
 mod exactly_once;
