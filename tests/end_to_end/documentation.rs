@@ -98,10 +98,14 @@ fn the_variables_of_the_containers_are_accepted() {
 fn a_local_broker_keeps_messages_while_the_upstream_broker_is_away() {
     let (upstream, local) = (free_port(), free_port());
     let folder = Folder::new();
-    let configuration = blocks(LOCAL_BROKER)[0]
+    let mut configuration = blocks(LOCAL_BROKER)[0]
         .text
         .replace("listener 1883 127.0.0.1\n", "")
         .replace("broker.example.com:1883", &format!("127.0.0.1:{upstream}"));
+    for (word, value) in [("USER", "site"), ("PASSWORD", "s3cret")] {
+        let line = LOCAL_BROKER.split('`').find(|quoted| quoted.ends_with(word)).expect("a line for it");
+        configuration += &format!("{}\n", line.replace(word, value));
+    }
     let broker = Mosquitto::on_port(
         local,
         &format!("{configuration}persistence_location {}/\nmax_packet_size 1000000\n", folder.path().display()),
@@ -109,8 +113,10 @@ fn a_local_broker_keeps_messages_while_the_upstream_broker_is_away() {
     let daemon = Daemon::connected(local);
     assert_eq!(daemon.publish(r#"{"topic":"site-1/alarm","msg":"fire","qos":1}"#).status, 200);
     drop(daemon);
-    let beyond = Mosquitto::on_port(upstream, "allow_anonymous true");
-    let reader = Daemon::with(&format!("[mqtt]\nport = {upstream}\n[[subscribe]]\ntopic = \"site-1/#\"\nqos = 1"));
+    let beyond = Mosquitto::with_password_on_port(upstream, "site", "s3cret");
+    let login = "user = \"site\"\npassword = \"s3cret\"";
+    let reader =
+        Daemon::with(&format!("[mqtt]\nport = {upstream}\n{login}\n[[subscribe]]\ntopic = \"site-1/#\"\nqos = 1"));
     reader.wait_for("subscribed to site-1/#");
     // it may have come before there was a subscriber
     let daemon = Daemon::connected(local);

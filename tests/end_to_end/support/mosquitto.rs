@@ -37,12 +37,16 @@ impl Mosquitto {
 
     /// A broker that accepts only `user`.
     pub fn with_password(user: &str, password: &str) -> Self {
+        Self::with_password_on_port(free_port(), user, password)
+    }
+
+    pub fn with_password_on_port(port: u16, user: &str, password: &str) -> Self {
         let folder = Folder::new();
         let passwords = folder.write("passwords", "");
         let made = Command::new("mosquitto_passwd").arg("-b").arg(&passwords).args([user, password]).output();
         assert!(made.expect("mosquitto_passwd is needed for this test").status.success());
         let configuration = format!("allow_anonymous false\npassword_file {}", passwords.display());
-        Self::in_folder(folder, free_port(), &configuration)
+        Self::in_folder(folder, port, &configuration)
     }
 
     fn in_folder(folder: Folder, port: u16, configuration: &str) -> Self {
