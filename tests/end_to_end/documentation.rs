@@ -104,7 +104,8 @@ fn a_local_broker_keeps_messages_while_the_upstream_broker_is_away() {
         .replace("broker.example.com:1883", &format!("127.0.0.1:{upstream}"));
     for (word, value) in [("USER", "site"), ("PASSWORD", "s3cret")] {
         let line = LOCAL_BROKER.split('`').find(|quoted| quoted.ends_with(word)).expect("a line for it");
-        configuration += &format!("{}\n", line.replace(word, value));
+        configuration.push_str(&line.replace(word, value));
+        configuration.push('\n');
     }
     let broker = Mosquitto::on_port(
         local,
