@@ -69,7 +69,7 @@ use self::connections::Connections;
 use self::listener::probe::{is_unreachable, probe};
 use self::reaper::Reaper;
 use self::responder::Writers;
-use self::responder::reply_writer::ReplyWriter;
+use self::responder::reply_writer::{ReplyWriter, write_all};
 use self::sockets::Sockets;
 use self::thread_pool::ThreadPool;
 use self::workers::Handler;
@@ -108,12 +108,12 @@ impl Server {
         let waiting = pool(WRITER, limits.max_connections + limits.max_streams, MAX_UNWRITTEN);
         let max_reserved = MAX_RESERVED.max(2 * limits.max_body);
         let connections = Connections::new(sockets, waiting, limits.request_timeout, max_reserved, memory);
-        let writers = Writers { replies: ReplyWriter::default(), streams: pool(STREAM, limits.max_streams, 0) };
-        let replies = writers.replies.clone();
+        let (replies, queue) = ReplyWriter::new();
+        let writers = Writers { replies, streams: pool(STREAM, limits.max_streams, 0) };
         let bodies = (pool(BODY, 2 * limits.max_connections, 0), limits.workers);
         let server = Self::new(listener, Arc::new(connections), handler, writers, bodies, watch.clone());
         watch.spawn(REPLY_THREAD, move || {
-            replies.run();
+            write_all(&queue);
             Ok(())
         })?;
         server.accept()?;

@@ -1,71 +1,41 @@
 //! The thread that writes replies instead of threads that must not wait for a slow client.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::mem::forget;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::http::reply::Reply;
 use crate::http::server::exchange::Exchange;
 
 /// A queue of replies. There are no more of them than connections, since each has one request that is being served.
-#[derive(Clone, Default)]
-pub struct ReplyWriter(Arc<Shared>);
+#[derive(Clone)]
+pub struct ReplyWriter(Sender<Job>);
 
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<(Exchange, Reply)>,
-    /// The thread waits for the next reply.
-    is_idle: bool,
-    closed: bool,
-}
+/// A reply that is to be written; `None` when no further one is waited for.
+type Job = Option<(Exchange, Reply)>;
 
 impl ReplyWriter {
+    /// A queue, and what the thread is to call [`write_all`] with.
+    pub fn new() -> (Self, Receiver<Job>) {
+        let (sender, queue) = channel();
+        (Self(sender), queue)
+    }
+
     /// Queues a reply. Never waits.
     pub fn push(&self, exchange: Exchange, reply: Reply) {
-        self.change(|state| state.queue.push_back((exchange, reply)));
+        // without the thread the process is about to end; dropping the request may wait
+        self.0.send(Some((exchange, reply))).unwrap_or_else(forget);
     }
 
-    /// Lets [`Self::run`] return when everything is written.
+    /// Lets [`write_all`] return when everything is written.
     pub fn close(&self) {
-        self.change(|state| state.closed = true);
+        let _ = self.0.send(None);
     }
+}
 
-    /// Writes one reply after another. To be called by one thread only, since `is_idle` stands for one.
-    pub fn run(&self) {
-        loop {
-            let mut state = self.lock();
-            while state.queue.is_empty() {
-                if state.closed {
-                    return;
-                }
-                state.is_idle = true;
-                state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            let replies = std::mem::take(&mut state.queue);
-            drop(state);
-            for (exchange, reply) in replies {
-                exchange.send(&reply);
-            }
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.lock();
-        change(&mut state);
-        // notifying costs a system call even if the thread does not wait
-        let is_awaited = std::mem::take(&mut state.is_idle);
-        drop(state);
-        if is_awaited {
-            self.0.changed.notify_one();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Writes one reply after another.
+pub fn write_all(queue: &Receiver<Job>) {
+    let write = |(exchange, reply): (Exchange, Reply)| exchange.send(&reply);
+    queue.iter().map_while(|job| job).for_each(write);
+    // the replies that came while the queue was being closed
+    queue.try_iter().flatten().for_each(write);
 }
