@@ -104,7 +104,7 @@ impl Server {
         handler: Handler,
     ) -> io::Result<Self> {
         let pool = |name, threads, max_waiting| ThreadPool::new(name, watch.clone(), threads, max_waiting);
-        let sockets = Sockets::new(listener.cookie(), listener.address().clone())?;
+        let sockets = Sockets::new(listener.cookie, listener.address.clone())?;
         let waiting = pool(WRITER, limits.max_connections + limits.max_streams, MAX_UNWRITTEN);
         let max_reserved = MAX_RESERVED.max(2 * limits.max_body);
         let connections = Connections::new(sockets, waiting, limits.request_timeout, max_reserved, memory);
@@ -130,7 +130,7 @@ impl Server {
     /// # Errors
     /// If it is not answered with success by the deadline.
     pub fn probe(&self, deadline: Instant) -> io::Result<()> {
-        match probe(self.listener().address(), deadline) {
+        match probe(&self.listener().address, deadline) {
             // nothing is known then of requests of others
             Err(error) if is_unreachable(&error) && self.is_accepting() => Ok(()),
             result => result,

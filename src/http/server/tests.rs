@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a client gets for this request, up to the end of the connection.
 fn answer(server: &Server, request: &str) -> String {
-    let address = server.listener().address().as_socket().unwrap();
+    let address = server.listener().address.as_socket().unwrap();
     let mut client = TcpStream::connect(address).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.write_all(request.as_bytes()).unwrap();

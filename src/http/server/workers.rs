@@ -78,7 +78,7 @@ impl Server {
         };
         // `stop_accepting` came meanwhile and knew only the acceptor before. The shutdown of our own socket acts on
         // both
-        if is_late && self.0.listener.is_passed() {
+        if is_late && self.0.listener.is_passed {
             self.0.listener.stop_accepting(accepting)?;
         }
         self.start_missing()

@@ -8,10 +8,10 @@ use std::{fs, io};
 
 use listenfd::ListenFd;
 use rustix::fs::{Access, access};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
-use super::socket::{BACKLOG, Kind, Listener, Reach};
+use super::socket::{BACKLOG, Listener, Reach};
 use crate::config::{Http, Listen};
 use crate::passing::may_pass;
 
@@ -62,11 +62,12 @@ impl BindError {
 /// # Errors
 /// If a socket cannot be served, or must not be.
 pub fn listen(http: &Http, has_tokens: bool) -> Result<Vec<Listener>, BindError> {
-    let listener = match prepare(http, has_tokens)? {
+    let socket = match prepare(http, has_tokens)? {
         Prepared::Passed(listeners) => return Ok(listeners),
-        Prepared::Tcp(socket) => socket.listen(BACKLOG).and_then(|()| Listener::new(Kind::Tcp(socket.into()), false)),
-        Prepared::Unix(path) => bind_unix(path).and_then(|socket| Listener::new(Kind::Unix(socket), false)),
+        Prepared::Tcp(socket) => socket.listen(BACKLOG).map(|()| socket),
+        Prepared::Unix(path) => bind_unix(path),
     };
+    let listener = socket.and_then(|socket| Listener::new(socket, false));
     Ok(vec![listener.map_err(|error| BindError::of(&http.listen, error))?])
 }
 
@@ -110,17 +111,17 @@ fn prepare(http: &Http, has_tokens: bool) -> Result<Prepared<'_>, BindError> {
 fn passed() -> Result<Vec<Listener>, BindError> {
     let mut passed = ListenFd::from_env();
     let listeners = (0..passed.len()).map(|position| {
-        let kind = match passed.take_tcp_listener(position) {
-            Ok(socket) => socket.map(Kind::Tcp),
-            Err(_) => passed.take_unix_listener(position)?.map(Kind::Unix),
+        let socket = match passed.take_tcp_listener(position) {
+            Ok(socket) => socket.map(Socket::from),
+            Err(_) => passed.take_unix_listener(position)?.map(Socket::from),
         };
-        let kind = kind.ok_or_else(|| io::Error::other("it was taken twice"))?;
+        let socket = socket.ok_or_else(|| io::Error::other("it was taken twice"))?;
         // tiny_http blocks in accept, and takes an error for the end of the socket
-        SockRef::from(&kind).set_nonblocking(false)?;
-        if !SockRef::from(&kind).is_listener()? {
+        socket.set_nonblocking(false)?;
+        if !socket.is_listener()? {
             return Err(io::Error::other("it does not listen"));
         }
-        Listener::new(kind, true)
+        Listener::new(socket, true)
     });
     listeners.collect::<io::Result<_>>().map_err(BindError::Passed)
 }
@@ -147,7 +148,7 @@ fn require_bindable(path: &Path) -> io::Result<()> {
 }
 
 /// Binds a path, and removes a socket there that no process listens on any more.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+fn bind_unix(path: &Path) -> io::Result<Socket> {
     let is_stale = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
         && matches!(UnixStream::connect(path), Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
     if is_stale {
@@ -155,5 +156,5 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
     let socket = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(UNIX_MODE))?;
-    Ok(socket)
+    Ok(socket.into())
 }

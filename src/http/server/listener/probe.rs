@@ -1,7 +1,7 @@
 //! A request to our own listener, to find out whether requests are answered.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use socket2::{SockAddr, Socket, Type};
@@ -17,9 +17,7 @@ const LONGEST: usize = 4096;
 /// deadline.
 pub fn probe(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
     try_probe(listener, deadline).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
-        }
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
         _ => error,
     })
 }
@@ -27,9 +25,7 @@ pub fn probe(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
 /// Whether an error means that we cannot reach the listener, while clients may: a Unix socket that was passed may be in
 /// a folder that we may not read, and an address may be removed from the machine for a while.
 pub fn is_unreachable(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        AddrNotAvailable, HostUnreachable, NetworkUnreachable, NotADirectory, NotFound, PermissionDenied,
-    };
+    use ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable, NotADirectory, NotFound, PermissionDenied};
     let kinds = [AddrNotAvailable, HostUnreachable, NetworkUnreachable, NotADirectory, NotFound, PermissionDenied];
     kinds.contains(&error.kind())
 }
@@ -58,21 +54,20 @@ fn try_probe(listener: &SockAddr, deadline: Instant) -> io::Result<()> {
 
 /// The address by which to connect: over loopback, if the socket is bound to all addresses.
 fn reachable(listener: &SockAddr) -> SockAddr {
-    match listener.as_socket() {
-        Some(SocketAddr::V4(address)) if address.ip().is_unspecified() => {
-            SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())).into()
-        }
-        Some(SocketAddr::V6(address)) if address.ip().is_unspecified() => {
-            SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())).into()
-        }
-        _ => listener.clone(),
-    }
+    let unspecified = listener.as_socket().filter(|address| address.ip().is_unspecified());
+    unspecified.map_or_else(
+        || listener.clone(),
+        |all| {
+            let loopback = if all.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
+            SocketAddr::from((loopback, all.port())).into()
+        },
+    )
 }
 
 /// The time that is left. Never zero, which a socket takes for no limit.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! A listening socket: its options, which accepted connections inherit, and how it stops accepting.
 
 use std::net::{Shutdown, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 use std::{fmt, fs, io};
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockAddr, Socket, TcpKeepalive, Type};
 
 use super::probe::is_unreachable;
 use crate::http::server::sockets::SocketId;
@@ -47,30 +46,26 @@ impl Reach {
 
 /// A listening socket.
 pub struct Listener {
-    socket: Kind,
-    cookie: Cookie,
-    address: SockAddr,
+    socket: Socket,
+    /// What identifies the socket.
+    pub(in crate::http::server) cookie: Cookie,
+    /// Its address, with the port that the system chose for 0.
+    pub(in crate::http::server) address: SockAddr,
     /// systemd has passed it, and keeps it when this process ends.
-    is_passed: bool,
-}
-
-pub(super) enum Kind {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+    pub(in crate::http::server) is_passed: bool,
 }
 
 impl Listener {
-    pub(super) fn new(socket: Kind, is_passed: bool) -> io::Result<Self> {
-        let options = SockRef::from(&socket);
-        options.set_write_timeout(Some(SEND_TIMEOUT))?;
-        options.set_send_buffer_size(SEND_BUFFER)?;
-        if let Kind::Tcp(_) = socket {
-            options.set_tcp_nodelay(true)?;
-            options.set_tcp_keepalive(&KEEPALIVE)?;
-            options.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    pub(super) fn new(socket: Socket, is_passed: bool) -> io::Result<Self> {
+        let (cookie, address) = (socket.cookie()?, socket.local_addr()?);
+        socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        if !address.is_unix() {
+            socket.set_tcp_nodelay(true)?;
+            socket.set_tcp_keepalive(&KEEPALIVE)?;
+            socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
         }
-        options.listen(BACKLOG)?;
-        let (cookie, address) = (options.cookie()?, options.local_addr()?);
+        socket.listen(BACKLOG)?;
         Ok(Self { socket, cookie, address, is_passed })
     }
 
@@ -79,28 +74,12 @@ impl Listener {
         self.address.as_socket().map_or(Reach::Unix, Reach::of)
     }
 
-    /// Its address, with the port that the system chose for 0.
-    pub(in crate::http::server) fn address(&self) -> &SockAddr {
-        &self.address
-    }
-
-    /// What identifies the socket.
-    pub(in crate::http::server) fn cookie(&self) -> Cookie {
-        self.cookie
-    }
-
     /// A duplicate of it for tiny_http, and the descriptor that tiny_http will own.
     pub(in crate::http::server) fn for_tiny_http(&self) -> io::Result<(SocketId, tiny_http::Listener)> {
-        Ok(match &self.socket {
-            Kind::Tcp(socket) => {
-                let socket = socket.try_clone()?;
-                (SocketId::of(&socket, self.cookie), socket.into())
-            }
-            Kind::Unix(socket) => {
-                let socket = socket.try_clone()?;
-                (SocketId::of(&socket, self.cookie), socket.into())
-            }
-        })
+        let socket = self.socket.try_clone()?;
+        let accepting = SocketId::of(&socket, self.cookie);
+        let is_unix = self.address.is_unix();
+        Ok((accepting, if is_unix { UnixListener::from(socket).into() } else { TcpListener::from(socket).into() }))
     }
 
     /// Makes a connection that ends at once, which wakes a thread of tiny_http's.
@@ -123,10 +102,10 @@ impl Listener {
     /// from.
     pub(in crate::http::server) fn stop_accepting(&self, accepting: SocketId) -> io::Result<()> {
         if !self.is_passed {
-            if let (Kind::Unix(_), Some(path)) = (&self.socket, self.path()) {
+            if let Some(path) = self.path() {
                 fs::remove_file(path)?;
             }
-            return SockRef::from(&self.socket).shutdown(Shutdown::Read);
+            return self.socket.shutdown(Shutdown::Read);
         }
         // a shutdown would act on systemd's descriptor too. So tiny_http's descriptor is made to refer to a socket that
         // no client connects to. The accept call that is running still waits for the old one: one connection ends it
@@ -139,26 +118,13 @@ impl Listener {
 
     /// A listening socket of the same kind that no client connects to.
     fn unused_socket(&self) -> io::Result<Socket> {
-        let socket = match &self.socket {
-            Kind::Tcp(_) => {
-                let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-                socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
-                socket
-            }
-            Kind::Unix(_) => {
-                let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-                // the system chooses an abstract name (unix(7), autobind)
-                socket.bind(&SockAddr::unix("")?)?;
-                socket
-            }
-        };
+        // the system chooses a port, or an abstract name (unix(7), autobind)
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let unused = if self.address.is_unix() { SockAddr::unix("")? } else { loopback.into() };
+        let socket = Socket::new(unused.domain(), Type::STREAM, None)?;
+        socket.bind(&unused)?;
         socket.listen(1)?;
         Ok(socket)
-    }
-
-    /// Whether systemd has passed it.
-    pub(in crate::http::server) fn is_passed(&self) -> bool {
-        self.is_passed
     }
 
     fn path(&self) -> Option<&Path> {
@@ -172,15 +138,6 @@ impl fmt::Display for Listener {
             (Some(address), _) => write!(f, "http://{address}"),
             (None, Some(path)) => write!(f, "unix:{}", path.display()),
             (None, None) => f.write_str("a Unix socket without a path"),
-        }
-    }
-}
-
-impl AsFd for Kind {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(socket) => socket.as_fd(),
-            Self::Unix(socket) => socket.as_fd(),
         }
     }
 }

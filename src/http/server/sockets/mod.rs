@@ -120,12 +120,8 @@ impl Sockets {
 
     /// All sockets that are connected to a client; one may appear twice, by both of its descriptors.
     pub fn find_all(&self, client: SocketAddr) -> impl Iterator<Item = SocketId> {
-        self.descriptors.fds().filter_map(SocketId::at).filter(move |socket| {
-            let ends = ends(socket.fd);
-            ends.is_some_and(|(local, peer)| {
-                peer.and_then(|peer| peer.as_socket()) == Some(client) && self.is_ours(&local)
-            })
-        })
+        let all = self.descriptors.fds().filter_map(SocketId::at);
+        all.filter(move |socket| self.peer(*socket) == Some(Peer::Client(client)))
     }
 
     /// Whether the listener is a Unix socket, whose clients have no addresses.
