@@ -43,21 +43,21 @@ impl Stream {
     /// Writes a piece and flushes it. A client that takes nothing for `stall_timeout` is given up, and at once when
     /// `is_cancelled`.
     pub fn send(&mut self, piece: &[u8], stall_timeout: Duration, is_cancelled: impl Fn() -> bool) -> io::Result<()> {
-        let sent = self.send_piece(piece, stall_timeout, is_cancelled);
+        let mut writer = TimedWriter::new(&mut *self.writer, stall_timeout, is_cancelled);
+        let mut write = || {
+            // an empty chunk would end the stream
+            if !self.in_chunks || piece.is_empty() {
+                writer.write_all(piece)?;
+            } else {
+                write!(writer, "{:x}\r\n", piece.len())?;
+                writer.write_all(piece)?;
+                writer.write_all(b"\r\n")?;
+            }
+            writer.flush()
+        };
+        let sent = write();
         self.is_reset |= sent.as_ref().is_err_and(is_disconnected);
         sent
-    }
-
-    fn send_piece(&mut self, piece: &[u8], stall_timeout: Duration, is_cancelled: impl Fn() -> bool) -> io::Result<()> {
-        let mut writer = TimedWriter::new(&mut *self.writer, stall_timeout, is_cancelled);
-        if !self.in_chunks {
-            writer.write_all(piece)?;
-        } else if !piece.is_empty() {
-            writer.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
-            writer.write_all(piece)?;
-            writer.write_all(b"\r\n")?;
-        }
-        writer.flush()
     }
 
     /// Whether the client has ended its direction, which may mean that it is gone. Not known on a Unix socket.

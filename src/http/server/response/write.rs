@@ -63,27 +63,6 @@ impl<'a, F: Fn() -> bool> TimedWriter<'a, F> {
         Self { writer, stall_timeout, is_cancelled, progress: Instant::now(), pause: MIN_PAUSE }
     }
 
-    pub fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
-        while !rest.is_empty() {
-            match self.writer.write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    rest = &rest[written..];
-                    (self.progress, self.pause) = (Instant::now(), MIN_PAUSE);
-                }
-                Err(error) => self.wait(error)?,
-            }
-        }
-        Ok(())
-    }
-
-    pub fn flush(&mut self) -> io::Result<()> {
-        while let Err(error) = self.writer.flush() {
-            self.wait(error)?;
-        }
-        Ok(())
-    }
-
     /// Waits before the next try, if the error was that there is no room.
     fn wait(&mut self, error: io::Error) -> io::Result<()> {
         let may_pass = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted);
@@ -92,6 +71,27 @@ impl<'a, F: Fn() -> bool> TimedWriter<'a, F> {
         }
         sleep(self.pause);
         self.pause = (self.pause * 2).min(MAX_PAUSE);
+        Ok(())
+    }
+}
+
+impl<F: Fn() -> bool> Write for TimedWriter<'_, F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.writer.write(bytes) {
+                Err(error) => self.wait(error)?,
+                written => {
+                    (self.progress, self.pause) = (Instant::now(), MIN_PAUSE);
+                    return written;
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while let Err(error) = self.writer.flush() {
+            self.wait(error)?;
+        }
         Ok(())
     }
 }
