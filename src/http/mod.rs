@@ -27,7 +27,7 @@ use self::Endpoint::{NeedsToken, Open};
 use self::api::call::{Call, Handled};
 use self::api::context::Context;
 use self::reply::Reply;
-use self::server::{Exchange, Head, Limits, Responder, Target};
+use self::server::{Exchange, Head, Responder, Target};
 use crate::config::Config;
 use crate::mqtt::{Publisher, Subscriber};
 use crate::thread::Watch;
@@ -74,18 +74,9 @@ pub fn serve(
     subscriber: &Subscriber,
     watch: &Watch,
 ) -> io::Result<Server> {
-    let http = &config.http;
-    let limits = Limits {
-        workers: http.workers,
-        max_connections: http.max_connections,
-        max_streams: http.max_listeners,
-        max_body: http.max_body,
-        idle_timeout: http.idle_timeout,
-        request_timeout: http.request_timeout,
-    };
     let memory = publisher.memory().clone();
     let context = Context::new(config, tokens.clone(), listener.reach(), publisher.clone(), subscriber.clone());
-    Server::start(listener, &limits, memory, watch, Arc::new(move |responder| handle(&context, responder)))
+    Server::start(listener, &config.http, memory, watch, Arc::new(move |responder| handle(&context, responder)))
 }
 
 /// Handles one request: replies at once, or starts the work that replies later.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
@@ -27,14 +27,13 @@ pub struct Acceptor {
     /// Requests that were kept until an earlier one of their connection was answered, and are to be served now.
     ready: Mutex<VecDeque<ReadyRequest>>,
     pub connections: Arc<Connections>,
+    /// Workers that have not ended; changed under the lock of the server's state.
+    pub workers: AtomicUsize,
     ending: AtomicBool,
 }
 
 /// The right to receive requests, which one worker has at a time. Dropping it wakes the next one.
-pub struct Receiving<'a>(#[expect(dead_code, reason = "it is held")] MutexGuard<'a, ()>);
-
-/// A worker is to end.
-pub struct Ended;
+pub type Receiving<'a> = MutexGuard<'a, ()>;
 
 impl Acceptor {
     /// Lets tiny_http accept connections from the socket from now on. Fails if there is no descriptor or no thread
@@ -55,31 +54,34 @@ impl Acceptor {
             receiving: Mutex::default(),
             ready: Mutex::default(),
             connections,
+            workers: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
         }))
     }
 
     /// Waits until no other worker receives.
     pub fn receive(&self) -> Receiving<'_> {
-        Receiving(self.receiving.lock().unwrap_or_else(PoisonError::into_inner))
+        self.receiving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next request that is to be served. Returns `None` if there was none, and is then to be called
-    /// again.
-    pub fn next(&self, _receiving: &Receiving<'_>) -> Result<Option<ReadyRequest>, Ended> {
-        if !self.connections.await_room() {
-            return Ok(None);
-        }
-        if let Some(request) = self.ready().pop_front() {
-            return Ok(Some(request));
-        }
-        match self.server.recv() {
-            Ok(request) => Ok(self.connections.register(request)),
-            // accept failed; the reaper finds the accepting thread dead
-            Err(error) if error.raw_os_error().is_some() => Ok(None),
-            // unblocked
-            Err(_) if self.ending.load(Ordering::SeqCst) && self.ready().is_empty() => Err(Ended),
-            Err(_) => Ok(None),
+    /// Waits for the next request that is to be served. Returns `None` if the worker is to end.
+    pub fn next(&self, _receiving: &Receiving<'_>) -> Option<ReadyRequest> {
+        loop {
+            self.connections.await_room();
+            if let Some(request) = self.ready().pop_front() {
+                return Some(request);
+            }
+            let request = match self.server.recv() {
+                Ok(request) => self.connections.register(request),
+                // accept failed; the reaper finds the accepting thread dead
+                Err(error) if error.raw_os_error().is_some() => None,
+                // unblocked
+                Err(_) if self.is_ending() && self.ready().is_empty() => return None,
+                Err(_) => None,
+            };
+            if request.is_some() {
+                return request;
+            }
         }
     }
 
@@ -103,13 +105,17 @@ impl Acceptor {
         self.server.unblock();
     }
 
-    /// Lets this many workers end after the requests that are already there.
-    pub fn end(&self, workers: usize) {
+    /// Lets the workers end after the requests that are already there.
+    pub fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
         // tiny_http queues one token for each call, behind the requests that came before
-        for _ in 0..workers {
+        for _ in 0..self.workers() {
             self.server.unblock();
         }
+    }
+
+    pub fn workers(&self) -> usize {
+        self.workers.load(Ordering::SeqCst)
     }
 
     pub fn is_ending(&self) -> bool {

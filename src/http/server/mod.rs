@@ -5,7 +5,7 @@
 //! One of the `workers` receives it, makes it an `exchange` and calls the handler with a `Responder`. The handler
 //! checks its framing (`request`), reads its body, and replies at once or later. The `response` is written by the
 //! thread that has it, by the reply thread, or by a thread of a `thread_pool` where the client may have to be waited
-//! for.
+//! for. `life_cycle` starts and ends the acceptors and their workers.
 //!
 //! `connections`, `sockets` and the `reaper` make up for what tiny_http lacks. Its faults, and where each is cured:
 //!
@@ -38,6 +38,7 @@
 mod listener;
 
 mod acceptor;
+mod life_cycle;
 mod workers;
 
 mod exchange;
@@ -51,28 +52,28 @@ mod reaper;
 mod sockets;
 
 use std::io;
-use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::exchange::{Exchange, Stream};
+pub use self::life_cycle::Server;
 pub use self::listener::bind::{BindError, check, listen};
-pub use self::listener::limits::Limits;
 pub use self::listener::socket::{Listener, Reach};
 pub use self::request::framing::SMALL_BODY;
 #[cfg(test)]
 pub use self::request::head::testing::TestHead;
 pub use self::request::{Head, Target};
 pub use self::responder::Responder;
-pub use self::workers::Server;
 
 use self::connections::Connections;
+use self::listener::limits::possible_connections;
 use self::listener::probe::{is_unreachable, probe};
 use self::reaper::Reaper;
 use self::responder::Writers;
 use self::responder::reply_writer::{ReplyWriter, write_all};
 use self::sockets::Sockets;
 use self::thread_pool::ThreadPool;
-use self::workers::Handler;
+use self::workers::{Handler, Service};
+use crate::config::Http;
 use crate::memory::Memory;
 use crate::thread::Watch;
 
@@ -96,28 +97,23 @@ impl Server {
     ///
     /// # Errors
     /// If there is no thread or no descriptor left.
-    pub fn start(
-        listener: Listener,
-        limits: &Limits,
-        memory: Memory,
-        watch: &Watch,
-        handler: Handler,
-    ) -> io::Result<Self> {
+    pub fn start(listener: Listener, http: &Http, memory: Memory, watch: &Watch, handler: Handler) -> io::Result<Self> {
         let pool = |name, threads, max_waiting| ThreadPool::new(name, watch.clone(), threads, max_waiting);
         let sockets = Sockets::new(listener.cookie, listener.address.clone())?;
-        let waiting = pool(WRITER, limits.max_connections + limits.max_streams, MAX_UNWRITTEN);
-        let max_reserved = MAX_RESERVED.max(2 * limits.max_body);
-        let connections = Connections::new(sockets, waiting, limits.request_timeout, max_reserved, memory);
+        let waiting = pool(WRITER, http.max_connections + http.max_listeners, MAX_UNWRITTEN);
+        let max_reserved = MAX_RESERVED.max(2 * http.max_body);
+        let connections = Connections::new(sockets, waiting, http.request_timeout, max_reserved, memory);
         let (replies, queue) = ReplyWriter::new();
-        let writers = Writers { replies, streams: pool(STREAM, limits.max_streams, 0) };
-        let bodies = (pool(BODY, 2 * limits.max_connections, 0), limits.workers);
-        let server = Self::new(listener, Arc::new(connections), handler, writers, bodies, watch.clone());
+        let writers = Writers { replies, streams: pool(STREAM, http.max_listeners, 0) };
+        let service = Service { handler, bodies: pool(BODY, 2 * http.max_connections, 0), writers };
+        let server = Self::new(listener, connections, service, watch.clone(), http.workers);
         watch.spawn(REPLY_THREAD, move || {
             write_all(&queue);
             Ok(())
         })?;
         server.accept()?;
-        let mut reaper = Reaper::new(server.clone(), limits.with_descriptors());
+        let limits = Http { max_connections: possible_connections(http.max_connections), ..http.clone() };
+        let mut reaper = Reaper::new(server.clone(), limits);
         watch.spawn(REAPER, move || {
             reaper.run();
             Ok(())

@@ -2,20 +2,23 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::config::{Config, Environment, Source};
 use crate::http::reply::Reply;
 
-const LIMITS: Limits = Limits {
-    workers: 1,
-    max_connections: 10,
-    max_streams: 0,
-    max_body: 1000,
-    idle_timeout: Duration::from_secs(600),
-    request_timeout: Duration::from_secs(600),
-};
+const CONFIG: &str = r#"
+[http]
+listen = "127.0.0.1:0"
+workers = 1
+max-connections = 10
+max-listeners = 0
+max-body = 1000
+idle-timeout = 600
+request-timeout = 600
+"#;
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,15 +35,15 @@ fn answer(server: &Server, request: &str) -> String {
 
 #[test]
 fn a_panic_of_the_handler_ends_its_connection_and_no_other() {
-    let config = Config::parse("[http]\nlisten = \"127.0.0.1:0\"", &Source::BuiltIn, &Environment::from([])).unwrap();
-    let listener = listen(&config.http, false).unwrap().remove(0);
+    let http = Config::parse(CONFIG, &Source::BuiltIn, &Environment::from([])).unwrap().http;
+    let listener = listen(&http, false).unwrap().remove(0);
     let (watch, _events) = crate::thread::watch();
     let handler: Handler = Arc::new(|mut responder: Responder| {
         let is_fatal = responder.exchange().head().is_some_and(|head| head.target() == "/panic");
         assert!(!is_fatal, "on purpose");
         responder.reply_now(Reply::success());
     });
-    let server = Server::start(listener, &LIMITS, Memory::new(1_000_000), &watch, handler).unwrap();
+    let server = Server::start(listener, &http, Memory::new(1_000_000), &watch, handler).unwrap();
     for body in ["", "x"] {
         let length = body.len();
         assert_eq!(answer(&server, &format!("POST /panic HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{body}")), "");

@@ -7,28 +7,22 @@ use super::Connections;
 use super::connection::Connection;
 use super::state::State;
 
-/// How long a worker waits for room on a Unix socket before it checks whether it is to end.
-const ROOM_PATIENCE: Duration = Duration::from_millis(500);
-
 impl Connections {
-    /// On a Unix socket waits until there is room for one more request; false if there was none for a while.
+    /// On a Unix socket waits until there is room for one more request.
     ///
     /// A reply there is written by a thread of its own, which waits in tiny_http for the replies to earlier requests of
     /// its connection. If all threads waited for a reply for which no thread is left, they would wait for ever.
-    pub fn await_room(&self) -> bool {
-        if !self.sockets.is_unix() {
-            return true;
+    pub fn await_room(&self) {
+        if self.sockets.is_unix() {
+            self.wait_until(None, |state| state.unanswered < self.max_unanswered);
         }
-        let has_room = |state: &State| state.unanswered < self.max_unanswered;
-        self.wait_until(Instant::now() + ROOM_PATIENCE, has_room);
-        has_room(&self.lock())
     }
 
     /// Waits until each accepted connection had a request, or until the deadline.
     pub fn await_first_requests(&self, deadline: Instant) {
         let scans = self.lock().scans;
         // two more: the scan that is running may have begun before the last connection was accepted
-        self.wait_until(deadline, |state| {
+        self.wait_until(Some(deadline), |state| {
             let had_none = |connection: &Connection| connection.started == 0 && !connection.ended;
             state.scans > scans + 1 && !state.table.values().any(had_none)
         });
@@ -36,12 +30,13 @@ impl Connections {
 
     /// Waits until every request is answered, or until the deadline. Returns how many are not.
     pub fn await_idle(&self, deadline: Instant) -> usize {
-        self.wait_until(deadline, |state| state.unanswered == 0);
+        self.wait_until(Some(deadline), |state| state.unanswered == 0);
         self.lock().unanswered
     }
 
-    fn wait_until(&self, deadline: Instant, done: impl Fn(&State) -> bool) {
-        let timeout = deadline.saturating_duration_since(Instant::now());
+    /// Waits until something is done, or until the deadline if there is one.
+    fn wait_until(&self, deadline: Option<Instant>, done: impl Fn(&State) -> bool) {
+        let timeout = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
         let mut state = self.lock();
         state.waiters += 1;
         let waited = self.changed.wait_timeout_while(state, timeout, |state| !done(state));

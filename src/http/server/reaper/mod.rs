@@ -24,9 +24,10 @@ use rustix::time::{ClockId, clock_gettime};
 use self::accepting::Retry;
 use self::tracked::Tracked;
 use super::acceptor::Acceptor;
-use super::listener::limits::Limits;
+
+use super::life_cycle::Server;
 use super::sockets::{Peer, SocketId, descriptors};
-use super::workers::Server;
+use crate::config::Http;
 use crate::metrics;
 use crate::socket::Cookie;
 
@@ -44,7 +45,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(250);
 /// What the reaper knows from one scan to the next.
 pub struct Reaper {
     server: Server,
-    limits: Limits,
+    limits: Http,
     tracked: HashMap<Cookie, Tracked>,
     /// Sockets that are not connections of our listener, and the scan that last found them.
     others: HashMap<Cookie, u64>,
@@ -67,7 +68,7 @@ pub struct Reaper {
 }
 
 impl Reaper {
-    pub fn new(server: Server, limits: Limits) -> Self {
+    pub fn new(server: Server, limits: Http) -> Self {
         Self {
             server,
             limits,

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::tracked::Tracked;
+use crate::config::Http;
 use crate::http::reply::Reply;
 use crate::http::server::connections::{Connection, Cut};
-use crate::http::server::listener::limits::Limits;
 use crate::http::server::request::framing::head_too_large;
 
 /// Bytes of requests that tiny_http may have read from a connection and not returned: it reads pipelined requests as
@@ -54,7 +54,7 @@ impl Tracked {
         }
     }
 
-    pub fn judge(&mut self, connection: &mut Connection, limits: &Limits, now: Instant) -> Verdict {
+    pub fn judge(&mut self, connection: &mut Connection, limits: &Http, now: Instant) -> Verdict {
         self.measure_backlog(connection);
         if self.backlog > MAX_BACKLOG && (connection.running || !connection.ended) && self.socket.is_open() {
             // a request that is still being served on an ended connection gets its reply
@@ -80,7 +80,7 @@ impl Tracked {
     }
 
     /// Judges a connection that waits for its next request or for the rest of one.
-    fn judge_waiting(&mut self, connection: &mut Connection, received: u64, limits: &Limits, now: Instant) -> Verdict {
+    fn judge_waiting(&mut self, connection: &mut Connection, received: u64, limits: &Http, now: Instant) -> Verdict {
         if self.started != connection.started {
             self.measure_started(connection);
             return Verdict::Leave;
@@ -115,16 +115,8 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
+    use crate::config::{Config, Environment, Source};
     use crate::http::server::sockets::{Peer, SocketId};
-
-    const LIMITS: Limits = Limits {
-        workers: 1,
-        max_connections: 10,
-        max_streams: 0,
-        max_body: 0,
-        idle_timeout: Duration::from_secs(60),
-        request_timeout: Duration::from_secs(2),
-    };
 
     #[test]
     fn a_request_that_comes_between_measuring_and_judging_is_not_taken_for_an_unfinished_one() {
@@ -135,17 +127,19 @@ mod tests {
         let start = Instant::now();
         let mut tracked = Tracked::new(Peer::Client(address), None, socket, 1, start);
         let mut connection = Connection::new(start);
+        let config = "[http]\nidle-timeout = 60\nrequest-timeout = 2";
+        let limits = Config::parse(config, &Source::BuiltIn, &Environment::from([])).unwrap().http;
         for started in 1..=3 {
             // a request comes after the measurement, and is answered before the judgement
             tracked.measure();
             client.write_all(&[b'x'; 100]).unwrap();
             server.read_exact(&mut [0; 100]).unwrap();
             (connection.started, connection.accounted) = (started, 100 * started);
-            assert!(matches!(tracked.judge(&mut connection, &LIMITS, start), Verdict::Leave));
+            assert!(matches!(tracked.judge(&mut connection, &limits, start), Verdict::Leave));
             tracked.measure();
             for seconds in [1, 10] {
                 let later = start + Duration::from_secs(seconds);
-                let verdict = tracked.judge(&mut connection, &LIMITS, later);
+                let verdict = tracked.judge(&mut connection, &limits, later);
                 assert!(matches!(verdict, Verdict::Leave), "after request {started} and {seconds} s");
             }
         }
@@ -153,9 +147,9 @@ mod tests {
         client.write_all(b"x").unwrap();
         server.read_exact(&mut [0]).unwrap();
         tracked.measure();
-        assert!(matches!(tracked.judge(&mut connection, &LIMITS, start), Verdict::Leave));
+        assert!(matches!(tracked.judge(&mut connection, &limits, start), Verdict::Leave));
         let later = start + Duration::from_secs(3);
-        let verdict = tracked.judge(&mut connection, &LIMITS, later);
+        let verdict = tracked.judge(&mut connection, &limits, later);
         assert!(matches!(verdict, Verdict::Close(Some(reply)) if reply.status() == 408));
     }
 }
