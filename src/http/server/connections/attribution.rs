@@ -15,29 +15,21 @@ use super::connection::{Connection, End, MAX_PIPELINED, ReadyRequest, SIZE_ERROR
 use super::state::State;
 use crate::http::server::sockets::SocketId;
 
-/// What becomes of unattributed requests when their connection is known.
-#[derive(Default)]
-struct Attributed {
-    /// To be served now.
-    ready: Vec<ReadyRequest>,
-    /// Not to be answered.
-    unanswerable: Vec<Request>,
-}
-
 impl Connections {
     /// Attributes the requests that came before `now`, when a scan began. Returns those that are to be served now.
     pub fn attribute(&self, now: Instant) -> Vec<ReadyRequest> {
-        let mut attributed = Attributed::default();
-        self.change(|state| attributed = state.attribute(now, self.request_timeout));
-        attributed.unanswerable.into_iter().for_each(|request| self.drop_in_pool(request));
-        attributed.ready
+        let (ready, unanswerable) = self.change(|state| state.attribute(now, self.request_timeout));
+        for request in unanswerable {
+            self.drop_in_pool(request);
+        }
+        ready
     }
 }
 
 impl State {
     /// The connection of a socket that the reaper has found. `None` if another one has its address.
     pub fn connection_of(&mut self, socket: SocketId, address: SocketAddr, now: Instant) -> Option<&mut Connection> {
-        let connection = self.table.entry(address).or_insert_with(|| Connection::new(now));
+        let connection = self.table.entry(address).or_insert_with(|| Connection::new(address, now));
         let is_it = match connection.socket {
             Some(known) => known.cookie == socket.cookie,
             None if connection.ended && (!connection.running || connection.end == End::Reset) => false,
@@ -68,41 +60,41 @@ impl State {
     }
 
     /// Attributes the requests that came before the scan that began at `now`: where the scan found no later connection
-    /// with the address, they were sent before the reset.
-    fn attribute(&mut self, now: Instant, request_timeout: Duration) -> Attributed {
-        let mut attributed = Attributed { ready: Vec::new(), unanswerable: mem::take(&mut self.unanswerable) };
-        for (address, connection) in &mut self.table {
-            connection.adopt(*address, now, request_timeout, &mut attributed);
-        }
-        self.unanswered -= attributed.unanswerable.len();
-        attributed
+    /// with the address, they were sent before the reset. Returns those to be served now, and those that cannot be
+    /// answered.
+    fn attribute(&mut self, now: Instant, request_timeout: Duration) -> (Vec<ReadyRequest>, Vec<Request>) {
+        let mut unanswerable = mem::take(&mut self.unanswerable);
+        let adopt = |connection: &mut Connection| connection.adopt(now, request_timeout, &mut unanswerable);
+        let ready = self.table.values_mut().filter_map(adopt).collect();
+        self.unanswered -= unanswerable.len();
+        (ready, unanswerable)
     }
 }
 
 impl Connection {
     /// Whether its socket no longer has its address, so that a request from there came on another connection. Checked
     /// once between two scans, so that it costs nothing where requests come fast.
-    pub(super) fn has_lost_address(&mut self, address: SocketAddr, scans: u64) -> bool {
+    pub(super) fn has_lost_address(&mut self, scans: u64) -> bool {
         let is_known = self.running
             || self.ended
             || !self.unattributed.is_empty()
             || mem::replace(&mut self.checked_at_scan, scans + 1) > scans;
-        !is_known && self.socket.is_some_and(|socket| !socket.is_connected(address))
+        !is_known && self.socket.is_some_and(|socket| !socket.is_connected(self.id.address))
     }
 
     /// Whether a request from its address may have come on a later connection.
-    pub(super) fn may_be_replaced(&self, address: SocketAddr) -> bool {
+    pub(super) fn may_be_replaced(&self) -> bool {
         match self.socket {
-            _ if !self.unattributed.is_empty() || self.is_flooding(address) => true,
+            _ if !self.unattributed.is_empty() || self.is_flooding() => true,
             _ if !self.running && !self.ended => false,
-            Some(socket) => !socket.is_connected(address),
+            Some(socket) => !socket.is_connected(self.id.address),
             None => self.ended,
         }
     }
 
     /// Whether the connection that has its address has sent too many unattributed requests.
-    pub(super) fn is_flooding(&self, address: SocketAddr) -> bool {
-        self.flooding.is_some_and(|socket| socket.is_connected(address))
+    pub(super) fn is_flooding(&self) -> bool {
+        self.flooding.is_some_and(|socket| socket.is_connected(self.id.address))
     }
 
     /// Keeps a request until its connection is known. Returns all that were kept if there are too many: none of them is
@@ -124,7 +116,7 @@ impl Connection {
             && self.unattributed.is_empty()
             && read > 1
             && !self.ended;
-        let mut next = Self::new(now);
+        let mut next = Self::new(self.id.address, now);
         if is_unknown && self.running && read + SIZE_ERROR >= self.request_size {
             // the request that is being served is taken to be the next connection's; its reply ends the doubt
             self.accounted = read;
@@ -146,32 +138,36 @@ impl Connection {
         mem::replace(self, next)
     }
 
-    /// Takes the unattributed requests as its own.
-    fn adopt(&mut self, address: SocketAddr, now: Instant, request_timeout: Duration, attributed: &mut Attributed) {
-        if self.unattributed.back().is_none_or(|last| last.arrived >= now) {
-            return;
+    /// Takes the unattributed requests as its own. Returns the one that is to be served now.
+    fn adopt(
+        &mut self,
+        now: Instant,
+        request_timeout: Duration,
+        unanswerable: &mut Vec<Request>,
+    ) -> Option<ReadyRequest> {
+        if self.unattributed.back()?.arrived >= now {
+            return None;
         }
         let requests = mem::take(&mut self.unattributed).into_iter().map(|kept| kept.request);
         if self.ended {
-            return attributed.unanswerable.extend(requests);
+            unanswerable.extend(requests);
+            return None;
         }
         for request in requests {
             self.accounted += size(&request);
             self.pipelined.push_back(request);
         }
         if self.running {
-            return;
+            return None;
         }
-        if let Some(request) = self.pipelined.pop_front() {
-            self.start(&request, now, request_timeout);
-            attributed.ready.push(ReadyRequest { request, connection: Some(self.id(address)) });
-        }
+        let request = self.pipelined.pop_front()?;
+        Some(self.start(request, now, request_timeout))
     }
 
     /// Becomes a new connection with the pipelined requests of this one, of which nothing else is known.
     pub(super) fn restart_with_pipelined(&mut self, now: Instant) {
         let (pipelined, unattributed) = (mem::take(&mut self.pipelined), mem::take(&mut self.unattributed));
         let accounted = pipelined.iter().map(size).sum();
-        *self = Self { accounted, pipelined, unattributed, ..Self::new(now) };
+        *self = Self { accounted, pipelined, unattributed, ..Self::new(self.id.address, now) };
     }
 }

@@ -23,7 +23,7 @@ static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionId {
     pub address: SocketAddr,
-    pub(super) serial: u64,
+    serial: u64,
 }
 
 /// A request that is to be served now: no earlier one of its connection is being served.
@@ -35,7 +35,7 @@ pub struct ReadyRequest {
 
 /// What is known of one connection.
 pub struct Connection {
-    pub(super) serial: u64,
+    pub(super) id: ConnectionId,
     /// Its socket, once the reaper has found it.
     pub socket: Option<SocketId>,
     /// Another connection from the same address is open at the same time, to another address of ours. It is not known
@@ -109,9 +109,9 @@ pub struct Unattributed {
 }
 
 impl Connection {
-    pub fn new(now: Instant) -> Self {
+    pub fn new(address: SocketAddr, now: Instant) -> Self {
         Self {
-            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
+            id: ConnectionId { address, serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed) },
             socket: None,
             is_shared: false,
             created: now,
@@ -133,10 +133,6 @@ impl Connection {
         }
     }
 
-    pub(super) fn id(&self, address: SocketAddr) -> ConnectionId {
-        ConnectionId { address, serial: self.serial }
-    }
-
     /// Whether a socket with the same peer address may be this connection's. One that took the address over after a
     /// reset has received fewer bytes.
     pub(super) fn may_have(&self, socket: SocketId) -> bool {
@@ -151,11 +147,12 @@ impl Connection {
     }
 
     /// Records that a request of it is being served from now on.
-    pub(super) fn start(&mut self, request: &Request, now: Instant, request_timeout: Duration) {
-        self.request_size = size(request);
+    pub(super) fn start(&mut self, request: Request, now: Instant, request_timeout: Duration) -> ReadyRequest {
+        self.request_size = size(&request);
         self.running = true;
         self.started += 1;
         self.deadline = self.first_byte.take().unwrap_or(now) + request_timeout;
+        ReadyRequest { request, connection: Some(self.id) }
     }
 
     /// Whether it has no request, so that it can be forgotten when its socket is closed.

@@ -4,6 +4,7 @@
 //! order of the requests, and blocks the thread that writes one too early. The broker may answer in any order, so only
 //! one request of a connection is served at a time.
 
+mod abandoned;
 mod attribution;
 mod bodies;
 mod closing;
@@ -11,6 +12,7 @@ mod connection;
 mod line_ends;
 mod lingering;
 mod state;
+mod stopping;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -27,7 +29,6 @@ pub use self::state::State;
 use self::connection::size;
 use super::request::Head;
 use super::request::framing::has_whole_body;
-use super::response::disposal::drop_unanswered;
 use super::sockets::Sockets;
 use super::thread_pool::ThreadPool;
 use crate::memory::Memory;
@@ -38,8 +39,6 @@ pub struct Connections {
     /// Threads for what may have to wait for a client: writing a long reply, dropping a request whose body is unread.
     pub writers: ThreadPool,
     request_timeout: Duration,
-    /// The most unanswered requests on a Unix socket: one for each thread that may write.
-    max_unanswered: usize,
     /// The most bytes of memory reserved for bodies that are being read.
     max_reserved: usize,
     /// The memory that all requests share, those of other listeners too.
@@ -64,7 +63,6 @@ impl Connections {
         Self {
             sockets,
             request_timeout,
-            max_unanswered: writers.max_threads(),
             writers,
             max_reserved,
             memory,
@@ -83,13 +81,13 @@ impl Connections {
         };
         let now = Instant::now();
         let scans = state.scans;
-        let connection = state.table.entry(address).or_insert_with(|| Connection::new(now));
-        if connection.is_gone() || connection.has_lost_address(address, scans) {
-            *connection = Connection::new(now);
+        let connection = state.table.entry(address).or_insert_with(|| Connection::new(address, now));
+        if connection.is_gone() || connection.has_lost_address(scans) {
+            *connection = Connection::new(address, now);
         }
-        let id = connection.id(address);
-        if connection.may_be_replaced(address) {
-            let is_flooding = connection.is_flooding(address);
+        let id = connection.id;
+        if connection.may_be_replaced() {
+            let is_flooding = connection.is_flooding();
             let refused = if is_flooding { vec![request] } else { connection.keep_unattributed(request, now) };
             drop(state);
             if !is_flooding && !refused.is_empty() {
@@ -100,13 +98,12 @@ impl Connections {
         }
         connection.accounted += size(&request);
         if !connection.running && !connection.ended {
-            connection.start(&request, now, self.request_timeout);
-            return Some(ReadyRequest { request, connection: Some(id) });
+            return Some(connection.start(request, now, self.request_timeout));
         }
         // nothing more is written to the connection, and this request can be dropped without waiting for earlier ones
         if connection.ended && (!connection.running || has_whole_body(Head::of(&request))) {
             drop(state);
-            self.abandon(Some(request));
+            self.abandon([request]);
             return None;
         }
         connection.pipelined.push_back(request);
@@ -121,24 +118,6 @@ impl Connections {
         None
     }
 
-    /// Drops requests that are not answered. Never waits for the rest of a body.
-    fn abandon(&self, requests: impl IntoIterator<Item = Request>) {
-        for request in requests {
-            if has_whole_body(Head::of(&request)) {
-                drop_unanswered(request);
-            } else {
-                self.drop_in_pool(request);
-            }
-            self.count_answered();
-        }
-    }
-
-    /// Drops a request in a thread that may wait for the rest of its body.
-    fn drop_in_pool(&self, request: Request) {
-        // without a thread it is never dropped; the reaper counts the connection as stuck
-        self.writers.run(request, drop_unanswered).into_iter().for_each(std::mem::forget);
-    }
-
     /// Counts a request as answered, or as one that gets no reply.
     pub fn count_answered(&self) {
         self.change(|state| state.unanswered -= 1);
@@ -148,40 +127,27 @@ impl Connections {
     pub fn next_request(&self, id: Option<ConnectionId>) -> Option<ReadyRequest> {
         let mut id = id?;
         loop {
-            let mut locked = self.lock();
-            let state = &mut *locked;
+            let mut state = self.lock();
             let now = Instant::now();
-            let connection = state.table.get_mut(&id.address).filter(|connection| connection.serial == id.serial)?;
             // after a panic the body is still there
-            state.reserved -= connection.body.take().map_or(0, |body| body.reserved);
+            state.take_body(id);
+            let connection = state.get_mut(id)?;
             if connection.ended && connection.end == End::Reset && !connection.pipelined.is_empty() {
                 // they came on another connection that took over the address
                 connection.restart_with_pipelined(now);
-                id = connection.id(id.address);
+                id = connection.id;
             }
             let Some(request) = connection.pipelined.pop_front() else {
                 (connection.running, connection.idle_since) = (false, now);
                 return None;
             };
             if !connection.ended {
-                connection.start(&request, now, self.request_timeout);
-                return Some(ReadyRequest { request, connection: Some(id) });
+                return Some(connection.start(request, now, self.request_timeout));
             }
             // one by one in their order, for which tiny_http would wait
-            drop(locked);
-            self.abandon(Some(request));
+            drop(state);
+            self.abandon([request]);
         }
-    }
-
-    /// Makes each further reply the last on its connection.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-    }
-
-    /// Counts a stream that begins (1) or ends (-1).
-    pub fn streams_changed(&self, change: isize) {
-        let mut state = self.lock();
-        state.streams = state.streams.saturating_add_signed(change);
     }
 
     /// Whether this request is the only one that waits for a reply, so that no other request waits while it is written,
@@ -194,15 +160,6 @@ impl Connections {
     /// Whether the client has taken all earlier replies, as far as known.
     pub fn has_room(&self, id: ConnectionId) -> bool {
         self.lock().has_room(id)
-    }
-
-    /// Whether the next reply on this connection is its last because the server stops.
-    pub fn is_last(&self, id: Option<ConnectionId>) -> bool {
-        if !self.draining.load(Ordering::SeqCst) {
-            return false;
-        }
-        let state = self.lock();
-        id.is_none_or(|id| state.get(id).is_none_or(|connection| connection.pipelined.is_empty()))
     }
 
     /// The state. Outside of this folder only the reaper takes it.

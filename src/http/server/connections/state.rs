@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tiny_http::Request;
 
-use super::connection::{Connection, ConnectionId};
+use super::connection::{Body, Connection, ConnectionId};
 use crate::http::server::sockets::SocketId;
 
 /// What is known of all connections.
@@ -44,11 +44,18 @@ pub struct LingeringClose {
 impl State {
     /// The connection with this identifier, unless a later one has its address.
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        self.table.get(&id.address).filter(|connection| connection.serial == id.serial)
+        self.table.get(&id.address).filter(|connection| connection.id == id)
     }
 
     pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.table.get_mut(&id.address).filter(|connection| connection.serial == id.serial)
+        self.table.get_mut(&id.address).filter(|connection| connection.id == id)
+    }
+
+    /// Ends the reading of a body, and frees its memory.
+    pub(super) fn take_body(&mut self, id: ConnectionId) -> Option<Body> {
+        let body = self.get_mut(id)?.body.take()?;
+        self.reserved -= body.reserved;
+        Some(body)
     }
 
     /// Whether a connection cannot be told from another one with its address.

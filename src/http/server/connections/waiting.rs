@@ -14,7 +14,7 @@ impl Connections {
     /// its connection. If all threads waited for a reply for which no thread is left, they would wait for ever.
     pub fn await_room(&self) {
         if self.sockets.is_unix() {
-            self.wait_until(None, |state| state.unanswered < self.max_unanswered);
+            self.wait_until(None, |state| state.unanswered < self.writers.max_threads());
         }
     }
 
@@ -48,14 +48,21 @@ impl Connections {
         self.change(|state| state.scans += 1);
     }
 
-    /// Changes the state and notifies those who wait.
-    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
+    /// Counts a stream that begins (1) or ends (-1).
+    pub fn streams_changed(&self, change: isize) {
         let mut state = self.lock();
-        change(&mut state);
+        state.streams = state.streams.saturating_add_signed(change);
+    }
+
+    /// Changes the state and notifies those who wait.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state);
         let has_waiters = state.waiters > 0;
         drop(state);
         if has_waiters {
             self.changed.notify_all();
         }
+        result
     }
 }

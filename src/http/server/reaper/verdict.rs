@@ -126,7 +126,7 @@ mod tests {
         let socket = SocketId::at(server.as_raw_fd()).unwrap();
         let start = Instant::now();
         let mut tracked = Tracked::new(Peer::Client(address), None, socket, 1, start);
-        let mut connection = Connection::new(start);
+        let mut connection = Connection::new(address, start);
         let config = "[http]\nidle-timeout = 60\nrequest-timeout = 2";
         let limits = Config::parse(config, &Source::BuiltIn, &Environment::from([])).unwrap().http;
         for started in 1..=3 {
