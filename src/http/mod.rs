@@ -106,7 +106,7 @@ fn admit_and_call(context: &Context, target: &Target, exchange: &mut Exchange) -
     // only with a token does a sender learn which paths exist
     let Some(NeedsToken(endpoint)) = endpoint else { return Err(Reply::not_found(&target.path)) };
     if let Some(token) = principal.token {
-        exchange.charge(token.memory.clone());
+        exchange.charge(&token.memory);
     }
     endpoint(&mut Call { context, principal, target, exchange })
 }

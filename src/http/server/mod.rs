@@ -29,7 +29,7 @@
 //!   `response::write`.
 //! * It accepts heads of any size, ambiguous lengths and control characters: `request::framing`.
 //! * A body that is cut short looks complete, trailers are an error, and with `Connection: upgrade` the body is not
-//!   decoded: `exchange::body`, `request::decoded_chunks`, `request::chunks`.
+//!   decoded: `exchange::decoder`, `request::decoded_chunks`, `request::chunks`.
 //! * A line end behind a body is parsed as a request: `connections::line_ends`.
 //! * It does not flush a stream: `exchange::stream`. It does not set `TCP_NODELAY`: `listener::socket`.
 //! * A request of HTTP/2 or later, and one that is too long to drop, leave a thread behind for ever: they are counted,

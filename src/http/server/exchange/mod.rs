@@ -1,6 +1,8 @@
 //! One request that is being served, and its reply. However it ends, the next request of its connection follows.
 
 mod body;
+mod decoder;
+mod memory;
 mod reply;
 mod stream;
 
@@ -16,7 +18,7 @@ use super::request::Head;
 use super::request::framing::{has_whole_body, require_sound_framing};
 use super::response::disposal::drop_unanswered;
 use crate::http::reply::Reply;
-use crate::memory::{Full, Memory, Share};
+use crate::memory::Share;
 use crate::request_id::RequestId;
 
 /// A request that is being served, with its way back to the client.
@@ -26,10 +28,8 @@ pub struct Exchange {
     /// `None` on a Unix socket.
     connection: Option<ConnectionId>,
     acceptor: Arc<Acceptor>,
-    /// The part of the shared memory that it takes from, if not from all of it.
-    memory: Option<Memory>,
     /// The memory that it takes: for its body, for what is made of that, and for a long reply.
-    share: Option<Share>,
+    share: Share,
     /// Bytes of its body may still be to come.
     unread: bool,
     /// The connection is closed after the reply.
@@ -44,8 +44,9 @@ impl Exchange {
         let unread = !has_whole_body(Head::of(&request));
         let mut given = request.headers().iter().filter(|header| header.field.equiv("X-Request-ID"));
         let id = RequestId::of(given.next().filter(|_| given.next().is_none()).map(|header| header.value.as_str()));
-        let (request, memory, share) = (Some(request), None, None);
-        Self { request, id, connection, acceptor, memory, share, unread, last: false, is_lingering: false }
+        let share = acceptor.connections.memory.nothing();
+        let request = Some(request);
+        Self { request, id, connection, acceptor, share, unread, last: false, is_lingering: false }
     }
 
     /// The head of the request; `None` only after its reply.
@@ -76,51 +77,6 @@ impl Exchange {
     /// reply.
     pub fn is_quick(&self) -> bool {
         !self.unread && self.request.as_ref().is_some_and(|request| *request.method() == Method::Post)
-    }
-
-    /// Makes the request take its memory from this part of the shared memory.
-    pub fn charge(&mut self, memory: Memory) {
-        self.memory = Some(memory);
-    }
-
-    /// Takes this many bytes in all, whatever was taken before. If there is no room, the request keeps what it had.
-    pub fn make_room(&mut self, bytes: usize) -> Result<(), Full> {
-        let all = &self.acceptor.connections.memory;
-        let memory = self.memory.as_ref().unwrap_or(all);
-        self.share.get_or_insert_with(|| memory.nothing()).resize(bytes)
-    }
-
-    /// Takes this many bytes in all, and hands them over to what the request asks for.
-    pub fn hand_over_room(&mut self, bytes: usize) -> Result<Share, Full> {
-        self.make_room(bytes)?;
-        Ok(self.split_room(bytes))
-    }
-
-    /// Hands over this many of the bytes that it takes.
-    pub fn split_room(&mut self, bytes: usize) -> Share {
-        let all = &self.acceptor.connections.memory;
-        match &mut self.share {
-            Some(share) => share.split(bytes),
-            None => all.nothing(),
-        }
-    }
-
-    /// The reply if there is memory for it, or else a short one.
-    pub(in crate::http::server) fn fit(&mut self, reply: Reply, instead: impl FnOnce() -> Reply) -> Reply {
-        // twice: the reply, and its serialized form
-        if reply.is_short() || self.make_room(2 * reply.size()).is_ok() { reply } else { instead() }
-    }
-
-    /// The same for a reply to a request that publishes nothing, which may take memory from a reserve: it may show why
-    /// others find no room.
-    pub(in crate::http::server) fn fit_in_reserve(&mut self, reply: Reply) -> Reply {
-        if reply.is_short() {
-            return reply;
-        }
-        let mut share = self.acceptor.connections.memory.nothing();
-        let fitting = share.resize_in_reserve(2 * reply.size());
-        self.share = Some(share);
-        fitting.map_or_else(|_| Reply::document_without_room(), |()| reply)
     }
 
     /// Makes the reply the last on its connection, even if further requests are pipelined.

@@ -78,7 +78,7 @@ impl Exchange {
         match acceptor.connections.writers.run((self, request, bytes), job) {
             Some((mut exchange, request, _)) if exchange.connection.is_none() => {
                 // this thread must not wait, and dropping the request may; leaks tiny_http's thread and its descriptors
-                exchange.share = None;
+                let _ = exchange.make_room(0);
                 std::mem::forget((exchange, request));
             }
             Some((exchange, request, bytes)) => exchange.write(request, &bytes),
