@@ -153,8 +153,9 @@ impl Connections {
     /// Whether this request is the only one that waits for a reply, so that no other request waits while it is written,
     /// and the socket takes it at once. Never waits; returns false where it would have to.
     pub fn is_only_and_has_room(&self, id: ConnectionId) -> bool {
+        let is_alone = |state: &State| state.unanswered == state.streams + 1;
         let is_draining = self.draining.load(Ordering::SeqCst);
-        !is_draining && self.state.try_lock().is_ok_and(|state| state.has_one_unanswered() && state.has_room(id))
+        !is_draining && self.state.try_lock().is_ok_and(|state| is_alone(&state) && state.has_room(id))
     }
 
     /// Whether the client has taken all earlier replies, as far as known.

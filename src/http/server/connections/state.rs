@@ -63,11 +63,6 @@ impl State {
         self.get(id).is_some_and(|connection| connection.is_shared)
     }
 
-    /// Whether one request waits for its reply, and no other.
-    pub(super) fn has_one_unanswered(&self) -> bool {
-        self.unanswered == self.streams + 1
-    }
-
     /// Whether the client has taken all that was written to it, or nothing was written yet.
     pub(super) fn has_room(&self, id: ConnectionId) -> bool {
         let is_taken = |socket: SocketId| socket.unsent() == 0;

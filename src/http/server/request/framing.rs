@@ -21,19 +21,14 @@ pub fn require_sound_framing(head: Head, max_body: usize) -> Result<(), Reply> {
     if !matches!(head.version(), (1, 0 | 1)) {
         return Err(Reply::version_not_supported());
     }
-    require_small_head(head)?;
+    if head.target().len() > MAX_TARGET {
+        return Err(Reply::target_too_long(MAX_TARGET));
+    }
+    if head_size(head) > MAX_HEAD || head.fields().count() > MAX_HEADERS {
+        return Err(head_too_large());
+    }
     require_plain_head(head)?;
     require_one_length(head, max_body)
-}
-
-fn require_small_head(head: Head) -> Result<(), Reply> {
-    if head.target().len() > MAX_TARGET {
-        Err(Reply::target_too_long(MAX_TARGET))
-    } else if head_size(head) > MAX_HEAD || head.fields().count() > MAX_HEADERS {
-        Err(head_too_large())
-    } else {
-        Ok(())
-    }
 }
 
 /// Bytes of the head on the wire, without white space that tiny_http drops.
@@ -58,10 +53,8 @@ fn require_plain_head(head: Head) -> Result<(), Reply> {
     }
     for (name, value) in head.fields() {
         if !is_token(name) {
-            return Err(Reply::invalid(format!(
-                "a header's name must be a token, not `{}`",
-                Printable::new(name, SHOWN)
-            )));
+            let shown = Printable::new(name, SHOWN);
+            return Err(Reply::invalid(format!("a header's name must be a token, not `{shown}`")));
         }
         if !value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
             return Err(Reply::invalid(format!("the value of `{name}` must not contain control characters")));
@@ -76,29 +69,19 @@ fn require_one_length(head: Head, max_body: usize) -> Result<(), Reply> {
     let length = head.header("Content-Length")?;
     match (codings, length) {
         (None, None) if lacks_length(head) => Err(Reply::old_body_without_length()),
-        (None, None) => Ok(()),
         (Some(_), Some(_)) => {
             Err(Reply::invalid("`Content-Length` and `Transfer-Encoding` must not both be there".to_owned()))
         }
-        (Some(coding), None) => {
-            let is_known = coding.eq_ignore_ascii_case("chunked") && head.version() == (1, 1);
-            if is_known { Ok(()) } else { Err(Reply::length_required()) }
+        (Some(coding), None) if !coding.eq_ignore_ascii_case("chunked") || head.version() != (1, 1) => {
+            Err(Reply::length_required())
         }
-        (None, Some(length)) => {
-            let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
-            if is_number && head.body_length().is_some() {
-                return Ok(());
-            }
-            // a number that tiny_http cannot represent, or none
-            if is_number {
-                Err(Reply::body_too_large(max_body))
-            } else {
-                Err(Reply::invalid(format!(
-                    "`Content-Length` must be a number, not `{}`",
-                    Printable::new(length, SHOWN)
-                )))
-            }
+        (None, Some(length)) if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let shown = Printable::new(length, SHOWN);
+            Err(Reply::invalid(format!("`Content-Length` must be a number, not `{shown}`")))
         }
+        // a number that tiny_http cannot represent
+        (None, Some(_)) if head.body_length().is_none() => Err(Reply::body_too_large(max_body)),
+        _ => Ok(()),
     }
 }
 
