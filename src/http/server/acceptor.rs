@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::{io, thread};
 
 use tiny_http::Server;
@@ -132,19 +132,14 @@ const FIRST_THREADS: usize = 5;
 
 /// Checks whether tiny_http's first threads can be started: without them its accepting thread would die at once.
 fn require_threads() -> io::Result<()> {
-    let (end, ended) = sync_channel::<()>(0);
-    let ended = Arc::new(Mutex::new(ended));
-    let start = |_| {
-        let ended = ended.clone();
-        // all of them end when the channel is closed
-        thread::Builder::new().spawn(move || {
-            let _ = ended.lock().map(|ended| ended.recv());
-        })
+    let started: Vec<_> = (0..=FIRST_THREADS).map(|_| thread::Builder::new().spawn(thread::park)).collect();
+    let end = |thread: JoinHandle<()>| {
+        thread.thread().unpark();
+        drop(thread.join());
     };
-    let started: io::Result<Vec<_>> = (0..=FIRST_THREADS).map(start).collect();
-    drop(end);
-    started.map_err(|error| no_thread(&error))?.into_iter().for_each(|thread| drop(thread.join()));
-    Ok(())
+    // all that were started, whether the others were or not
+    let ended: Vec<io::Result<()>> = started.into_iter().map(|started| started.map(end)).collect();
+    ended.into_iter().collect::<io::Result<()>>().map_err(|error| no_thread(&error))
 }
 
 fn no_thread(error: &io::Error) -> io::Error {
