@@ -42,13 +42,9 @@ impl Serializer {
     /// The head, and the body if there is to be one.
     pub fn serialize(&self, reply: &Reply) -> Vec<u8> {
         let body = reply.body();
-        let mut bytes = self.begin(reply, 256 + body.len());
         // a 204 has no content and no length (RFC 9110, 8.6)
-        if reply.status() != 204 {
-            // writing to memory cannot fail
-            let _ = write!(bytes, "Content-Length: {}\r\n", body.len());
-        }
-        bytes.extend_from_slice(b"\r\n");
+        let length = if reply.status() == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let mut bytes = self.head(reply, &length, body.len());
         if !self.without_body {
             bytes.extend_from_slice(&body);
         }
@@ -57,16 +53,13 @@ impl Serializer {
 
     /// The head of a stream, which is sent in chunks (RFC 9112, 7.1) or ends with the connection.
     pub fn serialize_head(&self, reply: &Reply, in_chunks: bool) -> Vec<u8> {
-        let mut bytes = self.begin(reply, 256);
-        let end: &[u8] = if in_chunks { b"Transfer-Encoding: chunked\r\n\r\n" } else { b"\r\n" };
-        bytes.extend_from_slice(end);
-        bytes
+        self.head(reply, if in_chunks { "Transfer-Encoding: chunked\r\n" } else { "" }, 0)
     }
 
-    /// The status line and the header fields that do not concern the length.
-    fn begin(&self, reply: &Reply, capacity: usize) -> Vec<u8> {
+    /// The head with this header field for the length, and room for a body.
+    fn head(&self, reply: &Reply, length: &str, room: usize) -> Vec<u8> {
         let status = StatusCode(reply.status());
-        let mut bytes = Vec::with_capacity(capacity);
+        let mut bytes = Vec::with_capacity(256 + room);
         let date = HttpDate::from(SystemTime::now());
         // writing to memory cannot fail
         let (reason, id) = (status.default_reason_phrase(), &self.id);
@@ -74,6 +67,7 @@ impl Serializer {
         for (name, value) in reply.headers().chain(self.connection.map(|value| ("Connection", value))) {
             let _ = write!(bytes, "{name}: {value}\r\n");
         }
+        let _ = write!(bytes, "{length}\r\n");
         bytes
     }
 }
