@@ -81,7 +81,7 @@ impl Connections {
             Connection { end: End::Reset, .. } => return None,
             _ => {}
         }
-        let socket = self.sockets.find(id.address)?;
+        let socket = self.sockets.find_all(id.address).next()?;
         let mut state = self.lock();
         let connection = state.get_mut(id).filter(|connection| connection.may_have(socket))?;
         // lets later requests with this address be told from those of this connection

@@ -99,9 +99,8 @@ impl Reaper {
             self.skipped = 0;
             self.scan(start);
             let without_thread = self.judge(start);
-            self.serve_attributed(start);
+            self.serve_kept(start);
             self.wake_threads(without_thread, start);
-            self.finish_lingering(start);
             self.retire_acceptors();
             self.count_stuck(start);
             self.report_open();
@@ -163,19 +162,17 @@ impl Reaper {
         }
     }
 
-    /// Has those requests served of which the scan has found out the connection.
-    fn serve_attributed(&self, now: Instant) {
-        let requests = self.server.connections().attribute(now);
-        for (request, acceptor) in requests.into_iter().zip(self.server.newest().into_iter().cycle()) {
-            acceptor.serve(request);
+    /// Has those requests served of which the scan has found out the connection, closes the lingering connections that
+    /// have had their time, and has the next requests of those served.
+    fn serve_kept(&self, now: Instant) {
+        let connections = self.server.connections();
+        let (attributed, finished) = (connections.attribute(now), connections.finish_lingering(now));
+        let Some(newest) = self.server.newest() else { return };
+        for request in attributed {
+            newest.serve(request);
         }
-    }
-
-    /// Closes the lingering connections that have had their time.
-    fn finish_lingering(&self, now: Instant) {
-        let (finished, newest) = (self.server.connections().finish_lingering(now), self.server.newest());
-        for (id, acceptor) in finished.into_iter().zip(newest.into_iter().cycle()) {
-            acceptor.serve_next(Some(id));
+        for id in finished {
+            newest.serve_next(Some(id));
         }
     }
 

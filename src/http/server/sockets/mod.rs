@@ -113,11 +113,6 @@ impl Sockets {
         })
     }
 
-    /// The socket that is connected to a client.
-    pub fn find(&self, client: SocketAddr) -> Option<SocketId> {
-        self.find_all(client).next()
-    }
-
     /// All sockets that are connected to a client; one may appear twice, by both of its descriptors.
     pub fn find_all(&self, client: SocketAddr) -> impl Iterator<Item = SocketId> {
         let all = self.descriptors.fds().filter_map(SocketId::at);
