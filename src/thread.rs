@@ -59,20 +59,15 @@ impl Watch {
         })
     }
 
-    /// Starts a thread of which only a failure is reported, for those that come and go.
+    /// Starts a thread of which only a panic is reported, for those that come and go.
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub fn spawn_passing(
-        &self,
-        name: &str,
-        body: impl FnOnce() -> Result<(), String> + Send + 'static,
-    ) -> io::Result<()> {
+    pub fn spawn_passing(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let (events, thread) = (self.0.clone(), name.to_owned());
         spawn(name, move || {
-            let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err("it panicked".to_owned()));
-            if result.is_err() {
-                drop(events.send(Event::Ended(End { thread, result })));
+            if catch_unwind(AssertUnwindSafe(body)).is_err() {
+                drop(events.send(Event::Ended(End { thread, result: Err("it panicked".to_owned()) })));
             }
         })
     }

@@ -73,11 +73,7 @@ impl Server {
         for acceptor in state.acceptors.iter().filter(|acceptor| !acceptor.is_ending()) {
             for number in acceptor.workers() + 1..=self.0.workers {
                 let (server, theirs) = (self.clone(), acceptor.clone());
-                let body = move || {
-                    server.work(&theirs);
-                    Ok(())
-                };
-                self.0.watch.spawn_passing(&format!("{WORKER}{number}"), body)?;
+                self.0.watch.spawn_passing(&format!("{WORKER}{number}"), move || server.work(&theirs))?;
                 acceptor.workers.fetch_add(1, Ordering::SeqCst);
             }
         }

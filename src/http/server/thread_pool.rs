@@ -1,7 +1,6 @@
 //! Threads that come and go, for what may have to wait for a client: reading a body, writing a long reply.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,9 +45,11 @@ impl ThreadPool {
     /// Runs a job in a thread of its own, or in the next free one if there are `max_threads`. Returns the job's
     /// argument if too many jobs wait already.
     pub fn run<T: Send + 'static>(&self, argument: T, job: impl FnOnce(T) + Send + 'static) -> Option<T> {
-        let mut state = self.0.lock();
+        let mut state = self.lock();
         if state.idle <= state.queue.len() {
-            if state.threads < self.0.max_threads && self.start().is_ok() {
+            let pool = self.clone();
+            let start = || self.0.watch.spawn_passing(self.0.name, move || pool.work());
+            if state.threads < self.0.max_threads && start().is_ok() {
                 state.threads += 1;
             } else if state.threads == 0 || state.queue.len() >= state.idle + self.0.max_waiting {
                 return Some(argument);
@@ -59,17 +60,9 @@ impl ThreadPool {
         None
     }
 
-    fn start(&self) -> io::Result<()> {
-        let pool = self.clone();
-        self.0.watch.spawn_passing(self.0.name, move || {
-            pool.work();
-            Ok(())
-        })
-    }
-
     fn work(&self) {
         loop {
-            let mut state = self.0.lock();
+            let mut state = self.lock();
             state.idle += 1;
             let (mut state, _) = self
                 .0
@@ -85,10 +78,8 @@ impl ThreadPool {
             job();
         }
     }
-}
 
-impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
