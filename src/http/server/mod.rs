@@ -86,8 +86,6 @@ const REAPER: &str = "reaper";
 const BODY: &str = "body";
 const WRITER: &str = "write";
 const STREAM: &str = "stream";
-/// The most bytes of memory for bodies that are being read. It is more where two of the longest would not fit.
-const MAX_RESERVED: usize = 64 * 1024 * 1024;
 /// The most replies that wait for a thread that writes. The reaper closes the connections of clients that do not read.
 const MAX_UNWRITTEN: usize = 100_000;
 
@@ -101,8 +99,7 @@ impl Server {
         let pool = |name, threads, max_waiting| ThreadPool::new(name, watch.clone(), threads, max_waiting);
         let sockets = Sockets::new(listener.cookie, listener.address.clone())?;
         let waiting = pool(WRITER, http.max_connections + http.max_listeners, MAX_UNWRITTEN);
-        let max_reserved = MAX_RESERVED.max(2 * http.max_body);
-        let connections = Connections::new(sockets, waiting, http.request_timeout, max_reserved, memory);
+        let connections = Connections::new(sockets, waiting, http, memory);
         let (replies, queue) = ReplyWriter::new();
         let writers = Writers { replies, streams: pool(STREAM, http.max_listeners, 0) };
         let service = Service { handler, bodies: pool(BODY, 2 * http.max_connections, 0), writers };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tiny_http::Request;
 
 use super::Connections;
-use super::connection::{Connection, End, MAX_PIPELINED, ReadyRequest, SIZE_ERROR, Unattributed, size};
+use super::connection::{Connection, End, MAX_PIPELINED, ReadyRequest, SIZE_ERROR, size};
 use super::state::State;
 use crate::http::server::sockets::SocketId;
 
@@ -100,11 +100,11 @@ impl Connection {
     /// Keeps a request until its connection is known. Returns all that were kept if there are too many: none of them is
     /// answered then.
     pub(super) fn keep_unattributed(&mut self, request: Request, now: Instant) -> Vec<Request> {
-        self.unattributed.push_back(Unattributed { request, arrived: now });
+        self.unattributed.push_back((request, now));
         if self.unattributed.len() <= MAX_PIPELINED + 1 {
             return Vec::new();
         }
-        mem::take(&mut self.unattributed).into_iter().map(|kept| kept.request).collect()
+        mem::take(&mut self.unattributed).into_iter().map(|(request, _)| request).collect()
     }
 
     /// Becomes the next connection with its address, of which this many bytes were read. Returns what remains of
@@ -128,12 +128,12 @@ impl Connection {
         // the reaper never saw the old one, so that these may be of either too
         if self.socket.is_none() {
             let pipelined = mem::take(&mut self.pipelined).into_iter();
-            next.unattributed.extend(pipelined.map(|request| Unattributed { request, arrived: now }));
+            next.unattributed.extend(pipelined.map(|request| (request, now)));
         }
         next.unattributed.append(&mut self.unattributed);
         // requests beyond what was read from the next one are the old one's
-        while next.unattributed.iter().map(|kept| size(&kept.request)).sum::<u64>() > read + SIZE_ERROR {
-            self.pipelined.extend(next.unattributed.pop_front().map(|kept| kept.request));
+        while next.unattributed.iter().map(|(request, _)| size(request)).sum::<u64>() > read + SIZE_ERROR {
+            self.pipelined.extend(next.unattributed.pop_front().map(|(request, _)| request));
         }
         mem::replace(self, next)
     }
@@ -145,10 +145,11 @@ impl Connection {
         request_timeout: Duration,
         unanswerable: &mut Vec<Request>,
     ) -> Option<ReadyRequest> {
-        if self.unattributed.back()?.arrived >= now {
+        let (_, arrived) = self.unattributed.back()?;
+        if *arrived >= now {
             return None;
         }
-        let requests = mem::take(&mut self.unattributed).into_iter().map(|kept| kept.request);
+        let requests = mem::take(&mut self.unattributed).into_iter().map(|(request, _)| request);
         if self.ended {
             unanswerable.extend(requests);
             return None;

@@ -4,7 +4,10 @@ use std::mem;
 use std::time::Instant;
 
 use super::Connections;
-use super::connection::{Body, ConnectionId, Cut};
+use super::connection::{Body, Connection, ConnectionId, Cut};
+
+/// The most bytes of memory for bodies that are being read. It is more where two of the longest would not fit.
+pub const MAX_RESERVED: usize = 64 * 1024 * 1024;
 
 impl Connections {
     /// Reserves memory for the next bytes of a body. If there is too little, the bodies with the earliest deadlines are
@@ -12,19 +15,18 @@ impl Connections {
     pub fn reserve_for_body(&self, id: ConnectionId, bytes: usize) {
         let mut state = self.lock();
         let Some(connection) = state.get_mut(id) else { return };
-        let (since, deadline) = (Instant::now(), connection.deadline);
-        connection.body.get_or_insert(Body { since, deadline, reserved: 0, cut: None }).reserved += bytes;
+        let body = connection.body.get_or_insert_with(|| Body { since: Instant::now(), reserved: 0, cut: None });
+        body.reserved += bytes;
         state.reserved += bytes;
         let mut evicted = Vec::new();
         while state.reserved > self.max_reserved {
-            let bodies = state.table.values_mut().filter_map(|connection| {
-                let (id, socket) = (connection.id, connection.socket);
-                connection.body.as_mut().filter(|body| body.reserved > 0).map(|body| (id, socket, body))
-            });
-            let Some((id, socket, body)) = bodies.min_by_key(|(_, _, body)| body.deadline) else { break };
+            let has_memory =
+                |connection: &&mut Connection| connection.body.as_ref().is_some_and(|body| body.reserved > 0);
+            let earliest = state.table.values_mut().filter(has_memory).min_by_key(|connection| connection.deadline);
+            let Some(Connection { id, socket, body: Some(body), .. }) = earliest else { break };
+            evicted.push((*id, *socket));
             body.cut = body.cut.or(Some(Cut::Evicted));
             let freed = mem::take(&mut body.reserved);
-            evicted.push((id, socket));
             state.reserved -= freed;
         }
         drop(state);

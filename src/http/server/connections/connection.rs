@@ -59,7 +59,7 @@ pub struct Connection {
     /// When the reaper first saw bytes of a request that is not complete yet.
     pub first_byte: Option<Instant>,
     /// When the request that is being served must be complete.
-    pub(super) deadline: Instant,
+    pub deadline: Instant,
     /// The body that is being read.
     pub body: Option<Body>,
     /// No further request is served.
@@ -67,8 +67,9 @@ pub struct Connection {
     pub end: End,
     /// Requests that came while another one was being served.
     pub(super) pipelined: VecDeque<Request>,
-    /// Requests of this connection or of the next one that has its address.
-    pub(super) unattributed: VecDeque<Unattributed>,
+    /// Requests of this connection or of the next one that has its address, kept until the reaper has found out which;
+    /// each with the time when it came.
+    pub(super) unattributed: VecDeque<(Request, Instant)>,
     /// A socket from which too many unattributed requests came, and which was closed for that.
     pub(super) flooding: Option<SocketId>,
 }
@@ -87,7 +88,6 @@ pub enum End {
 /// A body that is being read.
 pub struct Body {
     pub since: Instant,
-    pub deadline: Instant,
     /// Bytes of memory reserved for it.
     pub(super) reserved: usize,
     pub cut: Option<Cut>,
@@ -100,12 +100,6 @@ pub enum Cut {
     Late,
     /// Other requests needed its memory or its connection.
     Evicted,
-}
-
-/// A request that is kept until the reaper has found out which connection it came on.
-pub struct Unattributed {
-    pub(super) request: Request,
-    pub(super) arrived: Instant,
 }
 
 impl Connection {

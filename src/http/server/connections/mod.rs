@@ -26,11 +26,13 @@ use tiny_http::Request;
 pub use self::connection::{Connection, ConnectionId, Cut, End, MAX_PIPELINED, ReadyRequest};
 pub use self::state::State;
 
+use self::bodies::MAX_RESERVED;
 use self::connection::size;
 use super::request::Head;
 use super::request::framing::has_whole_body;
 use super::sockets::Sockets;
 use super::thread_pool::ThreadPool;
+use crate::config::Http;
 use crate::memory::Memory;
 
 /// All connections of one listener.
@@ -38,6 +40,7 @@ pub struct Connections {
     pub sockets: Sockets,
     /// Threads for what may have to wait for a client: writing a long reply, dropping a request whose body is unread.
     pub writers: ThreadPool,
+    /// From the first byte of a request to its last.
     request_timeout: Duration,
     /// The most bytes of memory reserved for bodies that are being read.
     max_reserved: usize,
@@ -51,20 +54,12 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// `request_timeout`: from the first byte of a request to its last; `max_reserved`: bytes of memory for bodies that
-    /// are being read.
-    pub fn new(
-        sockets: Sockets,
-        writers: ThreadPool,
-        request_timeout: Duration,
-        max_reserved: usize,
-        memory: Memory,
-    ) -> Self {
+    pub fn new(sockets: Sockets, writers: ThreadPool, http: &Http, memory: Memory) -> Self {
         Self {
             sockets,
-            request_timeout,
             writers,
-            max_reserved,
+            request_timeout: http.request_timeout,
+            max_reserved: MAX_RESERVED.max(2 * http.max_body),
             memory,
             state: Mutex::default(),
             changed: Condvar::new(),

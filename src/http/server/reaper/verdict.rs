@@ -62,7 +62,7 @@ impl Tracked {
         }
         if connection.running {
             return match &mut connection.body {
-                Some(body) if now > body.deadline && body.cut.is_none() => {
+                Some(body) if now > connection.deadline && body.cut.is_none() => {
                     body.cut = Some(Cut::Late);
                     Verdict::Cut
                 }

@@ -10,6 +10,7 @@ use socket2::SockRef;
 use tiny_http::TestRequest;
 
 use super::*;
+use crate::config::{Config, Environment, Source};
 use crate::http::server::sockets::SocketId;
 use crate::thread::watch;
 
@@ -30,7 +31,8 @@ impl Fixture {
         let socket = SockRef::from(&listener);
         let sockets = Sockets::new(socket.cookie().unwrap(), socket.local_addr().unwrap()).unwrap();
         let writers = ThreadPool::new("write", watch().0, 1, 1);
-        let connections = Connections::new(sockets, writers, Duration::from_secs(10), 1, Memory::new(usize::MAX));
+        let http = Config::parse("", &Source::BuiltIn, &Environment::from([])).unwrap().http;
+        let connections = Connections::new(sockets, writers, &http, Memory::new(usize::MAX));
         Self { connections, listener, client, server }
     }
 
