@@ -1,6 +1,7 @@
 //! Bodies that are being read, which share a bounded amount of memory.
 
 use std::mem;
+use std::net::Shutdown;
 use std::time::Instant;
 
 use super::Connections;
@@ -23,16 +24,15 @@ impl Connections {
             let has_memory =
                 |connection: &&mut Connection| connection.body.as_ref().is_some_and(|body| body.reserved > 0);
             let earliest = state.table.values_mut().filter(has_memory).min_by_key(|connection| connection.deadline);
-            let Some(Connection { id, socket, body: Some(body), .. }) = earliest else { break };
-            evicted.push((*id, *socket));
+            let Some(Connection { id, body: Some(body), .. }) = earliest else { break };
+            evicted.push(*id);
             body.cut = body.cut.or(Some(Cut::Evicted));
             let freed = mem::take(&mut body.reserved);
             state.reserved -= freed;
         }
         drop(state);
-        for (id, socket) in evicted {
-            let sockets = self.sockets_of(id);
-            socket.into_iter().chain(sockets).for_each(|socket| self.sockets.close_read(socket));
+        for socket in evicted.into_iter().flat_map(|id| self.sockets_of(id)) {
+            self.sockets.close(socket, Shutdown::Read, &[]);
         }
     }
 
@@ -49,7 +49,7 @@ impl Connections {
         let socket = self.socket_of(id).filter(|_| !self.lock().is_shared(id));
         let Some(socket) = socket else { return false };
         let is_all_read = socket.unread() == 0;
-        self.sockets.close_read(socket);
+        self.sockets.close(socket, Shutdown::Read, &[]);
         is_all_read
     }
 }

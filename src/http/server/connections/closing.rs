@@ -1,5 +1,7 @@
 //! Ends connections, whose sockets have to be found first, since tiny_http does not show them.
 
+use std::net::Shutdown;
+
 use super::Connections;
 use super::connection::{Connection, ConnectionId, End, MAX_PIPELINED};
 use crate::http::server::sockets::SocketId;
@@ -28,7 +30,7 @@ impl Connections {
             self.set_reset(id);
         }
         for socket in sockets {
-            self.sockets.close(socket, reply);
+            self.sockets.close(socket, Shutdown::Both, reply);
         }
     }
 
@@ -36,7 +38,7 @@ impl Connections {
     pub fn close_all(&self, id: ConnectionId) {
         self.end(id);
         for socket in self.sockets.find_all(id.address) {
-            self.sockets.close(socket, &[]);
+            self.sockets.close(socket, Shutdown::Both, &[]);
         }
     }
 
@@ -47,7 +49,7 @@ impl Connections {
             if let Some(connection) = self.lock().get_mut(id) {
                 connection.flooding = Some(socket);
             }
-            self.sockets.close(socket, &[]);
+            self.sockets.close(socket, Shutdown::Both, &[]);
         }
     }
 

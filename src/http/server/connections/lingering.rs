@@ -2,6 +2,7 @@
 //! were closed at once, the client might get a reset and never read the reply.
 
 use std::mem;
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
@@ -24,7 +25,7 @@ impl Connections {
             (connection.ended, connection.end) = (true, end);
         }
         if let Some(socket) = socket {
-            self.sockets.close_write(socket, reply);
+            self.sockets.close(socket, Shutdown::Write, reply);
         }
         let until = Instant::now() + LINGER;
         self.lock().lingering.push(LingeringClose { socket, until, connection: id, request });
@@ -42,7 +43,7 @@ impl Connections {
                 self.lock().lingering.push(refused);
                 continue;
             }
-            if refused.socket.is_some_and(|socket| self.sockets.close(socket, &[])) {
+            if refused.socket.is_some_and(|socket| self.sockets.close(socket, Shutdown::Both, &[])) {
                 drop_unanswered(refused.request);
             } else {
                 // its client seems to have reset it. If not, dropping the request waits for the rest of the body, and

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::Reaper;
@@ -164,9 +164,11 @@ impl Decisions {
                 metrics::replied(reply.status(), reply.code());
                 Serializer::without_request().serialize(&reply)
             });
-            sockets.close(socket, &reply.unwrap_or_default());
+            sockets.close(socket, Shutdown::Both, &reply.unwrap_or_default());
         }
-        self.cut.into_iter().for_each(|socket| sockets.close_read(socket));
+        for socket in self.cut {
+            sockets.close(socket, Shutdown::Read, &[]);
+        }
         self.without_thread
     }
 }

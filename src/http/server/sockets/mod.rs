@@ -50,31 +50,22 @@ impl Sockets {
         Ok(Self { listener, address, descriptors: Descriptors::new()? })
     }
 
-    /// Writes a last reply, shuts down both directions and discards unread input. Returns whether the socket was there.
-    pub fn close(&self, socket: SocketId, reply: &[u8]) -> bool {
+    /// Writes a last reply, and shuts down the client's direction, ours, or both. Returns whether the socket was there.
+    ///
+    /// tiny_http reads the end of the stream where the client's direction is shut down. Where only ours is, the client
+    /// may go on sending: it might otherwise get a reset instead of the reply.
+    pub fn close(&self, socket: SocketId, direction: Shutdown, reply: &[u8]) -> bool {
         let done = self.act(socket, |socket| {
-            write(&socket, reply);
-            let _ = socket.shutdown(Shutdown::Both);
-            discard(&socket);
+            if !reply.is_empty() {
+                // as much as the socket takes at once: a client that does not read would not read the rest either
+                let _ = socket.send_with_flags(reply, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+            }
+            let _ = socket.shutdown(direction);
+            if direction != Shutdown::Write {
+                discard(&socket);
+            }
         });
         done.is_some()
-    }
-
-    /// Writes a last reply and shuts down our direction only: a client that is still sending might otherwise get a
-    /// reset instead of the reply.
-    pub fn close_write(&self, socket: SocketId, reply: &[u8]) {
-        self.act(socket, |socket| {
-            write(&socket, reply);
-            let _ = socket.shutdown(Shutdown::Write);
-        });
-    }
-
-    /// Shuts down the client's direction, so that tiny_http reads the end of the stream.
-    pub fn close_read(&self, socket: SocketId) {
-        self.act(socket, |socket| {
-            let _ = socket.shutdown(Shutdown::Read);
-            discard(&socket);
-        });
     }
 
     /// Discards unread input. Returns whether more may come.
@@ -148,13 +139,6 @@ impl Sockets {
             (None, None) => self.address == *local,
             _ => false,
         }
-    }
-}
-
-/// Writes as much as the socket takes at once: a client that does not read would not read the rest either.
-fn write(socket: &SockRef<'_>, reply: &[u8]) {
-    if !reply.is_empty() {
-        let _ = socket.send_with_flags(reply, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
     }
 }
 
