@@ -22,10 +22,8 @@ pub struct Chunks {
 enum Next {
     #[default]
     Size,
-    /// This many bytes of a chunk.
+    /// This many bytes of a chunk, and the line end behind it.
     Data(u64),
-    /// The line end behind a chunk.
-    EndOfData,
     Trailers,
     Nothing,
 }
@@ -45,18 +43,17 @@ impl Chunks {
                     0 => Next::Trailers,
                     size => Next::Data(size),
                 },
+                Next::Data(0) if byte(source)? == b'\r' && byte(source)? == b'\n' => Next::Size,
+                Next::Data(0) => return Err(invalid("a chunk is longer than its size")),
                 Next::Data(left) => {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
                     let read = source.read(&mut buffer[..most])?;
                     if read == 0 {
                         return Err(ErrorKind::UnexpectedEof.into());
                     }
-                    let left = left - read as u64;
-                    self.next = if left == 0 { Next::EndOfData } else { Next::Data(left) };
+                    self.next = Next::Data(left - read as u64);
                     return Ok(read);
                 }
-                Next::EndOfData if byte(source)? == b'\r' && byte(source)? == b'\n' => Next::Size,
-                Next::EndOfData => return Err(invalid("a chunk is longer than its size")),
                 Next::Trailers => match self.trailer(source)? {
                     None => Next::Nothing,
                     Some(name) if str::from_utf8(&name).is_ok_and(is_token) => Next::Trailers,
