@@ -11,7 +11,7 @@ use rustix::fs::{Access, access};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
-use super::socket::{BACKLOG, Listener, Reach};
+use super::socket::{Listener, Reach};
 use crate::config::{Http, Listen};
 use crate::passing::may_pass;
 
@@ -64,7 +64,7 @@ impl BindError {
 pub fn listen(http: &Http, has_tokens: bool) -> Result<Vec<Listener>, BindError> {
     let socket = match prepare(http, has_tokens)? {
         Prepared::Passed(listeners) => return Ok(listeners),
-        Prepared::Tcp(socket) => socket.listen(BACKLOG).map(|()| socket),
+        Prepared::Tcp(socket) => Ok(socket),
         Prepared::Unix(path) => bind_unix(path),
     };
     let listener = socket.and_then(|socket| Listener::new(socket, false));

@@ -14,7 +14,7 @@ use crate::http::server::sockets::descriptors::Descriptors;
 use crate::socket::Cookie;
 
 /// The most connections that wait to be accepted; the system's own limit may be lower (`net.core.somaxconn`).
-pub(super) const BACKLOG: i32 = 4096;
+const BACKLOG: i32 = 4096;
 /// How long one write to a client that does not read may block. tiny_http's writes have no other deadline; a longer one
 /// is `response::write`'s, which tries again.
 const SEND_TIMEOUT: Duration = Duration::from_millis(1);
@@ -86,15 +86,10 @@ impl Listener {
     pub(in crate::http::server) fn connect_once(&self) -> io::Result<()> {
         let socket = Socket::new(self.address.domain(), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        match socket.connect(&self.address) {
-            // it is in progress, or the backlog is full and the accepting thread is awake anyway
-            Err(error)
-                if error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::EINPROGRESS) =>
-            {
-                Ok(())
-            }
-            connected => connected,
-        }
+        // it is in progress, or the backlog is full and the accepting thread is awake anyway
+        let is_enough = |code| code == libc::EINPROGRESS || code == libc::EAGAIN;
+        let connected = socket.connect(&self.address);
+        connected.or_else(|error| if error.raw_os_error().is_some_and(is_enough) { Ok(()) } else { Err(error) })
     }
 
     /// Accepts no further connection. Those in the backlog of our own socket are refused. In a passed one they stay for
