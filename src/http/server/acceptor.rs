@@ -71,16 +71,13 @@ impl Acceptor {
             if let Some(request) = self.ready().pop_front() {
                 return Some(request);
             }
-            let request = match self.server.recv() {
-                Ok(request) => self.connections.register(request),
-                // accept failed; the reaper finds the accepting thread dead
-                Err(error) if error.raw_os_error().is_some() => None,
-                // unblocked
-                Err(_) if self.is_ending() && self.ready().is_empty() => return None,
-                Err(_) => None,
-            };
-            if request.is_some() {
-                return request;
+            match self.server.recv().map(|request| self.connections.register(request)) {
+                Ok(Some(request)) => return Some(request),
+                // unblocked, or else accept failed: the reaper finds the accepting thread dead
+                Err(error) if error.raw_os_error().is_none() && self.is_ending() && self.ready().is_empty() => {
+                    return None;
+                }
+                Ok(None) | Err(_) => {}
             }
         }
     }

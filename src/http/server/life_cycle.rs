@@ -54,11 +54,10 @@ impl Server {
     pub(super) fn accept(&self) -> io::Result<()> {
         let acceptor = Acceptor::start(&self.0.listener, self.0.connections.clone())?;
         let accepting = acceptor.accepting;
-        let is_late = {
-            let mut state = self.lock();
-            state.acceptors.push(acceptor);
-            state.is_stopped
-        };
+        let mut state = self.lock();
+        state.acceptors.push(acceptor);
+        let is_late = state.is_stopped;
+        drop(state);
         // `stop_accepting` came meanwhile and knew only the acceptor before. The shutdown of our own socket acts on
         // both
         if is_late && self.0.listener.is_passed {

@@ -62,10 +62,7 @@ impl Exchange {
     pub fn require_sound_framing(&mut self, max_body: usize) -> Result<(), Reply> {
         let sound = self.head().map_or(Ok(()), |head| require_sound_framing(head, max_body));
         // it is not certain where the next request on the connection begins
-        if sound.is_err() {
-            self.set_last();
-        }
-        sound
+        sound.inspect_err(|_| self.set_last())
     }
 
     /// Whether reading the body may have to wait for the client.

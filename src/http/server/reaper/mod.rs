@@ -24,9 +24,8 @@ use rustix::time::{ClockId, clock_gettime};
 use self::accepting::Retry;
 use self::tracked::Tracked;
 use super::acceptor::Acceptor;
-
 use super::life_cycle::Server;
-use super::sockets::{Peer, SocketId, descriptors};
+use super::sockets::{SocketId, descriptors};
 use crate::config::Http;
 use crate::metrics;
 use crate::socket::Cookie;
@@ -137,10 +136,15 @@ impl Reaper {
             } else if let Some(scan) = self.others.get_mut(&socket.cookie) {
                 *scan = self.scan;
             } else {
-                let peer = sockets.peer(socket);
-                // otherwise the peer may be another socket's
-                if socket.is_open() {
-                    self.add(peer, socket, now);
+                match sockets.peer(socket) {
+                    // the peer may be another socket's
+                    _ if !socket.is_open() => {}
+                    Some(peer) => {
+                        let tracked = Tracked::new(peer, server.newest(), socket, self.scan, now);
+                        self.tracked.insert(socket.cookie, tracked);
+                        self.has_new = true;
+                    }
+                    None => drop(self.others.insert(socket.cookie, self.scan)),
                 }
             }
         }
@@ -148,17 +152,6 @@ impl Reaper {
         self.others.retain(|_, scan| *scan == self.scan);
         for tracked in self.tracked.values_mut() {
             tracked.measure();
-        }
-    }
-
-    /// Adds a socket that was not there before. `peer` is `None` if it is no connection of our listener.
-    fn add(&mut self, peer: Option<Peer>, socket: SocketId, now: Instant) {
-        if let Some(peer) = peer {
-            let tracked = Tracked::new(peer, self.server.newest(), socket, self.scan, now);
-            self.tracked.insert(socket.cookie, tracked);
-            self.has_new = true;
-        } else {
-            self.others.insert(socket.cookie, self.scan);
         }
     }
 
