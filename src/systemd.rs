@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
-use std::{env, fmt, io};
+use std::{env, io};
 
 use sd_notify::NotifyState;
 
@@ -32,6 +32,7 @@ pub struct Vitals {
 }
 
 /// The thread that notifies systemd, if there is one. It ends when this is dropped.
+#[derive(Debug)]
 pub struct Service(Option<SyncSender<Duration>>);
 
 /// Notifies systemd that the daemon is ready, and from now on of its status.
@@ -44,7 +45,15 @@ pub fn start(watch: &Watch, vitals: Vitals) -> io::Result<Service> {
     }
     let (sender, stops) = sync_channel(1);
     let watchdog = sd_notify::watchdog_enabled().filter(|timeout| !timeout.is_zero());
-    let mut notifier = Notifier::new(vitals, watchdog.map(|timeout| timeout / WATCHDOG_PARTS), Instant::now());
+    let mut notifier = Notifier {
+        vitals,
+        feeding: watchdog.map(|timeout| timeout / WATCHDOG_PARTS),
+        next_feed: Instant::now(),
+        failure: None,
+        is_stopping: false,
+        told: String::new(),
+        is_unheard: false,
+    };
     watch.spawn(THREAD, move || {
         notifier.run(&stops);
         Ok(())
@@ -79,18 +88,6 @@ struct Notifier {
 }
 
 impl Notifier {
-    fn new(vitals: Vitals, feeding: Option<Duration>, now: Instant) -> Self {
-        Self {
-            vitals,
-            feeding,
-            next_feed: now,
-            failure: None,
-            is_stopping: false,
-            told: String::new(),
-            is_unheard: false,
-        }
-    }
-
     fn run(&mut self, stops: &Receiver<Duration>) {
         self.notify(&[NotifyState::Ready]);
         loop {
@@ -118,22 +115,18 @@ impl Notifier {
     fn feed(&mut self) {
         let now = Instant::now();
         let Some(period) = self.feeding.filter(|_| now >= self.next_feed) else { return };
-        let checked = if self.is_stopping { Ok(()) } else { (self.vitals.check)(now + period.min(CHECK_TIMEOUT)) };
-        match (checked, self.failure.take()) {
-            (Ok(()), before) => {
-                if before.is_some() {
-                    log::info!("the watchdog is fed again");
-                }
-                self.next_feed = now + period;
-                self.notify(&[NotifyState::Watchdog]);
-            }
-            (Err(why), before) => {
-                if before.is_none() {
-                    log::warn!("the watchdog is not fed: {why}");
-                }
-                self.failure = Some(why);
-            }
+        let check = || (self.vitals.check)(now + period.min(CHECK_TIMEOUT)).err();
+        let failure = if self.is_stopping { None } else { check() };
+        match (&self.failure, &failure) {
+            (None, Some(why)) => log::warn!("the watchdog is not fed: {why}"),
+            (Some(_), None) => log::info!("the watchdog is fed again"),
+            _ => {}
         }
+        if failure.is_none() {
+            self.next_feed = now + period;
+            self.notify(&[NotifyState::Watchdog]);
+        }
+        self.failure = failure;
     }
 
     fn tell_status(&mut self) {
@@ -161,11 +154,5 @@ impl Notifier {
             log::warn!("cannot notify systemd: {error}");
         }
         self.is_unheard = notified.is_err();
-    }
-}
-
-impl fmt::Debug for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Service").field(&self.0.is_some()).finish()
     }
 }
