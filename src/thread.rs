@@ -26,9 +26,12 @@ pub enum Event {
 pub struct End {
     /// The thread's name.
     pub thread: String,
-    /// An error says why it ended, unless it returned in good order.
-    pub result: Result<(), String>,
+    /// How its work ended.
+    pub result: Returned,
 }
+
+/// How the work of a thread ended: an error says why, unless it returned in good order.
+pub type Returned = Result<(), String>;
 
 /// Starts threads and reports their ends.
 #[derive(Debug, Clone)]
@@ -50,13 +53,8 @@ impl Watch {
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub fn spawn(&self, name: &str, body: impl FnOnce() -> Result<(), String> + Send + 'static) -> io::Result<()> {
-        let (events, thread) = (self.0.clone(), name.to_owned());
-        spawn(name, move || {
-            let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err("it panicked".to_owned()));
-            // there is no receiver any more when the process ends
-            drop(events.send(Event::Ended(End { thread, result })));
-        })
+    pub fn spawn(&self, name: &str, body: impl FnOnce() -> Returned + Send + 'static) -> io::Result<()> {
+        self.spawn_reporting(name, body, |_| true)
     }
 
     /// Starts a thread of which only a panic is reported, for those that come and go.
@@ -64,12 +62,29 @@ impl Watch {
     /// # Errors
     /// If the system has no thread to give.
     pub fn spawn_passing(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let body = move || {
+            body();
+            Ok(())
+        };
+        self.spawn_reporting(name, body, Result::is_err)
+    }
+
+    fn spawn_reporting(
+        &self,
+        name: &str,
+        body: impl FnOnce() -> Returned + Send + 'static,
+        is_reported: fn(&Returned) -> bool,
+    ) -> io::Result<()> {
         let (events, thread) = (self.0.clone(), name.to_owned());
-        spawn(name, move || {
-            if catch_unwind(AssertUnwindSafe(body)).is_err() {
-                drop(events.send(Event::Ended(End { thread, result: Err("it panicked".to_owned()) })));
+        let reporting = move || {
+            let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err("it panicked".to_owned()));
+            if is_reported(&result) {
+                // there is no receiver any more when the process ends
+                drop(events.send(Event::Ended(End { thread, result })));
             }
-        })
+        };
+        let spawned = Builder::new().name(name.to_owned()).spawn(reporting);
+        spawned.map(drop).map_err(|error| io::Error::new(error.kind(), format!("no thread {name}: {error}")))
     }
 
     /// Asks main to stop and to fail, so that systemd starts the daemon again.
@@ -109,11 +124,6 @@ impl Events {
         }
         missing
     }
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let spawned = Builder::new().name(name.to_owned()).spawn(body);
-    spawned.map(drop).map_err(|error| io::Error::new(error.kind(), format!("no thread {name}: {error}")))
 }
 
 /// The text of a panic.
