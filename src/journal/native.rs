@@ -10,7 +10,10 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use crate::passing::may_pass;
 
 /// Where journald listens.
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -43,22 +46,17 @@ impl Journald {
     /// If another attempt with this record would fail too.
     pub fn write(&mut self, record: &[u8]) -> io::Result<()> {
         loop {
-            let error = match self.0.send(record) {
-                Ok(_) => return Ok(()),
-                Err(error) if is(&error, libc::EMSGSIZE) || is(&error, libc::ENOBUFS) => match self.write_large(record)
-                {
-                    Ok(()) => return Ok(()),
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            if !is_passing(&error) {
-                return Err(error);
-            }
-            if error.kind() != io::ErrorKind::Interrupted {
-                sleep(PAUSE);
-                // a journald that was restarted has another socket
-                let _ = self.0.connect(SOCKET);
+            let sent = self.0.send(record).map(drop);
+            let written =
+                sent.or_else(|error| if is_too_large(&error) { self.write_large(record) } else { Err(error) });
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_passing(&error) => {
+                    sleep(PAUSE);
+                    // a journald that was restarted has another socket
+                    let _ = self.0.connect(SOCKET);
+                }
+                written => return written,
             }
         }
     }
@@ -79,26 +77,13 @@ impl Journald {
     }
 }
 
-fn is(error: &io::Error, code: i32) -> bool {
-    error.raw_os_error() == Some(code)
+/// Whether it is too large for a datagram, or for what the socket has room for at present.
+fn is_too_large(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MSGSIZE | Errno::NOBUFS))
 }
 
 /// Whether another attempt may succeed: journald is not there or starts, or the system is short of something.
 fn is_passing(error: &io::Error) -> bool {
-    let codes = [
-        libc::ECONNREFUSED,
-        libc::ENOENT,
-        libc::ENOTCONN,
-        libc::ECONNRESET,
-        libc::EPIPE,
-        libc::EAGAIN,
-        libc::EINTR,
-        libc::ENOBUFS,
-        libc::ENOMEM,
-        libc::EMFILE,
-        libc::ENFILE,
-        libc::ETOOMANYREFS,
-        libc::EDESTADDRREQ,
-    ];
-    codes.iter().any(|code| is(error, *code))
+    let of_sockets = [Errno::CONNREFUSED, Errno::CONNRESET, Errno::PIPE, Errno::TOOMANYREFS, Errno::DESTADDRREQ];
+    may_pass(error) || Errno::from_io_error(error).is_some_and(|code| of_sockets.contains(&code))
 }
