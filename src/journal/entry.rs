@@ -1,5 +1,6 @@
 //! What is recorded, and its fields in journald's native protocol.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use log::Level;
@@ -24,31 +25,13 @@ pub struct Own {
     pub fields: Vec<(String, String)>,
 }
 
-/// What the queue holds.
+/// What is recorded.
 pub enum Entry {
     Own(Own),
     /// Why the process ends.
     LastWords(String),
     /// A message from the broker, and how urgent it is.
     Received(Arc<Received>, Priority),
-    /// Not a record: something is to be called when everything before it is written.
-    Mark,
-}
-
-/// How urgent a record of our own is.
-fn priority(level: Level) -> Priority {
-    match level {
-        Level::Error => Priority::ERROR,
-        Level::Warn => Priority::WARNING,
-        Level::Info => Priority::INFORMATIONAL,
-        Level::Debug | Level::Trace => Priority::DEBUG,
-    }
-}
-
-/// The text for a received message, as the tutorial has it.
-pub fn text(message: &Received) -> String {
-    let (topic, payload) = (Printable::new(&message.topic, SHOWN), Printable::new(&message.payload, SHOWN));
-    format!("Received message on topic: {topic} with payload: {payload}")
 }
 
 impl Own {
@@ -65,25 +48,41 @@ impl Own {
 }
 
 impl Entry {
+    /// How urgent it is.
+    pub fn priority(&self) -> Priority {
+        match self {
+            Self::Own(own) => match own.level {
+                Level::Error => Priority::ERROR,
+                Level::Warn => Priority::WARNING,
+                Level::Info => Priority::INFORMATIONAL,
+                Level::Debug | Level::Trace => Priority::DEBUG,
+            },
+            Self::LastWords(_) => Priority::ERROR,
+            Self::Received(_, priority) => *priority,
+        }
+    }
+
+    /// Its text; for a received message as the tutorial has it.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Own(Own { message: text, .. }) | Self::LastWords(text) => text.into(),
+            Self::Received(message, _) => {
+                let (topic, payload) = (Printable::new(&message.topic, SHOWN), Printable::new(&message.payload, SHOWN));
+                format!("Received message on topic: {topic} with payload: {payload}").into()
+            }
+        }
+    }
+
     /// Appends the record in journald's native protocol.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
         put(bytes, "SYSLOG_IDENTIFIER", IDENTIFIER);
+        put(bytes, "PRIORITY", self.priority().to_string());
+        put(bytes, "MESSAGE", one_line(&self.text()));
         match self {
-            Self::Own(own) => {
-                put(bytes, "MESSAGE", one_line(&own.message));
-                put(bytes, "PRIORITY", priority(own.level).to_string());
-                for (name, value) in &own.fields {
-                    put(bytes, name, value);
-                }
-            }
-            Self::LastWords(words) => {
-                put(bytes, "MESSAGE", one_line(words));
-                put(bytes, "PRIORITY", Priority::ERROR.to_string());
-            }
-            Self::Received(message, priority) => {
-                put(bytes, "MESSAGE", text(message));
+            Self::Own(own) => own.fields.iter().for_each(|(name, value)| put(bytes, name, value)),
+            Self::LastWords(_) => {}
+            Self::Received(message, _) => {
                 put(bytes, "MESSAGE_ID", RECEIVED_ID);
-                put(bytes, "PRIORITY", priority.to_string());
                 put(bytes, "MQTT_TOPIC", &message.topic);
                 put(bytes, "MQTT_QOS", message.qos.to_string());
                 put(bytes, "MQTT_RETAIN", u8::from(message.retain).to_string());
@@ -97,7 +96,6 @@ impl Entry {
                 }
                 put(bytes, "MQTT_PAYLOAD", &message.payload);
             }
-            Self::Mark => {}
         }
     }
 }
@@ -143,9 +141,9 @@ mod tests {
             ..Received::default()
         };
         let expected: Vec<u8> = [
-            b"SYSLOG_IDENTIFIER=mqtt-bridge\n".as_slice(),
+            b"SYSLOG_IDENTIFIER=mqtt-bridge\nPRIORITY=3\n".as_slice(),
             b"MESSAGE=Received message on topic: a/b with payload: x\\ny\\x00\n",
-            b"MESSAGE_ID=b8c7813ec2d84ca8b6d55f818f26cc3b\nPRIORITY=3\nMQTT_TOPIC=a/b\n",
+            b"MESSAGE_ID=b8c7813ec2d84ca8b6d55f818f26cc3b\nMQTT_TOPIC=a/b\n",
             b"MQTT_QOS=1\nMQTT_RETAIN=1\nMQTT_DUP=0\nMQTT_CONTENT_TYPE=text/plain\nMQTT_USER_PROPERTY=k=v\n",
             b"MQTT_USER_PROPERTY\n\x03\0\0\0\0\0\0\0k\n=\nMQTT_PAYLOAD\n\x04\0\0\0\0\0\0\0x\ny\0\n",
         ]
@@ -159,7 +157,7 @@ mod tests {
         let own = Own { level: Level::Warn, message: "lost\nPRIORITY=0".to_owned(), fields };
         assert_eq!(
             encoded(&Entry::Own(own)),
-            b"SYSLOG_IDENTIFIER=mqtt-bridge\nMESSAGE=lost\\nPRIORITY=0\nPRIORITY=4\nCLIENT_ID\n\x0c\0\0\0\0\0\0\0a\nPRIORITY=0\n"
+            b"SYSLOG_IDENTIFIER=mqtt-bridge\nPRIORITY=4\nMESSAGE=lost\\nPRIORITY=0\nCLIENT_ID\n\x0c\0\0\0\0\0\0\0a\nPRIORITY=0\n"
         );
     }
 

@@ -8,54 +8,36 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serializer;
 use serde::ser::SerializeMap;
 
-use super::entry::{Entry, IDENTIFIER, Own, REQUEST_ID, text};
-use crate::config::{self, LogFormat};
+use super::entry::{Entry, IDENTIFIER, Own, REQUEST_ID};
+use crate::config::{Log, LogFormat};
 use crate::message::{MAX_USER_PROPERTIES, Priority, Received};
 use crate::printable::one_line;
 
-/// What a line looks like.
-#[derive(Debug, Clone, Copy)]
-pub struct Style {
-    pub format: LogFormat,
-    /// Whether it starts with the time.
-    pub has_time: bool,
-}
-
-impl Style {
-    pub fn of(settings: &config::Log) -> Self {
-        Self { format: settings.format, has_time: settings.time }
+/// Appends the line for a record of this time.
+pub fn write(entry: &Entry, time: SystemTime, settings: &Log, bytes: &mut Vec<u8>) {
+    let time = settings.time.then_some(Timestamp(time));
+    match settings.format {
+        LogFormat::Text => write_text(entry, time, bytes),
+        // numbers and strings can always be written as JSON
+        LogFormat::Json => drop(write_json(entry, time, bytes)),
     }
-
-    /// Appends the line for a record of this time.
-    pub fn write(self, entry: &Entry, time: SystemTime, bytes: &mut Vec<u8>) {
-        let time = self.has_time.then_some(Timestamp(time));
-        let start = bytes.len();
-        match self.format {
-            LogFormat::Text => write_text(entry, time, bytes),
-            // numbers and strings can always be written as JSON
-            LogFormat::Json => drop(write_json(entry, time, bytes)),
-        }
-        if bytes.len() > start {
-            bytes.push(b'\n');
-        }
-    }
+    bytes.push(b'\n');
 }
 
 fn write_text(entry: &Entry, time: Option<Timestamp>, bytes: &mut Vec<u8>) {
-    let line = match entry {
-        // bytes from outside are escaped where they come in; this is a second line of defence
-        Entry::Own(own) => own_text(own),
-        // with the name of the program, for the person who started it
-        Entry::LastWords(words) => format!("{IDENTIFIER}: {}", one_line(words)),
-        Entry::Received(message, _) => one_line(&text(message)),
-        Entry::Mark => return,
-    };
     let time = time.map_or_else(String::new, |time| format!("{time} "));
-    bytes.extend_from_slice(time.as_bytes());
-    bytes.extend_from_slice(line.as_bytes());
+    // bytes from outside are escaped where they come in; this is a second line of defence
+    let text = one_line(&entry.text());
+    let text = match entry {
+        Entry::Own(own) => own_text(own, &text),
+        // with the name of the program, for the person who started it
+        Entry::LastWords(_) => format!("{IDENTIFIER}: {text}"),
+        Entry::Received(..) => text,
+    };
+    bytes.extend_from_slice(format!("{time}{text}").as_bytes());
 }
 
-fn own_text(own: &Own) -> String {
+fn own_text(own: &Own, text: &str) -> String {
     let level = match own.level {
         log::Level::Error => "error: ",
         log::Level::Warn => "warning: ",
@@ -63,39 +45,31 @@ fn own_text(own: &Own) -> String {
     };
     let id = own.fields.iter().find(|(name, _)| name == REQUEST_ID);
     let id = id.map_or_else(String::new, |(_, id)| format!(" (request {id})"));
-    format!("{level}{}{id}", one_line(&own.message))
+    format!("{level}{text}{id}")
 }
 
 fn write_json(entry: &Entry, time: Option<Timestamp>, bytes: &mut Vec<u8>) -> serde_json::Result<()> {
-    let level = match entry {
-        Entry::Own(own) => own_level(own.level),
-        Entry::LastWords(_) => "error",
-        Entry::Received(_, priority) => received_level(*priority),
-        Entry::Mark => return Ok(()),
-    };
     let mut serializer = serde_json::Serializer::new(bytes);
     let mut line = serializer.serialize_map(None)?;
     if let Some(time) = time {
         line.serialize_entry("time", &time.to_string())?;
     }
-    line.serialize_entry("level", level)?;
+    line.serialize_entry("level", level(entry.priority()))?;
+    line.serialize_entry("message", &entry.text())?;
     match entry {
         Entry::Own(own) => {
-            line.serialize_entry("message", &own.message)?;
             for (name, value) in &own.fields {
                 line.serialize_entry(&name.to_ascii_lowercase(), value)?;
             }
         }
-        Entry::LastWords(words) => line.serialize_entry("message", words)?,
+        Entry::LastWords(_) => {}
         Entry::Received(message, _) => put_received(&mut line, message)?,
-        Entry::Mark => {}
     }
     line.end()
 }
 
 /// Writes what the fields in the journal have.
 fn put_received<M: SerializeMap>(line: &mut M, message: &Received) -> Result<(), M::Error> {
-    line.serialize_entry("message", &text(message))?;
     line.serialize_entry("topic", &String::from_utf8_lossy(&message.topic))?;
     line.serialize_entry("qos", &message.qos)?;
     line.serialize_entry("retain", &message.retain)?;
@@ -115,17 +89,8 @@ fn put_received<M: SerializeMap>(line: &mut M, message: &Received) -> Result<(),
     Ok(())
 }
 
-fn own_level(level: log::Level) -> &'static str {
-    match level {
-        log::Level::Error => "error",
-        log::Level::Warn => "warn",
-        log::Level::Info => "info",
-        log::Level::Debug | log::Level::Trace => "debug",
-    }
-}
-
 /// The level in the words of `[log] level`.
-fn received_level(priority: Priority) -> &'static str {
+fn level(priority: Priority) -> &'static str {
     match priority.to_string().as_str() {
         "0" | "1" | "2" | "3" => "error",
         "4" => "warn",
@@ -168,18 +133,19 @@ fn date(days: u64) -> (u64, u64, u64) {
 mod tests {
     use std::time::Duration;
 
+    use log::LevelFilter;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::message::ReceivedProperties;
 
-    const TEXT: Style = Style { format: LogFormat::Text, has_time: true };
-    const JSON: Style = Style { format: LogFormat::Json, has_time: true };
+    const TEXT: Log = Log { level: LevelFilter::Info, format: LogFormat::Text, time: true };
+    const JSON: Log = Log { format: LogFormat::Json, ..TEXT };
 
-    fn line(style: Style, entry: &Entry) -> String {
+    fn line(settings: Log, entry: &Entry) -> String {
         let mut bytes = Vec::new();
-        style.write(entry, UNIX_EPOCH + Duration::from_millis(1_790_000_000_123), &mut bytes);
+        write(entry, UNIX_EPOCH + Duration::from_millis(1_790_000_000_123), &settings, &mut bytes);
         String::from_utf8(bytes).unwrap()
     }
 
@@ -192,16 +158,15 @@ mod tests {
     fn a_line_of_text_starts_with_the_time_if_configured() {
         let expected = "warning: lost\\n\"x\" (request 7)\n";
         assert_eq!(line(TEXT, &own()), format!("2026-09-21T14:13:20.123Z {expected}"));
-        assert_eq!(line(Style { has_time: false, ..TEXT }, &own()), expected);
+        assert_eq!(line(Log { time: false, ..TEXT }, &own()), expected);
         let words = Entry::LastWords("why".to_owned());
         assert_eq!(line(TEXT, &words), "2026-09-21T14:13:20.123Z mqtt-bridge: why\n");
-        assert_eq!(line(TEXT, &Entry::Mark), "");
     }
 
     #[test]
     fn a_line_of_json_is_an_object_with_all_fields() {
-        let parsed = |style, entry: &Entry| {
-            let line = line(style, entry);
+        let parsed = |settings, entry: &Entry| {
+            let line = line(settings, entry);
             assert_eq!(line.matches('\n').count(), 1, "{line}");
             serde_json::from_str::<Value>(&line).unwrap()
         };
@@ -211,11 +176,10 @@ mod tests {
         });
         assert_eq!(parsed(JSON, &own()), expected);
         expected.as_object_mut().unwrap().remove("time");
-        assert_eq!(parsed(Style { has_time: false, ..JSON }, &own()), expected);
+        assert_eq!(parsed(Log { time: false, ..JSON }, &own()), expected);
         let words = Entry::LastWords("why".to_owned());
         let expected = json!({"time": "2026-09-21T14:13:20.123Z", "level": "error", "message": "why"});
         assert_eq!(parsed(JSON, &words), expected);
-        assert_eq!(line(JSON, &Entry::Mark), "");
         let mut message = Received {
             topic: b"a/b".to_vec(),
             payload: "\n\u{2028}ü".into(),

@@ -13,13 +13,11 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use self::entry::Entry;
-use self::line::Style;
 use self::queue::QUEUE;
 pub use self::queue::{Done, Full, MAX_BYTES, MAX_MESSAGES};
 use self::sink::Sink;
 use crate::config;
 use crate::message::{Priority, Received};
-use crate::metrics;
 use crate::printable::one_line;
 use crate::standard::Stream;
 use crate::thread::Watch;
@@ -59,7 +57,6 @@ pub fn after_all(done: Done) -> Result<(), Full> {
 
 /// Counts a received message that is lost. A record tells how many are.
 pub fn dropped() {
-    metrics::journal_dropped();
     QUEUE.count_dropped();
 }
 
@@ -86,7 +83,7 @@ pub fn say_alone(words: &str, priority: Priority, settings: &config::Log) {
         return say_to_unit(words, priority);
     }
     let mut line = Vec::new();
-    Style::of(settings).write(&Entry::LastWords(words.to_owned()), SystemTime::now(), &mut line);
+    line::write(&Entry::LastWords(words.to_owned()), SystemTime::now(), settings, &mut line);
     // if that fails, the exit status says enough
     let _ = Stream::Error.write(&line);
 }
@@ -100,12 +97,10 @@ fn say_to_unit(words: &str, priority: Priority) {
 
 /// Writes why the process ends, after everything that was recorded before.
 pub fn last_words(words: &str, deadline: Instant) {
-    if !native::is_stderr_journald() {
-        QUEUE.push_last(Entry::LastWords(words.to_owned()));
-        QUEUE.flush(deadline);
-        return;
-    }
-    QUEUE.end();
+    let is_journald = native::is_stderr_journald();
+    QUEUE.end((!is_journald).then(|| Entry::LastWords(words.to_owned())));
     QUEUE.flush(deadline);
-    say_to_unit(words, Priority::ERROR);
+    if is_journald {
+        say_to_unit(words, Priority::ERROR);
+    }
 }

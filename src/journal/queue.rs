@@ -40,7 +40,8 @@ pub struct Full;
 
 /// An entry that is out of the queue, to be written.
 pub struct Taken {
-    pub entry: Entry,
+    /// `None` where only `done` is to be called.
+    pub entry: Option<Entry>,
     /// When it was recorded.
     pub time: SystemTime,
     done: Option<Done>,
@@ -106,15 +107,15 @@ impl Queue {
     /// Takes a message.
     pub fn push_received(&self, message: Arc<Received>, priority: Priority, done: Option<Done>) -> Result<(), Full> {
         let bytes = message.size() + size_of::<Taken>();
-        self.push_bounded(Entry::Received(message, priority), bytes, done)
+        self.push_bounded(Some(Entry::Received(message, priority)), bytes, done)
     }
 
     /// Takes what is to be called when everything before it is written; it counts as a message.
     pub fn push_mark(&self, done: Done) -> Result<(), Full> {
-        self.push_bounded(Entry::Mark, size_of::<Taken>(), Some(done))
+        self.push_bounded(None, size_of::<Taken>(), Some(done))
     }
 
-    fn push_bounded(&self, entry: Entry, bytes: usize, done: Option<Done>) -> Result<(), Full> {
+    fn push_bounded(&self, entry: Option<Entry>, bytes: usize, done: Option<Done>) -> Result<(), Full> {
         let mut state = self.lock();
         let is_full = state.messages >= usize::from(MAX_MESSAGES) || state.bytes.saturating_add(bytes) > MAX_BYTES;
         if is_full || (state.blocked.is_some() && !is_owed(done.as_ref())) {
@@ -137,24 +138,23 @@ impl Queue {
         }
     }
 
-    /// Takes no further record of our own.
-    pub fn end(&self) {
-        self.lock().has_ended = true;
-    }
-
-    /// Takes a last record of our own in any case.
-    pub fn push_last(&self, record: Entry) {
+    /// Takes no further record of our own, but this one in any case.
+    pub fn end(&self, last: Option<Entry>) {
         let mut state = self.lock();
         state.has_ended = true;
-        self.push_record(state, record);
+        if let Some(record) = last {
+            self.push_record(state, record);
+        }
     }
 
     fn push_record(&self, mut state: MutexGuard<'_, State>, record: Entry) {
         state.own += 1;
-        self.push(state, Taken { entry: record, time: SystemTime::now(), done: None, bytes: None });
+        self.push(state, Taken { entry: Some(record), time: SystemTime::now(), done: None, bytes: None });
     }
 
+    /// Counts a received message that is lost. A record tells how many are.
     pub fn count_dropped(&self) {
+        metrics::journal_dropped();
         let mut state = self.lock();
         let (count, since) = state.dropped.unwrap_or((0, Instant::now()));
         state.dropped = Some((count + 1, since));
@@ -177,7 +177,7 @@ impl Queue {
             let is_empty = state.entries.is_empty();
             if let Some((count, _)) = state.dropped.take_if(|(_, since)| is_empty || since.elapsed() >= SAID_AFTER) {
                 state.own += 1;
-                let entry = Entry::Own(Own::dropped(count));
+                let entry = Some(Entry::Own(Own::dropped(count)));
                 return Taken { entry, time: SystemTime::now(), done: None, bytes: None };
             }
             if let Some(taken) = state.entries.pop_front() {
@@ -211,12 +211,8 @@ impl Queue {
 
     /// An entry is given up. The broker would not deliver it again.
     fn lose(&self, taken: Taken) {
-        match taken.entry {
-            Entry::Received(..) => {
-                metrics::journal_dropped();
-                self.count_dropped();
-            }
-            Entry::Own(_) | Entry::LastWords(_) | Entry::Mark => {}
+        if let Some(Entry::Received(..)) = taken.entry {
+            self.count_dropped();
         }
         self.finish(taken);
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::SystemTime;
 
 use super::entry::Entry;
-use super::line::Style;
+use super::line;
 use super::native::{self, Journald};
 use crate::config;
 use crate::standard::Stream;
@@ -18,7 +18,7 @@ pub enum Sink {
     Journald(Journald),
     /// One line each on standard error.
     Lines {
-        style: Style,
+        settings: config::Log,
         is_closed: bool,
         /// The last line was written in part only.
         is_torn: bool,
@@ -31,8 +31,8 @@ impl Sink {
         if native::is_stderr_journald() {
             return Journald::open().map(Self::Journald);
         }
-        let (style, is_closed) = (Style::of(settings), Stream::Error.may_have_been_closed());
-        Ok(Self::Lines { style, is_closed, is_torn: false })
+        let is_closed = Stream::Error.may_have_been_closed();
+        Ok(Self::Lines { settings: *settings, is_closed, is_torn: false })
     }
 
     pub fn name(&self) -> &'static str {
@@ -47,7 +47,7 @@ impl Sink {
         match self {
             // journald adds the time
             Self::Journald(_) => entry.encode(bytes),
-            Self::Lines { style, .. } => style.write(entry, time, bytes),
+            Self::Lines { settings, .. } => line::write(entry, time, settings, bytes),
         }
     }
 

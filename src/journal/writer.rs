@@ -32,12 +32,12 @@ impl Writer {
         let mut bytes = Vec::new();
         loop {
             let taken = QUEUE.next();
-            bytes.clear();
-            if let Entry::Mark = taken.entry {
+            let Some(entry) = &taken.entry else {
                 QUEUE.finish(taken);
                 continue;
-            }
-            self.sink.form(&taken.entry, taken.time, &mut bytes);
+            };
+            bytes.clear();
+            self.sink.form(entry, taken.time, &mut bytes);
             self.write(taken, &bytes);
             // a rare long record must not keep its memory for ever
             bytes.shrink_to(64 * 1024);

@@ -56,7 +56,7 @@ fn dropped_messages_are_recorded_when_all_else_is_written() {
     queue.count_dropped();
     assert!(!queue.flush(Instant::now()));
     let line = |taken: &Taken| {
-        let Entry::Own(own) = &taken.entry else { panic!("not our own") };
+        let Some(Entry::Own(own)) = &taken.entry else { panic!("not our own") };
         own.message.clone()
     };
     let taken = queue.next();
