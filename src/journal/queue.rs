@@ -1,5 +1,7 @@
 //! What is to be written: a queue that is bounded in messages and bytes. Only the thread that writes waits for it.
 
+mod losing;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -47,18 +49,6 @@ pub struct Taken {
     done: Option<Done>,
     /// What it counts against [`MAX_BYTES`] until it is written; `None` for records of our own.
     bytes: Option<usize>,
-}
-
-impl Taken {
-    /// Whether it is kept while nothing can be written: so are messages that the broker would deliver again, and the
-    /// few records of our own.
-    fn is_kept(&self) -> bool {
-        self.bytes.is_none() || is_owed(self.done.as_ref())
-    }
-}
-
-fn is_owed(done: Option<&Done>) -> bool {
-    done.is_some_and(|done| done.is_owed)
 }
 
 pub struct Queue {
@@ -118,7 +108,7 @@ impl Queue {
     fn push_bounded(&self, entry: Option<Entry>, bytes: usize, done: Option<Done>) -> Result<(), Full> {
         let mut state = self.lock();
         let is_full = state.messages >= usize::from(MAX_MESSAGES) || state.bytes.saturating_add(bytes) > MAX_BYTES;
-        if is_full || (state.blocked.is_some() && !is_owed(done.as_ref())) {
+        if is_full || (state.blocked.is_some() && !done.as_ref().is_some_and(|done| done.is_owed)) {
             return Err(Full);
         }
         state.messages += 1;
@@ -150,16 +140,6 @@ impl Queue {
     fn push_record(&self, mut state: MutexGuard<'_, State>, record: Entry) {
         state.own += 1;
         self.push(state, Taken { entry: Some(record), time: SystemTime::now(), done: None, bytes: None });
-    }
-
-    /// Counts a received message that is lost. A record tells how many are.
-    pub fn count_dropped(&self) {
-        metrics::journal_dropped();
-        let mut state = self.lock();
-        let (count, since) = state.dropped.unwrap_or((0, Instant::now()));
-        state.dropped = Some((count + 1, since));
-        // it is recorded when all else is written, which may be so already
-        self.filled.notify_one();
     }
 
     fn push(&self, mut state: MutexGuard<'_, State>, taken: Taken) {
@@ -207,52 +187,6 @@ impl Queue {
         if state.is_idle() {
             self.emptied.notify_all();
         }
-    }
-
-    /// An entry is given up. The broker would not deliver it again.
-    fn lose(&self, taken: Taken) {
-        if let Some(Entry::Received(..)) = taken.entry {
-            self.count_dropped();
-        }
-        self.finish(taken);
-    }
-
-    /// Neither this entry nor any other can be written: those that are not kept are lost, in order, and so are those
-    /// that come until [`Self::unblock`]. Returns the entry if it is kept.
-    pub fn block(&self, taken: Taken, why: &str) -> Option<Taken> {
-        let kept = if taken.is_kept() {
-            Some(taken)
-        } else {
-            self.lose(taken);
-            None
-        };
-        self.lose_waiting(why);
-        kept
-    }
-
-    fn lose_waiting(&self, why: &str) {
-        loop {
-            let mut state = self.lock();
-            let (kept, lost): (VecDeque<_>, VecDeque<_>) =
-                if state.blocked.is_some() { return } else { state.entries.drain(..).partition(Taken::is_kept) };
-            state.entries = kept;
-            // blocked only when none is left to lose: else what comes now would be acknowledged before these
-            state.blocked = lost.is_empty().then(|| why.to_owned());
-            drop(state);
-            for taken in lost {
-                self.lose(taken);
-            }
-        }
-    }
-
-    /// An entry was written.
-    pub fn unblock(&self) {
-        self.lock().blocked = None;
-    }
-
-    /// Why nothing can be written, if so.
-    pub fn fault(&self) -> Option<String> {
-        self.lock().blocked.clone()
     }
 
     /// Whether every `done` was called.
