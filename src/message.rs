@@ -1,5 +1,6 @@
 //! What is published and subscribed to, checked when it is made. Does no I/O.
 
+mod memory;
 mod priority;
 mod properties;
 mod received;
@@ -9,18 +10,13 @@ mod topic;
 use std::fmt;
 
 use bytes::Bytes;
-use thiserror::Error;
 
-use crate::memory::allocated;
-
+pub use self::memory::MAX_OVERHEAD;
 pub use self::priority::Priority;
 pub use self::properties::{MAX_USER_PROPERTIES, Properties};
-pub use self::received::{MAX_OVERHEAD, Received, ReceivedProperties};
+pub use self::received::{Received, ReceivedProperties};
 pub use self::text::MqttString;
 pub use self::topic::{MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS, TopicError, TopicFilter, TopicName};
-
-/// The memory that a waiting message takes besides its parts, in bytes: its entries in tables, and its caller.
-const ALONE: usize = 1024;
 
 /// A message that may be published on a connection that many callers share.
 ///
@@ -39,15 +35,6 @@ pub struct Message {
     pub properties: Properties,
 }
 
-impl Message {
-    /// Its memory while it waits, in bytes. The MQTT client has a copy of all but the payload, from the hand-over to
-    /// the acknowledgement.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        ALONE + allocated(self.payload.len()) + 2 * (self.topic.bytes() + self.properties.bytes())
-    }
-}
-
 /// Quality of service (MQTT 5, 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Qos {
@@ -60,14 +47,14 @@ pub enum Qos {
 }
 
 impl TryFrom<i64> for Qos {
-    type Error = QosError;
+    type Error = &'static str;
 
-    fn try_from(level: i64) -> Result<Self, QosError> {
+    fn try_from(level: i64) -> Result<Self, Self::Error> {
         match level {
             0 => Ok(Self::AtMostOnce),
             1 => Ok(Self::AtLeastOnce),
             2 => Ok(Self::ExactlyOnce),
-            _ => Err(QosError),
+            _ => Err("must be 0, 1 or 2"),
         }
     }
 }
@@ -77,8 +64,3 @@ impl fmt::Display for Qos {
         write!(f, "{}", *self as u8)
     }
 }
-
-/// A number that is not a quality of service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("must be 0, 1 or 2")]
-pub struct QosError;

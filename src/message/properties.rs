@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::text::MqttString;
 use super::topic::TopicName;
-use crate::memory::allocated;
 
 /// The most user properties of a message: each takes far more memory than bytes on the wire.
 pub const MAX_USER_PROPERTIES: usize = 100;
@@ -31,15 +30,5 @@ impl Properties {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-
-    /// Their memory, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        let user_properties = self.user_properties.iter().map(|(name, value)| name.bytes() + value.bytes());
-        self.response_topic.as_ref().map_or(0, TopicName::bytes)
-            + allocated(self.correlation_data.as_ref().map_or(0, Bytes::len))
-            + self.content_type.as_ref().map_or(0, MqttString::bytes)
-            + allocated(self.user_properties.capacity() * size_of::<(MqttString, MqttString)>())
-            + user_properties.sum::<usize>()
     }
 }
