@@ -43,14 +43,8 @@ impl Environment {
     }
 }
 
-impl From<&[(&str, &str)]> for Environment {
-    fn from(variables: &[(&str, &str)]) -> Self {
-        Self(variables.iter().map(|(name, value)| (name.into(), value.into())).collect())
-    }
-}
-
-impl<const N: usize> From<[(&str, &str); N]> for Environment {
-    fn from(variables: [(&str, &str); N]) -> Self {
-        Self::from(&variables[..])
+impl<'a, T: AsRef<[(&'a str, &'a str)]>> From<T> for Environment {
+    fn from(variables: T) -> Self {
+        Self(variables.as_ref().iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }

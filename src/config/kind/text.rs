@@ -41,9 +41,8 @@ fn secret_text(value: &Value) -> Result<String, String> {
 
 /// A text that was read from a file or put into a variable easily ends with a line end that nobody sees.
 fn without_controls(text: String) -> Result<String, String> {
-    if text.len() > MAX_STRING {
-        Err(format!("must be at most {MAX_STRING} bytes long"))
-    } else if text.starts_with('\u{feff}') {
+    let text = limited(text)?;
+    if text.starts_with('\u{feff}') {
         Err("must not begin with a byte order mark (U+FEFF), which some editors write and nobody sees".to_owned())
     } else if text.ends_with('\n') {
         Err("must not end with a line end, as `echo` writes one".to_owned())
@@ -55,7 +54,10 @@ fn without_controls(text: String) -> Result<String, String> {
 }
 
 fn will_payload(value: &Value) -> Result<String, String> {
-    let text = text(value)?;
+    limited(text(value)?)
+}
+
+fn limited(text: String) -> Result<String, String> {
     if text.len() > MAX_STRING { Err(format!("must be at most {MAX_STRING} bytes long")) } else { Ok(text) }
 }
 

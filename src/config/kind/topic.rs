@@ -4,39 +4,33 @@ use toml::Value;
 
 use super::base::{list, shown};
 use super::text::text;
-use crate::message::{Priority, Qos, TopicFilter, TopicName};
+use crate::message::{Priority, Qos, TopicError, TopicFilter, TopicName};
 
 kinds! {
     /// Topic filters without a share name.
     struct Filters -> Vec<TopicFilter> = filters;
-    TopicName = topic_name;
-    TopicFilter = topic_filter;
-    Qos = qos;
-    Priority = priority;
+    TopicName = topic;
+    TopicFilter = topic;
+    Qos = number;
+    Priority = number;
 }
 
-fn topic_name(value: &Value) -> Result<TopicName, String> {
-    TopicName::try_from(text(value)?).map_err(|error| format!("{error}: {}", shown(value)))
+/// A topic name or a topic filter.
+fn topic<T: TryFrom<String, Error = TopicError>>(value: &Value) -> Result<T, String> {
+    T::try_from(text(value)?).map_err(|error| format!("{error}: {}", shown(value)))
 }
 
-fn topic_filter(value: &Value) -> Result<TopicFilter, String> {
-    TopicFilter::try_from(text(value)?).map_err(|error| format!("{error}: {}", shown(value)))
+/// A quality of service or a priority.
+fn number<T: TryFrom<i64, Error = &'static str>>(value: &Value) -> Result<T, String> {
+    T::try_from(value.as_integer().unwrap_or(-1)).map_err(|error| format!("{error}, not {}", shown(value)))
 }
 
 fn filters(value: &Value) -> Result<Vec<TopicFilter>, String> {
     list(value, "topic filters", |item| {
-        let filter = topic_filter(item)?;
+        let filter: TopicFilter = topic(item)?;
         if filter.is_shared() {
             return Err(format!("must name no shared subscription, but what is in it: {}", shown(item)));
         }
         Ok(filter)
     })
-}
-
-fn qos(value: &Value) -> Result<Qos, String> {
-    Qos::try_from(value.as_integer().unwrap_or(-1)).map_err(|error| format!("{error}, not {}", shown(value)))
-}
-
-fn priority(value: &Value) -> Result<Priority, String> {
-    Priority::try_from(value.as_integer().unwrap_or(-1)).map_err(|error| format!("{error}, not {}", shown(value)))
 }
