@@ -20,8 +20,9 @@ pub struct Key<K> {
 /// A key of any kind. Shown as its name in backticks.
 pub struct Slot {
     /// As in the file, such as `max-body`.
-    name: String,
-    value: Option<(Value, Position)>,
+    pub name: String,
+    /// As it was read, and where.
+    pub value: Option<(Value, Position)>,
     /// The title of the table that has the key, and where the table starts, if it is there at all.
     table: Option<(&'static str, Position)>,
 }
@@ -76,32 +77,16 @@ impl<K: Kind> Key<K> {
         }
         self.read()?;
         if let Some(text) = environment.text(variable)? {
-            self.slot.set(Value::String(text), Position::Tutorial(variable));
+            self.slot.value = Some((Value::String(text), Position::Tutorial(variable)));
         }
         Ok(())
     }
 }
 
 impl Slot {
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The end of the name of its environment variable, such as `MAX_BODY`.
     pub fn variable_suffix(&self) -> String {
         self.name.replace('-', "_").to_ascii_uppercase()
-    }
-
-    pub fn value(&self) -> Option<&(Value, Position)> {
-        self.value.as_ref()
-    }
-
-    pub fn set(&mut self, value: Value, position: Position) {
-        self.value = Some((value, position));
-    }
-
-    pub fn clear(&mut self) {
-        self.value = None;
     }
 
     pub fn set_table(&mut self, title: &'static str, position: &Position) {
@@ -111,10 +96,6 @@ impl Slot {
     /// Whether its table is there, with or without this key.
     pub fn has_table(&self) -> bool {
         self.table.is_some()
-    }
-
-    pub fn is_set(&self) -> bool {
-        self.value.is_some()
     }
 
     pub fn position(&self) -> Option<&Position> {

@@ -38,7 +38,7 @@ impl Log {
         for slot in keys.slots() {
             let name = format!("MQTT_BRIDGE_LOG_{}", slot.variable_suffix());
             if let Ok(Some(text)) = environment.text(&name) {
-                slot.set(Value::String(text), Position::Variable(name));
+                slot.value = Some((Value::String(text), Position::Variable(name)));
             }
         }
         let default = Self::default();

@@ -22,7 +22,7 @@ impl PublishKeys {
     pub fn read(&self) -> Result<Publish, Fault> {
         let mut publish = self.read_each()?;
         if publish.timeout > publish.max_timeout {
-            if self.timeout.is_set() {
+            if self.timeout.value.is_some() {
                 let most = publish.max_timeout.as_secs_f64();
                 let what = format!("{} must be at most {}, which is {most} s", self.timeout, self.max_timeout);
                 return Err(self.timeout.fault(what));

@@ -80,20 +80,18 @@ impl Subscriptions {
 
     /// A table for each topic filter of the variable that lists several.
     fn listed(&mut self) -> Result<Vec<SubscribeKeys>, Fault> {
-        let Some((Value::String(text), position)) = self.list.topic.value() else {
+        let Some((Value::String(text), position)) = &self.list.topic.value else {
             let not_set = format!("is for the topic filters of {PREFIX}SUBSCRIBE, which is not set");
-            let set = self.list.slots().into_iter().find(|slot| slot.is_set());
+            let set = self.list.slots().into_iter().find(|slot| slot.value.is_some());
             return set.map_or(Ok(Vec::new()), |slot| Err(slot.fault(not_set)));
         };
         let (topics, position) = (list_from_text(text), position.clone());
         let table = |topic| {
             let mut keys = SubscribeKeys::default();
             for (slot, shared) in keys.slots().into_iter().zip(self.list.slots()) {
-                if let Some((value, position)) = shared.value().cloned() {
-                    slot.set(value, position);
-                }
+                slot.value.clone_from(&shared.value);
             }
-            keys.topic.slot().set(topic, position.clone());
+            keys.topic.slot().value = Some((topic, position.clone()));
             keys
         };
         Ok(topics.into_iter().map(table).collect())

@@ -117,8 +117,8 @@ impl<K: Keys> Section for Several<K> {
 pub fn fill(keys: &mut impl Keys, table: &DeTable, document: &Rc<Document>) -> Result<(), Fault> {
     for (name, value) in table {
         let key = name.get_ref().as_ref();
-        if let Some(slot) = keys.slots().into_iter().find(|slot| slot.name() == key) {
-            slot.set(document.value(value)?, document.position(&value.span()));
+        if let Some(slot) = keys.slots().into_iter().find(|slot| slot.name == key) {
+            slot.value = Some((document.value(value)?, document.position(&value.span())));
             continue;
         }
         let section = keys.tables().into_iter().find(|(name, _)| *name == key);
@@ -131,7 +131,7 @@ pub fn fill(keys: &mut impl Keys, table: &DeTable, document: &Rc<Document>) -> R
 }
 
 fn names(keys: &mut impl Keys) -> Vec<String> {
-    let mut names: Vec<_> = keys.slots().into_iter().map(|slot| slot.name().to_owned()).collect();
+    let mut names: Vec<_> = keys.slots().into_iter().map(|slot| slot.name.clone()).collect();
     names.extend(keys.tables().into_iter().map(|(name, _)| name.to_owned()));
     names
 }

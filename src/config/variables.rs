@@ -21,7 +21,7 @@ pub fn overlay(tables: &mut impl Section, environment: &Environment) -> Result<V
         let Some(text) = environment.text(&name)? else { continue };
         let position = Position::Variable(name.clone());
         match tables.slot(&name[PREFIX.len() - 1..], &position) {
-            Some(slot) => slot.set(Value::String(text), position),
+            Some(slot) => slot.value = Some((Value::String(text), position)),
             None if is_of_kubernetes(&name[PREFIX.len() - 1..]) => {}
             None => warnings.push(unknown(&name, &names(tables))),
         }

@@ -46,7 +46,7 @@ pub fn read(keys: &MqttKeys, source: &Source, environment: &Environment) -> Resu
 fn port(keys: &MqttKeys) -> Result<Option<u16>, Fault> {
     let port = &keys.port;
     let service = if port.is_set_by_variable() { "mqtt-bridge-mqtt" } else { "mqtt" };
-    match port.value().filter(|_| port.is_overridden()) {
+    match port.value.as_ref().filter(|_| port.is_overridden()) {
         Some((Value::String(text), variable)) if is_of_kubernetes(text) => Err(port.fault(format!(
             "{} is what Kubernetes sets for a service named \"{service}\": name that differently, set \
              `enableServiceLinks: false` in the pod, or set {variable} to the broker's port in its container",
@@ -69,7 +69,7 @@ impl Given<'_> {
         };
         match self.enabled {
             Some(enabled) if enabled != by_location => {
-                Err(self.contradiction(&format!("`{} = {enabled}` in [mqtt.tls]", self.keys.tls.enabled.name())))
+                Err(self.contradiction(&format!("`{} = {enabled}` in [mqtt.tls]", self.keys.tls.enabled.name)))
             }
             _ => Ok(by_location),
         }
@@ -113,7 +113,7 @@ impl Given<'_> {
             (Location::Host(_), Transport::WebSocket) => {
                 self.fault(&format!("must be a URL that begins with ws:// or wss:// where {key} is \"websocket\""))
             }
-            _ => self.contradiction(&format!("`{} = {transport}`", key.name())),
+            _ => self.contradiction(&format!("`{} = {transport}`", key.name)),
         }
     }
 
@@ -157,11 +157,11 @@ impl Given<'_> {
     }
 
     fn port_contradiction(&self, port: u16) -> Fault {
-        self.contradiction(&format!("`{} = {port}`", self.keys.port.name()))
+        self.contradiction(&format!("`{} = {port}`", self.keys.port.name))
     }
 
     fn contradiction(&self, other: &str) -> Fault {
-        let server = self.keys.server.name();
+        let server = &self.keys.server.name;
         Fault::new(self.position(), format!("`{server} = {}` and {other} contradict each other", self.location))
     }
 

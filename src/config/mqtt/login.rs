@@ -48,8 +48,8 @@ fn read_password(keys: &mut MqttKeys, source: &Source, environment: &Environment
     // of the two keys, the one set by its variable counts
     let by_variable = [password.is_set_by_variable(), password_file.is_set_by_variable()];
     match by_variable {
-        [true, false] => password_file.slot().clear(),
-        [false, true] => password.slot().clear(),
+        [true, false] => password_file.slot().value = None,
+        [false, true] => password.slot().value = None,
         _ => {}
     }
     // the shipped file has an empty one, which is none

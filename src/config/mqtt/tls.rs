@@ -19,7 +19,7 @@ const CREDENTIAL_FILE: &str = "key";
 /// Without TLS, its keys are a fault: a user who sets them expects TLS.
 pub fn assert_unused(keys: &TlsKeys) -> Result<(), Fault> {
     let slots = [&*keys.ca_file, &*keys.cert_file, &*keys.key_file, &*keys.alpn];
-    let Some(slot) = slots.into_iter().find(|slot| slot.is_set()) else { return Ok(()) };
+    let Some(slot) = slots.into_iter().find(|slot| slot.value.is_some()) else { return Ok(()) };
     let why = if cfg!(feature = "tls") {
         "which is not on: set `enabled = true`, or a `server` that begins with mqtts://"
     } else {
