@@ -17,6 +17,7 @@ pub mod tls;
 pub mod http;
 pub mod mqtt;
 
+mod files;
 pub mod instance_id;
 mod jitter;
 pub mod journal;

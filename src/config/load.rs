@@ -6,7 +6,6 @@ use std::path::Path;
 use super::document::Document;
 use super::environment::Environment;
 use super::fault::Fault;
-use super::files::{MAX_FILE, read_limited};
 use super::http::{Http, HttpKeys};
 use super::log::{Log, LogKeys};
 use super::mqtt::{self, Mqtt, MqttKeys};
@@ -16,6 +15,7 @@ use super::subscription::{Subscription, Subscriptions};
 use super::table::{Several, fill};
 use super::token::{self, Token, TokenKeys};
 use super::variables;
+use crate::files::{MAX_FILE, read_limited};
 
 /// All settings, valid as a whole.
 #[derive(Debug, Clone, PartialEq)]

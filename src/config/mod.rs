@@ -10,7 +10,6 @@
 mod document;
 mod environment;
 mod fault;
-mod files;
 mod source;
 mod syntax;
 

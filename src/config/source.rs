@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
-use super::files::{is_blank, is_there};
+use crate::files::{is_blank, is_there};
 
 /// Where the configuration is looked for when no path is given, first match first.
 pub const DEFAULT_PATHS: [&str; 2] = ["bridge.toml", "/etc/mqtt-bridge/bridge.toml"];

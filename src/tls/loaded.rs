@@ -1,8 +1,7 @@
 //! TLS to the broker: certificates and keys, read and checked, and read again when they change.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +16,7 @@ use thiserror::Error;
 
 use super::files::{Files, Key, Role};
 use super::verifier::Verifier;
+use crate::files::read_limited;
 use crate::passing::may_pass;
 
 /// The longest file of certificates or of a key, in bytes: bundles of all public authorities have a quarter of that.
@@ -261,12 +261,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if path.metadata()?.file_type().is_fifo() {
         return Err(io::Error::other("it is a pipe"));
     }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("it is longer than {MAX_FILE} bytes")));
-    }
-    Ok(bytes)
+    read_limited(path, MAX_FILE)
 }
 
 /// Two are equal if they name the same files, whatever these contain.

@@ -10,9 +10,9 @@ use super::keys::MqttKeys;
 use super::types::{Login, Secret};
 use crate::config::environment::Environment;
 use crate::config::fault::Fault;
-use crate::config::files::{is_there, read_limited};
 use crate::config::kind::{Kind, SecretText};
 use crate::config::source::Source;
+use crate::files::{is_there, read_limited};
 
 /// The variable of the tutorial, which wins over `password-file` too.
 const VARIABLE: &str = "MQTT_PASSWORD";

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::keys::TlsKeys;
 use crate::config::environment::Environment;
 use crate::config::fault::Fault;
-use crate::config::files::{is_blank, is_there};
 use crate::config::key::Key as Setting;
 use crate::config::kind::FilePath;
 use crate::config::source::{FOLDER, Source};
+use crate::files::{is_blank, is_there};
 use crate::tls::{Files, Key, Role, Tls};
 
 /// The name of the credential of the key, a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).

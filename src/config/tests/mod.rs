@@ -13,8 +13,8 @@ mod whole;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::files::is_there;
 use super::*;
+use crate::files::is_there;
 use crate::message::{Priority, Qos, TopicFilter};
 
 fn parse(text: &str) -> Result<Config, Fault> {
