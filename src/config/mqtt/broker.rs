@@ -3,7 +3,7 @@
 use toml::Value;
 
 use super::keys::MqttKeys;
-use super::location::{Location, Transport, Url};
+use super::location::{Location, Transport};
 use super::tls;
 use super::types::{Place, Server};
 use crate::config::environment::Environment;
@@ -38,8 +38,15 @@ pub fn read(keys: &MqttKeys, source: &Source, environment: &Environment) -> Resu
         }
         return Ok((server, None));
     }
-    let tls = tls::read(&keys.tls, source, environment, given.position_of_tls())?;
-    given.assert_in_certificates(&server)?;
+    let position = keys.tls.enabled.position().map_or_else(|| given.position(), ToString::to_string);
+    let tls = tls::read(&keys.tls, source, environment, position)?;
+    if let Server::Tcp(place) | Server::WebSocket(place, _) = &server
+        && !is_server_name(&place.host)
+    {
+        return Err(
+            given.fault("must be a name of DNS or an address where there is TLS, as no certificate is for others")
+        );
+    }
     Ok((server, Some(tls)))
 }
 
@@ -89,9 +96,10 @@ impl Given<'_> {
                 let port = self.port.unwrap_or(if tls { 8883 } else { 1883 });
                 Ok(Server::Tcp(Place { host: host.clone(), port }))
             }
-            Location::Path(path) => self.without_port().map(|()| Server::Unix(path.clone())),
+            Location::Path(path) => self.port_beside(None).map(|_| Server::Unix(path.clone())),
             Location::Url(url) => {
-                let place = Place { port: self.port_of(url)?, ..url.place.clone() };
+                let port = self.port_beside(Some(url.place.port))?.unwrap_or(url.place.port);
+                let place = Place { port, ..url.place.clone() };
                 match transport {
                     Transport::WebSocket if !cfg!(feature = "websocket") => {
                         Err(self
@@ -113,51 +121,23 @@ impl Given<'_> {
             (Location::Host(_), Transport::WebSocket) => {
                 self.fault(&format!("must be a URL that begins with ws:// or wss:// where {key} is \"websocket\""))
             }
-            _ => self.contradiction(&format!("`{} = {transport}`", key.name)),
-        }
-    }
-
-    /// Where URL and port differ, the environment wins over the file.
-    fn port_of(&self, url: &Url) -> Result<u16, Fault> {
-        let is_set = (self.keys.server.is_overridden(), self.keys.port.is_overridden());
-        match self.port {
-            Some(port) if port != url.place.port => match is_set {
-                (true, false) => Ok(url.place.port),
-                (false, true) => Ok(port),
-                _ => Err(self.port_contradiction(port)),
-            },
-            _ => Ok(url.place.port),
-        }
-    }
-
-    fn without_port(&self) -> Result<(), Fault> {
-        match self.port {
-            // if only `server` is in the environment, the port in the file is for another server
-            Some(port) if self.keys.port.is_overridden() || !self.keys.server.is_overridden() => {
-                Err(self.port_contradiction(port))
+            _ => {
+                let value = key.value.as_ref().map_or_else(String::new, |(value, _)| shown(value));
+                self.contradiction(&format!("`{} = {value}`", key.name))
             }
-            _ => Ok(()),
         }
     }
 
-    /// A certificate is always for a DNS name or an address.
-    fn assert_in_certificates(&self, server: &Server) -> Result<(), Fault> {
-        match server {
-            Server::Tcp(place) | Server::WebSocket(place, _) if !is_server_name(&place.host) => {
-                Err(self
-                    .fault("must be a name of DNS or an address where there is TLS, as no certificate is for others"))
-            }
-            _ => Ok(()),
+    /// The port beside a server that has its own, or none. Where they differ, the environment wins over the file.
+    fn port_beside(&self, own: Option<u16>) -> Result<Option<u16>, Fault> {
+        let (server, port) = (&self.keys.server, &self.keys.port);
+        match self.port.filter(|given| Some(*given) != own) {
+            None => Ok(own),
+            // the port in the file is for another server
+            Some(_) if server.is_overridden() && !port.is_overridden() => Ok(own),
+            Some(given) if own.is_some() && port.is_overridden() && !server.is_overridden() => Ok(Some(given)),
+            Some(given) => Err(self.contradiction(&format!("`{} = {given}`", port.name))),
         }
-    }
-
-    /// Where TLS is asked for.
-    fn position_of_tls(&self) -> String {
-        self.keys.tls.enabled.position().map_or_else(|| self.position(), ToString::to_string)
-    }
-
-    fn port_contradiction(&self, port: u16) -> Fault {
-        self.contradiction(&format!("`{} = {port}`", self.keys.port.name))
     }
 
     fn contradiction(&self, other: &str) -> Fault {

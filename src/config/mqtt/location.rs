@@ -127,13 +127,3 @@ impl fmt::Display for Location {
         }
     }
 }
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "\"tcp\"",
-            Self::Unix => "\"unix\"",
-            Self::WebSocket => "\"websocket\"",
-        })
-    }
-}
