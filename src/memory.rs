@@ -42,11 +42,6 @@ pub enum Full {
     Part,
 }
 
-/// The size of the account for requests and packets of up to `largest` bytes.
-fn limit(largest: usize) -> usize {
-    MAX_BYTES.max(largest.saturating_mul(4))
-}
-
 impl Memory {
     /// An account of `limit` bytes.
     #[must_use]
@@ -57,7 +52,7 @@ impl Memory {
     /// An account for requests and packets of up to `largest` bytes.
     #[must_use]
     pub fn for_requests(largest: usize) -> Self {
-        Self::new(limit(largest))
+        Self::new(MAX_BYTES.max(largest.saturating_mul(4)))
     }
 
     /// An account for one of several users: half of this one, so that some is left for the others.

@@ -33,6 +33,7 @@ pub trait Section {
 }
 
 /// Tables in double brackets. Those of variables replace all of the file.
+#[derive(Default)]
 pub struct Several<K> {
     in_file: Vec<K>,
     /// By the number in the variable's name.
@@ -48,12 +49,6 @@ impl<K> Several<K> {
     /// The tables of variables.
     pub fn in_variables(&self) -> Vec<&K> {
         self.in_variables.values().collect()
-    }
-}
-
-impl<K> Default for Several<K> {
-    fn default() -> Self {
-        Self { in_file: Vec::new(), in_variables: BTreeMap::new() }
     }
 }
 

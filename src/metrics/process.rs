@@ -1,7 +1,6 @@
 //! Metrics of the process under the names that Prometheus defines. Read from `/proc/self` (proc(5)).
 
 use std::fs;
-use std::str::FromStr;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +13,10 @@ use super::family::{counter, gauge};
 
 /// Without those that the system does not tell: a sandbox may hide them.
 pub fn sample() -> Vec<MetricFamily> {
-    let of_stat = Stat::read().map(|stat| stat.sample());
+    let of_stat = Stat::read().map(|stat| {
+        let resident = gauge("process_resident_memory_bytes", "Memory that is resident.", stat.resident_bytes);
+        [resident, gauge("process_threads", "Threads of the process.", stat.threads)].concat()
+    });
     // more precise than /proc
     let computed = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).ok().map(|time| {
         counter("process_cpu_seconds_total", "Time computed by the process and for it.", time.as_secs_f64())
@@ -45,28 +47,16 @@ struct Stat {
 
 impl Stat {
     fn read() -> Option<Self> {
-        fs::read_to_string("/proc/self/stat").ok()?.parse().ok()
+        Self::parse(&fs::read_to_string("/proc/self/stat").ok()?)
     }
 
-    fn sample(&self) -> Vec<MetricFamily> {
-        [
-            gauge("process_resident_memory_bytes", "Memory that is resident.", self.resident_bytes),
-            gauge("process_threads", "Threads of the process.", self.threads),
-        ]
-        .concat()
-    }
-}
-
-impl FromStr for Stat {
-    type Err = ();
-
-    fn from_str(line: &str) -> Result<Self, ()> {
+    fn parse(line: &str) -> Option<Self> {
         // the second field, the name, may have spaces and brackets
-        let (_, rest) = line.rsplit_once(')').ok_or(())?;
+        let (_, rest) = line.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3).and_then(|text| text.parse().ok()).map(float).ok_or(());
+        let field = |number: usize| fields.get(number - 3)?.parse().ok().map(float);
         let second = float(clock_ticks_per_second());
-        Ok(Self {
+        Some(Self {
             threads: field(20)?,
             start_seconds: field(22)? / second,
             resident_bytes: field(24)? * float(page_size() as u64),
@@ -92,12 +82,12 @@ mod tests {
     #[test]
     fn a_name_with_spaces_and_brackets_does_not_move_the_fields() {
         let line = "1 (a) b) S 1 2 3 0 -1 4194560 5 0 0 0 250 150 0 0 20 0 7 0 1000 99999 3 18446744073709551615";
-        let stat: Stat = line.parse().unwrap();
+        let stat = Stat::parse(line).unwrap();
         let second = float(clock_ticks_per_second());
         assert!((stat.start_seconds * second - 1000.0).abs() < 1e-6);
         assert!((stat.threads - 7.0).abs() < 1e-6);
         assert!((stat.resident_bytes - float(3 * page_size() as u64)).abs() < 1e-6);
-        assert!("1 (a".parse::<Stat>().is_err());
+        assert!(Stat::parse("1 (a").is_none());
     }
 
     #[test]
