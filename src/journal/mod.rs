@@ -37,22 +37,14 @@ pub fn start(settings: &config::Log, watch: &Watch) -> io::Result<()> {
     Ok(())
 }
 
-/// Records a message from the broker. The thread that writes calls `done`, in the order in which messages came, when
-/// the message is written, or when it is lost and counted. Never waits.
+/// Records a message from the broker, unless it has no priority. The thread that writes calls `done`, in the order in
+/// which messages came, when the message is written, or when it is lost and counted. Never waits.
 ///
 /// # Errors
 /// If the queue is full, or nothing can be written and the broker does not deliver the message again: then nothing is
 /// recorded, and the caller decides about the message.
-pub fn received(message: Arc<Received>, priority: Priority, done: Option<Done>) -> Result<(), Full> {
+pub fn received(message: &Arc<Received>, priority: Option<Priority>, done: Option<Done>) -> Result<(), Full> {
     QUEUE.push_received(message, priority, done)
-}
-
-/// Has `done` called when everything that was recorded before is written.
-///
-/// # Errors
-/// As [`received`].
-pub fn after_all(done: Done) -> Result<(), Full> {
-    QUEUE.push_mark(done)
 }
 
 /// Counts a received message that is lost. A record tells how many are.

@@ -3,7 +3,7 @@
 mod losing;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{Entry, Own};
@@ -11,7 +11,7 @@ use crate::message::{Priority, Received};
 use crate::metrics;
 
 /// What is to be written by this process.
-pub static QUEUE: Queue = Queue::new();
+pub static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
 
 /// Received messages that may wait. An MQTT 5 broker learns the number by Receive Maximum, and keeps to it.
 pub const MAX_MESSAGES: u16 = 10_000;
@@ -51,6 +51,7 @@ pub struct Taken {
     bytes: Option<usize>,
 }
 
+#[derive(Default)]
 pub struct Queue {
     state: Mutex<State>,
     /// Notified when there is something to write.
@@ -59,6 +60,7 @@ pub struct Queue {
     emptied: Condvar,
 }
 
+#[derive(Default)]
 struct State {
     entries: VecDeque<Taken>,
     /// Received messages that are not written, and their bytes.
@@ -79,33 +81,15 @@ struct State {
 }
 
 impl Queue {
-    pub const fn new() -> Self {
-        let state = State {
-            entries: VecDeque::new(),
-            messages: 0,
-            bytes: 0,
-            own: 0,
-            unsettled: 0,
-            dropped: None,
-            is_waiting: false,
-            blocked: None,
-            has_ended: false,
-        };
-        Self { state: Mutex::new(state), filled: Condvar::new(), emptied: Condvar::new() }
-    }
-
-    /// Takes a message.
-    pub fn push_received(&self, message: Arc<Received>, priority: Priority, done: Option<Done>) -> Result<(), Full> {
-        let bytes = message.size() + size_of::<Taken>();
-        self.push_bounded(Some(Entry::Received(message, priority)), bytes, done)
-    }
-
-    /// Takes what is to be called when everything before it is written; it counts as a message.
-    pub fn push_mark(&self, done: Done) -> Result<(), Full> {
-        self.push_bounded(None, size_of::<Taken>(), Some(done))
-    }
-
-    fn push_bounded(&self, entry: Option<Entry>, bytes: usize, done: Option<Done>) -> Result<(), Full> {
+    /// Takes a message. Without a priority only `done` is called in its turn, which counts as a message too.
+    pub fn push_received(
+        &self,
+        message: &Arc<Received>,
+        priority: Option<Priority>,
+        done: Option<Done>,
+    ) -> Result<(), Full> {
+        let entry = priority.map(|priority| Entry::Received(message.clone(), priority));
+        let bytes = size_of::<Taken>() + if entry.is_some() { message.size() } else { 0 };
         let mut state = self.lock();
         let is_full = state.messages >= usize::from(MAX_MESSAGES) || state.bytes.saturating_add(bytes) > MAX_BYTES;
         if is_full || (state.blocked.is_some() && !done.as_ref().is_some_and(|done| done.is_owed)) {

@@ -59,7 +59,7 @@ impl Inbound {
         }
         let is_taken = match message.qos {
             0 => {
-                if route.journal.is_some_and(|priority| journal::received(message.clone(), priority, None).is_err()) {
+                if route.journal.is_some() && journal::received(message, route.journal, None).is_err() {
                     journal::dropped();
                 }
                 true
@@ -82,16 +82,12 @@ impl Inbound {
     fn record_surely(&mut self, message: &Arc<Received>, priority: Option<Priority>, packet_identifier: u16) -> bool {
         let (publisher, connection, qos) = (self.publisher.clone(), self.connection, message.qos);
         let acknowledge = move || publisher.acknowledge(connection, packet_identifier, qos);
+        if priority.is_none() && journal::is_settled() {
+            acknowledge();
+            return true;
+        }
         let done = Done::new(self.is_kept, acknowledge.clone());
-        let recorded = match priority {
-            Some(priority) => journal::received(message.clone(), priority, Some(done)),
-            None if journal::is_settled() => {
-                acknowledge();
-                return true;
-            }
-            None => journal::after_all(done),
-        };
-        match recorded {
+        match journal::received(message, priority, Some(done)) {
             Ok(()) => true,
             Err(Full) if self.is_kept => {
                 log::warn!("the journal is full: the broker is asked for further messages again when it is not");

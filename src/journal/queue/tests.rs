@@ -11,34 +11,34 @@ fn message(bytes: usize) -> Arc<Received> {
 
 #[test]
 fn a_full_queue_takes_nothing_more_until_something_is_written() {
-    let queue = Queue::new();
+    let queue = Queue::default();
     for _ in 0..MAX_MESSAGES {
-        assert!(queue.push_received(message(1), Priority::default(), None).is_ok());
+        assert!(queue.push_received(&message(1), Some(Priority::default()), None).is_ok());
     }
-    assert!(queue.push_received(message(1), Priority::default(), None).is_err());
+    assert!(queue.push_received(&message(1), Some(Priority::default()), None).is_err());
     // what is being written still counts
     let taken = queue.next();
-    assert!(queue.push_received(message(1), Priority::default(), None).is_err());
+    assert!(queue.push_received(&message(1), Some(Priority::default()), None).is_err());
     queue.finish(taken);
-    assert!(queue.push_received(message(1), Priority::default(), None).is_ok());
+    assert!(queue.push_received(&message(1), Some(Priority::default()), None).is_ok());
 }
 
 #[test]
 fn bytes_are_bounded_too_even_of_a_single_message() {
-    let queue = Queue::new();
-    assert!(queue.push_received(message(MAX_BYTES), Priority::default(), None).is_err());
-    assert!(queue.push_received(message(MAX_BYTES / 2), Priority::default(), None).is_ok());
-    assert!(queue.push_received(message(MAX_BYTES / 2), Priority::default(), None).is_err());
+    let queue = Queue::default();
+    assert!(queue.push_received(&message(MAX_BYTES), Some(Priority::default()), None).is_err());
+    assert!(queue.push_received(&message(MAX_BYTES / 2), Some(Priority::default()), None).is_ok());
+    assert!(queue.push_received(&message(MAX_BYTES / 2), Some(Priority::default()), None).is_err());
 }
 
 #[test]
 fn done_is_called_once_in_order_when_a_message_is_written() {
-    let queue = Queue::new();
+    let queue = Queue::default();
     let calls = Arc::new(AtomicUsize::new(0));
     for number in 0..3 {
         let calls = calls.clone();
         let done = Done::new(false, move || assert_eq!(calls.fetch_add(1, Ordering::SeqCst), number));
-        assert!(queue.push_received(message(1), Priority::default(), Some(done)).is_ok());
+        assert!(queue.push_received(&message(1), Some(Priority::default()), Some(done)).is_ok());
     }
     for written in 1..=3 {
         let taken = queue.next();
@@ -50,7 +50,7 @@ fn done_is_called_once_in_order_when_a_message_is_written() {
 
 #[test]
 fn dropped_messages_are_recorded_when_all_else_is_written() {
-    let queue = Queue::new();
+    let queue = Queue::default();
     queue.push_own(Entry::Own(Own::warning("first".to_owned())));
     queue.count_dropped();
     queue.count_dropped();
@@ -71,7 +71,7 @@ fn dropped_messages_are_recorded_when_all_else_is_written() {
 
 #[test]
 fn only_what_is_delivered_again_is_kept_while_nothing_can_be_written() {
-    let queue = Queue::new();
+    let queue = Queue::default();
     let calls = Arc::new(AtomicUsize::new(0));
     let done = |is_owed| {
         let calls = calls.clone();
@@ -80,7 +80,7 @@ fn only_what_is_delivered_again_is_kept_while_nothing_can_be_written() {
         };
         Some(Done::new(is_owed, call))
     };
-    let push = |done| queue.push_received(message(1), Priority::default(), done).is_ok();
+    let push = |done| queue.push_received(&message(1), Some(Priority::default()), done).is_ok();
     assert!(push(done(true)) && push(done(false)) && push(None));
     queue.push_own(Entry::Own(Own::warning("ours".to_owned())));
     let taken = queue.next();
@@ -105,12 +105,12 @@ fn only_what_is_delivered_again_is_kept_while_nothing_can_be_written() {
 
 #[test]
 fn lost_messages_are_acknowledged_in_order() {
-    let queue = Queue::new();
+    let queue = Queue::default();
     let order = Arc::new(Mutex::new(Vec::new()));
     for number in 0..3 {
         let order = order.clone();
         let done = Done::new(false, move || order.lock().unwrap().push(number));
-        assert!(queue.push_received(message(1), Priority::default(), Some(done)).is_ok());
+        assert!(queue.push_received(&message(1), Some(Priority::default()), Some(done)).is_ok());
     }
     let taken = queue.next();
     assert!(queue.block(taken, "why").is_none());
