@@ -2,36 +2,23 @@
 
 use thiserror::Error;
 
-use crate::config::{Config, Environment, Fault, Log, Source};
+use crate::config::{Config, Environment, Log, Source};
 use crate::http::{self, BindError, Listener};
 
-/// Why the bridge cannot start as it is configured.
+/// Why the bridge cannot start as it is configured: the configuration is wrong, or a socket cannot be taken.
 #[derive(Debug, Error)]
-pub enum StartError {
-    /// The configuration is wrong; with the form of records, as far as the environment has it.
-    #[error("{0}")]
-    Fault(#[source] Fault, Log),
-    /// A socket cannot be taken; with the form of records.
-    #[error("{0}")]
-    Bind(#[source] BindError, Log),
+#[error("{what}")]
+pub struct StartError {
+    what: String,
+    /// Whether the same configuration may work later.
+    pub may_pass: bool,
+    /// The form of the record that tells it: as configured, or as the environment has it if that is what is wrong.
+    pub log: Log,
 }
 
 impl StartError {
-    /// Whether the same configuration may work later.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Fault(fault, _) => fault.may_pass(),
-            Self::Bind(error, _) => error.may_pass(),
-        }
-    }
-
-    /// The form of the record that tells it.
-    #[must_use]
-    pub fn log(&self) -> Log {
-        match self {
-            Self::Fault(_, log) | Self::Bind(_, log) => *log,
-        }
+    fn of_socket(error: &BindError, log: Log) -> Self {
+        Self { what: error.to_string(), may_pass: error.may_pass(), log }
     }
 }
 
@@ -43,7 +30,7 @@ pub fn prepare(source: &Source, environment: &Environment) -> Result<(Config, Ve
     let config = load(source, environment)?;
     match http::listen(&config.http, !config.tokens.is_empty()) {
         Ok(listeners) => Ok((config, listeners)),
-        Err(error) => Err(StartError::Bind(error, config.log)),
+        Err(error) => Err(StartError::of_socket(&error, config.log)),
     }
 }
 
@@ -59,13 +46,17 @@ pub fn check(source: &Source, environment: &Environment) -> Result<Vec<String>, 
         // most likely by a bridge that runs with this configuration
         Err(error) if error.is_taken() => {}
         Err(error) if error.may_pass() => warnings.push(format!("{error}; a start would wait for that")),
-        Err(error) => return Err(StartError::Bind(error, config.log)),
+        Err(error) => return Err(StartError::of_socket(&error, config.log)),
         Ok(()) => {}
     }
     Ok(warnings)
 }
 
 fn load(source: &Source, environment: &Environment) -> Result<Config, StartError> {
-    // a file with a fault has no say in the form of records
-    Config::load(source, environment).map_err(|fault| StartError::Fault(fault, Log::of(environment)))
+    Config::load(source, environment).map_err(|fault| StartError {
+        what: fault.to_string(),
+        may_pass: fault.may_pass(),
+        // a file with a fault has no say in the form of records
+        log: Log::of(environment),
+    })
 }

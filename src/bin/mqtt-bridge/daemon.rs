@@ -25,8 +25,8 @@ pub fn run(source: &Source) -> Status {
     let (config, listeners) = match prepare(source) {
         Ok(prepared) => prepared,
         Err(error) => {
-            journal::say_alone(&error.to_string(), Priority::ERROR, &error.log());
-            return if error.may_pass() { Status::Failed } else { Status::Configuration };
+            journal::say_alone(&error.to_string(), Priority::ERROR, &error.log);
+            return if error.may_pass { Status::Failed } else { Status::Configuration };
         }
     };
     let (watch, events) = thread::watch();
@@ -53,10 +53,10 @@ fn prepare(source: &Source) -> Result<(Config, Vec<Listener>), StartError> {
     let mut is_told = false;
     loop {
         match mqtt_bridge::prepare(source, &Environment::of_this_process()) {
-            Err(error) if error.may_pass() && Instant::now() < deadline => {
+            Err(error) if error.may_pass && Instant::now() < deadline => {
                 if !std::mem::replace(&mut is_told, true) {
                     let words = format!("{error}; trying again for {} s", START_PATIENCE.as_secs());
-                    journal::say_alone(&words, Priority::WARNING, &error.log());
+                    journal::say_alone(&words, Priority::WARNING, &error.log);
                 }
                 sleep(START_PAUSE);
             }
