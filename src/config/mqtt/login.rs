@@ -21,7 +21,8 @@ const CREDENTIAL: &str = "mqtt-password";
 /// The longest password file, in bytes: the longest password and a line end.
 const MAX_FILE: u64 = 65_537;
 
-/// A password and where it came from, for the fault if there is no user to it.
+/// A password and where it came from, for the fault if there is no user to it. An empty one is none.
+#[derive(Default)]
 struct Password {
     secret: String,
     position: String,
@@ -31,19 +32,16 @@ struct Password {
 pub fn read(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> Result<Option<Login>, Fault> {
     let user = keys.user.read()?.unwrap_or_default();
     let password = read_password(keys, source, environment)?;
-    if !user.is_empty() {
-        let password = Secret(password.map(|found| found.secret).unwrap_or_default());
-        return Ok(Some(Login { user, password }));
-    }
-    match password.filter(|found| !found.secret.is_empty()) {
-        None => Ok(None),
-        Some(found) => {
-            Err(Fault::new(found.position, format!("there is a password but no {} to go with it", keys.user)))
+    match (user.is_empty(), password.secret.is_empty()) {
+        (false, _) => Ok(Some(Login { user, password: Secret(password.secret) })),
+        (true, true) => Ok(None),
+        (true, false) => {
+            Err(Fault::new(password.position, format!("there is a password but no {} to go with it", keys.user)))
         }
     }
 }
 
-fn read_password(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> Result<Option<Password>, Fault> {
+fn read_password(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> Result<Password, Fault> {
     let MqttKeys { password, password_file, .. } = keys;
     // of the two keys, the one set by its variable counts
     let by_variable = [password.is_set_by_variable(), password_file.is_set_by_variable()];
@@ -58,12 +56,12 @@ fn read_password(keys: &mut MqttKeys, source: &Source, environment: &Environment
     if secret.is_some() && path.is_some() {
         return Err(password_file.fault(format!("{password} and {password_file} must not both be there")));
     }
-    let outside = if by_variable == [false, false] { from_outside(environment)? } else { None };
-    match (outside, secret, path) {
-        (Some(outside), ..) => Ok(Some(outside)),
-        (None, Some(secret), _) => Ok(Some(Password { secret, position: shown(password.position()) })),
-        (None, None, Some(path)) => from_file(&source.beside(&path), shown(password_file.position())).map(Some),
-        (None, None, None) => Ok(None),
+    let outside = if by_variable == [false, false] { from_outside(environment)? } else { Password::default() };
+    match (secret, path) {
+        _ if !outside.secret.is_empty() => Ok(outside),
+        (Some(secret), _) => Ok(Password { secret, position: shown(password.position()) }),
+        (None, Some(path)) => from_file(&source.beside(&path), shown(password_file.position())),
+        (None, None) => Ok(Password::default()),
     }
 }
 
@@ -72,13 +70,15 @@ fn shown(position: Option<&impl ToString>) -> String {
 }
 
 /// The password of the environment or of the credential, which win over the file.
-fn from_outside(environment: &Environment) -> Result<Option<Password>, Fault> {
+fn from_outside(environment: &Environment) -> Result<Password, Fault> {
     if let Some(secret) = environment.text(VARIABLE)? {
-        return checked(secret, VARIABLE.to_owned()).map(Some);
+        return checked(secret, VARIABLE.to_owned());
     }
-    let Some(path) = environment.credential(CREDENTIAL).filter(|path| is_there(path)) else { return Ok(None) };
-    // the unit names the credential in any case, and leaves it empty where the administrator has none
-    Ok(Some(from_file(&path, format!("credential {CREDENTIAL}"))?).filter(|found| !found.secret.is_empty()))
+    match environment.credential(CREDENTIAL).filter(|path| is_there(path)) {
+        // the unit names the credential in any case, and leaves it empty where the administrator has none
+        Some(path) => from_file(&path, format!("credential {CREDENTIAL}")),
+        None => Ok(Password::default()),
+    }
 }
 
 /// The content of a file; one line end after it is not part of the password.

@@ -31,7 +31,8 @@ pub fn read(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> 
     let max_packet_size = keys.max_packet_size.read()?.unwrap_or(1_048_576);
     let max_inflight = keys.max_inflight.read()?;
     let reconnect_max = keys.reconnect_max.read()?.unwrap_or(Duration::from_secs(30));
-    let session = read_session(keys)?;
+    let expiry = keys.session_expiry.read()?.unwrap_or(86_400);
+    let session = if keys.clean_session.read()?.unwrap_or(true) { Session::Clean } else { Session::Kept { expiry } };
     let will = will::read(&keys.will, max_packet_size)?;
     if client_id.as_ref().is_some_and(String::is_empty) {
         let fault =
@@ -62,10 +63,4 @@ pub fn read(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> 
         reconnect_max,
         will,
     })
-}
-
-fn read_session(keys: &MqttKeys) -> Result<Session, Fault> {
-    let expiry = keys.session_expiry.read()?.unwrap_or(86_400);
-    let clean = keys.clean_session.read()?.unwrap_or(true);
-    Ok(if clean { Session::Clean } else { Session::Kept { expiry } })
 }
