@@ -24,7 +24,10 @@ pub fn sample() -> Vec<MetricFamily> {
     let started = START.map(|time| {
         gauge("process_start_time_seconds", "When the process started, in seconds since 1970.", time.as_secs_f64())
     });
-    let open = open_descriptors().map(|open| gauge("process_open_fds", "Descriptors that are open.", open));
+    // without the one that counting needs
+    let open =
+        fs::read_dir("/proc/self/fd").ok().map(|descriptors| float(descriptors.count().saturating_sub(1) as u64));
+    let open = open.map(|open| gauge("process_open_fds", "Descriptors that are open.", open));
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let limit = gauge("process_max_fds", "Descriptors that may be open.", float(limit));
     [of_stat, computed, started, open, Some(limit)].into_iter().flatten().flatten().collect()
@@ -62,12 +65,6 @@ impl Stat {
             resident_bytes: field(24)? * float(page_size() as u64),
         })
     }
-}
-
-/// Without the one that counting needs.
-fn open_descriptors() -> Option<f64> {
-    let count = fs::read_dir("/proc/self/fd").ok()?.count();
-    Some(float(count.saturating_sub(1) as u64))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only")]

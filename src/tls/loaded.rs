@@ -204,15 +204,14 @@ fn unparsable(role: Role, path: &Path, position: usize) -> Unusable {
 }
 
 fn key_in(key: &Key) -> Result<PrivateKeyDer<'static>, Unusable> {
-    let unusable = |what: &dyn fmt::Display| Unusable::new(Role::Key, &key.original, what);
     let text = read(&key.path).map_err(|error| Unusable::unreadable(Role::Key, &key.original, &error))?;
-    let is_encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
     PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
-        if is_encrypted {
-            unusable(&"is encrypted, and there is nobody to ask for its passphrase: `openssl pkey` writes it without")
+        let what = if text.windows(9).any(|word| word == b"ENCRYPTED") {
+            "is encrypted, and there is nobody to ask for its passphrase: `openssl pkey` writes it without"
         } else {
-            unusable(&"has no key in it: PEM is expected, PKCS#8, SEC1 or PKCS#1")
-        }
+            "has no key in it: PEM is expected, PKCS#8, SEC1 or PKCS#1"
+        };
+        Unusable::new(Role::Key, &key.original, what)
     })
 }
 

@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("../../docs/troubleshooting.md");
 
 /// What a text is the argument of that a record is made of, and how many of them there are at least.
-const MARKS: [(&str, usize); 9] = [
+const MARKS: [(&str, usize); 8] = [
     ("log::warn!(", 25),
     ("log::error!(", 3),
     ("::warning(", 1),
     ("Lost::new(", 10),
     ("Lost::because(", 5),
     ("Unusable::new(", 3),
-    ("unusable(", 2),
-    ("let what = ", 5),
+    ("let what = ", 7),
     ("fault(", 10),
 ];
 
