@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{Entry, Own};
 use crate::message::{Priority, Received};
-use crate::metrics;
+use crate::metrics::METRICS;
 
 /// What is to be written by this process.
 pub static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
@@ -108,7 +108,7 @@ impl Queue {
         if state.own < MAX_OWN && !state.has_ended {
             self.push_record(state, record);
         } else {
-            metrics::journal_dropped();
+            METRICS.journal_dropped.inc();
         }
     }
 

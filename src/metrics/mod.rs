@@ -11,7 +11,7 @@ use std::time::Duration;
 use prometheus::{Encoder, TextEncoder};
 
 pub use self::label::{PublishResult, Stray};
-use self::registry::METRICS;
+pub(crate) use self::registry::METRICS;
 pub use self::state::State;
 
 /// The media type of [`render`].
@@ -27,47 +27,12 @@ pub fn published(qos: u8, result: PublishResult, took: Duration) {
     }
 }
 
-/// A message came from the broker.
-pub fn received() {
-    METRICS.received.inc();
-}
-
-/// The bridge connected to the broker, not for the first time.
-pub fn reconnected() {
-    METRICS.reconnects.inc();
-}
-
-/// A record was dropped because it could not be written, or not fast enough.
-pub fn journal_dropped() {
-    METRICS.journal_dropped.inc();
-}
-
-/// A stream read too slowly and missed messages.
-pub fn lagged(missed: u64) {
-    METRICS.lagged.inc_by(missed);
-}
-
-/// User properties of a received message were not kept.
-pub fn user_properties_dropped(count: u64) {
-    METRICS.user_properties_dropped.inc_by(count);
-}
-
-/// A message came on a response topic where no request waits for it any more.
-pub fn late_answer() {
-    METRICS.late_answers.inc();
-}
-
 /// The broker sent something that was dropped. Returns whether it is the first of its kind.
 #[must_use]
 pub fn dropped_stray(stray: Stray) -> bool {
     let counter = &METRICS.strays[stray as usize];
     counter.inc();
     counter.get() == 1
-}
-
-/// The number of open HTTP connections changed.
-pub fn http_connections_changed(by: i64) {
-    METRICS.http_connections.add(by);
 }
 
 /// An HTTP request has its reply.

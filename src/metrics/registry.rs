@@ -11,6 +11,7 @@ use super::label::{PublishResult, Stray};
 const BUCKETS: [f64; 17] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// What the parts of the bridge count.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
 /// Each metric is looked up once, so that counting is an atomic operation or a few.
@@ -19,11 +20,17 @@ pub struct Metrics {
     /// By QoS, and in the order of [`PublishResult::ALL`].
     pub publishes: [[IntCounter; PublishResult::ALL.len()]; 3],
     pub acknowledgement: Histogram,
+    /// Messages from the broker.
     pub received: IntCounter,
+    /// Connections to the broker after the first.
     pub reconnects: IntCounter,
+    /// Records that could not be written, or not fast enough.
     pub journal_dropped: IntCounter,
+    /// Messages that streams missed because they read too slowly.
     pub lagged: IntCounter,
+    /// User properties of received messages that were not kept.
     pub user_properties_dropped: IntCounter,
+    /// Messages on response topics where no request waited any more.
     pub late_answers: IntCounter,
     /// In the order of [`Stray::ALL`].
     pub strays: [IntCounter; Stray::ALL.len()],

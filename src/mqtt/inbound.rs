@@ -47,7 +47,7 @@ impl Inbound {
     /// Has a message recorded, and passes it to its subscribers. At QoS 1 and 2 it is acknowledged when it is recorded.
     /// Never waits.
     pub fn take(&mut self, message: &Arc<Received>, packet_identifier: u16) {
-        metrics::received();
+        metrics::METRICS.received.inc();
         if message.qos == 2 && self.unreleased.contains(&packet_identifier) {
             // a repetition, with DUP or without: it is acknowledged again, but not before the first one is recorded
             self.record_surely(message, None, packet_identifier);

@@ -84,7 +84,7 @@ impl History {
     pub(super) fn connected(&mut self, terms: Terms) {
         if self.was_connected {
             self.reconnects += 1;
-            metrics::reconnected();
+            metrics::METRICS.reconnects.inc();
         }
         (self.was_connected, self.connected_since) = (true, Some(SystemTime::now()));
         (self.keepalive, self.assigned_client_id) = (Some(terms.keepalive), terms.client_id);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Queue, Taken};
 use crate::journal::entry::Entry;
-use crate::metrics;
+use crate::metrics::METRICS;
 
 impl Taken {
     /// Whether it is kept while nothing can be written: so are messages that the broker would deliver again, and the
@@ -18,7 +18,7 @@ impl Taken {
 impl Queue {
     /// Counts a received message that is lost. A record tells how many are.
     pub fn count_dropped(&self) {
-        metrics::journal_dropped();
+        METRICS.journal_dropped.inc();
         let mut state = self.lock();
         let (count, since) = state.dropped.unwrap_or((0, Instant::now()));
         state.dropped = Some((count + 1, since));

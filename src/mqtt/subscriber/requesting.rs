@@ -157,7 +157,7 @@ impl Subscriber {
         let requester = self.lock().requests.respond(message);
         match requester {
             Some(requester) => self.end(requester, Ok(message.clone())),
-            None => metrics::late_answer(),
+            None => metrics::METRICS.late_answers.inc(),
         }
     }
 

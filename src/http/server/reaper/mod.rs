@@ -180,7 +180,7 @@ impl Reaper {
     fn report_open(&mut self) {
         let open = self.tracked.values().filter(|tracked| tracked.ended.is_none()).count();
         let open = i64::try_from(open).unwrap_or(i64::MAX);
-        metrics::http_connections_changed(open - self.open);
+        metrics::METRICS.http_connections.add(open - self.open);
         self.open = open;
     }
 }

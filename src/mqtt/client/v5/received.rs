@@ -43,7 +43,7 @@ fn bound_user_properties(pairs: &mut Vec<(String, String)>, topic: &[u8]) {
     pairs.truncate(MAX_USER_PROPERTIES);
     pairs.shrink_to_fit();
     if dropped > 0 {
-        metrics::user_properties_dropped(dropped as u64);
+        metrics::METRICS.user_properties_dropped.inc_by(dropped as u64);
         RECORDED.call_once(|| {
             log::warn!(
                 "a message on topic {} has {} user properties: the first {MAX_USER_PROPERTIES} are kept of each message; \

@@ -141,7 +141,7 @@ impl Reader {
         let mut missed = self.missed.take();
         if self.next < ring.first {
             let count = ring.first - self.next;
-            metrics::lagged(count);
+            metrics::METRICS.lagged.inc_by(count);
             let is_known = missed.is_none() && !ring.gaps.are_between(self.next, ring.first, self.gaps);
             missed = Some(if is_known { Missed::Known(count) } else { Missed::Unknown });
             self.next = ring.first;
