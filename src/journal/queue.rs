@@ -1,6 +1,7 @@
 //! What is to be written: a queue that is bounded in messages and bytes. Only the thread that writes waits for it.
 
 mod losing;
+mod own;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{Entry, Own};
 use crate::message::{Priority, Received};
-use crate::metrics::METRICS;
 
 /// What is to be written by this process.
 pub static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
@@ -17,8 +17,6 @@ pub static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
 pub const MAX_MESSAGES: u16 = 10_000;
 /// Bytes that they may take together. Larger packets are not accepted from a broker (`mqtt/client/bounds.rs`).
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Records of our own that may wait in addition to them.
-const MAX_OWN: usize = 1000;
 /// The longest time until lost messages are recorded while others wait.
 const SAID_AFTER: Duration = Duration::from_secs(10);
 
@@ -100,30 +98,6 @@ impl Queue {
         state.unsettled += usize::from(done.is_some());
         self.push(state, Taken { entry, time: SystemTime::now(), done, bytes: Some(bytes) });
         Ok(())
-    }
-
-    /// Takes a record of our own; beyond [`MAX_OWN`] it is lost and counted.
-    pub fn push_own(&self, record: Entry) {
-        let state = self.lock();
-        if state.own < MAX_OWN && !state.has_ended {
-            self.push_record(state, record);
-        } else {
-            METRICS.journal_dropped.inc();
-        }
-    }
-
-    /// Takes no further record of our own, but this one in any case.
-    pub fn end(&self, last: Option<Entry>) {
-        let mut state = self.lock();
-        state.has_ended = true;
-        if let Some(record) = last {
-            self.push_record(state, record);
-        }
-    }
-
-    fn push_record(&self, mut state: MutexGuard<'_, State>, record: Entry) {
-        state.own += 1;
-        self.push(state, Taken { entry: Some(record), time: SystemTime::now(), done: None, bytes: None });
     }
 
     fn push(&self, mut state: MutexGuard<'_, State>, taken: Taken) {

@@ -1,0 +1,37 @@
+//! Records of our own in the queue, beside those of received messages.
+
+use std::sync::MutexGuard;
+use std::time::SystemTime;
+
+use super::{Queue, State, Taken};
+use crate::journal::entry::Entry;
+use crate::metrics::METRICS;
+
+/// Records of our own that may wait in addition to received messages.
+const MAX_OWN: usize = 1000;
+
+impl Queue {
+    /// Takes a record of our own; beyond [`MAX_OWN`] it is lost and counted.
+    pub fn push_own(&self, record: Entry) {
+        let state = self.lock();
+        if state.own < MAX_OWN && !state.has_ended {
+            self.push_record(state, record);
+        } else {
+            METRICS.journal_dropped.inc();
+        }
+    }
+
+    /// Takes no further record of our own, but this one in any case.
+    pub fn end(&self, last: Option<Entry>) {
+        let mut state = self.lock();
+        state.has_ended = true;
+        if let Some(record) = last {
+            self.push_record(state, record);
+        }
+    }
+
+    fn push_record(&self, mut state: MutexGuard<'_, State>, record: Entry) {
+        state.own += 1;
+        self.push(state, Taken { entry: Some(record), time: SystemTime::now(), done: None, bytes: None });
+    }
+}
