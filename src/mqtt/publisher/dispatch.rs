@@ -89,7 +89,7 @@ impl Shared {
             match check {
                 Err(failure) => state.table.refuse(failure),
                 Ok(()) if sender.publish(message).is_ok() => {
-                    state.table.hand_over(now, |waiting| waiting.on_written.is_some());
+                    state.table.hand_over(now);
                     state.alternation.operation_was_last = false;
                 }
                 // the queue has room again when the connection has made its next step

@@ -1,6 +1,5 @@
 //! The way of messages to the broker. HTTP workers share it; only it holds the sending end of the current connection.
 
-mod caller;
 mod too_large;
 
 mod dispatch;
@@ -12,9 +11,8 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use self::caller::Caller;
+pub use super::session::in_flight::Caller;
 
-use self::caller::{OnWritten, Waiting, settle};
 use self::dispatch::Alternation;
 use self::too_large::TooLarge;
 use super::client::Sender;
@@ -23,7 +21,7 @@ use super::protocol::{Acknowledgement, Connack, Limits, Retransmission, Window};
 use super::reason::PACKET_TOO_LARGE;
 use super::session::clock::Clock;
 use super::session::heartbeat::Heartbeat;
-use super::session::in_flight::{Aftermath, Blame, InFlight, Violation};
+use super::session::in_flight::{Aftermath, Blame, InFlight, OnWritten, Violation, Waiting, settle};
 use super::session::lifecycle::Lifecycle;
 use super::session::subscriptions::FilterStatus;
 use super::status::{History, Settings, Status};
@@ -50,7 +48,7 @@ struct Shared {
 }
 
 struct State {
-    table: InFlight<Waiting>,
+    table: InFlight,
     history: History,
     connection: Option<(Box<dyn Sender>, Limits)>,
     /// How many connections there were, which is the number of the current one, or of the last.
@@ -123,7 +121,7 @@ impl Publisher {
                 match self.0.check(&message, Limits::default()) {
                     Err(failure) => state.table.reject(caller, failure),
                     Ok(()) if state.lifecycle != Lifecycle::Running => state.table.reject(caller, Failure::Stopping),
-                    Ok(()) => state.table.accept(message, share, now + timeout, caller),
+                    Ok(()) => state.table.accept(message, Some(share), now + timeout, caller),
                 }
             }
             self.0.dispatch(state, now);
@@ -237,8 +235,7 @@ impl Publisher {
     pub(super) fn written(&self, packet_identifier: u16, flushed: bool) -> Result<(), Violation> {
         let on_written = self.with_state(|state| {
             let now = Instant::now();
-            let waiting = state.table.written(packet_identifier, flushed, now)?;
-            let on_written = waiting.and_then(|waiting| waiting.on_written.take());
+            let on_written = state.table.written(packet_identifier, flushed, now)?;
             self.0.dispatch(state, now);
             Ok(on_written)
         })?;

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::Publisher;
-use super::caller::{Caller, Waiting};
 use crate::message::Message;
 use crate::mqtt::outcome::Failure;
+use crate::mqtt::session::in_flight::{Caller, Waiting};
 use crate::mqtt::session::lifecycle::Lifecycle;
 
 impl Publisher {
@@ -18,7 +18,7 @@ impl Publisher {
             if state.lifecycle != phase {
                 return state.table.reject(caller, Failure::Stopping);
             }
-            state.table.accept_own(message, now + timeout, caller);
+            state.table.accept(message, None, now + timeout, caller);
             self.0.dispatch(state, now);
         });
     }

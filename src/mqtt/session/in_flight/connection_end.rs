@@ -1,7 +1,7 @@
 //! What becomes of messages when their connection ends.
 
 use super::InFlight;
-use super::entry::{Entry, Sequence, State};
+use super::entry::{Sequence, State};
 use crate::message::Message;
 use crate::mqtt::outcome::Failure;
 
@@ -32,7 +32,7 @@ pub struct Aftermath {
     pub refused: Option<Message>,
 }
 
-impl<R> InFlight<R> {
+impl InFlight {
     /// There is a connection, which takes no messages before the broker has done `what`.
     pub fn awaits(&mut self, what: &'static str) {
         self.awaited = Some(what);
@@ -43,7 +43,6 @@ impl<R> InFlight<R> {
     pub fn lost(&mut self, session_may_be_kept: bool, blame: Blame) -> Aftermath {
         (self.window, self.awaited) = (None, None);
         self.paused = false;
-        self.packet_identifiers.clear();
         if let Some(sequence) = self.handed_over.take() {
             self.wait_again(sequence);
         }
@@ -53,9 +52,7 @@ impl<R> InFlight<R> {
             Blame::Elsewhere => Aftermath::default(),
             _ => Aftermath { given_up: self.count_losses(), ..Aftermath::default() },
         };
-        for sequence in self.sent.values().copied().collect::<Vec<_>>() {
-            self.change(sequence, Entry::leave_connection);
-        }
+        self.packet_identifiers.clear();
         if !session_may_be_kept {
             self.forget_session();
         }
@@ -65,11 +62,9 @@ impl<R> InFlight<R> {
     /// The messages that the broker may have refused: sent on this connection and not received. A message of a resumed
     /// session that was not sent again is none of them.
     fn suspects(&self) -> Vec<Sequence> {
-        let is_suspect = |sequence: &Sequence| {
-            let entry = &self.entries[sequence];
-            entry.is_sent_here() && !entry.received
-        };
-        self.sent.values().copied().filter(is_suspect).collect()
+        let mut suspects = self.sent();
+        suspects.retain(|sequence| self.is_sent_here(*sequence) && !self.entries[sequence].received);
+        suspects
     }
 
     /// One of these was refused: the only one, or else each of them is tried alone.
@@ -92,8 +87,9 @@ impl<R> InFlight<R> {
     /// ended that it was sent on.
     fn count_losses(&mut self) -> bool {
         let mut given_up = false;
-        for sequence in self.sent.values().copied().collect::<Vec<_>>() {
-            self.change(sequence, |entry| entry.losses.count += u8::from(entry.is_sent_here()));
+        for sequence in self.sent() {
+            let is_sent_here = self.is_sent_here(sequence);
+            self.change(sequence, |entry| entry.losses.count += u8::from(is_sent_here));
             if self.entries[&sequence].losses.are_too_many() {
                 self.settle(sequence, Err(Failure::GivenUp));
                 given_up = true;
@@ -118,10 +114,10 @@ impl<R> InFlight<R> {
     /// The session is gone: a message that was sent is sent anew if its caller waits, with a packet identifier of the
     /// new session.
     pub(super) fn forget_session(&mut self) {
-        let sent: Vec<Sequence> = self.sent.drain().map(|(_, sequence)| sequence).collect();
-        for sequence in sent {
+        for sequence in self.sent() {
             self.wait_again(sequence);
         }
+        self.sent.clear();
     }
 
     fn wait_again(&mut self, sequence: Sequence) {
@@ -135,7 +131,6 @@ impl<R> InFlight<R> {
         self.deadlines.insert((entry.deadline, sequence));
         self.change(sequence, |entry| {
             entry.state = State::Waiting;
-            entry.ordinal = None;
             entry.interrupted = false;
             entry.received = false;
         });

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::waiting::Waiting;
 use crate::memory::Share;
 use crate::message::Message;
 
@@ -13,19 +14,19 @@ const MAX_TRIES: u8 = 3;
 /// The order of acceptance.
 pub type Sequence = u64;
 
-/// An accepted message. `R` is the caller who waits for its outcome.
-pub struct Entry<R> {
+/// An accepted message.
+pub struct Entry {
     pub message: Message,
     /// Its share of the memory; the bridge's own messages have none.
     pub _share: Option<Share>,
     /// `None` once the caller has the outcome.
-    pub caller: Option<R>,
+    pub caller: Option<Waiting>,
     pub deadline: Instant,
     pub state: State,
     /// Whether it was ever handed to a connection: then only the broker can know.
     pub ever_handed_over: bool,
     pub losses: Losses,
-    /// The ordinal of its packet identifier on this connection.
+    /// The ordinal of the packet identifier that it got last.
     pub ordinal: Option<u64>,
     /// The MQTT client was interrupted after the hand-over and before it reported the message as written.
     pub interrupted: bool,
@@ -47,39 +48,7 @@ pub enum State {
     Sent {
         packet_identifier: u16,
         since: Instant,
-        on_this_connection: bool,
     },
-}
-
-impl<R> Entry<R> {
-    pub fn new(message: Message, share: Option<Share>, deadline: Instant, caller: R) -> Self {
-        Self {
-            message,
-            _share: share,
-            caller: Some(caller),
-            deadline,
-            state: State::Waiting,
-            ever_handed_over: false,
-            losses: Losses::default(),
-            ordinal: None,
-            interrupted: false,
-            received: false,
-            reason_code: None,
-        }
-    }
-
-    /// The connection ended.
-    pub fn leave_connection(&mut self) {
-        self.ordinal = None;
-        if let State::Sent { on_this_connection, .. } = &mut self.state {
-            *on_this_connection = false;
-        }
-    }
-
-    /// Whether it was sent on the current connection.
-    pub fn is_sent_here(&self) -> bool {
-        matches!(self.state, State::Sent { on_this_connection: true, .. })
-    }
 }
 
 /// The connections that ended while a message was unacknowledged.

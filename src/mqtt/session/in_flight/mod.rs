@@ -6,6 +6,7 @@
 
 mod entry;
 mod packet_identifiers;
+mod waiting;
 
 mod connection_end;
 mod resumption;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use self::connection_end::{Aftermath, Blame};
 pub use self::violation::Violation;
+pub use self::waiting::{Caller, OnWritten, Waiting, settle};
 
 use self::entry::{Entry, Losses, Sequence, State};
 use self::packet_identifiers::PacketIdentifiers;
@@ -29,16 +31,17 @@ use crate::mqtt::reason::NO_MATCHING_SUBSCRIBERS;
 /// How long after its deadline a message may still leave because it was already handed over.
 const OVERDUE: Duration = Duration::from_millis(100);
 
-/// The table. `R` is who waits for an outcome.
-pub struct InFlight<R> {
-    entries: BTreeMap<Sequence, Entry<R>>,
+/// The table.
+#[derive(Default)]
+pub struct InFlight {
+    entries: BTreeMap<Sequence, Entry>,
     waiting: BTreeSet<Sequence>,
     handed_over: Option<Sequence>,
     sent: HashMap<u16, Sequence>,
     /// Those of SUBSCRIBE and UNSUBSCRIBE packets are in it too.
     pub packet_identifiers: PacketIdentifiers,
     deadlines: BTreeSet<(Instant, Sequence)>,
-    settled: Vec<(R, Outcome)>,
+    settled: Vec<(Waiting, Outcome)>,
     window: Option<Window>,
     /// What the broker has to do before a connection has a window.
     awaited: Option<&'static str>,
@@ -47,48 +50,40 @@ pub struct InFlight<R> {
     next_sequence: Sequence,
 }
 
-impl<R> InFlight<R> {
+impl InFlight {
     /// An empty table for at most `max_waiting` unsettled messages.
     pub fn new(max_waiting: usize) -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            handed_over: None,
-            sent: HashMap::new(),
-            packet_identifiers: PacketIdentifiers::default(),
-            deadlines: BTreeSet::new(),
-            settled: Vec::new(),
-            window: None,
-            awaited: None,
-            paused: false,
-            max_waiting,
-            next_sequence: 0,
-        }
+        Self { max_waiting, ..Self::default() }
     }
 
     /// Settles a message that is not accepted.
-    pub fn reject(&mut self, caller: R, failure: Failure) {
+    pub fn reject(&mut self, caller: Waiting, failure: Failure) {
         self.settled.push((caller, Err(failure)));
     }
 
-    /// Accepts a message with its share of the memory, or rejects it if `max_waiting` are unsettled. Its caller gets
-    /// the outcome at the deadline at the latest.
-    pub fn accept(&mut self, message: Message, share: Share, deadline: Instant, caller: R) {
-        if self.unsettled() >= self.max_waiting {
+    /// Accepts a message with its share of the memory, or rejects it if `max_waiting` are unsettled. One without a
+    /// share, which is the bridge's own, is accepted however many wait. Its caller gets the outcome at the deadline at
+    /// the latest.
+    pub fn accept(&mut self, message: Message, share: Option<Share>, deadline: Instant, caller: Waiting) {
+        if share.is_some() && self.unsettled() >= self.max_waiting {
             return self.reject(caller, Failure::TooManyWaiting);
         }
-        self.insert(Entry::new(message, Some(share), deadline, caller));
-    }
-
-    /// Accepts a message of the bridge's own, however many wait already.
-    pub fn accept_own(&mut self, message: Message, deadline: Instant, caller: R) {
-        self.insert(Entry::new(message, None, deadline, caller));
-    }
-
-    fn insert(&mut self, entry: Entry<R>) {
+        let entry = Entry {
+            message,
+            _share: share,
+            caller: Some(caller),
+            deadline,
+            state: State::Waiting,
+            ever_handed_over: false,
+            losses: Losses::default(),
+            ordinal: None,
+            interrupted: false,
+            received: false,
+            reason_code: None,
+        };
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.deadlines.insert((entry.deadline, sequence));
+        self.deadlines.insert((deadline, sequence));
         self.entries.insert(sequence, entry);
         self.waiting.insert(sequence);
     }
@@ -104,12 +99,12 @@ impl<R> InFlight<R> {
     }
 
     /// The message of [`Self::next`] was handed over to a live connection. At QoS 0 that is the outcome, unless the
-    /// caller `waits_on` until the message is written. One that is lost before that waits for the next connection.
-    pub fn hand_over(&mut self, now: Instant, waits_on: impl FnOnce(&R) -> bool) {
+    /// caller waits until the message is written. One that is lost before that waits for the next connection.
+    pub fn hand_over(&mut self, now: Instant) {
         let Some(sequence) = self.waiting.pop_first() else { return };
         let entry = &self.entries[&sequence];
         let at_most_once = entry.message.qos == Qos::AtMostOnce;
-        let is_promised = at_most_once && !entry.caller.as_ref().is_some_and(waits_on);
+        let is_promised = at_most_once && entry.caller.as_ref().is_none_or(|caller| caller.on_written.is_none());
         self.handed_over = Some(sequence);
         self.change(sequence, |entry| {
             entry.state = State::HandedOver { since: now, is_promised };
@@ -142,34 +137,35 @@ impl<R> InFlight<R> {
         handed_over.is_some()
     }
 
-    /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed`: it has certainly left. Returns the caller
-    /// that still waits for its outcome.
+    /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed`: it has certainly left. Returns what is
+    /// to be called then.
     pub fn written(
         &mut self,
         packet_identifier: u16,
         flushed: bool,
         now: Instant,
-    ) -> Result<Option<&mut R>, Violation> {
+    ) -> Result<Option<OnWritten>, Violation> {
         // a retransmission, which `retransmissions` has recorded
         if packet_identifier != 0 && self.sent.contains_key(&packet_identifier) {
             return Ok(None);
         }
         let violation = Violation::Written(packet_identifier);
-        let sequence = self.handed_over.take().ok_or(violation)?;
-        let at_most_once = self.entries[&sequence].message.qos == Qos::AtMostOnce;
+        let sequence = self.handed_over.ok_or(violation)?;
+        let entry = self.entries.get_mut(&sequence).ok_or(violation)?;
+        let at_most_once = entry.message.qos == Qos::AtMostOnce;
         if at_most_once != (packet_identifier == 0) {
-            self.handed_over = Some(sequence);
             return Err(violation);
         }
-        let flushed = flushed && !self.entries[&sequence].interrupted;
+        let on_written = entry.caller.as_mut().and_then(|caller| caller.on_written.take());
         if at_most_once {
-            self.settle(sequence, if flushed { Ok(Published::HandedOver) } else { Err(Failure::Unknown) });
+            let is_sent = flushed && !entry.interrupted;
+            self.settle(sequence, if is_sent { Ok(Published::HandedOver) } else { Err(Failure::Unknown) });
             return Ok(None);
         }
+        entry.state = State::Sent { packet_identifier, since: now };
+        self.handed_over = None;
         self.sent.insert(packet_identifier, sequence);
-        let state = State::Sent { packet_identifier, since: now, on_this_connection: true };
-        self.change(sequence, |entry| entry.state = state);
-        Ok(self.entries.get_mut(&sequence).and_then(|entry| entry.caller.as_mut()))
+        Ok(on_written)
     }
 
     /// An acknowledgement came, in MQTT 5 with its reason code, and perhaps with the broker's reason string.
@@ -273,7 +269,7 @@ impl<R> InFlight<R> {
     }
 
     /// The caller that has waited longest.
-    pub fn oldest_caller(&self) -> Option<&R> {
+    pub fn oldest_caller(&self) -> Option<&Waiting> {
         self.entries.values().find_map(|entry| entry.caller.as_ref())
     }
 
@@ -288,7 +284,7 @@ impl<R> InFlight<R> {
     }
 
     /// The outcomes since the last call, with their callers.
-    pub fn take_settled(&mut self) -> Vec<(R, Outcome)> {
+    pub fn take_settled(&mut self) -> Vec<(Waiting, Outcome)> {
         std::mem::take(&mut self.settled)
     }
 
@@ -297,12 +293,24 @@ impl<R> InFlight<R> {
         self.change(sequence, |entry| entry.ordinal = Some(ordinal));
     }
 
+    /// What was sent and is unacknowledged, in the order of acceptance.
+    fn sent(&self) -> Vec<Sequence> {
+        let mut sent: Vec<Sequence> = self.sent.values().copied().collect();
+        sent.sort_unstable();
+        sent
+    }
+
+    /// Whether one of these was sent on the current connection.
+    fn is_sent_here(&self, sequence: Sequence) -> bool {
+        self.entries[&sequence].ordinal.is_some_and(|ordinal| self.packet_identifiers.is_taken(ordinal))
+    }
+
     fn sends_a_suspect(&self) -> bool {
         // other messages than a suspect were sent before it became one; a suspect itself is sent alone
         self.sent.len() == 1 && self.sent.values().any(|sequence| self.entries[sequence].losses.is_suspicious())
     }
 
-    fn change(&mut self, sequence: Sequence, change: impl FnOnce(&mut Entry<R>)) {
+    fn change(&mut self, sequence: Sequence, change: impl FnOnce(&mut Entry)) {
         if let Some(entry) = self.entries.get_mut(&sequence) {
             change(entry);
         }

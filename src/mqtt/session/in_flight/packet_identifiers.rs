@@ -34,7 +34,12 @@ impl PacketIdentifiers {
         self.used.remove(&ordinal);
     }
 
-    /// The connection ended.
+    /// Whether a packet with this ordinal is unfinished on this connection.
+    pub fn is_taken(&self, ordinal: u64) -> bool {
+        self.used.contains_key(&ordinal)
+    }
+
+    /// The connection ended. Its ordinals do not come again.
     pub fn clear(&mut self) {
         self.used.clear();
     }

@@ -12,7 +12,7 @@ fn a_message_over_the_maximum_is_refused_at_once() {
 #[test]
 fn a_message_keeps_its_memory_until_it_is_settled() {
     let (time, memory) = (start(), Memory::new(100));
-    let mut table: Table = InFlight::new(2);
+    let mut table = Table::new(2);
     for caller in 0..3 {
         let mut share = memory.nothing();
         share.resize(10).unwrap();
@@ -26,7 +26,7 @@ fn a_message_keeps_its_memory_until_it_is_settled() {
 #[test]
 fn the_outcome_at_the_deadline_says_what_is_known() {
     let time = start();
-    let mut table: Table = InFlight::new(10);
+    let mut table = Table::new(10);
     table.accept_free(message(1), time.at(5), 0);
     table.expire(time.at(4));
     assert_eq!(table.take_settled(), []);
@@ -49,7 +49,7 @@ fn the_outcome_at_the_deadline_says_what_is_known() {
 fn a_message_handed_over_to_a_lost_connection_is_unknown_at_its_deadline() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 1]);
-    table.hand_over(time.at(0), WAITS);
+    table.hand_over(time.at(0), true);
     table.lost(false, Blame::Unknown);
     table.expire(time.at(1000));
     assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown)), (1, Err(Failure::NotConnected))]);
@@ -59,7 +59,7 @@ fn a_message_handed_over_to_a_lost_connection_is_unknown_at_its_deadline() {
 fn a_message_that_would_leave_late_is_detected() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0]);
-    table.hand_over(time.at(0), WAITS);
+    table.hand_over(time.at(0), true);
     assert_eq!(table.oldest_unacknowledged(), Some(time.at(0)));
     assert_eq!(table.overdue_at(), Some(time.at(1100)));
     table.expire(time.at(1200));

@@ -6,16 +6,16 @@ use super::*;
 fn at_qos_0_the_hand_over_is_the_outcome_unless_the_caller_waits_for_the_write() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0, 0, 1]);
-    table.hand_over(time.at(0), |_| false);
+    table.hand_over(time.at(0), false);
     assert_eq!(table.take_settled(), [(0, Ok(Published::HandedOver))]);
     assert!(table.next().is_none(), "one at a time, so that at most one is lost with the connection");
     assert_eq!((table.unsettled(), table.overdue_at()), (2, Some(time.at(1000) + OVERDUE)));
     table.written(0, true, time.at(0)).unwrap();
-    table.hand_over(time.at(0), |_| true);
+    table.hand_over(time.at(0), true);
     assert_eq!(table.take_settled(), []);
     table.written(0, true, time.at(0)).unwrap();
     assert_eq!(table.take_settled(), [(1, Ok(Published::HandedOver))]);
-    table.hand_over(time.at(0), |_| false);
+    table.hand_over(time.at(0), false);
     assert_eq!(table.take_settled(), [], "it is QoS 1");
 }
 
@@ -24,7 +24,7 @@ fn a_message_promised_at_its_hand_over_is_sent_on_the_next_connection_until_its_
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0]);
     let lose = |table: &mut Table| {
-        table.hand_over(time.at(0), |_| false);
+        table.hand_over(time.at(0), false);
         table.lost(false, Blame::Unknown);
         table.connected(false);
         table.ready(WINDOW);
@@ -46,7 +46,7 @@ fn a_message_promised_at_its_hand_over_is_sent_on_the_next_connection_until_its_
 fn one_message_is_handed_over_at_a_time_and_in_order() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[1, 0]);
-    table.hand_over(time.at(0), WAITS);
+    table.hand_over(time.at(0), true);
     assert!(table.next().is_none(), "the first is not written yet");
     assert_eq!(table.written(0, true, time.at(0)), Err(Violation::Written(0)), "it is no QoS 0");
     table.written(1, true, time.at(0)).unwrap();
@@ -94,11 +94,11 @@ fn a_message_at_an_interruption_of_the_client_is_not_known_to_have_left() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0, 1]);
     assert!(!table.interrupt(), "nothing was handed over");
-    table.hand_over(time.at(0), WAITS);
+    table.hand_over(time.at(0), true);
     assert!(table.interrupt());
     table.written(0, true, time.at(0)).unwrap();
     assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
-    table.hand_over(time.at(0), WAITS);
+    table.hand_over(time.at(0), true);
     assert!(table.interrupt());
     table.written(1, true, time.at(0)).unwrap();
     table.acknowledged(PubAck, 1, Some(0), None).unwrap();

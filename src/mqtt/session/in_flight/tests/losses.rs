@@ -114,7 +114,7 @@ fn a_message_that_ends_the_connection_each_time_is_given_up_and_the_others_are_s
 fn a_lost_message_at_qos_0_is_unknown_and_not_sent_again() {
     let (time, mut table) = (start(), table(10));
     accept(&mut table, &time, &[0]);
-    table.hand_over(time.at(0), WAITS);
+    table.hand_over(time.at(0), true);
     table.written(0, false, time.at(0)).unwrap();
     assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
     table.lost(false, Blame::Unknown);

@@ -7,6 +7,9 @@ mod hand_over;
 mod losses;
 mod random;
 
+use std::ops::{Deref, DerefMut};
+use std::sync::mpsc;
+
 use super::*;
 use crate::memory::Memory;
 use crate::message::{Properties, TopicName};
@@ -14,7 +17,12 @@ use crate::mqtt::protocol::Retransmission;
 
 use Acknowledgement::{PubAck, PubComp, PubRec};
 
-type Table = InFlight<u32>;
+/// The table, with numbers for callers.
+struct Table {
+    in_flight: InFlight,
+    told: mpsc::Receiver<(u32, Outcome)>,
+    tell: mpsc::Sender<(u32, Outcome)>,
+}
 
 const WINDOW: Window = Window { size: 3, cycle: 3 };
 
@@ -43,16 +51,63 @@ fn start() -> Time {
 }
 
 fn table(max_waiting: usize) -> Table {
-    let mut table = InFlight::new(max_waiting);
+    let mut table = Table::new(max_waiting);
     table.connected(false);
     table.ready(WINDOW);
     table
 }
 
-impl<R> InFlight<R> {
+impl Table {
+    fn new(max_waiting: usize) -> Self {
+        let (tell, told) = mpsc::channel();
+        Self { in_flight: InFlight::new(max_waiting), told, tell }
+    }
+
+    fn accept(&mut self, message: Message, share: Share, deadline: Instant, caller: u32) {
+        let tell = self.tell.clone();
+        let (qos, since) = (message.qos, Instant::now());
+        let caller = Box::new(move |outcome| tell.send((caller, outcome)).unwrap());
+        self.in_flight.accept(message, Some(share), deadline, Waiting { caller, on_written: None, qos, since });
+    }
+
     /// Accepts a message that takes no memory.
-    fn accept_free(&mut self, message: Message, deadline: Instant, caller: R) {
+    fn accept_free(&mut self, message: Message, deadline: Instant, caller: u32) {
         self.accept(message, Memory::new(0).nothing(), deadline, caller);
+    }
+
+    /// Hands over the next message. `waits`: its caller waits until it is written.
+    fn hand_over(&mut self, now: Instant, waits: bool) {
+        let next = *self.waiting.first().unwrap();
+        if let Some(caller) = self.entries.get_mut(&next).and_then(|entry| entry.caller.as_mut()) {
+            caller.on_written = waits.then(|| Box::new(|| ()) as OnWritten);
+        }
+        self.in_flight.hand_over(now);
+    }
+
+    fn written(&mut self, packet_identifier: u16, flushed: bool, now: Instant) -> Result<(), Violation> {
+        self.in_flight.written(packet_identifier, flushed, now).map(drop)
+    }
+
+    /// The outcomes since the last call, with their callers.
+    fn take_settled(&mut self) -> Vec<(u32, Outcome)> {
+        for (waiting, outcome) in self.in_flight.take_settled() {
+            (waiting.caller)(outcome);
+        }
+        self.told.try_iter().collect()
+    }
+}
+
+impl Deref for Table {
+    type Target = InFlight;
+
+    fn deref(&self) -> &InFlight {
+        &self.in_flight
+    }
+}
+
+impl DerefMut for Table {
+    fn deref_mut(&mut self) -> &mut InFlight {
+        &mut self.in_flight
     }
 }
 
@@ -63,12 +118,10 @@ fn accept(table: &mut Table, time: &Time, levels: &[u8]) {
     }
 }
 
-const WAITS: fn(&u32) -> bool = |_| true;
-
 /// Hands over the next message, which is written.
 fn send(table: &mut Table, time: &Time, packet_identifier: u16) {
     assert!(table.next().is_some());
-    table.hand_over(time.at(0), WAITS);
+    table.hand_over(time.at(0), true);
     table.written(packet_identifier, true, time.at(0)).unwrap();
 }
 

@@ -63,7 +63,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            table: InFlight::new(8),
+            table: Table::new(8),
             start: super::start(),
             now: 0,
             connected: false,
@@ -114,7 +114,7 @@ impl World {
         let is_told = self.outcomes.get(&caller) == Some(&Ok(Published::HandedOver));
         assert!(is_told || !self.outcomes.contains_key(&caller), "{caller} no longer waits");
         assert!(self.deadlines[&caller] > self.now, "{caller} goes out after its deadline");
-        self.table.hand_over(self.start.at(self.now), |caller| caller % 2 == 0);
+        self.table.hand_over(self.start.at(self.now), caller.is_multiple_of(2));
         self.ever_handed_over.insert(caller);
         self.handed_over = Some(caller);
         self.collect();
