@@ -3,8 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::mqtt::outcome::Failure;
+use crate::mqtt::reason::PACKET_TOO_LARGE;
+
 /// How long a refusal is remembered: the broker's configuration may change.
-pub const KEPT_FOR: Duration = Duration::from_secs(3600);
+const KEPT_FOR: Duration = Duration::from_secs(3600);
 /// How many refusals are remembered of which none implies another.
 const MAX_KEPT: usize = 8;
 
@@ -30,24 +33,25 @@ impl Size {
 }
 
 impl TooLarge {
-    /// Remembers that a message of this size was refused.
+    /// Remembers that a message of this size was refused, and logs it.
     pub fn learn(&mut self, size: Size, now: Instant) {
         self.kept.retain(|(refused, since)| !size.is_within(*refused) && now < *since + KEPT_FOR);
         if self.kept.len() == MAX_KEPT {
             self.kept.remove(0);
         }
         self.kept.push((size, now));
+        log::warn!(
+            REASON_CODE = PACKET_TOO_LARGE;
+            "the broker refuses an MQTT packet of {} bytes, and ends the connection over it: for {} minutes such messages \
+             are refused without being sent",
+            size.packet, KEPT_FOR.as_secs() / 60
+        );
     }
 
-    /// The bytes of a packet that was refused, if this one is no smaller.
-    pub fn refuses(&self, size: Size, now: Instant) -> Option<usize> {
+    /// Why a message of this size is not sent, if one that was no larger was refused.
+    pub fn refuses(&self, size: Size, now: Instant) -> Option<Failure> {
         let refused = self.kept.iter().find(|(refused, since)| refused.is_within(size) && now < *since + KEPT_FOR);
-        refused.map(|(refused, _)| refused.packet)
-    }
-
-    /// Whether there was no refusal yet.
-    pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        refused.map(|(refused, _)| Failure::TooLargeForBroker { size: size.packet, refused: refused.packet })
     }
 }
 
@@ -78,7 +82,8 @@ mod tests {
         for packet in (1..1000).rev() {
             sizes.learn(size(packet + 10, packet), now);
         }
-        assert_eq!((sizes.kept.len(), sizes.refuses(size(11, 1), now)), (1, Some(11)));
+        let failure = Failure::TooLargeForBroker { size: 12, refused: 11 };
+        assert_eq!((sizes.kept.len(), sizes.refuses(size(12, 1), now)), (1, Some(failure)));
     }
 
     #[test]
@@ -89,6 +94,7 @@ mod tests {
         for step in 0..100 {
             sizes.learn(size(1000 + step, 1000 - step), now);
         }
-        assert_eq!((sizes.kept.len(), sizes.refuses(size(1099, 901), now)), (MAX_KEPT, Some(1099)));
+        let failure = Failure::TooLargeForBroker { size: 1099, refused: 1099 };
+        assert_eq!((sizes.kept.len(), sizes.refuses(size(1099, 901), now)), (MAX_KEPT, Some(failure)));
     }
 }

@@ -1,8 +1,9 @@
 //! How far a stop of the process has come.
 
 /// The phases of the publisher and of the subscriber.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Lifecycle {
+    #[default]
     Running,
     /// Nothing new is accepted, and what was accepted is settled.
     Draining,

@@ -68,7 +68,7 @@ impl Established {
             }
             Stage::Subscribing if self.subscriber.is_settled() => self.become_ready(),
             Stage::Ready if self.connection.needs_recovery() => {
-                self.publisher.hold_back(true);
+                self.publisher.hold_back();
                 self.subscriber.set_open(false);
                 self.stage = Stage::Recovering;
                 return self.proceed();
@@ -81,7 +81,6 @@ impl Established {
                 self.subscriber.set_open(true);
                 self.stage = Stage::Ready;
                 self.update_window();
-                self.publisher.hold_back(false);
             }
             Stage::Ready if self.connection.window() != self.window => {
                 self.update_window();

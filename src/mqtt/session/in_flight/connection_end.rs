@@ -42,7 +42,6 @@ impl InFlight {
     /// still waits, and is forgotten otherwise.
     pub fn lost(&mut self, session_may_be_kept: bool, blame: Blame) -> Aftermath {
         (self.window, self.awaited) = (None, None);
-        self.paused = false;
         if let Some(sequence) = self.handed_over.take() {
             self.wait_again(sequence);
         }

@@ -209,12 +209,12 @@ impl InFlight {
 
     /// The connection takes messages from now on.
     pub fn ready(&mut self, window: Window) {
-        self.window = Some(window);
+        (self.window, self.paused) = (Some(window), false);
     }
 
-    /// Holds messages back, or no longer.
-    pub fn pause(&mut self, paused: bool) {
-        self.paused = paused;
+    /// Holds messages back until the connection is [`Self::ready`] again.
+    pub fn pause(&mut self) {
+        self.paused = true;
     }
 
     /// Gives their outcome to callers whose deadline has come.

@@ -22,19 +22,10 @@ pub struct Waiting {
 
 /// Gives each caller its outcome.
 pub fn settle(settled: Vec<(Waiting, Outcome)>) {
-    if settled.is_empty() {
-        return;
-    }
     let now = Instant::now();
     for (waiting, outcome) in settled {
-        waiting.settle(outcome, now);
-    }
-}
-
-impl Waiting {
-    pub fn settle(self, outcome: Outcome, now: Instant) {
-        let took = now.saturating_duration_since(self.since);
-        metrics::published(self.qos as u8, outcome::result(&outcome), took);
-        (self.caller)(outcome);
+        let took = now.saturating_duration_since(waiting.since);
+        metrics::published(waiting.qos as u8, outcome::result(&outcome), took);
+        (waiting.caller)(outcome);
     }
 }
