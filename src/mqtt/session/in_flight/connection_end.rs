@@ -33,11 +33,6 @@ pub struct Aftermath {
 }
 
 impl InFlight {
-    /// There is a connection, which takes no messages before the broker has done `what`.
-    pub fn awaits(&mut self, what: &'static str) {
-        self.awaited = Some(what);
-    }
-
     /// The connection ended. Without a session that may be kept, an unacknowledged message is sent anew if its caller
     /// still waits, and is forgotten otherwise.
     pub fn lost(&mut self, session_may_be_kept: bool, blame: Blame) -> Aftermath {

@@ -8,13 +8,14 @@ mod entry;
 mod packet_identifiers;
 mod waiting;
 
+mod connection;
 mod connection_end;
-mod resumption;
+mod deadlines;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use self::connection_end::{Aftermath, Blame};
 pub use self::violation::Violation;
@@ -27,9 +28,6 @@ use crate::message::{Message, Qos};
 use crate::mqtt::outcome::{Failure, Outcome, Published};
 use crate::mqtt::protocol::{Acknowledgement, Window};
 use crate::mqtt::reason::NO_MATCHING_SUBSCRIBERS;
-
-/// How long after its deadline a message may still leave because it was already handed over.
-const OVERDUE: Duration = Duration::from_millis(100);
 
 /// The table.
 #[derive(Default)]
@@ -127,16 +125,6 @@ impl InFlight {
         }
     }
 
-    /// The MQTT client was interrupted: what was handed over may have left, or may be dropped. Returns whether there
-    /// was anything.
-    pub fn interrupt(&mut self) -> bool {
-        let handed_over = self.handed_over;
-        if let Some(sequence) = handed_over {
-            self.change(sequence, |entry| entry.interrupted = true);
-        }
-        handed_over.is_some()
-    }
-
     /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed`: it has certainly left. Returns what is
     /// to be called then.
     pub fn written(
@@ -205,82 +193,6 @@ impl InFlight {
             _ => return Err(violation),
         }
         Ok(())
-    }
-
-    /// The connection takes messages from now on.
-    pub fn ready(&mut self, window: Window) {
-        (self.window, self.paused) = (Some(window), false);
-    }
-
-    /// Holds messages back until the connection is [`Self::ready`] again.
-    pub fn pause(&mut self) {
-        self.paused = true;
-    }
-
-    /// Gives their outcome to callers whose deadline has come.
-    pub fn expire(&mut self, now: Instant) {
-        while let Some(&(deadline, sequence)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
-            self.deadlines.remove(&(deadline, sequence));
-            let entry = &self.entries[&sequence];
-            let failure = match entry.ever_handed_over {
-                true => Failure::Unknown,
-                false if self.window.is_some() => Failure::Busy,
-                false => self.awaited.map_or(Failure::NotConnected, Failure::NotReady),
-            };
-            if entry.state == State::Waiting {
-                self.settle(sequence, Err(failure));
-            } else {
-                // it stays: its acknowledgement may still come, and must not be taken for another's
-                self.notify(sequence, Err(failure));
-            }
-        }
-    }
-
-    /// Settles everything, because there is no more time.
-    pub fn stop(&mut self) {
-        for sequence in self.entries.keys().copied().collect::<Vec<_>>() {
-            let failure = if self.entries[&sequence].ever_handed_over { Failure::Unknown } else { Failure::Stopping };
-            self.settle(sequence, Err(failure));
-        }
-    }
-
-    /// When [`Self::expire`] has something to do next.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
-    }
-
-    /// Since when the oldest unacknowledged message has been with the connection.
-    pub fn oldest_unacknowledged(&self) -> Option<Instant> {
-        let since = |sequence: Sequence| match self.entries[&sequence].state {
-            State::HandedOver { since, .. } | State::Sent { since, .. } => Some(since),
-            State::Waiting => None,
-        };
-        self.packet_identifiers.oldest_message().into_iter().chain(self.handed_over).filter_map(since).min()
-    }
-
-    /// When a message that was handed over, and not written, must not leave any more.
-    pub fn overdue_at(&self) -> Option<Instant> {
-        self.handed_over.map(|sequence| self.entries[&sequence].deadline + OVERDUE)
-    }
-
-    /// How many messages have a caller that waits.
-    pub fn unsettled(&self) -> usize {
-        self.deadlines.len()
-    }
-
-    /// The caller that has waited longest.
-    pub fn oldest_caller(&self) -> Option<&Waiting> {
-        self.entries.values().find_map(|entry| entry.caller.as_ref())
-    }
-
-    /// How much the connection takes; `None` where it takes nothing.
-    pub fn window(&self) -> Option<Window> {
-        self.window
-    }
-
-    /// How many messages were sent and are not acknowledged.
-    pub fn unacknowledged(&self) -> usize {
-        self.sent.len()
     }
 
     /// The outcomes since the last call, with their callers.

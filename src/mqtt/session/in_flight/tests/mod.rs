@@ -9,7 +9,9 @@ mod random;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::mpsc;
+use std::time::Duration;
 
+use super::deadlines::OVERDUE;
 use super::*;
 use crate::memory::Memory;
 use crate::message::{Properties, TopicName};

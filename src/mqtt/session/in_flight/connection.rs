@@ -1,4 +1,4 @@
-//! What a resumed session sends again.
+//! A connection while it lasts: what a resumed session sends again, and when it takes messages.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use super::InFlight;
 use super::entry::{Sequence, State};
 use crate::message::Message;
 use crate::mqtt::outcome::Failure;
-use crate::mqtt::protocol::Retransmission;
+use crate::mqtt::protocol::{Retransmission, Window};
 
 impl InFlight {
     /// A connection is there. If it resumed the session, retransmissions go before anything else.
@@ -38,6 +38,36 @@ impl InFlight {
             self.settle(*sequence, Err(Failure::Unknown));
         }
         !given_up.is_empty()
+    }
+
+    /// There is a connection, which takes no messages before the broker has done `what`.
+    pub fn awaits(&mut self, what: &'static str) {
+        self.awaited = Some(what);
+    }
+
+    /// The connection takes messages from now on.
+    pub fn ready(&mut self, window: Window) {
+        (self.window, self.paused) = (Some(window), false);
+    }
+
+    /// Holds messages back until the connection is [`Self::ready`] again.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// The MQTT client was interrupted: what was handed over may have left, or may be dropped. Returns whether there
+    /// was anything.
+    pub fn interrupt(&mut self) -> bool {
+        let handed_over = self.handed_over;
+        if let Some(sequence) = handed_over {
+            self.change(sequence, |entry| entry.interrupted = true);
+        }
+        handed_over.is_some()
+    }
+
+    /// How much the connection takes; `None` where it takes nothing.
+    pub fn window(&self) -> Option<Window> {
+        self.window
     }
 
     fn send_again(&mut self, sequence: Sequence, now: Instant) -> Option<Retransmission> {
