@@ -20,18 +20,13 @@ use super::publisher::Publisher;
 use super::session::clock::Clock;
 use super::session::lifecycle::Lifecycle;
 use super::session::requests::Requests;
-use super::session::subscriptions::{
-    Answer, Breach, Culprit, FilterStatus, Interest, Oversized, Report, Route, Subscriptions,
-};
+use super::session::subscriptions::{Breach, Caller, Culprit, FilterStatus, Interest, Report, Route, Subscriptions};
 use super::session::topic_buffer::{Budget, BufferedMessage};
 use super::status::Status;
 use crate::config::{Config, Protocol, Session};
 use crate::instance_id::instance_id;
 use crate::message::{Qos, Received, TopicFilter};
 use crate::metrics::{self, Stray};
-
-/// Gets the broker's answer, once. Must not block.
-pub type Caller = Box<dyn FnOnce(Answer) + Send>;
 
 /// Keeps topic filters subscribed to, and delivers their messages.
 #[derive(Clone)]
@@ -57,7 +52,7 @@ struct Shared {
 }
 
 struct State {
-    table: Subscriptions<Caller>,
+    table: Subscriptions,
     requests: Requests<Requester>,
     /// The status of all filters, until something changes.
     statuses: Option<Arc<[FilterStatus]>>,
@@ -306,12 +301,10 @@ impl Subscriber {
         let result = change(&mut state);
         let was_left = state.is_open && self.hand_over(&mut state);
         let settled = state.table.take_settled();
-        let oversized = state.table.take_oversized();
         state.statuses = None;
         let deadline = state.next_deadline();
         drop(state);
         self.0.clock.wake_at(deadline);
-        oversized.iter().for_each(Oversized::log);
         for (caller, answer) in settled {
             caller(answer);
         }

@@ -6,9 +6,9 @@ use super::Subscriptions;
 use super::entry::Entry;
 use super::identifiers::identifier;
 use super::index::{Key, KeySet};
-use super::operation::{Link, Operation, Oversized, Pending};
+use super::operation::{Link, Operation, Pending};
 use super::plan::Plan;
-use super::report::Report;
+use super::report::{Report, log_oversized};
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::protocol::Limits;
 use crate::mqtt::reason::PACKET_TOO_LARGE;
@@ -21,7 +21,7 @@ const MAX_TOGETHER_SIZE: usize = 16 * 1024;
 /// options.
 const SUBSCRIBE_OVERHEAD: usize = 1 + 4 + 2 + 6 + 2 + 1;
 
-impl<R> Subscriptions<R> {
+impl Subscriptions {
     /// A connection takes SUBSCRIBE from now on. With a `probation`, filters are tried one at a time, as earlier
     /// connections ended over what came for some.
     pub fn connected(&mut self, session_present: bool, limits: Limits, probation: Option<Duration>, now: Instant) {
@@ -84,7 +84,8 @@ impl<R> Subscriptions<R> {
                 Plan::Nothing => self.needs_nothing(key, carrier),
                 // the MQTT client would end the connection over it; what it would have carried needs its own operation
                 Plan::Subscribe(_) if more > link.max_packet_size => {
-                    self.refuse_oversized(key, more, link);
+                    log_oversized(&entry.filter, !entry.is_recorded(), more, link.max_packet_size);
+                    self.refuse_oversized(key);
                     (from, size) = (0, 0);
                     together.clear();
                 }
@@ -138,10 +139,7 @@ impl<R> Subscriptions<R> {
     }
 
     /// Refuses a filter whose SUBSCRIBE would be larger than the broker accepts.
-    fn refuse_oversized(&mut self, key: Key, size: usize, link: Link) {
-        let oversized =
-            |entry: &Entry<R>| Oversized { filter: entry.filter.clone(), size, link, is_passing: !entry.is_recorded() };
-        self.oversized.extend(self.entries.get(&key).map(oversized));
+    fn refuse_oversized(&mut self, key: Key) {
         let operations = self.operations;
         self.settle(key, |entry| {
             entry.sent(Some(Qos::AtMostOnce), operations);
@@ -230,11 +228,6 @@ impl<R> Subscriptions<R> {
     /// Whether an operation has no answer yet.
     pub(super) fn has_unanswered(&self) -> bool {
         self.pending().next().is_some()
-    }
-
-    /// The SUBSCRIBEs that were not sent for their size, since the last call.
-    pub fn take_oversized(&mut self) -> Vec<Oversized> {
-        std::mem::take(&mut self.oversized)
     }
 
     /// The filters of the oldest SUBSCRIBE without an answer.

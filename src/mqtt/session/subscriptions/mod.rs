@@ -35,11 +35,11 @@ use std::time::{Duration, Instant};
 
 pub use self::filter_status::{FilterStatus, Source};
 pub use self::interest::Interest;
-pub use self::operation::{Operation, Oversized};
+pub use self::operation::Operation;
 pub use self::probation::{Breach, Culprit, Finding};
 pub use self::report::Report;
 pub use self::routing::Route;
-pub use self::waiter::Answer;
+pub use self::waiter::{Answer, Caller};
 
 use self::entry::{BrokerState, Entry};
 use self::index::{Index, Key, KeySet};
@@ -54,9 +54,10 @@ use crate::mqtt::outcome::Refusal;
 /// How long a reader waits for a connection before it begins without one: only a broker can refuse a filter.
 const BEGINS_AFTER: Duration = Duration::from_secs(1);
 
-/// The table. `R` is a caller that waits for an answer.
-pub struct Subscriptions<R> {
-    entries: BTreeMap<Key, Entry<R>>,
+/// The table.
+#[derive(Default)]
+pub struct Subscriptions {
+    entries: BTreeMap<Key, Entry>,
     by_filter: HashMap<TopicFilter, Key>,
     by_slot: HashMap<u32, Key>,
     index: Index,
@@ -74,8 +75,7 @@ pub struct Subscriptions<R> {
     tried_alone: usize,
     /// The filter that is to be subscribed to before all others.
     suspect: Option<Key>,
-    settled: Vec<(R, Answer)>,
-    oversized: Vec<Oversized>,
+    settled: Vec<(Caller, Answer)>,
     /// How many operations were handed over.
     operations: u64,
     connection: Option<Link>,
@@ -86,30 +86,10 @@ pub struct Subscriptions<R> {
     reserved: Option<TopicFilter>,
 }
 
-impl<R> Subscriptions<R> {
+impl Subscriptions {
     /// With the filters of the configuration. `is_kept`: the broker keeps the session when a connection ends.
     pub fn new(file: &[Subscription], is_kept: bool) -> Self {
-        let mut table = Self {
-            entries: BTreeMap::new(),
-            by_filter: HashMap::new(),
-            by_slot: HashMap::new(),
-            index: Index::default(),
-            dirty: KeySet::default(),
-            initial: KeySet::default(),
-            deadlines: BTreeSet::new(),
-            handed_over: VecDeque::new(),
-            sent: HashMap::new(),
-            probation: None,
-            tried_alone: 0,
-            suspect: None,
-            settled: Vec::new(),
-            oversized: Vec::new(),
-            operations: 0,
-            connection: None,
-            was_connected: false,
-            is_kept,
-            reserved: None,
-        };
+        let mut table = Self { is_kept, ..Self::default() };
         for wanted in file {
             let key = table.key(&wanted.topic);
             table.change(key, |entry| entry.file = entry.file.or(Some((wanted.qos, wanted.priority))));
@@ -129,7 +109,7 @@ impl<R> Subscriptions<R> {
         filter: &TopicFilter,
         interest: Interest,
         (now, deadline): (Instant, Instant),
-        caller: R,
+        caller: Caller,
     ) {
         if interest == Interest::Unsubscribe && !self.by_filter.contains_key(filter) {
             return self.settled.push((caller, Ok(0)));
@@ -213,7 +193,7 @@ impl<R> Subscriptions<R> {
     }
 
     /// The answers since the last call, with their callers.
-    pub fn take_settled(&mut self) -> Vec<(R, Answer)> {
+    pub fn take_settled(&mut self) -> Vec<(Caller, Answer)> {
         std::mem::take(&mut self.settled)
     }
 
@@ -244,7 +224,7 @@ impl<R> Subscriptions<R> {
 
     /// The shared filters of a session that ends with its connection.
     pub fn groups(&self) -> Vec<TopicFilter> {
-        let is_group = |entry: &&Entry<R>| entry.filter.is_shared() && entry.state.may_be_subscribed() && !self.is_kept;
+        let is_group = |entry: &&Entry| entry.filter.is_shared() && entry.state.may_be_subscribed() && !self.is_kept;
         self.entries.values().filter(is_group).map(|entry| entry.filter.clone()).collect()
     }
 
@@ -267,7 +247,7 @@ impl<R> Subscriptions<R> {
     }
 
     /// Changes an entry and its properties in the index.
-    fn change<T>(&mut self, key: Key, change: impl FnOnce(&mut Entry<R>) -> T) -> Option<T> {
+    fn change<T>(&mut self, key: Key, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&key)?;
         let result = change(entry);
         self.index.update(key, Some(entry));
@@ -275,7 +255,7 @@ impl<R> Subscriptions<R> {
     }
 
     /// Changes an entry where that settles callers.
-    fn settle(&mut self, key: Key, change: impl FnOnce(&mut Entry<R>) -> Vec<(R, Answer)>) {
+    fn settle(&mut self, key: Key, change: impl FnOnce(&mut Entry) -> Vec<(Caller, Answer)>) {
         let settled = self.change(key, change);
         self.settled.extend(settled.into_iter().flatten());
     }
@@ -317,7 +297,7 @@ impl<R> Subscriptions<R> {
         let Some(entry) = self.entries.get(&key).filter(|entry| entry.is_removable()) else { return };
         self.by_filter.remove(&entry.filter);
         self.by_slot.remove(&entry.slot);
-        self.index.remove::<R>(key, &entry.filter);
+        self.index.remove(key, &entry.filter);
         self.dirty.set(key, false);
         self.initial.set(key, false);
         self.forget_on_probation(key);

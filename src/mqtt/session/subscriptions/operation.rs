@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::index::Key;
-use super::report::SHOWN;
 use crate::message::{Qos, TopicFilter};
-use crate::printable::Printable;
 
 /// A packet for the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,30 +31,4 @@ pub struct Link {
     pub max_packet_size: usize,
     /// Filters are subscribed to one at a time, with this time after each answer.
     pub probation: Option<Duration>,
-}
-
-/// A SUBSCRIBE that was not sent, as it is larger than the broker accepts.
-pub struct Oversized {
-    pub filter: TopicFilter,
-    /// Bytes.
-    pub size: usize,
-    pub link: Link,
-    /// For readers or requesters, not for the journal.
-    pub is_passing: bool,
-}
-
-impl Oversized {
-    /// Logs it.
-    pub fn log(&self) {
-        let topic = Printable::new(self.filter.as_str(), SHOWN);
-        let (size, limit) = (self.size, self.link.max_packet_size);
-        let words = "the broker takes no packet of more than";
-        if self.is_passing {
-            log::debug!(
-                "not subscribed to {topic} for a listener: {words} {limit} bytes, and a SUBSCRIBE takes {size}"
-            );
-        } else {
-            log::warn!("not subscribed to {topic}: {words} {limit} bytes, and our SUBSCRIBE takes up to {size}");
-        }
-    }
 }

@@ -13,7 +13,7 @@ pub enum Plan {
     Unsubscribe,
 }
 
-impl<R> Subscriptions<R> {
+impl Subscriptions {
     /// What an entry needs, given its [`Self::carrier`].
     pub(super) fn plan(&self, key: Key, carrier: Option<Key>) -> Plan {
         let Some(entry) = self.entries.get(&key) else { return Plan::Nothing };

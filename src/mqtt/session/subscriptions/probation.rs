@@ -67,7 +67,7 @@ pub struct Finding {
     pub code: Option<u8>,
 }
 
-impl<R> Subscriptions<R> {
+impl Subscriptions {
     /// Whether a filter is subscribed to alone, with a probation.
     pub(super) fn is_tried_alone(&self, key: Key) -> bool {
         let is_careful = self.connection.is_some_and(|link| link.probation.is_some());

@@ -12,7 +12,7 @@ use crate::mqtt::outcome::Refusal;
 /// How long a filter stays subscribed when its last reader has left: most come back, and want what they missed.
 pub const LINGER: Duration = Duration::from_secs(30);
 
-impl<R> Subscriptions<R> {
+impl Subscriptions {
     /// Whether an interest in a filter is acceptable.
     pub(super) fn check(&self, filter: &TopicFilter, interest: Interest) -> Result<(), Refusal> {
         let entry = self.by_filter.get(filter).and_then(|key| self.entries.get(key));

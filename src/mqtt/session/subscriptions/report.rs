@@ -1,11 +1,11 @@
-//! The log record of a SUBACK.
+//! The log records of SUBSCRIBEs.
 
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::reason::Reason;
 use crate::printable::Printable;
 
 /// How many bytes of a topic filter a record shows.
-pub const SHOWN: usize = 1024;
+const SHOWN: usize = 1024;
 
 /// The broker's answer for one filter.
 pub struct Report {
@@ -35,5 +35,17 @@ impl Report {
             }
             None => log::warn!("subscription to {topic} not answered: the SUBACK has too few codes"),
         }
+    }
+}
+
+/// Logs that no SUBSCRIBE of this size is sent, as it is larger than the broker accepts. A passing filter is for readers
+/// or requesters.
+pub fn log_oversized(filter: &TopicFilter, is_passing: bool, size: usize, limit: usize) {
+    let topic = Printable::new(filter.as_str(), SHOWN);
+    let words = "the broker takes no packet of more than";
+    if is_passing {
+        log::debug!("not subscribed to {topic} for a listener: {words} {limit} bytes, and a SUBSCRIBE takes {size}");
+    } else {
+        log::warn!("not subscribed to {topic}: {words} {limit} bytes, and our SUBSCRIBE takes up to {size}");
     }
 }

@@ -29,7 +29,7 @@ impl Route {
     }
 }
 
-impl<R> Subscriptions<R> {
+impl Subscriptions {
     /// Where a message goes.
     pub fn route(&self, message: &Received) -> Route {
         if message.topic.iter().any(|byte| matches!(byte, b'+' | b'#')) {
@@ -43,13 +43,11 @@ impl<R> Subscriptions<R> {
         if identifiers.is_empty() {
             return self.route_by_topic(&matching, message.retain);
         }
-        if identifiers.iter().all(|identifier| self.find(*identifier).is_none()) {
-            return Route::nowhere(Stray::UnknownSubscription);
-        }
-        let mut route = Route::default();
+        // unless one of them is known
+        let mut route = Route::nowhere(Stray::UnknownSubscription);
         let recorder = self.recorder(&matching);
-        for (key, generation) in identifiers.iter().filter_map(|identifier| self.find(*identifier)) {
-            let Some(entry) = self.entries.get(&key) else { continue };
+        for (key, entry, generation) in identifiers.iter().filter_map(|identifier| self.find(*identifier)) {
+            route.stray = None;
             let is_for_all = entry.is_for_all(generation);
             let retained = message.retain.then_some(Retained { generation, is_for_all });
             route.buffers.extend(entry.buffer.iter().map(|buffer| (buffer.clone(), retained)));
@@ -84,16 +82,16 @@ impl<R> Subscriptions<R> {
     }
 
     /// The one of these that was subscribed to last.
-    fn latest(&self, of: &KeySet) -> Option<&Entry<R>> {
+    fn latest(&self, of: &KeySet) -> Option<&Entry> {
         let entries = of.iter().filter_map(|key| self.entries.get(&key));
         entries.filter(|entry| entry.state.may_be_subscribed()).max_by_key(|entry| entry.last_subscribe)
     }
 
     /// The entry of a subscription identifier, and the generation: how often the filter had been subscribed to.
-    fn find(&self, identifier: u32) -> Option<(Key, u32)> {
-        let entry = |slot| self.by_slot.get(&slot).and_then(|key| Some((*key, self.entries.get(key)?)));
-        let (slot, generation) = identifiers::parse(identifier, |slot| entry(slot).map(|(_, entry)| entry.generation))?;
-        entry(slot).map(|(key, _)| (key, generation))
+    fn find(&self, identifier: u32) -> Option<(Key, &Entry, u32)> {
+        let key = *self.by_slot.get(&identifiers::slot(identifier))?;
+        let entry = self.entries.get(&key)?;
+        Some((key, entry, identifiers::generation(identifier, entry.generation)))
     }
 
     /// Which copy of a message is recorded: that for the filter with the best quality of service. A shared one counts

@@ -5,14 +5,14 @@ use super::broker_state::BrokerState;
 use crate::message::Qos;
 use crate::mqtt::outcome::Refusal;
 use crate::mqtt::session::subscriptions::interest::Interest;
-use crate::mqtt::session::subscriptions::waiter::{Answer, Waiter};
+use crate::mqtt::session::subscriptions::waiter::{Answer, Caller, Waiter};
 
 /// A filter that was never granted is given up after so many connections that ended before the broker answered.
 const MAX_LOSSES: u8 = 2;
 /// The reason code of an unspecified error (MQTT 5, 2.4).
 const UNSPECIFIED: u8 = 128;
 
-impl<R> Entry<R> {
+impl Entry {
     /// A SUBSCRIBE with this quality of service, or an UNSUBSCRIBE, was handed over; `number` is the number of the
     /// operation.
     pub fn sent(&mut self, qos: Option<Qos>, number: u64) {
@@ -34,9 +34,9 @@ impl<R> Entry<R> {
     }
 
     /// The broker has answered a SUBSCRIBE; a SUBACK without an answer is a refusal.
-    pub fn subscribed(&mut self, answer: Option<Result<u8, u8>>) -> Vec<(R, Answer)> {
+    pub fn subscribed(&mut self, answer: Option<Result<u8, u8>>) -> Vec<(Caller, Answer)> {
         let requested = self.requested_qos();
-        let is_meant = |waiter: &Waiter<R>| waiter.sent && waiter.interest.qos().is_some();
+        let is_meant = |waiter: &Waiter| waiter.sent && waiter.interest.qos().is_some();
         match answer.unwrap_or(Err(UNSPECIFIED)) {
             Ok(granted) => {
                 self.state = BrokerState::Subscribed { requested, granted };
@@ -54,8 +54,8 @@ impl<R> Entry<R> {
     }
 
     /// The broker has answered an UNSUBSCRIBE, with the reason code of a failure.
-    pub fn unsubscribed(&mut self, failure: Option<u8>) -> Vec<(R, Answer)> {
-        let is_meant = |waiter: &Waiter<R>| waiter.interest == Interest::Unsubscribe;
+    pub fn unsubscribed(&mut self, failure: Option<u8>) -> Vec<(Caller, Answer)> {
+        let is_meant = |waiter: &Waiter| waiter.interest == Interest::Unsubscribe;
         let (Some(code), Some((requested, granted))) = (failure, self.last_grant) else {
             self.set_absent();
             return self.resolve(is_meant, Ok(0));
@@ -86,7 +86,7 @@ impl<R> Entry<R> {
     }
 
     /// The connection ended.
-    pub fn disconnected(&mut self, is_kept: bool) -> Vec<(R, Answer)> {
+    pub fn disconnected(&mut self, is_kept: bool) -> Vec<(Caller, Answer)> {
         let was_unanswered = matches!(self.state, BrokerState::Subscribing { .. }) && self.last_grant.is_none();
         self.state = self.at_rest();
         self.may_be_kept &= is_kept;

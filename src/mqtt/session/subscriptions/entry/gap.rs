@@ -3,7 +3,7 @@
 use super::Entry;
 use crate::mqtt::outcome::Refusal;
 
-impl<R> Entry<R> {
+impl Entry {
     /// Whether a kept session holds messages while the bridge is away: brokers hold none at QoS 0.
     pub fn is_queued(&self) -> bool {
         self.may_be_kept && self.last_grant.is_some_and(|(_, granted)| granted > 0)

@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::Entry;
 use crate::mqtt::outcome::Refusal;
 use crate::mqtt::session::subscriptions::interest::Interest;
-use crate::mqtt::session::subscriptions::waiter::{Answer, Waiter};
+use crate::mqtt::session::subscriptions::waiter::{Answer, Caller, Waiter};
 
-impl<R> Entry<R> {
+impl Entry {
     /// The answer that a caller with this interest gets at once, without the broker.
     pub fn satisfies(&self, interest: Interest) -> Option<u8> {
         let granted = self.granted();
@@ -59,7 +59,7 @@ impl<R> Entry<R> {
     }
 
     /// Ends the API's subscription without the broker, while there are readers or requesters.
-    pub fn end_beside_readers(&mut self) -> Vec<(R, Answer)> {
+    pub fn end_beside_readers(&mut self) -> Vec<(Caller, Answer)> {
         if self.readers + self.requesters == 0 {
             return Vec::new();
         }
@@ -67,15 +67,15 @@ impl<R> Entry<R> {
     }
 
     /// Another subscription brings its messages.
-    pub fn carried(&mut self, granted: u8) -> Vec<(R, Answer)> {
+    pub fn carried(&mut self, granted: u8) -> Vec<(Caller, Answer)> {
         self.last_grant = self.wanted().map(|qos| (qos, granted));
         self.end_gap();
         self.resolve(|waiter| waiter.interest.qos().is_some(), Ok(granted))
     }
 
     /// Answers some callers. A success takes effect at once.
-    pub(super) fn resolve(&mut self, is_meant: impl Fn(&Waiter<R>) -> bool, answer: Answer) -> Vec<(R, Answer)> {
-        let meant: Vec<Waiter<R>> = self.waiters.extract_if(.., |waiter| is_meant(waiter)).collect();
+    pub(super) fn resolve(&mut self, is_meant: impl Fn(&Waiter) -> bool, answer: Answer) -> Vec<(Caller, Answer)> {
+        let meant: Vec<Waiter> = self.waiters.extract_if(.., |waiter| is_meant(waiter)).collect();
         meant
             .into_iter()
             .map(|waiter| {
@@ -88,13 +88,13 @@ impl<R> Entry<R> {
     }
 
     /// Answers callers whose deadline has come, and readers that may begin. Ends lingering that is over.
-    pub fn expire(&mut self, now: Instant, is_connected: bool) -> Vec<(R, Answer)> {
+    pub fn expire(&mut self, now: Instant, is_connected: bool) -> Vec<(Caller, Answer)> {
         if self.lingers_until.is_some_and(|until| until <= now) {
             self.lingers_until = None;
             self.buffer = None;
         }
         let mut settled = self.resolve(|waiter| waiter.begins(now, is_connected), Ok(0));
-        let late: Vec<Waiter<R>> = self.waiters.extract_if(.., |waiter| waiter.deadline <= now).collect();
+        let late: Vec<Waiter> = self.waiters.extract_if(.., |waiter| waiter.deadline <= now).collect();
         settled.extend(late.into_iter().map(|waiter| {
             if waiter.interest == Interest::Unsubscribe && waiter.ever_sent {
                 // the UNSUBSCRIBE was sent, whatever the broker answers

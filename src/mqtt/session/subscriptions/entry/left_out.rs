@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Entry;
 use super::broker_state::BrokerState;
 use crate::mqtt::outcome::Refusal;
-use crate::mqtt::session::subscriptions::waiter::Answer;
+use crate::mqtt::session::subscriptions::waiter::{Answer, Caller};
 
 /// Since a filter ended a connection, until it has passed its probation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl LeftOut {
     }
 }
 
-impl<R> Entry<R> {
+impl Entry {
     /// Its state at the broker without an operation.
     pub(super) fn at_rest(&self) -> BrokerState {
         match self.left_out.filter(|left_out| left_out.until.is_some()) {
@@ -37,7 +37,7 @@ impl<R> Entry<R> {
     }
 
     /// It is no longer subscribed to.
-    pub fn leave_out(&mut self, left_out: LeftOut) -> Vec<(R, Answer)> {
+    pub fn leave_out(&mut self, left_out: LeftOut) -> Vec<(Caller, Answer)> {
         self.left_out = Some(left_out);
         (self.state, self.last_grant, self.renew) = (self.at_rest(), None, false);
         self.refuse_readers(left_out.refusal());

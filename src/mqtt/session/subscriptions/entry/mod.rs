@@ -19,7 +19,7 @@ use super::waiter::Waiter;
 use crate::message::{Priority, Qos, TopicFilter};
 use crate::mqtt::session::topic_buffer::TopicBuffer;
 
-pub struct Entry<R> {
+pub struct Entry {
     pub filter: TopicFilter,
     /// What the configuration says.
     pub file: Option<(Qos, Priority)>,
@@ -45,7 +45,7 @@ pub struct Entry<R> {
     pub state: BrokerState,
     /// It is to be subscribed to again, even if the broker has it or has refused it.
     pub renew: bool,
-    pub waiters: Vec<Waiter<R>>,
+    pub waiters: Vec<Waiter>,
     /// The quality of service that was requested last and the granted one, also of an earlier connection.
     last_grant: Option<(Qos, u8)>,
     /// A kept session may have it.
@@ -56,7 +56,7 @@ pub struct Entry<R> {
     pub left_out: Option<LeftOut>,
 }
 
-impl<R> Entry<R> {
+impl Entry {
     pub fn new(filter: TopicFilter, slot: u32) -> Self {
         Self {
             filter,

@@ -38,14 +38,14 @@ pub struct Index {
 
 impl Index {
     /// Removes an entry.
-    pub fn remove<R>(&mut self, key: Key, filter: &TopicFilter) {
+    pub fn remove(&mut self, key: Key, filter: &TopicFilter) {
         self.filters.set(filter, key, false);
-        self.update::<R>(key, None);
+        self.update(key, None);
     }
 
     /// Records the properties of an entry; of none where it is removed.
-    pub fn update<R>(&mut self, key: Key, entry: Option<&Entry<R>>) {
-        let is = |is_so: &dyn Fn(&Entry<R>) -> bool| entry.is_some_and(is_so);
+    pub fn update(&mut self, key: Key, entry: Option<&Entry>) {
+        let is = |is_so: &dyn Fn(&Entry) -> bool| entry.is_some_and(is_so);
         self.shared.set(key, is(&|entry| entry.filter.is_shared()));
         self.of_file.set(key, is(&|entry| entry.file.is_some()));
         self.recorded.set(key, is(&Entry::is_recorded));

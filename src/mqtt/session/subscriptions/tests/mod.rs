@@ -8,7 +8,7 @@ mod random;
 mod readers;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::quota::LINGER;
@@ -36,7 +36,9 @@ const RECORD: Interest = Interest::Record(Qos::AtLeastOnce);
 
 /// A table with a model of a broker, which answers when a test says so.
 struct Bench {
-    table: Subscriptions<u32>,
+    table: Subscriptions,
+    told: mpsc::Receiver<(u32, Answer)>,
+    tell: mpsc::Sender<(u32, Answer)>,
     now: Instant,
     /// The filters that the broker has, with their identifiers.
     broker: BTreeMap<String, Option<u32>>,
@@ -48,8 +50,17 @@ struct Bench {
 
 impl Bench {
     fn new(file: &[Subscription], is_kept: bool) -> Self {
-        let (table, now) = (Subscriptions::new(file, is_kept), Instant::now());
-        Self { table, now, broker: BTreeMap::new(), open: Vec::new(), next_identifier: 1, refused: Vec::new() }
+        let (tell, told) = mpsc::channel();
+        Self {
+            table: Subscriptions::new(file, is_kept),
+            told,
+            tell,
+            now: Instant::now(),
+            broker: BTreeMap::new(),
+            open: Vec::new(),
+            next_identifier: 1,
+            refused: Vec::new(),
+        }
     }
 
     fn connect(&mut self, session_present: bool, has_identifiers: bool) {
@@ -65,7 +76,13 @@ impl Bench {
     }
 
     fn register(&mut self, text: &str, interest: Interest, who: u32) {
-        self.table.register(&filter(text), interest, (self.now, self.now + SECOND), who);
+        self.register_for(text, interest, SECOND, who);
+    }
+
+    fn register_for(&mut self, text: &str, interest: Interest, timeout: Duration, who: u32) {
+        let tell = self.tell.clone();
+        let caller = Box::new(move |answer| tell.send((who, answer)).unwrap());
+        self.table.register(&filter(text), interest, (self.now, self.now + timeout), caller);
     }
 
     /// Hands over all operations; returns them as text.
@@ -130,7 +147,10 @@ impl Bench {
     }
 
     fn answers(&mut self) -> Vec<(u32, Answer)> {
-        self.table.take_settled()
+        for (caller, answer) in self.table.take_settled() {
+            caller(answer);
+        }
+        self.told.try_iter().collect()
     }
 
     fn open_buffer(&mut self, text: &str) -> u32 {

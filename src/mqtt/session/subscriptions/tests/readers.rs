@@ -48,7 +48,7 @@ fn a_reader_whose_subscribe_was_lost_waits_for_another_answer_until_its_deadline
 fn a_reader_whose_subscribe_was_not_sent_in_time_begins_when_the_connection_is_lost() {
     let mut bench = Bench::new(&[], false);
     bench.connect(false, true);
-    bench.table.register(&filter("a"), READ, (bench.now, bench.now + 60 * SECOND), 1);
+    bench.register_for("a", READ, 60 * SECOND, 1);
     bench.pass(BEGINS_AFTER);
     assert_eq!(bench.answers(), []);
     bench.disconnect();
