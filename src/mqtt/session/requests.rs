@@ -1,11 +1,13 @@
 //! Requests that await a response on their response topic (MQTT 5, 4.10).
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::message::Received;
+use crate::message::{Received, TopicFilter};
+use crate::mqtt::outcome::NoAnswer;
 
 /// Identifies a request while it waits.
 pub type Number = u64;
@@ -22,18 +24,25 @@ pub enum Correlation {
     None,
 }
 
-struct Pending<R> {
-    topic: String,
-    correlation: Correlation,
-    requester: R,
-    deadline: Instant,
+/// Gets the response to a request, once. Must not block.
+pub type OnResponse = Box<dyn FnOnce(Result<Arc<Received>, NoAnswer>) + Send>;
+
+/// A request that awaits its response.
+pub struct Request {
+    /// The response topic, and the filter that it is subscribed to with.
+    pub topic: String,
+    pub filter: TopicFilter,
+    pub correlation: Correlation,
+    pub deadline: Instant,
+    pub on_response: OnResponse,
     /// It was sent: what came before is no response.
-    is_written: bool,
+    pub is_written: bool,
 }
 
-/// The table. `R` is a requester.
-pub struct Requests<R> {
-    pending: HashMap<Number, Pending<R>>,
+/// The table.
+#[derive(Default)]
+pub struct Requests {
+    pending: HashMap<Number, Request>,
     /// Those that use their topic alone.
     by_topic: HashMap<String, Number>,
     /// Those that share their topic with others.
@@ -43,74 +52,61 @@ pub struct Requests<R> {
     next: Number,
 }
 
-impl<R> Requests<R> {
-    pub fn new() -> Self {
-        Self {
-            pending: HashMap::new(),
-            by_topic: HashMap::new(),
-            by_data: HashMap::new(),
-            deadlines: BTreeSet::new(),
-            next: 0,
-        }
+impl Requests {
+    /// Whether another request has the topic of this one for itself: their responses could not be told apart.
+    pub fn is_taken(&self, request: &Request) -> bool {
+        !matches!(request.correlation, Correlation::SharedTopic(_)) && self.by_topic.contains_key(&request.topic)
     }
 
-    /// Awaits a response. Returns the requester if its response could not be recognized.
-    pub fn open(
-        &mut self,
-        topic: &str,
-        correlation: Correlation,
-        deadline: Instant,
-        requester: R,
-    ) -> Result<Number, R> {
+    /// Awaits a response.
+    pub fn open(&mut self, request: Request) -> Number {
         let number = self.next;
-        match &correlation {
-            Correlation::SharedTopic(data) => drop(self.by_data.insert(data.clone(), number)),
-            _ if self.by_topic.contains_key(topic) => return Err(requester),
-            _ => drop(self.by_topic.insert(topic.to_owned(), number)),
-        }
         self.next += 1;
-        self.pending
-            .insert(number, Pending { topic: topic.to_owned(), correlation, requester, deadline, is_written: false });
-        Ok(number)
+        match &request.correlation {
+            Correlation::SharedTopic(data) => self.by_data.insert(data.clone(), number),
+            _ => self.by_topic.insert(request.topic.clone(), number),
+        };
+        self.pending.insert(number, request);
+        number
     }
 
     /// The request was sent: from now on a response may come.
     pub fn written(&mut self, number: Number) {
-        if let Some(pending) = self.pending.get_mut(&number) {
-            pending.is_written = true;
+        if let Some(request) = self.pending.get_mut(&number) {
+            request.is_written = true;
         }
     }
 
     /// The broker has the request: from now on its deadline counts.
     pub fn published(&mut self, number: Number) {
-        self.written(number);
-        if let Some(pending) = self.pending.get(&number) {
-            self.deadlines.insert((pending.deadline, number));
+        if let Some(request) = self.pending.get_mut(&number) {
+            request.is_written = true;
+            self.deadlines.insert((request.deadline, number));
         }
     }
 
-    /// The requester whose response this is, if it is one. It awaits nothing more.
-    pub fn respond(&mut self, message: &Received) -> Option<R> {
+    /// The request whose response this is, if it is one. It awaits nothing more.
+    pub fn respond(&mut self, message: &Received) -> Option<Request> {
         let topic = std::str::from_utf8(&message.topic).ok()?;
         let by_data = message.properties.correlation_data.as_ref().and_then(|data| self.by_data.get(data));
         let number = *by_data.or_else(|| self.by_topic.get(topic))?;
-        self.pending.get(&number).filter(|pending| pending.topic == topic && pending.is_meant(message))?;
+        self.pending.get(&number).filter(|request| request.topic == topic && request.is_meant(message))?;
         self.close(number)
     }
 
     /// Stops waiting; `None` if the request does not wait any more.
-    pub fn close(&mut self, number: Number) -> Option<R> {
-        let pending = self.pending.remove(&number)?;
-        self.deadlines.remove(&(pending.deadline, number));
-        match &pending.correlation {
+    pub fn close(&mut self, number: Number) -> Option<Request> {
+        let request = self.pending.remove(&number)?;
+        self.deadlines.remove(&(request.deadline, number));
+        match &request.correlation {
             Correlation::SharedTopic(data) => self.by_data.remove(data),
-            _ => self.by_topic.remove(&pending.topic),
+            _ => self.by_topic.remove(&request.topic),
         };
-        Some(pending.requester)
+        Some(request)
     }
 
-    /// Requesters whose deadline has come.
-    pub fn expire(&mut self, now: Instant) -> Vec<R> {
+    /// Requests whose deadline has come.
+    pub fn expire(&mut self, now: Instant) -> Vec<Request> {
         let late = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now);
         let late: Vec<Number> = late.map(|(_, number)| *number).collect();
         late.into_iter().filter_map(|number| self.close(number)).collect()
@@ -127,13 +123,12 @@ impl<R> Requests<R> {
     }
 
     /// Stops waiting for all.
-    pub fn take_all(&mut self) -> Vec<R> {
-        let all: Vec<Number> = self.pending.keys().copied().collect();
-        all.into_iter().filter_map(|number| self.close(number)).collect()
+    pub fn take_all(&mut self) -> Vec<Request> {
+        std::mem::take(self).pending.into_values().collect()
     }
 }
 
-impl<R> Pending<R> {
+impl Request {
     /// Whether a message on its topic is its response.
     fn is_meant(&self, message: &Received) -> bool {
         let returned = message.properties.correlation_data.as_ref();
@@ -146,65 +141,4 @@ impl<R> Pending<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn response(topic: &str, data: Option<&'static [u8]>) -> Received {
-        let mut message = Received { topic: topic.as_bytes().to_vec(), ..Received::default() };
-        message.properties.correlation_data = data.map(Bytes::from_static);
-        message
-    }
-
-    fn later() -> Instant {
-        Instant::now() + Duration::from_secs(60)
-    }
-
-    #[test]
-    fn a_response_goes_to_its_requester() {
-        let mut requests = Requests::new();
-        let own = |data| Correlation::OwnTopic(Bytes::from_static(data));
-        let shared = |data| Correlation::SharedTopic(Bytes::from_static(data));
-        assert_eq!(requests.open("r/1", own(b"1"), later(), 1), Ok(0));
-        assert_eq!(requests.open("r/2", own(b"2"), later(), 2), Ok(1));
-        assert_eq!(requests.open("r", shared(b"3"), later(), 3), Ok(2));
-        assert_eq!(requests.open("r", shared(b"4"), later(), 4), Ok(3));
-        for (topic, data, requester) in [
-            ("r/1", Some(b"2".as_slice()), None),
-            ("r", None, None),
-            ("r", Some(b"1"), None),
-            ("other", Some(b"1"), None),
-            ("r", Some(b"4"), Some(4)),
-            ("r", Some(b"4"), None),
-            ("r/1", Some(b"1"), Some(1)),
-            ("r/2", None, Some(2)),
-            ("r", Some(b"3"), Some(3)),
-        ] {
-            assert_eq!(requests.respond(&response(topic, data)), requester, "{topic} {data:?}");
-        }
-        assert_eq!(requests.len(), 0);
-    }
-
-    #[test]
-    fn without_correlation_a_topic_has_one_request_at_a_time() {
-        let mut requests = Requests::new();
-        assert_eq!(requests.open("r", Correlation::None, later(), 1), Ok(0));
-        assert_eq!(requests.open("r", Correlation::None, later(), 2), Err(2));
-        assert_eq!(requests.respond(&response("r", None)), None, "the request was not sent yet");
-        requests.written(0);
-        assert_eq!(requests.respond(&response("r", None)), Some(1));
-        assert_eq!(requests.open("r", Correlation::None, later(), 2), Ok(1));
-    }
-
-    #[test]
-    fn a_deadline_counts_from_the_publish_on() {
-        let mut requests = Requests::new();
-        let now = Instant::now();
-        let number = requests.open("r", Correlation::None, now, 1).unwrap();
-        assert_eq!((requests.next_deadline(), requests.expire(now)), (None, vec![]));
-        requests.published(number);
-        assert_eq!((requests.next_deadline(), requests.expire(now)), (Some(now), vec![1]));
-        assert_eq!(requests.close(number), None);
-    }
-}
+mod tests;

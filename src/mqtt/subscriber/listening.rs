@@ -40,7 +40,8 @@ impl Subscriber {
                 Listener { reader, filter: of_filter, interest, permit }
             }));
         });
-        self.register_and(filter, interest, timeout, caller, |state| {
+        self.with_state(|state| {
+            state.register(filter, interest, timeout, caller);
             let number = self.0.count.fetch_add(1, Ordering::Relaxed);
             let make = || Arc::new(TopicBuffer::new(number, self.0.budget.clone()));
             let opened = state.table.open_buffer(filter, make);

@@ -1,8 +1,10 @@
 //! Subscriptions, received messages and requests. HTTP workers share it.
 
+mod connection;
 mod leaving;
 mod listening;
 mod requesting;
+mod stopping;
 
 use std::fmt;
 use std::hash::RandomState;
@@ -13,20 +15,16 @@ use std::time::{Duration, Instant};
 pub use self::listening::Listener;
 
 use self::leaving::Leaving;
-use self::requesting::Requester;
-use super::outcome::Refusal;
-use super::protocol::Limits;
+use super::outcome::{NoAnswer, Refusal};
 use super::publisher::Publisher;
 use super::session::clock::Clock;
 use super::session::lifecycle::Lifecycle;
 use super::session::requests::Requests;
-use super::session::subscriptions::{Breach, Caller, Culprit, FilterStatus, Interest, Report, Route, Subscriptions};
+use super::session::subscriptions::{Caller, FilterStatus, Interest, Route, Subscriptions};
 use super::session::topic_buffer::{Budget, BufferedMessage};
-use super::status::Status;
 use crate::config::{Config, Protocol, Session};
 use crate::instance_id::instance_id;
 use crate::message::{Qos, Received, TopicFilter};
-use crate::metrics::{self, Stray};
 
 /// Keeps topic filters subscribed to, and delivers their messages.
 #[derive(Clone)]
@@ -51,9 +49,10 @@ struct Shared {
     is_left: AtomicBool,
 }
 
+#[derive(Default)]
 struct State {
     table: Subscriptions,
-    requests: Requests<Requester>,
+    requests: Requests,
     /// The status of all filters, until something changes.
     statuses: Option<Arc<[FilterStatus]>>,
     /// The connection takes SUBSCRIBE now.
@@ -70,18 +69,10 @@ impl Subscriber {
         let response_base = requesting::response_base(&config.mqtt.client_id, instance_id());
         let mut table = Subscriptions::new(&config.subscribe, is_kept);
         table.reserve(requesting::response_filter(&response_base));
-        let state = State {
-            table,
-            requests: Requests::new(),
-            statuses: None,
-            is_open: false,
-            leaving: None,
-            lifecycle: Lifecycle::Running,
-        };
         Self(Arc::new(Shared {
             publisher,
             protocol: config.mqtt.protocol,
-            state: Mutex::new(state),
+            state: Mutex::new(State { table, ..State::default() }),
             changed: Condvar::new(),
             clock,
             response_base,
@@ -98,178 +89,25 @@ impl Subscriber {
     /// Subscribes to a filter, whose messages go to the journal. The caller gets the broker's answer, or a refusal
     /// after `timeout`. Without a success nothing changes.
     pub fn subscribe(&self, filter: &TopicFilter, qos: Qos, timeout: Duration, caller: Caller) {
-        self.register(filter, Interest::Record(qos), timeout, caller);
+        self.with_state(|state| state.register(filter, Interest::Record(qos), timeout, caller));
     }
 
     /// Ends what [`Self::subscribe`] began. A filter that is not subscribed to is a success.
     pub fn unsubscribe(&self, filter: &TopicFilter, timeout: Duration, caller: Caller) {
-        self.register(filter, Interest::Unsubscribe, timeout, caller);
-    }
-
-    fn register(&self, filter: &TopicFilter, interest: Interest, timeout: Duration, caller: Caller) {
-        self.register_and(filter, interest, timeout, caller, |_| ());
-    }
-
-    /// The same, with a change of the state before anything is sent to the broker.
-    fn register_and(
-        &self,
-        filter: &TopicFilter,
-        interest: Interest,
-        timeout: Duration,
-        caller: Caller,
-        then: impl FnOnce(&mut State),
-    ) {
-        let now = Instant::now();
-        self.with_state(|state| {
-            if state.lifecycle != Lifecycle::Running {
-                return Some(caller);
-            }
-            state.table.register(filter, interest, (now, now + timeout), caller);
-            then(state);
-            None
-        })
-        .into_iter()
-        .for_each(|caller| caller(Err(Refusal::Stopping)));
-    }
-
-    /// The status of the connection and of the filters.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let mut state = self.lock();
-        let State { table, statuses, .. } = &mut *state;
-        let statuses = statuses.get_or_insert_with(|| table.statuses().into()).clone();
-        drop(state);
-        Status { listeners: self.0.listeners.load(Ordering::Relaxed), ..self.0.publisher.status(statuses) }
-    }
-
-    /// Accepts nothing more, and ends every listener.
-    pub fn stop_accepting(&self) {
-        self.with_state(|state| {
-            state.lifecycle = Lifecycle::Draining;
-            state.table.buffers().for_each(|buffer| buffer.end());
-            state.table.stop();
-        });
-    }
-
-    /// Waits until no request awaits a response any more. At the deadline the rest get none.
-    pub fn drain(&self, deadline: Instant) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.0.changed.wait_timeout_while(self.lock(), left, |state| state.requests.len() > 0);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        state.lifecycle = Lifecycle::Ended;
-        let requesters = state.requests.take_all();
-        drop(state);
-        requesters.into_iter().for_each(requesting::end_at_stop);
+        self.with_state(|state| state.register(filter, Interest::Unsubscribe, timeout, caller));
     }
 
     /// Settles callers, filters and requests whose deadline has come.
     pub(super) fn expire(&self) {
         let now = Instant::now();
-        let mut state = self.lock();
-        let deadline = state.next_deadline().filter(|_| state.lifecycle != Lifecycle::Ended);
-        if deadline.is_none_or(|deadline| now < deadline) {
-            drop(state);
-            return self.0.clock.wake_at(deadline);
-        }
-        let requesters = state.requests.expire(now);
-        drop(state);
-        self.time_out(requesters);
-        self.with_state(|state| state.table.expire(now));
-    }
-
-    /// A connection takes SUBSCRIBE from now on; with a `probation` only for one filter at a time, for so long after
-    /// each answer.
-    pub(super) fn connected(&self, session_present: bool, limits: Limits, probation: Option<Duration>) {
-        self.with_state(|state| {
-            state.is_open = true;
-            state.table.connected(session_present, limits, probation, Instant::now());
+        let late = self.with_state(|state| {
+            if state.lifecycle == Lifecycle::Ended {
+                return Vec::new();
+            }
+            state.table.expire(now);
+            state.requests.expire(now)
         });
-    }
-
-    /// The connection ended over what the broker sent, or over an operation. Says over which filter.
-    pub(super) fn breached(&self, breach: Breach) -> Culprit {
-        self.with_state(|state| state.table.breached(breach, Instant::now()))
-    }
-
-    /// The connection takes no SUBSCRIBE for a while, or does again.
-    pub(super) fn set_open(&self, is_open: bool) {
-        self.with_state(|state| state.is_open = is_open);
-    }
-
-    /// The connection has ended.
-    pub(super) fn disconnected(&self) {
-        self.with_state(|state| {
-            state.is_open = false;
-            state.table.disconnected();
-        });
-    }
-
-    /// Hands over operations that the connection did not take before.
-    pub(super) fn dispatch(&self) {
-        if self.0.is_left.load(Ordering::Relaxed) {
-            self.with_state(|_| ());
-        }
-    }
-
-    /// A SUBSCRIBE or an UNSUBSCRIBE was written.
-    pub(super) fn written(&self, packet_identifier: u16) {
-        self.lock().table.written(packet_identifier);
-    }
-
-    /// A SUBACK came. Returns what is to be logged.
-    pub(super) fn subscribed(&self, packet_identifier: u16, answers: &[Result<u8, u8>]) -> Vec<Report> {
-        let answered = self.with_state(|state| state.table.subscribed(packet_identifier, answers, Instant::now()));
-        let Some((ordinal, reports)) = answered else {
-            self.log_stray(packet_identifier);
-            return Vec::new();
-        };
-        self.0.publisher.answered(ordinal);
-        reports
-    }
-
-    /// An UNSUBACK came.
-    pub(super) fn unsubscribed(&self, packet_identifier: u16, failure: Option<u8>) {
-        let ordinal = self.with_state(|state| state.table.unsubscribed(packet_identifier, failure));
-        if let Some(ordinal) = ordinal {
-            self.0.publisher.answered(ordinal);
-        } else {
-            self.left_group();
-            self.log_stray(packet_identifier);
-        }
-    }
-
-    /// The broker answered without an operation. In a stop such answers are expected.
-    fn log_stray(&self, packet_identifier: u16) {
-        if self.lock().lifecycle == Lifecycle::Running && metrics::dropped_stray(Stray::UnknownPacket) {
-            log::warn!(
-                "the broker answered a SUBSCRIBE or an UNSUBSCRIBE with packet identifier {packet_identifier}, which \
-                 waits for no such answer: others like it are counted alone"
-            );
-        }
-    }
-
-    /// Since when the oldest unanswered operation has been with the connection.
-    pub(super) fn oldest_unanswered(&self) -> Option<Instant> {
-        self.lock().table.oldest_unanswered()
-    }
-
-    /// The filters of the oldest SUBSCRIBE without an answer.
-    pub(super) fn unanswered(&self) -> Vec<TopicFilter> {
-        self.lock().table.unanswered()
-    }
-
-    /// Whether the broker has answered for everything that was wanted when the connection came about.
-    pub(super) fn is_settled(&self) -> bool {
-        self.lock().table.is_settled()
-    }
-
-    /// Removes from a kept session what is not in the configuration, at the end of a connection, as far as there is
-    /// room for that by the deadline.
-    pub fn forget_run_time(&self, deadline: Instant) {
-        let (of_file, foreign) = self.lock().table.to_leave();
-        if !foreign.is_empty() && !self.0.publisher.leave_session(&of_file, &foreign, deadline) {
-            log::warn!("the broker's session keeps topic filters that are not in the configuration");
-        }
+        self.end_all(late, &NoAnswer::TimedOut);
     }
 
     /// Where a message goes.
@@ -335,8 +173,18 @@ impl Subscriber {
 }
 
 impl State {
+    fn register(&mut self, filter: &TopicFilter, interest: Interest, timeout: Duration, caller: Caller) {
+        if self.lifecycle != Lifecycle::Running {
+            return self.table.reject(caller, Refusal::Stopping);
+        }
+        let now = Instant::now();
+        self.table.register(filter, interest, (now, now + timeout), caller);
+    }
+
+    /// When something is due; never again at the end of a stop.
     fn next_deadline(&self) -> Option<Instant> {
-        self.table.next_deadline().into_iter().chain(self.requests.next_deadline()).min()
+        let deadlines = self.table.next_deadline().into_iter().chain(self.requests.next_deadline());
+        deadlines.min().filter(|_| self.lifecycle != Lifecycle::Ended)
     }
 }
 

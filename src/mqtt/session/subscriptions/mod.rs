@@ -102,6 +102,11 @@ impl Subscriptions {
         self.reserved = filter;
     }
 
+    /// Answers a caller that is not registered.
+    pub fn reject(&mut self, caller: Caller, refusal: Refusal) {
+        self.settled.push((caller, Err(refusal)));
+    }
+
     /// Registers an interest in a filter. The caller gets the broker's answer, or a refusal at the deadline; a reader
     /// also succeeds where there is no broker. A refusal ends the interest.
     pub fn register(
@@ -115,7 +120,7 @@ impl Subscriptions {
             return self.settled.push((caller, Ok(0)));
         }
         if let Err(refusal) = self.check(filter, interest) {
-            return self.settled.push((caller, Err(refusal)));
+            return self.reject(caller, refusal);
         }
         let key = self.key(filter);
         let Some(entry) = self.entries.get(&key) else { return };
@@ -126,7 +131,7 @@ impl Subscriptions {
             return self.settled.push((caller, Ok(granted)));
         }
         if let Some(refusal) = entry.is_left_out().filter(|_| interest != Interest::Unsubscribe) {
-            return self.settled.push((caller, Err(refusal)));
+            return self.reject(caller, refusal);
         }
         let begins = matches!(interest, Interest::Read { .. }).then(|| deadline.min(now + BEGINS_AFTER));
         self.change(key, |entry| {
