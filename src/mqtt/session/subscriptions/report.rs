@@ -38,8 +38,8 @@ impl Report {
     }
 }
 
-/// Logs that no SUBSCRIBE of this size is sent, as it is larger than the broker accepts. A passing filter is for readers
-/// or requesters.
+/// Logs that no SUBSCRIBE of this size is sent, as it is larger than the broker accepts. A passing filter is for
+/// readers or requesters.
 pub fn log_oversized(filter: &TopicFilter, is_passing: bool, size: usize, limit: usize) {
     let topic = Printable::new(filter.as_str(), SHOWN);
     let words = "the broker takes no packet of more than";

@@ -1,9 +1,10 @@
 //! The last messages of one topic filter.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::budget::Budget;
 use super::buffered_message::BufferedMessage;
 use super::gaps::Gaps;
 use crate::mqtt::outcome::Refusal;
@@ -12,26 +13,6 @@ use crate::mqtt::outcome::Refusal;
 pub(super) const MAX_MESSAGES: usize = 16_384;
 /// Bytes that they may take.
 pub(super) const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// Bytes that all buffers together may take, beyond the least of each. Where that is not enough, each has an equal
-/// part.
-pub(super) const MAX_ALL_BYTES: usize = 32 * 1024 * 1024;
-/// Bytes that a buffer may take in any case.
-const LEAST_BYTES: usize = 256 * 1024;
-
-/// What all topic buffers take.
-#[derive(Default)]
-pub struct Budget {
-    pub bytes: AtomicUsize,
-    pub buffers: AtomicUsize,
-}
-
-impl Budget {
-    /// Whether a buffer must drop messages so that all buffers together do not take too much.
-    pub fn is_exceeded_by(&self, bytes_of_buffer: usize) -> bool {
-        let part = || (MAX_ALL_BYTES / self.buffers.load(Ordering::Relaxed).max(1)).max(LEAST_BYTES);
-        self.bytes.load(Ordering::Relaxed) > MAX_ALL_BYTES && bytes_of_buffer > part()
-    }
-}
 
 /// For whom the broker sent a retained message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,37 +79,6 @@ impl TopicBuffer {
         }
     }
 
-    /// Tells every reader that no messages come for now, and why.
-    pub fn refuse(&self, refusal: Refusal) {
-        let mut ring = self.lock();
-        ring.refusals += 1;
-        ring.refusal = Some(refusal);
-        drop(ring);
-        self.changed.notify_all();
-    }
-
-    /// From now on messages may be missing, for the readers that are there.
-    pub fn begin_gap(&self) {
-        self.lock().gaps.begin();
-    }
-
-    /// From now on none are missing.
-    pub fn end_gap(&self) {
-        let mut ring = self.lock();
-        let end = ring.end();
-        let is_news = ring.gaps.end(end);
-        drop(ring);
-        if is_news {
-            self.changed.notify_all();
-        }
-    }
-
-    /// Lets every reader end.
-    pub fn end(&self) {
-        self.lock().ended = true;
-        self.changed.notify_all();
-    }
-
     pub(super) fn lock(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,6 +89,11 @@ impl Ring {
     fn is_over(&self, budget: &Budget) -> bool {
         let is_too_long = self.bytes > MAX_BYTES && self.messages.len() > 1;
         self.messages.len() > MAX_MESSAGES || is_too_long || budget.is_exceeded_by(self.bytes)
+    }
+
+    /// The message at this position, which is not before the first.
+    pub fn get(&self, position: u64) -> Option<&(Arc<BufferedMessage>, Option<Retained>)> {
+        self.messages.get(usize::try_from(position - self.first).ok()?)
     }
 
     /// The position of the next message.

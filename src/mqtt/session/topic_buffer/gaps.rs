@@ -15,7 +15,7 @@ pub struct Gap {
 #[derive(Default)]
 pub struct Gaps {
     /// The first may lie before the oldest message: then it is the last of those that do.
-    ended: VecDeque<Gap>,
+    pub(super) ended: VecDeque<Gap>,
     begun: u64,
     is_open: bool,
 }
@@ -50,20 +50,10 @@ impl Gaps {
         self.ended.get(from).copied()
     }
 
-    /// Whether there is one at `position` or after it, and before `end`.
-    pub fn are_between(&self, position: u64, end: u64, known: u64) -> bool {
-        self.next(position, known).is_some_and(|gap| gap.position < end)
-    }
-
     /// The oldest message has this position now.
     pub fn drop_before(&mut self, first: u64) {
         while self.ended.get(1).is_some_and(|gap| gap.position < first) {
             self.ended.pop_front();
         }
-    }
-
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.ended.len()
     }
 }

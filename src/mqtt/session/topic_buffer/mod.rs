@@ -2,13 +2,17 @@
 //!
 //! A reader that falls behind loses the oldest messages and is told how many. Nothing waits for a reader.
 
+mod budget;
 mod buffered_message;
 mod gaps;
 
 mod buffer;
 mod reader;
 
-pub use self::buffer::{Budget, Retained, TopicBuffer};
+mod notices;
+
+pub use self::budget::Budget;
+pub use self::buffer::{Retained, TopicBuffer};
 pub use self::buffered_message::BufferedMessage;
 pub use self::reader::{Batch, Handle, Missed, Reader, Start};
 

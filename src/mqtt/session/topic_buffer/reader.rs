@@ -112,15 +112,13 @@ impl Reader {
         let mut ring = buffer.lock();
         loop {
             let mut batch = self.take(&ring);
-            let refused = ring.refusal.filter(|_| std::mem::replace(&mut self.refusals, ring.refusals) < ring.refusals);
-            // none of the messages was for this reader
-            while batch.messages.is_empty() && batch.missed.is_none() && self.has_more(&ring) {
-                batch = self.take(&ring);
-            }
+            batch.refused =
+                ring.refusal.filter(|_| std::mem::replace(&mut self.refusals, ring.refusals) < ring.refusals);
+            batch.ended = ring.ended;
+            let is_empty = batch.messages.is_empty() && batch.missed.is_none() && batch.refused.is_none();
             let left = deadline.saturating_duration_since(Instant::now());
-            let has_news = batch.missed.is_some() || !batch.messages.is_empty() || refused.is_some();
-            if ring.ended || has_news || left.is_zero() {
-                return Batch { refused, ended: ring.ended, ..batch };
+            if !is_empty || batch.ended || left.is_zero() {
+                return batch;
             }
             ring.waiting += 1;
             ring = buffer.changed.wait_timeout(ring, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -133,41 +131,38 @@ impl Reader {
         self.buffer.lock().ended
     }
 
-    fn has_more(&self, ring: &Ring) -> bool {
-        self.next < ring.end() || ring.gaps.next(self.next, self.gaps).is_some()
-    }
-
+    /// Messages from its position on, up to the next gap, and whether some were missed before them.
     fn take(&mut self, ring: &Ring) -> Batch {
-        let mut missed = self.missed.take();
+        let mut batch = Batch { missed: self.missed.take(), ..Batch::default() };
         if self.next < ring.first {
             let count = ring.first - self.next;
             metrics::METRICS.lagged.inc_by(count);
-            let is_known = missed.is_none() && !ring.gaps.are_between(self.next, ring.first, self.gaps);
-            missed = Some(if is_known { Missed::Known(count) } else { Missed::Unknown });
+            let has_gap = ring.gaps.next(self.next, self.gaps).is_some_and(|gap| gap.position < ring.first);
+            let is_known = batch.missed.is_none() && !has_gap;
+            batch.missed = Some(if is_known { Missed::Known(count) } else { Missed::Unknown });
             self.next = ring.first;
         }
-        if let Some(gap) = ring.gaps.next(self.next, self.gaps).filter(|gap| gap.position == self.next) {
-            missed = Some(Missed::Unknown);
-            self.gaps = gap.number;
-        }
-        let gap = ring.gaps.next(self.next, self.gaps).map_or(u64::MAX, |gap| gap.position);
-        let (mut messages, mut bytes) = (Vec::new(), 0);
-        let read = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX).min(ring.messages.len());
-        for (message, retained) in ring.messages.range(read..).take(MAX_AT_ONCE) {
-            if self.next == gap {
-                break;
+        let mut bytes = 0;
+        loop {
+            if let Some(gap) = ring.gaps.next(self.next, self.gaps).filter(|gap| gap.position == self.next) {
+                if !batch.messages.is_empty() {
+                    return batch;
+                }
+                batch.missed = Some(Missed::Unknown);
+                self.gaps = gap.number;
             }
-            bytes += message.size;
-            if bytes > MAX_BYTES_AT_ONCE && bytes > message.size {
-                break;
-            }
+            let Some((message, retained)) = ring.get(self.next) else { return batch };
             if retained.is_none_or(|retained| self.is_meant(retained)) {
+                bytes += message.size;
+                let is_too_much = bytes > MAX_BYTES_AT_ONCE && !batch.messages.is_empty();
+                if is_too_much || batch.messages.len() == MAX_AT_ONCE {
+                    return batch;
+                }
                 let holds = (message.size <= MAX_BYTES_AT_ONCE).then(|| message.clone());
-                messages.push((self.next, Handle { message: Arc::downgrade(message), _holds: holds }));
+                batch.messages.push((self.next, Handle { message: Arc::downgrade(message), _holds: holds }));
             }
             self.next += 1;
         }
-        Batch { missed, messages, refused: None, ended: false }
     }
 
     /// Whether a retained message was sent for this reader.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::buffer::{MAX_ALL_BYTES, MAX_BYTES, MAX_MESSAGES};
+use super::budget::MAX_ALL_BYTES;
+use super::buffer::{MAX_BYTES, MAX_MESSAGES};
 use super::reader::{MAX_AT_ONCE, MAX_BYTES_AT_ONCE};
 use super::*;
 use crate::message::Received;
@@ -192,7 +193,7 @@ fn a_gap_among_missed_messages_makes_their_number_unknown() {
     }
     assert_eq!(positions(&mut reader).0, Some(Missed::Unknown));
     assert_eq!(positions(&mut reader).0, None);
-    let gaps = |buffer: &TopicBuffer| buffer.lock().gaps.len();
+    let gaps = |buffer: &TopicBuffer| buffer.lock().gaps.ended.len();
     for _ in 0..100 {
         buffer.begin_gap();
         buffer.end_gap();
