@@ -41,7 +41,8 @@ impl Subscriber {
 
     /// Hands over operations that the connection did not take before.
     pub(in crate::mqtt) fn dispatch(&self) {
-        if self.0.is_left.load(Ordering::Relaxed) {
+        let is_left = self.lock().is_left;
+        if is_left {
             self.with_state(|_| ());
         }
     }

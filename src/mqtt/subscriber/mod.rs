@@ -8,7 +8,7 @@ mod stopping;
 
 use std::fmt;
 use std::hash::RandomState;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,14 +39,14 @@ struct Shared {
     clock: Arc<Clock>,
     /// What all response topics of the bridge begin with.
     response_base: String,
+    /// The filter for the responses to requests that do not name a response topic.
+    response_filter: Option<TopicFilter>,
     max_listeners: usize,
     max_requests: usize,
     listeners: AtomicUsize,
     budget: Arc<Budget>,
     random: RandomState,
     count: AtomicU64,
-    /// The connection did not take an operation.
-    is_left: AtomicBool,
 }
 
 #[derive(Default)]
@@ -57,6 +57,8 @@ struct State {
     statuses: Option<Arc<[FilterStatus]>>,
     /// The connection takes SUBSCRIBE now.
     is_open: bool,
+    /// The connection did not take an operation.
+    is_left: bool,
     /// A stop has begun to end shared subscriptions.
     leaving: Option<Leaving>,
     lifecycle: Lifecycle,
@@ -68,7 +70,8 @@ impl Subscriber {
         let is_kept = config.mqtt.session != Session::Clean;
         let response_base = requesting::response_base(&config.mqtt.client_id, instance_id());
         let mut table = Subscriptions::new(&config.subscribe, is_kept);
-        table.reserve(requesting::response_filter(&response_base));
+        let response_filter = TopicFilter::try_from(format!("{response_base}+")).ok();
+        table.reserve(response_filter.clone());
         Self(Arc::new(Shared {
             publisher,
             protocol: config.mqtt.protocol,
@@ -76,13 +79,13 @@ impl Subscriber {
             changed: Condvar::new(),
             clock,
             response_base,
+            response_filter,
             max_listeners: config.http.max_listeners,
             max_requests: config.publish.max_waiting,
             listeners: AtomicUsize::new(0),
             budget: Arc::default(),
             random: RandomState::new(),
             count: AtomicU64::new(0),
-            is_left: AtomicBool::new(false),
         }))
     }
 
@@ -154,14 +157,13 @@ impl Subscriber {
 
     /// Returns whether an operation had been left, and none is any more.
     fn hand_over(&self, state: &mut State) -> bool {
-        // set before trying: `dispatch` reads it when there is room again
-        let was_left = self.0.is_left.swap(true, Ordering::Relaxed);
+        let was_left = std::mem::replace(&mut state.is_left, true);
         while let Some(operation) = state.table.next() {
             // the queue has room again when the connection has made its next step
             let Some(ordinal) = self.0.publisher.hand_over(&operation) else { return false };
             state.table.hand_over(&operation, ordinal, Instant::now());
         }
-        self.0.is_left.store(false, Ordering::Relaxed);
+        state.is_left = false;
         was_left
     }
 

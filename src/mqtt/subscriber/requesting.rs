@@ -29,11 +29,6 @@ pub fn response_base(client_id: &str, instance_id: u64) -> String {
     format!("mqtt-bridge/response/{name}/")
 }
 
-/// The filter for the responses to requests that do not name a response topic.
-pub fn response_filter(base: &str) -> Option<TopicFilter> {
-    TopicFilter::try_from(format!("{base}+")).ok()
-}
-
 impl Subscriber {
     /// Publishes a message and awaits its response for at most `timeout`, on the given response topic or on a new one.
     /// In MQTT 3.1.1, which has no such property, the payload must say where the response is to go.
@@ -73,7 +68,7 @@ impl Subscriber {
             (topic, filter, Correlation::SharedTopic(nonce.clone()))
         } else {
             let topic = format!("{}{}", self.0.response_base, String::from_utf8_lossy(nonce));
-            let filter = response_filter(&self.0.response_base)?;
+            let filter = self.0.response_filter.clone()?;
             (TopicName::try_from(topic).ok()?, filter, Correlation::OwnTopic(nonce.clone()))
         };
         Some((topic, filter, if self.0.protocol == Protocol::V5 { correlation } else { Correlation::None }))

@@ -81,4 +81,16 @@ impl InFlight {
             Retransmission::Publish(*packet_identifier, entry.message.clone())
         })
     }
+
+    /// What was sent and is unacknowledged, in the order of acceptance.
+    pub(super) fn sent(&self) -> Vec<Sequence> {
+        let mut sent: Vec<Sequence> = self.sent.values().copied().collect();
+        sent.sort_unstable();
+        sent
+    }
+
+    /// Whether one of these was sent on the current connection.
+    pub(super) fn is_sent_here(&self, sequence: Sequence) -> bool {
+        self.entries[&sequence].ordinal.is_some_and(|ordinal| self.packet_identifiers.is_taken(ordinal))
+    }
 }

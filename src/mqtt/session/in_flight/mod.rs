@@ -205,18 +205,6 @@ impl InFlight {
         self.change(sequence, |entry| entry.ordinal = Some(ordinal));
     }
 
-    /// What was sent and is unacknowledged, in the order of acceptance.
-    fn sent(&self) -> Vec<Sequence> {
-        let mut sent: Vec<Sequence> = self.sent.values().copied().collect();
-        sent.sort_unstable();
-        sent
-    }
-
-    /// Whether one of these was sent on the current connection.
-    fn is_sent_here(&self, sequence: Sequence) -> bool {
-        self.entries[&sequence].ordinal.is_some_and(|ordinal| self.packet_identifiers.is_taken(ordinal))
-    }
-
     fn sends_a_suspect(&self) -> bool {
         // other messages than a suspect were sent before it became one; a suspect itself is sent alone
         self.sent.len() == 1 && self.sent.values().any(|sequence| self.entries[sequence].losses.is_suspicious())

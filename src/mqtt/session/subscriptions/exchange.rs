@@ -76,12 +76,11 @@ impl Subscriptions {
         let mut from = 0;
         while let Some(key) = self.dirty.first_from(from) {
             from = key + 1;
-            let carrier = self.carrier(key);
-            let plan = self.plan(key, carrier);
+            let plan = self.plan(key);
             let Some(entry) = self.entries.get(&key) else { continue };
             let more = entry.filter.as_str().len() + SUBSCRIBE_OVERHEAD;
             match plan {
-                Plan::Nothing => self.needs_nothing(key, carrier),
+                Plan::Nothing => self.needs_nothing(key),
                 // the MQTT client would end the connection over it; what it would have carried needs its own operation
                 Plan::Subscribe(_) if more > link.max_packet_size => {
                     log_oversized(&entry.filter, !entry.is_recorded(), more, link.max_packet_size);
@@ -130,12 +129,12 @@ impl Subscriptions {
         Some(Operation::Subscribe(vec![(entry.filter.clone(), qos)], identifier))
     }
 
-    fn needs_nothing(&mut self, key: Key, carrier: Option<Key>) {
+    fn needs_nothing(&mut self, key: Key) {
         self.dirty.set(key, false);
         if !self.entries.get(&key).is_some_and(Entry::is_unanswered) {
             self.initial.set(key, false);
         }
-        self.tidy(key, carrier);
+        self.tidy(key);
     }
 
     /// Refuses a filter whose SUBSCRIBE would be larger than the broker accepts.

@@ -176,7 +176,7 @@ impl Subscriptions {
             self.change(key, |entry| entry.try_again(now));
             self.touch(key);
             if self.connection.is_none() {
-                self.tidy(key, None);
+                self.tidy(key);
             }
         }
     }
@@ -285,8 +285,8 @@ impl Subscriptions {
     }
 
     /// Settles what needs no broker, and removes an entry that is no longer needed.
-    fn tidy(&mut self, key: Key, carrier: Option<Key>) {
-        let granted = carrier.and_then(|carrier| self.entries.get(&carrier)?.granted());
+    fn tidy(&mut self, key: Key) {
+        let granted = self.carrier_grant(key);
         let is_connected = self.connection.is_some();
         self.settle(key, |entry| {
             let mut settled = granted.map(|granted| entry.carried(granted)).unwrap_or_default();

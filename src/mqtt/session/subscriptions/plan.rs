@@ -14,10 +14,10 @@ pub enum Plan {
 }
 
 impl Subscriptions {
-    /// What an entry needs, given its [`Self::carrier`].
-    pub(super) fn plan(&self, key: Key, carrier: Option<Key>) -> Plan {
+    /// What an entry needs.
+    pub(super) fn plan(&self, key: Key) -> Plan {
         let Some(entry) = self.entries.get(&key) else { return Plan::Nothing };
-        let wanted = if carrier.is_none() { self.wanted(key) } else { None };
+        let wanted = if self.carrier(key).is_none() { self.wanted(key) } else { None };
         match (entry.state, wanted) {
             (BrokerState::Absent, Some(qos)) => Plan::Subscribe(qos),
             (BrokerState::Refused(_), Some(qos)) if entry.renew => Plan::Subscribe(qos),
@@ -61,7 +61,7 @@ impl Subscriptions {
 
     /// What the broker granted to the carrier of an entry.
     pub(super) fn carrier_grant(&self, key: Key) -> Option<u8> {
-        self.carrier(key).and_then(|carrier| self.entries.get(&carrier)?.granted())
+        self.carrier(key).and_then(|carrier| self.entries.get(&carrier)?.state.granted())
     }
 
     /// The entry whose subscription brings the messages of this one too, where the broker does not tell one from the

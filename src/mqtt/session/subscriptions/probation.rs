@@ -82,7 +82,7 @@ impl Subscriptions {
     /// The suspect, if it is to be subscribed to now.
     pub(super) fn next_suspect(&mut self) -> Option<(Key, Qos)> {
         let key = self.suspect.filter(|key| !self.waits_for_probation(*key))?;
-        if let Plan::Subscribe(qos) = self.plan(key, self.carrier(key)) {
+        if let Plan::Subscribe(qos) = self.plan(key) {
             return Some((key, qos));
         }
         self.suspect = None;

@@ -57,23 +57,22 @@ impl TopicBuffer {
     pub fn push(&self, message: Arc<BufferedMessage>, retained: Option<Retained>) {
         let size = message.size;
         let mut dropped = Vec::new();
-        let mut ring = self.lock();
+        let mut guard = self.lock();
+        let ring = &mut *guard;
         ring.messages.push_back((message, retained));
         ring.bytes += size;
         self.budget.bytes.fetch_add(size, Ordering::Relaxed);
         while ring.is_over(&self.budget) {
             let Some((message, _)) = ring.messages.pop_front() else { break };
-            let size = message.size;
             ring.first += 1;
-            let first = ring.first;
-            ring.gaps.drop_before(first);
-            ring.bytes -= size;
-            self.budget.bytes.fetch_sub(size, Ordering::Relaxed);
+            ring.gaps.drop_before(ring.first);
+            ring.bytes -= message.size;
+            self.budget.bytes.fetch_sub(message.size, Ordering::Relaxed);
             // freed without the lock
             dropped.push(message);
         }
         let is_awaited = ring.waiting > 0;
-        drop(ring);
+        drop(guard);
         if is_awaited {
             self.changed.notify_all();
         }

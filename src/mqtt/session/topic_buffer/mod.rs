@@ -2,6 +2,7 @@
 //!
 //! A reader that falls behind loses the oldest messages and is told how many. Nothing waits for a reader.
 
+mod batch;
 mod budget;
 mod buffered_message;
 mod gaps;
@@ -11,10 +12,11 @@ mod reader;
 
 mod notices;
 
+pub use self::batch::{Batch, Handle, Missed};
 pub use self::budget::Budget;
 pub use self::buffer::{Retained, TopicBuffer};
 pub use self::buffered_message::BufferedMessage;
-pub use self::reader::{Batch, Handle, Missed, Reader, Start};
+pub use self::reader::{Reader, Start};
 
 #[cfg(test)]
 mod tests;

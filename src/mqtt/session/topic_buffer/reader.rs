@@ -1,12 +1,11 @@
 //! Readers of a topic buffer, each at its own pace.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use super::batch::{Batch, Handle, Missed};
 use super::buffer::{Retained, Ring, TopicBuffer};
-use super::buffered_message::BufferedMessage;
 use crate::metrics;
-use crate::mqtt::outcome::Refusal;
 
 /// The most messages that a reader takes at a time, and the most bytes: what it holds is not in the budget. A single
 /// longer message stays the buffer's.
@@ -24,15 +23,6 @@ pub enum Start {
     Unknown,
 }
 
-/// How many messages a reader has missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missed {
-    /// So many.
-    Known(u64),
-    /// Some, perhaps.
-    Unknown,
-}
-
 /// A reader's position in a buffer.
 pub struct Reader {
     buffer: Arc<TopicBuffer>,
@@ -47,35 +37,6 @@ pub struct Reader {
     gaps: u64,
     /// How many refusals it was told of.
     refusals: u64,
-}
-
-/// A message as a reader holds it.
-#[derive(Debug)]
-pub struct Handle {
-    message: Weak<BufferedMessage>,
-    /// `None` for a long message, which the buffer may drop while it is read.
-    _holds: Option<Arc<BufferedMessage>>,
-}
-
-impl Handle {
-    /// The message, if it still exists. It must not be kept during a wait.
-    #[must_use]
-    pub fn get(&self) -> Option<Arc<BufferedMessage>> {
-        self.message.upgrade()
-    }
-}
-
-/// What a reader gets.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// What it missed before these.
-    pub missed: Option<Missed>,
-    /// Messages with their positions.
-    pub messages: Vec<(u64, Handle)>,
-    /// Why no messages come for now, where that is new.
-    pub refused: Option<Refusal>,
-    /// No more messages will come.
-    pub ended: bool,
 }
 
 impl Reader {

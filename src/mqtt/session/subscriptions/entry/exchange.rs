@@ -16,7 +16,7 @@ impl Entry {
     /// A SUBSCRIBE with this quality of service, or an UNSUBSCRIBE, was handed over; `number` is the number of the
     /// operation.
     pub fn sent(&mut self, qos: Option<Qos>, number: u64) {
-        let before = self.granted();
+        let before = self.state.granted();
         self.state = qos.map_or(BrokerState::Unsubscribing, |qos| BrokerState::Subscribing { qos, before });
         for waiter in self.waiters.iter_mut().filter(|waiter| waiter.interest.qos().is_some() == qos.is_some()) {
             (waiter.sent, waiter.ever_sent) = (true, true);
@@ -103,5 +103,17 @@ impl Entry {
             self.refuse_readers(Refusal::Unknown);
         }
         self.resolve(|waiter| waiter.ever_sent, Err(Refusal::Unknown))
+    }
+
+    /// From now on no messages are missing.
+    pub(super) fn end_gap(&self) {
+        self.buffer.iter().for_each(|buffer| buffer.end_gap());
+    }
+
+    /// Tells readers that no messages come for now.
+    pub(super) fn refuse_readers(&self, refusal: Refusal) {
+        if let Some(buffer) = self.buffer.as_ref().filter(|_| self.readers > 0) {
+            buffer.refuse(refusal);
+        }
     }
 }

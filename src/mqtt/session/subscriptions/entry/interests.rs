@@ -10,7 +10,7 @@ use crate::mqtt::session::subscriptions::waiter::{Answer, Caller, Waiter};
 impl Entry {
     /// The answer that a caller with this interest gets at once, without the broker.
     pub fn satisfies(&self, interest: Interest) -> Option<u8> {
-        let granted = self.granted();
+        let granted = self.state.granted();
         match interest {
             Interest::Record(qos) => {
                 granted.filter(|_| self.api == Some(qos) || self.file.is_some_and(|(of_file, _)| of_file == qos))

@@ -4,7 +4,6 @@ mod broker_state;
 mod left_out;
 
 mod exchange;
-mod gap;
 mod interests;
 
 use std::sync::Arc;
@@ -88,7 +87,10 @@ impl Entry {
         let waiting = self.waiters.iter().filter_map(|waiter| waiter.interest.qos());
         [
             self.file.map(|(qos, _)| qos),
-            self.api.filter(|_| !self.is_to_change()),
+            // unless a caller waits for it to end or to change
+            self.api.filter(|_| {
+                !self.is_awaited(|interest| matches!(interest, Interest::Record(_) | Interest::Unsubscribe))
+            }),
             is_read.then_some(self.reader_qos),
             (self.requesters > 0).then_some(Qos::AtLeastOnce),
         ]
@@ -96,11 +98,6 @@ impl Entry {
         .flatten()
         .chain(waiting)
         .max()
-    }
-
-    /// Whether a caller waits for the API's subscription to end or to change.
-    fn is_to_change(&self) -> bool {
-        self.is_awaited(|interest| matches!(interest, Interest::Record(_) | Interest::Unsubscribe))
     }
 
     /// Whether its messages go to the journal.
@@ -138,17 +135,17 @@ impl Entry {
         self.is_for_all(generation) || generation == self.journal_generation
     }
 
-    /// What the broker granted on this connection.
-    pub fn granted(&self) -> Option<u8> {
-        self.state.granted()
-    }
-
     /// The quality of service that was requested last.
     pub fn requested_qos(&self) -> Qos {
         match self.state {
             BrokerState::Subscribing { qos, .. } | BrokerState::Subscribed { requested: qos, .. } => qos,
             _ => self.wanted().unwrap_or(Qos::AtMostOnce),
         }
+    }
+
+    /// Whether a kept session holds messages while the bridge is away: brokers hold none at QoS 0.
+    pub fn is_queued(&self) -> bool {
+        self.may_be_kept && self.last_grant.is_some_and(|(_, granted)| granted > 0)
     }
 
     /// Whether an operation for it has no answer yet.

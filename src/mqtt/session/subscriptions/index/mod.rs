@@ -50,7 +50,7 @@ impl Index {
         self.of_file.set(key, is(&|entry| entry.file.is_some()));
         self.recorded.set(key, is(&Entry::is_recorded));
         self.read.set(key, is(&|entry| entry.buffer.is_some() || entry.awaits_responses()));
-        let (wanted, granted) = (entry.and_then(Entry::wanted), entry.and_then(Entry::granted));
+        let (wanted, granted) = (entry.and_then(Entry::wanted), entry.and_then(|entry| entry.state.granted()));
         for (qos, (of_wanted, of_granted)) in (0..).zip(self.wanted_at_least.iter_mut().zip(&mut self.granted_at_least))
         {
             of_wanted.set(key, wanted.is_some_and(|wanted| wanted as u8 >= qos));
