@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub use self::listening::Listener;
 
 use self::leaving::Leaving;
-use super::outcome::{NoAnswer, Refusal};
+use super::outcome::Refusal;
 use super::publisher::Publisher;
 use super::session::clock::Clock;
 use super::session::lifecycle::Lifecycle;
@@ -98,19 +98,6 @@ impl Subscriber {
     /// Ends what [`Self::subscribe`] began. A filter that is not subscribed to is a success.
     pub fn unsubscribe(&self, filter: &TopicFilter, timeout: Duration, caller: Caller) {
         self.with_state(|state| state.register(filter, Interest::Unsubscribe, timeout, caller));
-    }
-
-    /// Settles callers, filters and requests whose deadline has come.
-    pub(super) fn expire(&self) {
-        let now = Instant::now();
-        let late = self.with_state(|state| {
-            if state.lifecycle == Lifecycle::Ended {
-                return Vec::new();
-            }
-            state.table.expire(now);
-            state.requests.expire(now)
-        });
-        self.end_all(late, &NoAnswer::TimedOut);
     }
 
     /// Where a message goes.

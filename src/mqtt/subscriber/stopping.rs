@@ -1,4 +1,4 @@
-//! The steps of a stop, except for leaving groups.
+//! Deadlines, and the steps of a stop except for leaving groups.
 
 use std::sync::PoisonError;
 use std::time::Instant;
@@ -8,6 +8,19 @@ use crate::mqtt::outcome::NoAnswer;
 use crate::mqtt::session::lifecycle::Lifecycle;
 
 impl Subscriber {
+    /// Settles callers, filters and requests whose deadline has come.
+    pub(in crate::mqtt) fn expire(&self) {
+        let now = Instant::now();
+        let late = self.with_state(|state| {
+            if state.lifecycle == Lifecycle::Ended {
+                return Vec::new();
+            }
+            state.table.expire(now);
+            state.requests.expire(now)
+        });
+        self.end_all(late, &NoAnswer::TimedOut);
+    }
+
     /// Accepts nothing more, and ends every listener.
     pub fn stop_accepting(&self) {
         self.with_state(|state| {

@@ -165,7 +165,7 @@ impl Subscriptions {
             keys.push(key);
             self.dirty.set(key, false);
         }
-        self.dirty = std::mem::take(&mut self.dirty) | &self.replaceable();
+        self.dirty = std::mem::take(&mut self.dirty).or(&self.replaceable());
         let is_subscribe = matches!(operation, Operation::Subscribe(..));
         self.handed_over.push_back(Pending { keys, is_subscribe, since: now, ordinal });
     }

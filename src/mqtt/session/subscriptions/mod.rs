@@ -271,17 +271,17 @@ impl Subscriptions {
         self.dirty.set(key, true);
         let Some(entry) = self.entries.get(&key).filter(|_| self.is_carrying()) else { return };
         let index = &self.index;
-        let mut related = index.filters.wider(&entry.filter) & &(index.subscribed.clone() | &index.subscribing);
+        let mut related = index.filters.wider(&entry.filter).and(&index.subscribed.clone().or(&index.subscribing));
         // an entry that is carried carries none itself
         if entry.state != BrokerState::Absent || self.carrier_grant(key).is_none() {
-            related = related | &index.filters.narrower(&entry.filter);
+            related = related.or(&index.filters.narrower(&entry.filter));
         }
-        self.dirty = std::mem::take(&mut self.dirty) | &related | &self.replaceable();
+        self.dirty = std::mem::take(&mut self.dirty).or(&related).or(&self.replaceable());
     }
 
     /// What the broker has and is no longer wanted: it is unsubscribed from when others have taken its place.
     fn replaceable(&self) -> KeySet {
-        self.index.granted_at_least[0].clone() - &self.index.wanted_at_least[0]
+        self.index.granted_at_least[0].clone().without(&self.index.wanted_at_least[0])
     }
 
     /// Settles what needs no broker, and removes an entry that is no longer needed.

@@ -53,9 +53,9 @@ impl Subscriptions {
             return false;
         }
         let index = &self.index;
-        let mut missing = self.narrower(key) & &index.wanted_at_least[0];
+        let mut missing = self.narrower(key).and(&index.wanted_at_least[0]);
         missing.set(key, false);
-        missing = missing - &index.subscribing - &index.subscribed - &index.refused;
+        missing = missing.without(&index.subscribing).without(&index.subscribed).without(&index.refused);
         missing.iter().any(|other| self.carrier_grant(other).is_none())
     }
 
@@ -72,11 +72,11 @@ impl Subscriptions {
         }
         let entry = self.entries.get(&key).filter(|entry| !entry.filter.is_shared())?;
         let index = &self.index;
-        let mut wider = (index.filters.wider(&entry.filter) & &index.wanted_at_least[0]) - &index.shared;
+        let mut wider = index.filters.wider(&entry.filter).and(&index.wanted_at_least[0]).without(&index.shared);
         wider.set(key, false);
         // `#` and `+/#` mean the same, and so do `/#` and `/+/#`: the shorter one carries the longer
         if matches!(entry.filter.as_str(), "#" | "/#") {
-            wider = wider - &index.filters.narrower(&entry.filter);
+            wider = wider.without(&index.filters.narrower(&entry.filter));
         }
         let subscribed = wider.first_in(&index.subscribed);
         // what is with the broker stays until the wider one is there
@@ -87,7 +87,7 @@ impl Subscriptions {
     /// The entries whose messages come for this one too, itself included.
     fn narrower(&self, key: Key) -> KeySet {
         let entry = self.entries.get(&key).filter(|entry| !entry.filter.is_shared());
-        let narrower = |filter| self.index.filters.narrower(filter) - &self.index.shared;
+        let narrower = |filter| self.index.filters.narrower(filter).without(&self.index.shared);
         entry.map_or_else(KeySet::default, |entry| narrower(&entry.filter))
     }
 }

@@ -47,9 +47,9 @@ impl Subscriptions {
 
     /// How many filters were added at run time for the journal, or for readers and requesters, and their bytes.
     fn used(&self, is_recorded: bool) -> (usize, usize) {
-        let at_run_time = self.index.filters.all.clone() - &self.index.of_file;
+        let at_run_time = self.index.filters.all.clone().without(&self.index.of_file);
         let recorded = &self.index.recorded;
-        let alike = if is_recorded { at_run_time & recorded } else { at_run_time - recorded };
+        let alike = if is_recorded { at_run_time.and(recorded) } else { at_run_time.without(recorded) };
         (alike.len(), alike.iter().map(|key| self.entries[&key].filter.as_str().len()).sum())
     }
 }

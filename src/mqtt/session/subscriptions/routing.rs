@@ -71,7 +71,7 @@ impl Subscriptions {
             route.journal = entry.is_subscribed_to_record().then(|| self.priority(matching));
             return route;
         }
-        let readers = matching.clone() & &self.index.read;
+        let readers = matching.clone().and(&self.index.read);
         for entry in readers.iter().filter_map(|key| self.entries.get(&key)) {
             route.buffers.extend(entry.buffer.iter().map(|buffer| (buffer.clone(), None)));
             route.is_response |= entry.awaits_responses();
@@ -97,8 +97,8 @@ impl Subscriptions {
     /// Which copy of a message is recorded: that for the filter with the best quality of service. A shared one counts
     /// only where there are no others, as its copies may be sent to another client.
     fn recorder(&self, matching: &KeySet) -> Option<Key> {
-        let recorded = (matching.clone() & &self.index.recorded) - &self.index.refused;
-        let own = recorded.clone() - &self.index.shared;
+        let recorded = matching.clone().and(&self.index.recorded).without(&self.index.refused);
+        let own = recorded.clone().without(&self.index.shared);
         self.index.best_granted(if own.is_empty() { &recorded } else { &own })
     }
 

@@ -85,12 +85,10 @@ impl Entry {
     pub fn wanted(&self) -> Option<Qos> {
         let is_read = self.readers > 0 || self.lingers_until.is_some();
         let waiting = self.waiters.iter().filter_map(|waiter| waiter.interest.qos());
+        let is_to_change = self.is_awaited(|interest| matches!(interest, Interest::Record(_) | Interest::Unsubscribe));
         [
             self.file.map(|(qos, _)| qos),
-            // unless a caller waits for it to end or to change
-            self.api.filter(|_| {
-                !self.is_awaited(|interest| matches!(interest, Interest::Record(_) | Interest::Unsubscribe))
-            }),
+            self.api.filter(|_| !is_to_change),
             is_read.then_some(self.reader_qos),
             (self.requesters > 0).then_some(Qos::AtLeastOnce),
         ]

@@ -1,7 +1,5 @@
 //! Sets of keys, one bit for each: a question about all entries takes one step for 64 of them.
 
-use std::ops::{BitAnd, BitOr, Sub};
-
 /// Identifies an entry of the table. Those of the configuration are the lowest.
 pub type Key = usize;
 
@@ -52,6 +50,26 @@ impl KeySet {
         common.enumerate().find_map(lowest)
     }
 
+    /// What is in both.
+    pub fn and(mut self, other: &Self) -> Self {
+        self.0.truncate(other.0.len());
+        self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits &= other);
+        self
+    }
+
+    /// What is in either.
+    pub fn or(mut self, other: &Self) -> Self {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits |= other);
+        self
+    }
+
+    /// What is not in the other.
+    pub fn without(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits &= !other);
+        self
+    }
+
     /// Adds what is in both of two others.
     pub fn add_common(&mut self, one: &Self, other: &Self) {
         let common = one.0.iter().zip(&other.0);
@@ -78,38 +96,6 @@ impl KeySet {
 /// The lowest key in an element.
 fn lowest((element, bits): (usize, u64)) -> Option<Key> {
     (bits != 0).then(|| element * BITS + bits.trailing_zeros() as usize)
-}
-
-/// Intersection.
-impl BitAnd<&KeySet> for KeySet {
-    type Output = Self;
-
-    fn bitand(mut self, other: &KeySet) -> Self {
-        self.0.truncate(other.0.len());
-        self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits &= other);
-        self
-    }
-}
-
-/// Union.
-impl BitOr<&KeySet> for KeySet {
-    type Output = Self;
-
-    fn bitor(mut self, other: &KeySet) -> Self {
-        self.0.resize(self.0.len().max(other.0.len()), 0);
-        self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits |= other);
-        self
-    }
-}
-
-/// Difference.
-impl Sub<&KeySet> for KeySet {
-    type Output = Self;
-
-    fn sub(mut self, other: &KeySet) -> Self {
-        self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits &= !other);
-        self
-    }
 }
 
 #[cfg(test)]
@@ -149,9 +135,9 @@ mod tests {
             either.keep_either(Some(&first), Some(&second));
             common.add_common(&first, &second);
             prop_assert_eq!((list(&either), list(&common)), (&one | &other, &one & &other));
-            prop_assert_eq!(list(&(first.clone() & &second)), &one & &other);
-            prop_assert_eq!(list(&(first.clone() | &second)), &one | &other);
-            prop_assert_eq!(list(&(first - &second)), &one - &other);
+            prop_assert_eq!(list(&(first.clone().and(&second))), &one & &other);
+            prop_assert_eq!(list(&(first.clone().or(&second))), &one | &other);
+            prop_assert_eq!(list(&(first.without(&second))), &one - &other);
         }
     }
 }

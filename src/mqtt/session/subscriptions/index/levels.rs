@@ -74,12 +74,12 @@ impl FilterLevels {
             let Some(level) = levels.next() else { return KeySet::default() };
             left = match word {
                 "#" => return left,
-                "+" if number == 0 => (left & &level.any) - &self.of_the_broker,
-                "+" => left & &level.any,
-                word => level.words.get(word).map_or_else(KeySet::default, |keys| left & keys),
+                "+" if number == 0 => left.and(&level.any).without(&self.of_the_broker),
+                "+" => left.and(&level.any),
+                word => level.words.get(word).map_or_else(KeySet::default, |keys| left.and(keys)),
             };
         }
-        levels.next().map_or_else(KeySet::default, |level| left & &level.end)
+        levels.next().map_or_else(KeySet::default, |level| left.and(&level.end))
     }
 
     /// Those that match everything that these levels match: the levels of a topic name, or of a topic filter.
@@ -90,7 +90,7 @@ impl FilterLevels {
             // the level above included
             found.add_common(&left, &level.hash);
             match words.next() {
-                None => return found | &(left & &level.end),
+                None => return found.or(&left.and(&level.end)),
                 Some("#") => return found,
                 Some(word) => {
                     let is_the_brokers = number == 0 && word.starts_with('$');
