@@ -29,14 +29,14 @@ fn threads(daemon: &Daemon, name: &str) -> Vec<String> {
     named.map(|task| task.file_name().unwrap().to_string_lossy().into_owned()).collect()
 }
 
-/// Blocks threads in their next call of this kind, until it is dropped.
-fn hang(threads: &[String], call: &str) -> Process {
+/// Blocks threads in their call number `first` of this kind and in each later one, until it is dropped.
+fn hang(threads: &[String], call: &str, first: u32) -> Process {
     let mut command = Command::new("strace");
     for thread in threads {
         command.args(["-p", thread]);
     }
     command.args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
-    command.args(["-e", &format!("inject={call}:delay_enter=60000000")]);
+    command.args(["-e", &format!("inject={call}:delay_enter=60000000:when={first}+")]);
     Process::start(&mut command)
 }
 
@@ -168,7 +168,7 @@ fn the_watchdog_is_not_fed_while_the_http_server_hangs() {
     // whichever thread accepts is blocked; the reaper and other processes still see the socket
     let all = fs::read_dir(format!("/proc/{}/task", daemon.id())).unwrap();
     let all: Vec<String> = all.map(|task| task.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    let hanging = hang(&all, "accept4");
+    let hanging = hang(&all, "accept4", 1);
     assert_not_fed(&daemon, &supervisor, &format!("http://{} does not answer: no answer in time", daemon.address()));
     drop(hanging);
     assert_fed_again(&daemon, &supervisor);
@@ -179,8 +179,9 @@ fn the_watchdog_is_not_fed_while_the_mqtt_thread_hangs() {
     let supervisor = Supervisor::new();
     let daemon = supervisor.start(&without_broker(), Some(WATCHDOG_USEC));
     supervisor.wait_for(FED);
-    // between two connection attempts the thread announced a wait of a tenth of a second
-    let hanging = hang(&threads(&daemon, "mqtt"), "futex");
+    // each attempt to connect, which may take long, ends with one call; the next one is the pause before another attempt,
+    // for which the thread announces a wait of a tenth of a second
+    let hanging = hang(&threads(&daemon, "mqtt"), "futex", 2);
     daemon.get("/healthz").assert_published();
     assert_not_fed(&daemon, &supervisor, "the MQTT thread hangs");
     daemon.get("/healthz").assert_published();
