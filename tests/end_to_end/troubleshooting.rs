@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("../../docs/troubleshooting.md");
 
 /// What a text is the argument of that a record is made of, and how many of them there are at least.
-const MARKS: [(&str, usize); 8] = [
+const MARKS: [(&str, usize); 11] = [
     ("log::warn!(", 25),
     ("log::error!(", 3),
     ("::warning(", 1),
     ("Lost::new(", 10),
-    ("Lost::because(", 5),
+    ("Lost::because(", 3),
+    ("Lost::unanswered(", 1),
+    ("Lost::coded(", 2),
+    // both in the constructors of `Lost`
+    ("Self::because(", 2),
     ("Unusable::new(", 3),
     ("let what = ", 7),
     ("fault(", 10),
@@ -38,7 +42,15 @@ const OTHERS: [&str; 12] = [
 ];
 
 /// The marks of what a connection or the daemon itself says, each of which has an entry.
-const EACH: [&str; 4] = ["log::warn!(", "log::error!(", "Lost::new(", "Lost::because("];
+const EACH: [&str; 7] = [
+    "log::warn!(",
+    "log::error!(",
+    "Lost::new(",
+    "Lost::because(",
+    "Lost::unanswered(",
+    "Lost::coded(",
+    "Self::because(",
+];
 
 /// A text on the configuration that says by itself what is wrong with which key: the page has these as a kind.
 const RULES: [&str; 5] = ["must ", " needs ", "is missing in", "is there twice", "is subscribed to twice"];
