@@ -25,6 +25,8 @@ table! {
         max_connections: Whole<usize, 1, MAX_CONNECTIONS> = 1000,
         /// Streams of received messages that are open at a time; 0 allows none.
         max_listeners: Whole<usize, 0, MAX_CONNECTIONS> = 200,
+        /// How long to wait for a retained message after the broker has answered the SUBSCRIBE.
+        retained_wait: Seconds<10> = Duration::from_secs(1),
         /// How long a connection may be without a request.
         idle_timeout: Seconds<100> = Duration::from_secs(60),
         /// How long a request may take to arrive, from its first byte to its last.

@@ -55,6 +55,12 @@ impl TopicFilter {
         &self.0
     }
 
+    /// Whether it matches one topic name, as it has no wildcards.
+    #[must_use]
+    pub fn is_topic_name(&self) -> bool {
+        !self.is_shared() && !self.as_str().contains(['+', '#'])
+    }
+
     /// Whether it is `$share/GROUP/FILTER`, of which each message goes to one subscriber of the group (MQTT 5, 4.8.2).
     #[must_use]
     pub fn is_shared(&self) -> bool {

@@ -25,7 +25,7 @@ fn a_request_for_a_stream_must_have_no_body() {
         let mut connection = daemon.connect();
         connection
             .send(format!("GET /messages?topic=a HTTP/1.1\r\nHost: localhost\r\n{length}\r\n\r\n{body}").as_bytes());
-        connection.reply().assert_refused(400, 3, "a request for a stream must have no body");
+        connection.reply().assert_refused(400, 3, "a request that reads messages must have no body");
         daemon.publish(r#"{"topic":"a","msg":"x"}"#).assert_published();
     }
 }

@@ -103,6 +103,7 @@ fn every_key_is_read() {
         max-body = 10
         max-connections = 20
         max-listeners = 0
+        retained-wait = 0.25
         idle-timeout = 0.5
         request-timeout = 3
         allow-anonymous = true
@@ -155,6 +156,7 @@ fn every_key_is_read() {
             max_body: 10,
             max_connections: 20,
             max_listeners: 0,
+            retained_wait: Duration::from_millis(250),
             idle_timeout: Duration::from_millis(500),
             request_timeout: Duration::from_secs(3),
             allow_anonymous: true,

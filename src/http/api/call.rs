@@ -51,6 +51,14 @@ impl Call<'_> {
         Ok(Parameters::parse(self.target.query.as_deref().unwrap_or_default())?)
     }
 
+    /// Requires that no body comes, as the reply does not wait for it.
+    pub fn require_no_body(&self) -> Result<(), Reply> {
+        if self.exchange.may_wait() || self.head()?.body_length().is_some_and(|length| length > 0) {
+            return Err(Reply::invalid("a request that reads messages must have no body".to_owned()));
+        }
+        Ok(())
+    }
+
     /// The whole body, of any type.
     pub fn body(&mut self) -> Result<Vec<u8>, Reply> {
         self.exchange.body(self.context.max_body)

@@ -18,6 +18,8 @@ pub struct Context {
     pub timeout: Duration,
     /// The longest timeout that a request may ask for.
     pub max_timeout: Duration,
+    /// How long after the answer to a SUBSCRIBE a retained message may come.
+    pub retained_wait: Duration,
     /// Whether messages can have properties: since MQTT 5.
     pub has_properties: bool,
 }
@@ -31,6 +33,7 @@ impl Context {
             max_body: config.http.max_body,
             timeout: config.publish.timeout,
             max_timeout: config.publish.max_timeout,
+            retained_wait: config.http.retained_wait,
             has_properties: config.mqtt.protocol == Protocol::V5,
         }
     }

@@ -16,7 +16,7 @@ pub enum Content {
     /// The same, and the outcome of each of many messages.
     Results(Vec<Outcome>),
     Document {
-        content_type: &'static str,
+        content_type: Cow<'static, str>,
         bytes: Vec<u8>,
     },
 }
@@ -36,7 +36,7 @@ struct StatusJson<'a> {
 }
 
 impl Content {
-    pub fn content_type(&self) -> &'static str {
+    pub fn content_type(&self) -> &str {
         match self {
             Self::Document { content_type, .. } => content_type,
             Self::Status | Self::Results(_) => JSON,
@@ -47,7 +47,7 @@ impl Content {
 impl Reply {
     /// The same with this JSON body.
     pub fn with_json(self, body: &impl Serialize) -> Self {
-        Self { content: Content::Document { content_type: JSON, bytes: to_json(body) }, ..self }
+        Self { content: Content::Document { content_type: JSON.into(), bytes: to_json(body) }, ..self }
     }
 
     /// The body: JSON, a document, or nothing.

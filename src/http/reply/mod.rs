@@ -11,6 +11,7 @@ mod size;
 mod denied;
 mod no_answer;
 mod outcome;
+mod payload;
 mod refusals;
 mod successes;
 
@@ -33,6 +34,10 @@ pub struct Reply {
     content: Content,
 }
 
+/// The headers that pages of allowed origins may read.
+const EXPOSED_HEADERS: &str = "Retry-After, X-Request-ID, MQTT-QoS, MQTT-Retain, x-amz-mqtt5-user-properties, \
+                               x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
+
 /// Seconds after which a client should try again.
 const RETRY_AFTER: &str = "1";
 
@@ -52,8 +57,13 @@ impl Reply {
     pub fn with_allowed_origin(self, origin: Option<Arc<str>>) -> Self {
         let Some(origin) = origin else { return self };
         self.with("Access-Control-Allow-Origin", origin)
-            .with("Access-Control-Expose-Headers", "Retry-After, X-Request-ID")
+            .with("Access-Control-Expose-Headers", EXPOSED_HEADERS)
             .with("Vary", "Origin")
+    }
+
+    /// The same, which no cache may store.
+    pub fn not_stored(self) -> Self {
+        self.with("Cache-Control", "no-store")
     }
 
     fn with(mut self, name: &'static str, value: impl Into<Arc<str>>) -> Self {

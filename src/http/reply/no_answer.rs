@@ -13,7 +13,7 @@ impl From<Refusal> for Reply {
             Refusal::Refused(NOT_AUTHORIZED) => (403, ReturnCode::AclDenied),
             Refusal::Refused(_) | Refusal::LeftOut => (502, ReturnCode::Unknown),
             Refusal::OfConfiguration => (409, ReturnCode::Invalid),
-            Refusal::QosNotSupported => (501, ReturnCode::NotSupported),
+            Refusal::QosNotSupported | Refusal::RetainedNotAvailable => (501, ReturnCode::NotSupported),
         };
         let reason_code = if let Refusal::Refused(code) = refusal { Some(code) } else { None };
         Self { reason_code, ..Self::refusal(status, code, refusal.to_string()) }

@@ -1,5 +1,7 @@
 //! What is refused for the request itself, or since the bridge is overloaded or not ready.
 
+use std::time::Duration;
+
 use super::{Reply, ReturnCode, shown};
 
 impl From<String> for Reply {
@@ -25,6 +27,15 @@ impl Reply {
     pub fn not_found(path: &str) -> Self {
         let error = format!("there is nothing at `{}`: try `POST /publish`", shown(path));
         Self::refusal(404, ReturnCode::NotFound, error)
+    }
+
+    /// 404: no retained message came for this long after the broker's answer.
+    pub fn nothing_retained(waited: Duration) -> Self {
+        let error = format!(
+            "no retained message came within {} s (`retained-wait`): a broker does not tell that there is none",
+            waited.as_secs_f64()
+        );
+        Self::refusal(404, ReturnCode::NotFound, error).not_stored()
     }
 
     /// 405: the path has other methods, which `Allow` lists (RFC 9110, 15.5.6).

@@ -1,5 +1,6 @@
 //! What succeeded.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -18,6 +19,11 @@ impl Reply {
         Self::plain(200, ReturnCode::Success)
     }
 
+    /// 204: no message came.
+    pub fn no_message() -> Self {
+        Self::plain(204, ReturnCode::Success).not_stored()
+    }
+
     /// 202: the broker has the message, and no subscriber for it.
     pub fn accepted() -> Self {
         Self::plain(202, ReturnCode::Success)
@@ -32,8 +38,8 @@ impl Reply {
     }
 
     /// 200 with a document.
-    pub fn document(content_type: &'static str, bytes: Vec<u8>) -> Self {
-        Self { content: Content::Document { content_type, bytes }, ..Self::success() }
+    pub fn document(content_type: impl Into<Cow<'static, str>>, bytes: Vec<u8>) -> Self {
+        Self { content: Content::Document { content_type: content_type.into(), bytes }, ..Self::success() }
     }
 
     /// 200 with a JSON document.
@@ -43,9 +49,7 @@ impl Reply {
 
     /// 200: a stream of events follows (HTML, 9.2), which no proxy may store or buffer.
     pub fn events() -> Self {
-        Self::document("text/event-stream", Vec::new())
-            .with("Cache-Control", "no-store")
-            .with("X-Accel-Buffering", "no")
+        Self::document("text/event-stream", Vec::new()).not_stored().with("X-Accel-Buffering", "no")
     }
 
     /// 200 with a web page, which a browser holds to its content security policy.

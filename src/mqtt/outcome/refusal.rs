@@ -33,6 +33,12 @@ pub enum Refusal {
     /// QoS 2 is not supported with a session that the broker keeps.
     #[error("`qos` 2 needs `clean-session = true`")]
     QosNotSupported,
+    /// A wider topic filter is subscribed to, and the broker does not tell for which filter it sends a message.
+    #[error(
+        "not done: a wider topic filter is subscribed to, and only with subscription identifiers (MQTT 5) the broker \
+         can be asked for one retained message besides"
+    )]
+    RetainedNotAvailable,
     /// The most topic filters at run time are subscribed to.
     #[error(
         "not done: there are already {} topic filters besides those of the configuration, or {} bytes of them",

@@ -30,7 +30,11 @@ impl Subscriber {
     /// later.
     pub fn listen(&self, filter: &TopicFilter, qos: Qos, start: Start, timeout: Duration, opened: Opened) {
         let Some(permit) = Permit::take(self) else { return opened(Err(Refusal::TooManyListeners)) };
-        let interest = Interest::Read { qos, retained: !matches!(start, Start::After(..)) };
+        let interest = match start {
+            Start::Fetch => Interest::Fetch(qos),
+            Start::Now | Start::Unknown => Interest::Read { qos, retained: true },
+            Start::After(..) => Interest::Read { qos, retained: false },
+        };
         let reader = Arc::new(Mutex::new(None));
         let (of_filter, taken) = (filter.clone(), reader.clone());
         let caller = Box::new(move |answer: Answer| {
@@ -61,6 +65,12 @@ impl Listener {
     #[must_use]
     pub fn buffer(&self) -> u64 {
         self.reader.buffer()
+    }
+
+    /// Identifies the connection on which the filter is subscribed to; `None` where it is not.
+    #[must_use]
+    pub fn connection(&self) -> Option<u32> {
+        self.permit.0.lock().table.since(&self.filter)
     }
 
     /// Whether no more messages will come.

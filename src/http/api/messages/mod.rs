@@ -21,10 +21,7 @@ pub fn messages(call: &mut Call) -> Result<Handled, Reply> {
     let parameters = call.parameters(READ)?;
     let (filter, qos, last_id) = parse(parameters)?;
     call.principal.may_read(&filter)?;
-    // a stream cannot begin before the body has been read
-    if call.exchange.may_wait() || call.head()?.body_length().is_some_and(|length| length > 0) {
-        return Err(Reply::invalid("a request for a stream must have no body".to_owned()));
-    }
+    call.require_no_body()?;
     if call.head()?.method() == "HEAD" {
         return Ok(Handled::Reply(Reply::events()));
     }

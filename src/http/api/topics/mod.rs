@@ -1,8 +1,9 @@
-//! `POST`, `PUT` and `DELETE /topics/{topic}`: the body of any type is the payload, the rest is in the URL and in
-//! headers, which have the names that AWS gives them. `DELETE` clears the retained message.
+//! `POST`, `PUT`, `DELETE` and `GET /topics/{topic}`: the body of any type is the payload, the rest is in the URL and in
+//! headers, which have the names that AWS gives them. `DELETE` clears the retained message, and `GET` reads it.
 
 mod headers;
 mod parameters;
+mod value;
 
 use bytes::Bytes;
 
@@ -16,11 +17,14 @@ use crate::message::{Message, Properties, TopicName};
 
 /// The path before the topic.
 const PATH: &str = "/topics/";
-const METHODS: &str = "POST, PUT, DELETE";
+const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 
-/// Publishes the body, or clears the retained message.
+/// Publishes the body, clears the retained message, or reads it.
 pub fn topics(call: &mut Call) -> Result<Handled, Reply> {
     let parameters = call.parameters(METHODS)?;
+    if matches!(call.head()?.method(), "GET" | "HEAD") {
+        return value::read(call, parameters);
+    }
     let topic = topic(&call.target.path).map_err(Reply::invalid)?;
     if call.head()?.method() == "DELETE" { clear(call, topic, parameters) } else { publish(call, topic, parameters) }
 }
@@ -54,10 +58,14 @@ fn clear(call: &mut Call, topic: TopicName, parameters: Parameters) -> Result<Ha
     call.publish(message, timeout, Reply::from)
 }
 
-/// The topic in a path, decoded once: `%2F` separates levels as `/` does.
+/// The text in the place of the topic, decoded once: `%2F` separates levels as `/` does.
+fn path_topic(path: &str) -> Result<String, String> {
+    decode(path.strip_prefix(PATH).unwrap_or_default())
+}
+
+/// The topic that one publishes to.
 fn topic(path: &str) -> Result<TopicName, String> {
-    let topic = decode(path.strip_prefix(PATH).unwrap_or_default());
-    in_field("topic", topic.and_then(|topic| TopicName::try_from(topic).map_err(|error| error.to_string())))
+    in_field("topic", path_topic(path).and_then(|topic| TopicName::try_from(topic).map_err(|error| error.to_string())))
 }
 
 #[cfg(test)]

@@ -43,6 +43,23 @@ pub fn parse_clearing(mut parameters: Parameters, max_timeout: Duration) -> Resu
     Ok((qos, timeout))
 }
 
+/// The parameters for reading.
+pub struct Reading {
+    pub qos: Qos,
+    /// How long to wait for the next message if none is retained.
+    pub wait: Option<Duration>,
+    pub timeout: Option<Duration>,
+}
+
+/// The parameters for reading.
+pub fn parse_reading(mut parameters: Parameters, max_timeout: Duration) -> Result<Reading, String> {
+    let qos = parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
+    let wait = parameters.read("wait", |value| values::timeout(value, max_timeout))?;
+    let timeout = parameters.read("timeout", |value| values::timeout(value, max_timeout))?;
+    parameters.finish("`qos`, `wait` and `timeout`")?;
+    Ok(Reading { qos, wait, timeout })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -83,7 +83,7 @@ impl Exchange {
     }
 
     /// Whether the client has ended its direction and all was read. Not known on a Unix socket.
-    pub(super) fn is_at_end(&self) -> bool {
+    pub fn is_at_end(&self) -> bool {
         self.connection.is_some_and(|id| self.acceptor.connections.is_at_end(id))
     }
 }

@@ -16,6 +16,8 @@ pub enum Interest {
         /// Whether it wants retained messages.
         retained: bool,
     },
+    /// A reader gets the retained message of a topic, for which the filter is subscribed to (again).
+    Fetch(Qos),
     /// A requester awaits responses, until it leaves.
     Responses,
 }
@@ -24,9 +26,14 @@ impl Interest {
     /// The quality of service that it needs; `None` where it needs no subscription.
     pub fn qos(self) -> Option<Qos> {
         match self {
-            Self::Record(qos) | Self::Read { qos, .. } => Some(qos),
+            Self::Record(qos) | Self::Read { qos, .. } | Self::Fetch(qos) => Some(qos),
             Self::Responses => Some(Qos::AtLeastOnce),
             Self::Unsubscribe => None,
         }
+    }
+
+    /// Whether a reader has it.
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::Read { .. } | Self::Fetch(_))
     }
 }

@@ -156,6 +156,12 @@ impl Subscriptions {
         self.change(key, |entry| (entry.buffer.get_or_insert_with(make).clone(), next))
     }
 
+    /// The first generation of a filter on this connection, if the broker has granted it: while this does not change,
+    /// the connection was not lost.
+    pub fn since(&self, filter: &TopicFilter) -> Option<u32> {
+        self.by_filter.get(filter).and_then(|key| self.entries.get(key)?.since())
+    }
+
     /// A reader or requester whose registration succeeded has left.
     pub fn leave(&mut self, filter: &TopicFilter, interest: Interest, now: Instant) {
         let Some(&key) = self.by_filter.get(filter) else { return };

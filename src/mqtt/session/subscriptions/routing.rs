@@ -31,7 +31,7 @@ impl Route {
 
 impl Subscriptions {
     /// Where a message goes.
-    pub fn route(&self, message: &Received) -> Route {
+    pub fn route(&mut self, message: &Received) -> Route {
         if message.topic.iter().any(|byte| matches!(byte, b'+' | b'#')) {
             return Route::nowhere(Stray::WildcardTopic);
         }
@@ -60,12 +60,15 @@ impl Subscriptions {
     }
 
     /// The broker does not tell for which subscription it sends a message.
-    fn route_by_topic(&self, matching: &KeySet, is_retained: bool) -> Route {
+    fn route_by_topic(&mut self, matching: &KeySet, is_retained: bool) -> Route {
         let mut route = Route::default();
         // it sends a retained message for the latest subscription that matches; that of the first one on a connection
         // is for all
         let latest = if is_retained { self.latest(matching) } else { None };
-        if let Some(entry) = latest.filter(|entry| !entry.is_for_all(entry.generation)) {
+        // the next SUBSCRIBE may have been sent before it came
+        let is_first = latest.and_then(|key| self.entries.get_mut(&key)).is_some_and(Entry::take_first_retained);
+        let latest = latest.and_then(|key| self.entries.get(&key));
+        if let Some(entry) = latest.filter(|entry| !is_first && !entry.is_for_all(entry.generation)) {
             let retained = Retained { generation: entry.generation, is_for_all: false };
             route.buffers.extend(entry.buffer.iter().map(|buffer| (buffer.clone(), Some(retained))));
             route.journal = entry.is_subscribed_to_record().then(|| self.priority(matching));
@@ -82,9 +85,10 @@ impl Subscriptions {
     }
 
     /// The one of these that was subscribed to last.
-    fn latest(&self, of: &KeySet) -> Option<&Entry> {
-        let entries = of.iter().filter_map(|key| self.entries.get(&key));
-        entries.filter(|entry| entry.state.may_be_subscribed()).max_by_key(|entry| entry.last_subscribe)
+    fn latest(&self, of: &KeySet) -> Option<Key> {
+        let entries = of.iter().filter_map(|key| Some((key, self.entries.get(&key)?)));
+        let subscribed = entries.filter(|(_, entry)| entry.state.may_be_subscribed());
+        subscribed.max_by_key(|(_, entry)| entry.last_subscribe).map(|(key, _)| key)
     }
 
     /// The entry of a subscription identifier, and the generation: how often the filter had been subscribed to.

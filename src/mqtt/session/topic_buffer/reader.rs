@@ -17,6 +17,8 @@ pub(super) const MAX_BYTES_AT_ONCE: usize = 64 * 1024;
 pub enum Start {
     /// With the next message.
     Now,
+    /// With the retained message that the broker sends for the reader's SUBSCRIBE or for a later one.
+    Fetch,
     /// After a message that it has seen: the number of its buffer, and its position there.
     After(u64, u64),
     /// After a message that is no longer known.
@@ -32,6 +34,8 @@ pub struct Reader {
     generation: u32,
     /// It wants the retained messages of that subscription.
     is_new: bool,
+    /// And those of later ones.
+    fetches: bool,
     missed: Option<Missed>,
     /// How many gaps it was told of, or came after.
     gaps: u64,
@@ -44,7 +48,7 @@ impl Reader {
     pub fn new(buffer: Arc<TopicBuffer>, start: Start, generation: u32) -> Self {
         let ring = buffer.lock();
         let (next, missed) = match start {
-            Start::Now => (ring.end(), None),
+            Start::Now | Start::Fetch => (ring.end(), None),
             Start::After(number, position) if number == buffer.number && position < ring.end() => (position + 1, None),
             Start::After(..) | Start::Unknown => (ring.end(), Some(Missed::Unknown)),
         };
@@ -52,7 +56,7 @@ impl Reader {
         let is_new = !matches!(start, Start::After(..));
         let gaps = if is_new { ring.gaps.count() } else { 0 };
         drop(ring);
-        Self { buffer, next, generation, is_new, missed, gaps, refusals }
+        Self { buffer, next, generation, is_new, fetches: start == Start::Fetch, missed, gaps, refusals }
     }
 
     /// Its client has seen that the stream is open. Gaps before that are none of a new reader's.
@@ -129,6 +133,6 @@ impl Reader {
     /// Whether a retained message was sent for this reader.
     fn is_meant(&self, retained: Retained) -> bool {
         let is_own = self.is_new && retained.generation == self.generation;
-        is_own || (retained.is_for_all && retained.generation > self.generation)
+        is_own || ((retained.is_for_all || self.fetches) && retained.generation > self.generation)
     }
 }

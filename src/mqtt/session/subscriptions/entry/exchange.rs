@@ -81,7 +81,7 @@ impl Entry {
         if has_gap {
             self.buffer.iter().for_each(|buffer| buffer.begin_gap());
         }
-        self.general_generation = None;
+        (self.general_generation, self.has_retained) = (None, false);
         self.may_be_kept &= session_present;
     }
 

@@ -20,6 +20,8 @@ impl Entry {
                 self.last_grant.filter(|(requested, _)| *requested >= qos).map(|(_, granted)| granted)
             }
             Interest::Responses => granted,
+            // only a SUBSCRIBE brings the retained message
+            Interest::Fetch(_) => None,
             Interest::Unsubscribe => {
                 let is_read = self.readers + self.requesters > 0 || self.lingers_until.is_some();
                 (self.api.is_none() || is_read).then_some(0)
@@ -33,11 +35,11 @@ impl Entry {
             Interest::Record(qos) if self.file.is_none() => self.api = Some(qos),
             Interest::Record(_) => {}
             Interest::Unsubscribe => self.api = None,
-            Interest::Read { qos, retained } => {
+            Interest::Read { qos, .. } | Interest::Fetch(qos) => {
                 self.reader_qos = if self.readers == 0 { qos } else { self.reader_qos.max(qos) };
                 self.readers += 1;
                 self.lingers_until = None;
-                self.renew |= may_renew && retained;
+                self.renew |= may_renew && interest == (Interest::Read { qos, retained: true });
             }
             Interest::Responses => {
                 self.requesters += 1;
@@ -49,7 +51,7 @@ impl Entry {
     /// A reader or requester has left. Returns whether it was the last one: then the filter lingers `until` then.
     pub fn leave(&mut self, interest: Interest, until: Instant) -> bool {
         match interest {
-            Interest::Read { .. } => self.readers = self.readers.saturating_sub(1),
+            Interest::Read { .. } | Interest::Fetch(_) => self.readers = self.readers.saturating_sub(1),
             Interest::Responses => self.requesters = self.requesters.saturating_sub(1),
             Interest::Record(_) | Interest::Unsubscribe => {}
         }
@@ -66,11 +68,14 @@ impl Entry {
         self.resolve(|waiter| waiter.interest == Interest::Unsubscribe, Ok(0))
     }
 
-    /// Another subscription brings its messages.
+    /// Another subscription brings its messages, but no longer the retained ones.
     pub fn carried(&mut self, granted: u8) -> Vec<(Caller, Answer)> {
         self.last_grant = self.wanted().map(|qos| (qos, granted));
         self.end_gap();
-        self.resolve(|waiter| waiter.interest.qos().is_some(), Ok(granted))
+        let mut settled =
+            self.resolve(|waiter| matches!(waiter.interest, Interest::Fetch(_)), Err(Refusal::RetainedNotAvailable));
+        settled.extend(self.resolve(|waiter| waiter.interest.qos().is_some(), Ok(granted)));
+        settled
     }
 
     /// Answers some callers. A success takes effect at once.

@@ -39,6 +39,8 @@ pub struct Entry {
     general_generation: Option<u32>,
     /// The last generation that was meant for the journal.
     journal_generation: u32,
+    /// A retained message has come on this connection.
+    has_retained: bool,
     /// The number of the operation that subscribed to it last.
     pub last_subscribe: u64,
     pub state: BrokerState,
@@ -70,6 +72,7 @@ impl Entry {
             generation: 0,
             general_generation: Some(0),
             journal_generation: 0,
+            has_retained: false,
             last_subscribe: 0,
             state: BrokerState::Absent,
             renew: false,
@@ -106,7 +109,7 @@ impl Entry {
     /// Whether it has readers, or may have some soon.
     pub fn is_read(&self) -> bool {
         let has_readers = self.readers > 0 || self.lingers_until.is_some();
-        has_readers || self.is_awaited(|interest| matches!(interest, Interest::Read { .. }))
+        has_readers || self.is_awaited(Interest::is_read)
     }
 
     fn is_awaited(&self, is_meant: impl Fn(Interest) -> bool) -> bool {
@@ -131,6 +134,18 @@ impl Entry {
     /// Whether the retained messages of a generation are for the journal.
     pub fn records_retained(&self, generation: u32) -> bool {
         self.is_for_all(generation) || generation == self.journal_generation
+    }
+
+    /// The first generation on this connection, if the broker has granted it.
+    pub fn since(&self) -> Option<u32> {
+        self.state.granted().and(self.general_generation)
+    }
+
+    /// A retained message came, and the broker does not tell for which subscription. The first one on a connection is
+    /// for the journal too, if the filter is a topic name, which has one retained message at most.
+    pub fn take_first_retained(&mut self) -> bool {
+        let is_first = !std::mem::replace(&mut self.has_retained, true);
+        is_first && self.is_recorded() && self.filter.is_topic_name()
     }
 
     /// The quality of service that was requested last.

@@ -159,7 +159,7 @@ impl Bench {
     }
 
     /// Whether a copy of a message for these filters goes to the journal, and to how many buffers.
-    fn route(&self, topic: &str, copies: &[&str], retain: bool) -> (bool, usize) {
+    fn route(&mut self, topic: &str, copies: &[&str], retain: bool) -> (bool, usize) {
         let mut message = Received { topic: topic.as_bytes().to_vec(), retain, ..Received::default() };
         message.properties.subscription_identifiers = copies.iter().map(|copy| self.broker[*copy].unwrap()).collect();
         let route = self.table.route(&message);

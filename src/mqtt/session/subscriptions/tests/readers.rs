@@ -125,20 +125,20 @@ fn retained_messages_go_to_those_for_whom_the_filter_was_subscribed_to() {
     bench.register("a", READ, 1);
     let joins = bench.open_buffer("a");
     assert_eq!(bench.settle(), ["id a 0"]);
-    let retained = |bench: &Bench| {
+    let retained = |bench: &mut Bench| {
         let mut message = Received { topic: b"a".to_vec(), retain: true, ..Received::default() };
         message.properties.subscription_identifiers = vec![bench.broker["a"].unwrap()];
         let route = bench.table.route(&message);
         (route.journal.is_some(), route.buffers[0].1.unwrap())
     };
-    let (recorded, found) = retained(&bench);
+    let (recorded, found) = retained(&mut bench);
     assert_eq!((recorded, found.generation, found.is_for_all), (false, joins, false));
     assert_eq!(bench.route("a", &["a"], false), (true, 1));
     // on a new connection they go to everybody
     bench.disconnect();
     bench.connect(false, true);
     bench.settle();
-    let (recorded, found) = retained(&bench);
+    let (recorded, found) = retained(&mut bench);
     assert!(recorded && found.is_for_all && found.generation > joins);
 }
 
