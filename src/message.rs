@@ -4,6 +4,7 @@ mod memory;
 mod priority;
 mod properties;
 mod received;
+mod template;
 mod text;
 mod topic;
 
@@ -15,6 +16,7 @@ pub use self::memory::MAX_OVERHEAD;
 pub use self::priority::Priority;
 pub use self::properties::{MAX_USER_PROPERTIES, Properties};
 pub use self::received::{Received, ReceivedProperties};
+pub use self::template::{Placeholder, TopicTemplate};
 pub use self::text::MqttString;
 pub use self::topic::{MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS, TopicError, TopicFilter, TopicName};
 

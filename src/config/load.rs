@@ -6,6 +6,7 @@ use std::path::Path;
 use super::document::Document;
 use super::environment::Environment;
 use super::fault::Fault;
+use super::hook::{self, Hook, HookKeys};
 use super::http::{Http, HttpKeys};
 use super::log::{Log, LogKeys};
 use super::mqtt::{self, Mqtt, MqttKeys};
@@ -30,6 +31,8 @@ pub struct Config {
     pub http: Http,
     /// `[[token]]`: who may do what; if there is none, everybody may do everything.
     pub tokens: Vec<Token>,
+    /// `[[hook]]`: named URLs that publish.
+    pub hooks: Vec<Hook>,
     /// `[log]`: what is recorded, and how.
     pub log: Log,
     /// What is no fault but likely a mistake.
@@ -43,6 +46,7 @@ keys! {
         publish: PublishKeys,
         http: HttpKeys,
         token: Several<TokenKeys>,
+        hook: Several<HookKeys>,
         log: LogKeys,
     }
 }
@@ -76,6 +80,7 @@ impl Config {
             subscribe: tables.subscribe.read(mqtt.session)?,
             mqtt,
             tokens: token::read(&tables.token, &publish, &http)?,
+            hooks: hook::read(&tables.hook, &publish, source, environment)?,
             publish,
             http,
             log: tables.log.read_each()?,

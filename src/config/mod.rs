@@ -22,6 +22,7 @@ mod table;
 mod variables;
 
 // the tables
+mod hook;
 mod http;
 mod log;
 mod mqtt;
@@ -34,12 +35,13 @@ mod load;
 
 pub use self::environment::Environment;
 pub use self::fault::Fault;
+pub use self::hook::{Encoding, Hook, HookTable, Method, Proof, Scheme};
 pub use self::http::{Http, Listen};
 pub use self::load::Config;
 pub use self::log::{Log, LogFormat};
 pub use self::mqtt::{Login, Mqtt, Place, Protocol, Secret, Server, Session, Will};
 pub use self::publish::Publish;
-pub use self::secret::{NewTokenError, hash, new_token};
+pub use self::secret::{NewSecretError, hash, new_hook, new_token};
 pub use self::source::{DEFAULT_PATHS, Source};
 pub use self::subscription::Subscription;
 pub use self::token::{MAX_FILTER_BYTES, MAX_FILTERS, Sees, Token};

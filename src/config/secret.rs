@@ -1,4 +1,4 @@
-//! The secrets of tokens: how they are made and hashed.
+//! The secrets of tokens and hooks: how they are made and hashed.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -7,23 +7,23 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// The longest name of a token, in bytes.
+/// The longest name of a token or of a hook, in bytes.
 const MAX_NAME: usize = 64;
 /// Random bytes in a secret: as many as its hash has.
 const SECRET_BYTES: usize = 32;
 
-/// Why no token could be made.
+/// Why no secret could be made.
 #[derive(Debug, Error)]
-pub enum NewTokenError {
+pub enum NewSecretError {
     /// The name breaks the rule.
-    #[error("the name of a token must be {NAME_RULE}")]
+    #[error("the name of a token or a hook must be {NAME_RULE}")]
     Name,
     /// The system gives no random bytes.
     #[error("cannot read /dev/urandom: {0}")]
     Random(#[from] io::Error),
 }
 
-/// What the name of a token must be.
+/// What the name of a token or of a hook must be.
 pub const NAME_RULE: &str = "1 to 64 of the characters A-Z a-z 0-9 . _ -";
 
 /// Whether it follows [`NAME_RULE`].
@@ -54,14 +54,8 @@ pub fn parse_hash(digits: &str) -> Option<[u8; 32]> {
 ///
 /// # Errors
 /// If the name breaks the rule, or the system gives no random bytes.
-pub fn new_token(name: &str) -> Result<String, NewTokenError> {
-    if !is_name(name) {
-        return Err(NewTokenError::Name);
-    }
-    let mut random = [0; SECRET_BYTES];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let secret = hexadecimal(&random);
-    let sha256 = hexadecimal(&hash(&secret));
+pub fn new_token(name: &str) -> Result<String, NewSecretError> {
+    let (secret, sha256) = new_secret(name)?;
     Ok(format!(
         "secret, shown only now: {secret}\n\
          # put this into bridge.toml, and restart the daemon:\n\
@@ -73,6 +67,37 @@ pub fn new_token(name: &str) -> Result<String, NewTokenError> {
          # those that it may read\n\
          subscribe = []\n"
     ))
+}
+
+/// The path of a hook with a new secret, and the table for it, as text for the person who asked.
+///
+/// # Errors
+/// If the name breaks the rule, or the system gives no random bytes.
+pub fn new_hook(name: &str) -> Result<String, NewSecretError> {
+    let (secret, sha256) = new_secret(name)?;
+    Ok(format!(
+        "path, shown only now: /hooks/{name}/{secret}\n\
+         # put this into bridge.toml, and restart the daemon:\n\
+         [[hook]]\n\
+         name = \"{name}\"\n\
+         secret-sha256 = \"{sha256}\"\n\
+         # \"GET\" for senders that can only fetch a URL\n\
+         methods = [\"POST\"]\n\
+         # where the body goes; may have {{query.NAME}}, {{header.NAME}} and {{json./POINTER}}\n\
+         topic = \"hooks/{name}\"\n"
+    ))
+}
+
+/// A secret and its hash.
+fn new_secret(name: &str) -> Result<(String, String), NewSecretError> {
+    if !is_name(name) {
+        return Err(NewSecretError::Name);
+    }
+    let mut random = [0; SECRET_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    let secret = hexadecimal(&random);
+    let sha256 = hexadecimal(&hash(&secret));
+    Ok((secret, sha256))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -81,7 +81,7 @@ fn share(key: &Key<Share>, least: usize, total: usize) -> Result<usize, Fault> {
 }
 
 /// The default share leaves as much for the others. If there is only one, each token may have it.
-fn half(total: usize) -> usize {
+pub fn half(total: usize) -> usize {
     (total / 2).max(total.min(1))
 }
 

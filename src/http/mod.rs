@@ -23,7 +23,7 @@ pub use self::access::Tokens;
 pub use self::api::publish::parse as publish_body;
 pub use self::server::{BindError, Listener, REPLY_THREAD, Server, check, listen};
 
-use self::Endpoint::{NeedsToken, Open};
+use self::Endpoint::{Hook, NeedsToken, Open};
 use self::api::call::{Call, Handled};
 use self::api::context::Context;
 use self::reply::Reply;
@@ -37,6 +37,7 @@ const ROUTES: &[(&str, Endpoint)] = &[
     ("/publish", NeedsToken(api::publish::publish)),
     ("/publish/bulk", NeedsToken(api::publish_bulk::publish_bulk)),
     ("/topics/*", NeedsToken(api::topics::topics)),
+    ("/hooks/*", Hook(api::hooks::hooks)),
     (api::emqx::PUBLISH, NeedsToken(api::emqx::publish)),
     (api::emqx::PUBLISH_BULK, NeedsToken(api::emqx::publish_bulk)),
     ("/request", NeedsToken(api::request::request)),
@@ -58,6 +59,8 @@ const ROUTES: &[(&str, Endpoint)] = &[
 enum Endpoint {
     /// For anyone.
     Open(fn(&Context, Head) -> Result<Handled, Reply>),
+    /// For callers with the secret or the signature of a hook, which it checks itself.
+    Hook(fn(&Context, &Target, &mut Exchange) -> Result<Handled, Reply>),
     /// For callers with a token, if tokens are configured.
     NeedsToken(fn(&mut Call) -> Result<Handled, Reply>),
 }
@@ -101,6 +104,9 @@ fn admit_and_call(context: &Context, target: &Target, exchange: &mut Exchange) -
     if let Some(Open(endpoint)) = endpoint {
         context.access.admit_without_token(head)?;
         return endpoint(context, head);
+    }
+    if let Some(Hook(endpoint)) = endpoint {
+        return endpoint(context, target, exchange);
     }
     let principal = context.access.admit(head)?;
     // only with a token does a sender learn which paths exist

@@ -7,7 +7,7 @@ mod status;
 
 use std::process::ExitCode;
 
-use mqtt_bridge::config::{Environment, NewTokenError, Source, new_token};
+use mqtt_bridge::config::{Environment, NewSecretError, Source, new_hook, new_token};
 
 use self::arguments::{Command, HELP};
 use self::output::{fail, hand_over, say, tell};
@@ -17,7 +17,8 @@ fn main() -> ExitCode {
     let status = match arguments::read() {
         Ok(Command::Run(source)) => daemon::run(&source),
         Ok(Command::Check(source)) => check(&source),
-        Ok(Command::NewToken(name)) => make_token(&name),
+        Ok(Command::NewToken(name)) => show(new_token(&name)),
+        Ok(Command::NewHook(name)) => show(new_hook(&name)),
         Ok(Command::Version) => say(concat!("mqtt-bridge ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Help) => say(HELP),
         Err(error) => fail(Status::Usage, &format!("{error}; try --help")),
@@ -37,10 +38,10 @@ fn check(source: &Source) -> Status {
     }
 }
 
-fn make_token(name: &str) -> Status {
-    match new_token(name) {
-        Ok(token) => hand_over(&token),
-        Err(error @ NewTokenError::Name) => fail(Status::Usage, &format!("{error}; try --help")),
+fn show(secret: Result<String, NewSecretError>) -> Status {
+    match secret {
+        Ok(secret) => hand_over(&secret),
+        Err(error @ NewSecretError::Name) => fail(Status::Usage, &format!("{error}; try --help")),
         Err(error) => fail(Status::Failed, &error.to_string()),
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::files::is_there;
-use crate::message::{Priority, Qos, TopicFilter};
+use crate::message::{MqttString, Priority, Qos, TopicFilter, TopicTemplate};
 
 fn parse(text: &str) -> Result<Config, Fault> {
     parse_with(text, &Environment::default())

@@ -70,10 +70,29 @@ fn expected_tokens() -> Vec<Token> {
     ]
 }
 
-#[test]
-fn every_key_is_read() {
-    let config = parse(
-        r#"
+fn expected_hook() -> Hook {
+    let table = HookTable {
+        name: "door".to_owned(),
+        methods: vec![Method::Get, Method::Post],
+        topic: TopicTemplate::parse("home/{query.button}").unwrap(),
+        msg: Some("pressed".to_owned()),
+        qos: Qos::ExactlyOnce,
+        retain: true,
+        secret_sha256: vec![[0; 32]],
+        signature: None,
+        header: None,
+        encoding: None,
+        signature_secret_file: None,
+        content_type: Some(MqttString::try_from("text/plain".to_owned()).unwrap()),
+        properties: vec!["X-Event".to_owned()],
+        rate: Some(5.0),
+        timeout: Duration::from_secs(2),
+        allow_browsers: true,
+    };
+    Hook { table, proof: Proof::Path(vec![[0; 32]]) }
+}
+
+const EVERY_KEY: &str = r#"
         [mqtt]
         server = "::1"
         port = 1884
@@ -124,13 +143,28 @@ fn every_key_is_read() {
         name = "all"
         sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
         rate = 1000000
+        [[hook]]
+        name = "door"
+        methods = ["GET", "POST"]
+        topic = "home/{query.button}"
+        msg = "pressed"
+        qos = 2
+        retain = true
+        secret-sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+        content-type = "text/plain"
+        properties = ["X-Event"]
+        rate = 5
+        timeout = 2
+        allow-browsers = true
         [log]
         level = "debug"
         format = "json"
         time = false
-        "#,
-    )
-    .unwrap();
+        "#;
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(EVERY_KEY).unwrap();
     let expected = Config {
         mqtt: Mqtt {
             server: Server::Tcp(Place { host: "::1".to_owned(), port: 1884 }),
@@ -166,6 +200,7 @@ fn every_key_is_read() {
                 .into(),
         },
         tokens: expected_tokens(),
+        hooks: vec![expected_hook()],
         log: Log { level: LevelFilter::Debug, format: LogFormat::Json, time: false },
         warnings: vec![],
     };

@@ -9,6 +9,7 @@ mod hosts;
 mod origins;
 
 mod credentials;
+mod hooks;
 mod refused_callers;
 mod tokens;
 
@@ -18,12 +19,14 @@ mod rate_limit;
 
 use std::sync::Arc;
 
+pub use self::hooks::{Begun, Hook};
 pub use self::hosts::base_url;
 pub use self::principal::Principal;
 pub use self::quota::{Quota, ReaderKind, Unsubscribe};
 pub use self::tokens::Tokens;
 
 use self::credentials::Credentials;
+use self::hooks::{is_browser, is_prefetch};
 use self::hosts::{AllowedHosts, Hosts};
 use self::origins::AllowedOrigins;
 use self::refused_callers::RefusedCallers;
@@ -71,6 +74,28 @@ impl Access {
         self.allowed_origins.check_preflight(head)
     }
 
+    /// Admits the call of a hook: `secret` is what follows its name in the path. Does not check a signature.
+    pub fn admit_hook(&self, head: Head, name: &str, secret: Option<&str>) -> Result<&Hook, Reply> {
+        let hosts = Hosts::of(head)?;
+        self.allowed_hosts.check(hosts)?;
+        self.allowed_origins.check_preflight(head)?;
+        let hook = self.tokens.hook(name, secret).ok_or_else(Reply::hook_unknown);
+        let hook =
+            hook.inspect_err(|_| self.refused_callers.log(head.client(), "an unknown hook or a wrong secret"))?;
+        if !hook.table.allow_browsers {
+            self.allowed_origins.check(head, hosts)?;
+            if head.method() != "POST" && is_browser(head) {
+                return Err(Reply::browser_denied(name));
+            }
+        }
+        if is_prefetch(head) { Err(Reply::prefetch_refused()) } else { Ok(hook) }
+    }
+
+    /// Logs a call of a hook whose signature is wrong.
+    pub fn log_unsigned(&self, head: Head) {
+        self.refused_callers.log(head.client(), "a wrong signature");
+    }
+
     /// Whether a caller of an endpoint that needs no token may see everything: without tokens every caller may.
     pub fn may_see_all(&self, head: Head) -> Result<bool, Reply> {
         if !self.tokens.is_empty() && head.header("Authorization")?.is_none() {
@@ -99,7 +124,8 @@ impl Access {
         }
         let credentials = head.header("Authorization")?.and_then(Credentials::parse).ok_or_else(Reply::token_missing);
         let token = credentials.and_then(|credentials| self.tokens.find(&credentials).ok_or_else(Reply::token_unknown));
-        let token = token.inspect_err(|_| self.refused_callers.log(head.client(), head.has("Authorization")))?;
+        let what = if head.has("Authorization") { "a token that is not known" } else { "no token" };
+        let token = token.inspect_err(|_| self.refused_callers.log(head.client(), what))?;
         Ok(Principal { token: Some(token) })
     }
 }

@@ -32,13 +32,12 @@ enum Record {
 }
 
 impl RefusedCallers {
-    /// Records that a request from this address had no token or an unknown one. docs/security.md documents the format
+    /// Records that a request from this address had `what` in the place of what it needs. docs/security.md documents the format
     /// of the record, since programs such as fail2ban parse it.
-    pub fn log(&self, client: Option<&SocketAddr>, has_token: bool) {
+    pub fn log(&self, client: Option<&SocketAddr>, what: &str) {
         let ip = client.map(|client| client.ip().to_canonical());
         let record = self.0.lock().unwrap_or_else(PoisonError::into_inner).add(ip, Instant::now());
         let who = ip.map_or_else(|| "a Unix socket".to_owned(), |ip| ip.to_string());
-        let what = if has_token { "a token that is not known" } else { "no token" };
         match record {
             Record::Caller => log::warn!(CLIENT_ADDRESS = who; "unauthorized: {who} sent {what}"),
             Record::TooMany => {

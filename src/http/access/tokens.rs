@@ -1,4 +1,4 @@
-//! The tokens of the configuration, which all listeners share.
+//! The tokens and hooks of the configuration, which all listeners share.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -6,14 +6,18 @@ use std::time::Instant;
 use subtle::ConstantTimeEq;
 
 use super::credentials::Credentials;
+use super::hooks::Hook;
 use super::quota::{Holdings, Quota};
 use super::rate_limit::RateLimit;
 use crate::config::{self, Config, hash};
 use crate::memory::Memory;
 
-/// All tokens. If there are none, everyone may do everything.
+/// All tokens, and all hooks. If there are no tokens, everyone may do everything.
 #[derive(Debug, Clone)]
-pub struct Tokens(Arc<[Token]>);
+pub struct Tokens {
+    tokens: Arc<[Token]>,
+    hooks: Arc<[Hook]>,
+}
 
 /// One token, with what its requests use of the bridge.
 #[derive(Debug)]
@@ -32,17 +36,29 @@ impl Tokens {
     pub fn new(config: &Config, memory: &Memory) -> Self {
         let now = Instant::now();
         let holdings = Arc::new(Holdings::new(config));
-        let token = |(index, rules): (usize, &config::Token)| {
-            let rules = Arc::new(rules.clone());
+        let token = |(index, rules): (usize, config::Token)| {
+            let rules = Arc::new(rules);
             let quota = Arc::new(Quota::new(rules.clone(), index, holdings.clone()));
             let rate_limit = rules.rate.map(|rate| Mutex::new(RateLimit::new(rate, now)));
             Token { rules, quota, rate_limit, memory: memory.part() }
         };
-        Self(config.tokens.iter().enumerate().map(token).collect())
+        let tokens: Arc<[Token]> = config.tokens.iter().cloned().enumerate().map(token).collect();
+        let hook = |(number, hook): (usize, &config::Hook)| {
+            let token = token((tokens.len() + number, hook.rules(config.publish.max_waiting)));
+            Hook::new(hook.table.clone(), hook.proof.clone(), token)
+        };
+        let hooks = config.hooks.iter().enumerate().map(hook).collect();
+        Self { tokens, hooks }
+    }
+
+    /// The hook of this name, if the rest of the path is right.
+    pub(super) fn hook(&self, name: &str, secret: Option<&str>) -> Option<&Hook> {
+        let hook = self.hooks.iter().find(|hook| hook.table.name == name)?;
+        Some(hook).filter(|hook| hook.is_called_by(secret))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tokens.is_empty()
     }
 
     /// The token with this secret, and with this name if one is given. Compares every byte of every hash, so that the
@@ -50,7 +66,7 @@ impl Tokens {
     pub(super) fn find(&self, credentials: &Credentials) -> Option<&Token> {
         let hash = hash(&credentials.secret);
         let is_same = |token: &Token| bool::from(token.rules.sha256.ct_eq(&hash));
-        let found = self.0.iter().fold(None, |found, token| if is_same(token) { Some(token) } else { found });
+        let found = self.tokens.iter().fold(None, |found, token| if is_same(token) { Some(token) } else { found });
         found.filter(|token| credentials.name.as_ref().is_none_or(|name| *name == token.rules.name))
     }
 }

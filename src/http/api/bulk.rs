@@ -58,7 +58,8 @@ impl Call<'_> {
         let body = self.json()?;
         let (mut messages, mut bytes, mut taken) = (Vec::new(), body.len(), 2 * body.len());
         for message in parse(&body, read)? {
-            let message = message?;
+            let mut message = message?;
+            self.add_context(&mut message)?;
             bytes += message.bytes();
             if bytes > taken {
                 // in large steps, not for each message

@@ -8,6 +8,7 @@ pub mod call;
 pub mod context;
 
 pub mod emqx;
+pub mod hooks;
 pub mod publish;
 pub mod publish_bulk;
 pub mod topics;
@@ -26,6 +27,7 @@ pub mod openapi;
 pub mod page;
 
 mod bulk;
+mod message_context;
 mod outcomes;
 mod publishing;
 mod received_json;

@@ -11,10 +11,11 @@ impl Call<'_> {
     /// Publishes a message within this timeout, by default the configured one. The reply is made of its outcome.
     pub fn publish(
         &mut self,
-        message: Message,
+        mut message: Message,
         timeout: Option<Duration>,
-        reply: fn(Outcome) -> Reply,
+        reply: impl FnOnce(Outcome) -> Reply + Send + 'static,
     ) -> Result<Handled, Reply> {
+        self.add_context(&mut message)?;
         let (publisher, timeout) = (self.context.publisher.clone(), timeout.unwrap_or(self.context.timeout));
         let share = self.exchange.hand_over_room(message.bytes())?;
         let slot = self.principal.take_slot()?;

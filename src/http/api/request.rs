@@ -19,7 +19,8 @@ const FIELDS: &str =
 pub fn request(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
     let context = call.context;
-    let (message, response_topic, timeout) = parse(&call.json()?, context.max_timeout)?;
+    let (mut message, response_topic, timeout) = parse(&call.json()?, context.max_timeout)?;
+    call.add_context(&mut message)?;
     if response_topic.is_none() && !context.has_properties {
         return Err(Reply::invalid(
             "field `response_topic` is missing: MQTT 3.1.1 has no way to tell a device where to answer".to_owned(),

@@ -1,6 +1,7 @@
 //! Reads what clients send into the types of the bridge: `json` bodies and the `query`, which both have `named` values,
 //! whose types `values` checks.
 
+pub mod context;
 pub mod json;
 pub mod named;
 pub mod payload;

@@ -16,6 +16,11 @@ impl<V> Named<V> {
         Self { kind, values }
     }
 
+    /// Those that are not yet taken.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     pub fn take(&mut self, name: &str) -> Option<V> {
         let position = self.values.iter().position(|(other, _)| other == name)?;
         Some(self.values.remove(position).1)

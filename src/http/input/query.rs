@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use serde_json::json;
+
 use super::named::Named;
 use super::percent::decode;
 use super::values::Scalar;
@@ -30,6 +32,17 @@ impl Parameters {
             parameters.push((name, Parameter(value)));
         }
         Ok(Self::new("parameter", parameters))
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(other, _)| *other == name).map(|(_, Parameter(value))| value.as_str())
+    }
+
+    /// All parameters as a JSON object of strings, in their order.
+    pub fn to_json(&self) -> Vec<u8> {
+        let pairs: Vec<_> =
+            self.iter().map(|(name, Parameter(value))| format!("{}:{}", json!(name), json!(value))).collect();
+        format!("{{{}}}", pairs.join(",")).into_bytes()
     }
 }
 

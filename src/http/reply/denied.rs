@@ -36,6 +36,28 @@ impl Reply {
         Self::forbidden(format!("a page of {page} may not call this: its origin is not in `allowed-origins`"))
     }
 
+    /// 404: there is no hook of this name, or the rest of the path is wrong. Nobody learns which.
+    pub fn hook_unknown() -> Self {
+        let error = "there is no such hook, or the secret behind its name is wrong".to_owned();
+        Self::refusal(404, ReturnCode::NotFound, error)
+    }
+
+    /// 403: a browser calls a hook by GET, perhaps for a page of another origin.
+    pub fn browser_denied(hook: &str) -> Self {
+        Self::forbidden(format!("not sent: browsers may not call hook `{hook}`: its `allow-browsers` is false"))
+    }
+
+    /// 403: the signature of a call is missing or wrong.
+    pub fn signature_denied(hook: &str, what: &str) -> Self {
+        Self::forbidden(format!("not sent: hook `{hook}`: {what}"))
+    }
+
+    /// 503: a request that is sent before anybody asks for it (a prefetch or a link preview) does nothing. A success
+    /// would be shown in the place of the real request.
+    pub fn prefetch_refused() -> Self {
+        Self::refusal(503, ReturnCode::Unknown, "not sent: a prefetch or a link preview does nothing".to_owned())
+    }
+
     /// 403: the host that the request names may be anyone's.
     pub fn host_denied(host: &str) -> Self {
         let host = shown(host);

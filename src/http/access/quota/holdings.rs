@@ -11,7 +11,7 @@ use crate::message::{Qos, TopicFilter};
 pub struct Holdings {
     /// Those of the configuration.
     pub configured: HashSet<TopicFilter>,
-    /// By the position of each token in the configuration.
+    /// By the position of each token in the configuration, and behind them of each hook.
     by_token: Mutex<Vec<Filters>>,
 }
 
@@ -47,7 +47,7 @@ impl Holding {
 impl Holdings {
     pub fn new(config: &Config) -> Self {
         let configured = config.subscribe.iter().map(|subscription| subscription.topic.clone()).collect();
-        Self { configured, by_token: Mutex::new(vec![HashMap::new(); config.tokens.len()]) }
+        Self { configured, by_token: Mutex::new(vec![HashMap::new(); config.tokens.len() + config.hooks.len()]) }
     }
 
     /// Changes how a token holds a filter, and removes the entry if the token no longer holds it.

@@ -10,6 +10,7 @@ mod value;
 
 pub mod fields;
 pub mod items;
+pub mod pointer;
 
 pub use self::fields::Fields;
 pub use self::raw::{Limit, Value};

@@ -61,6 +61,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text of a string, a number or a boolean.
+    pub fn scalar_text(self) -> Result<String, String> {
+        match self.first() {
+            b'"' => self.text(),
+            b'{' | b'[' | b'n' => Err(self.not("a string, a number, true or false")),
+            _ => Ok(self.0.get().to_owned()),
+        }
+    }
+
     /// The first byte, which tells the type.
     fn first(self) -> u8 {
         self.0.get().as_bytes().first().copied().unwrap_or_default()

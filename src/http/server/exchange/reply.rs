@@ -57,7 +57,8 @@ impl Exchange {
         metrics::replied(reply.status(), reply.code());
         if log::log_enabled!(log::Level::Debug) {
             let target = Target::of(head);
-            let (method, path) = (Printable::new(head.method(), SHOWN), Printable::new(&target.path, SHOWN));
+            let path = target.shown_path();
+            let (method, path) = (Printable::new(head.method(), SHOWN), Printable::new(&path, SHOWN));
             let status = reply.status();
             self.id.during(|| log::debug!("{method} {path} is answered with {status}"));
         }

@@ -58,6 +58,18 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// The value of a header field that the configuration names, and that must not be repeated.
+    ///
+    /// # Errors
+    /// If it is.
+    pub fn field(self, name: &str) -> Result<Option<&'a str>, String> {
+        let mut values = self.fields().filter(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        match (values.next(), values.next()) {
+            (first, None) => Ok(first),
+            (_, Some(_)) => Err(format!("header `{name}` must not be there twice")),
+        }
+    }
+
     /// Whether there is a header field of this name.
     pub fn has(self, name: &'static str) -> bool {
         self.first(name).is_some()

@@ -4,6 +4,9 @@ use super::head::Head;
 use crate::http::reply::{Reply, SHOWN};
 use crate::printable::Printable;
 
+/// How the path of a hook begins, perhaps misspelt.
+const HOOK: &str = "hook";
+
 /// The parts of a request target.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target {
@@ -41,6 +44,14 @@ impl Target {
             "/readyz/" => "/readyz",
             path => path,
         }
+    }
+
+    /// The path as records show it: without what follows the name of a hook, which is a secret.
+    pub fn shown_path(&self) -> String {
+        let mut segments = self.path.split_inclusive('/').skip_while(|segment| *segment == "/");
+        let first = segments.next().unwrap_or_default().to_ascii_lowercase();
+        let Some(name) = segments.next().filter(|_| first.starts_with(HOOK)) else { return self.path.clone() };
+        if segments.next().is_none() { self.path.clone() } else { format!("/{first}{name}…") }
     }
 
     /// Refuses parameters, which would be ignored silently.
@@ -104,6 +115,22 @@ mod tests {
         ] {
             let expected = Target { path: path.to_owned(), query: query.map(str::to_owned) };
             assert_eq!(Target::of(TestHead::get(target).head()), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_secret_of_a_hook_is_not_shown() {
+        for (target, shown) in [
+            ("/hooks/door/secret", "/hooks/door/…"),
+            ("/hooks/door/secret/x?y", "/hooks/door/…"),
+            ("//Hooks/door/secret", "/hooks/door/…"),
+            ("/hook/door/secret", "/hook/door/…"),
+            ("/hooks/door/", "/hooks/door/"),
+            ("/hooks/door", "/hooks/door"),
+            ("/topics/hooks/a/b", "/topics/hooks/a/b"),
+            ("/publish", "/publish"),
+        ] {
+            assert_eq!(Target::of(TestHead::get(target).head()).shown_path(), shown, "{target}");
         }
     }
 }

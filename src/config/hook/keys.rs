@@ -1,0 +1,152 @@
+//! The keys of a `[[hook]]`.
+
+use std::time::Duration;
+
+use toml::Value;
+
+use crate::config::kind::{FilePath, Rate, Seconds, Text, choice, list, shown, text};
+use crate::config::secret;
+use crate::message::{MqttString, Qos, TopicTemplate};
+
+/// The most secrets that a hook has at a time: the old one and the new one.
+pub const MAX_SECRETS: usize = 2;
+/// Headers that identify who sends a request must not be published.
+const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+table! {
+    /// One `[[hook]]`.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct HookTable from HookKeys "[[hook]]" {
+        /// Unique; a part of the path.
+        name: HookName,
+        /// By which methods it is called.
+        methods: Methods = vec![Method::Post],
+        /// Where the messages go.
+        topic: Template,
+        /// The payload, in place of the body.
+        msg: Option<Text> = None,
+        /// Of the messages.
+        qos: Qos = Qos::AtLeastOnce,
+        /// Whether the broker stores the messages.
+        retain: bool = false,
+        /// SHA-256 of the secrets that may end the path.
+        secret_sha256: Hashes = Vec::new(),
+        /// How the requests are signed, if they are.
+        signature: Option<Signature> = None,
+        /// The header that has a signature of the scheme `hmac-sha256`.
+        header: Option<HeaderName> = None,
+        /// How that signature is written.
+        encoding: Option<Encoding> = None,
+        /// The file with the secrets of the signature.
+        signature_secret_file: Option<FilePath> = None,
+        /// The content type of the messages, in place of that of the body.
+        content_type: Option<ContentType> = None,
+        /// The headers that become user properties.
+        properties: HeaderNames = Vec::new(),
+        /// Messages per second, above 0; `None` is no limit.
+        rate: Option<Rate> = None,
+        /// How long the broker may take.
+        timeout: Seconds<1> = Duration::from_secs(8),
+        /// Whether web pages and browsers may call it.
+        allow_browsers: bool = false,
+    }
+}
+
+/// A method of a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+}
+
+/// How requests are signed: each is an HMAC with SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signature {
+    /// GitHub's webhooks: the body.
+    Github,
+    /// Stripe's: a timestamp and the body.
+    Stripe,
+    /// Standard Webhooks: an identifier, a timestamp and the body.
+    Standard,
+    /// The body, in a header that the configuration names.
+    HmacSha256,
+}
+
+/// How the bytes of a signature are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Hexadecimal digits.
+    Hex,
+    /// Base64 (RFC 4648, 4).
+    Base64,
+}
+
+kinds! {
+    struct HookName -> String = hook_name;
+    struct Methods -> Vec<Method> = methods;
+    struct Template -> TopicTemplate = template;
+    /// Errors never show the value: it may be the secret itself.
+    struct Hashes -> Vec<[u8; 32]> = hashes;
+    struct HeaderName -> String = header_name;
+    struct HeaderNames -> Vec<String> = header_names;
+    struct ContentType -> MqttString = content_type;
+    Signature = |value| choice(value, &[
+        ("github", Self::Github),
+        ("stripe", Self::Stripe),
+        ("standard", Self::Standard),
+        ("hmac-sha256", Self::HmacSha256),
+    ]);
+    Encoding = |value| choice(value, &[("hex", Self::Hex), ("base64", Self::Base64)]);
+}
+
+fn hook_name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    if secret::is_name(&name) { Ok(name) } else { Err(format!("must be {}, not {}", secret::NAME_RULE, shown(value))) }
+}
+
+fn methods(value: &Value) -> Result<Vec<Method>, String> {
+    let method = |value: &Value| choice(value, &[("GET", Method::Get), ("POST", Method::Post)]);
+    let methods = list(value, "methods", method)?;
+    if methods.is_empty() { Err("must have \"GET\", \"POST\" or both".to_owned()) } else { Ok(methods) }
+}
+
+fn template(value: &Value) -> Result<TopicTemplate, String> {
+    TopicTemplate::parse(&text(value)?).map_err(|error| format!("{error}: {}", shown(value)))
+}
+
+fn hashes(value: &Value) -> Result<Vec<[u8; 32]>, String> {
+    let hash = |value: &Value| secret::parse_hash(value.as_str().unwrap_or_default());
+    let hashes: Option<Vec<_>> = match value {
+        Value::Array(items) => items.iter().map(hash).collect(),
+        _ => hash(value).map(|hash| vec![hash]),
+    };
+    hashes.filter(|hashes| (1..=MAX_SECRETS).contains(&hashes.len())).ok_or_else(|| {
+        "must be a string of 64 hexadecimal digits, the SHA-256 of a secret, or a list of two: \
+         `mqtt-bridge --new-hook NAME` makes both"
+            .to_owned()
+    })
+}
+
+/// A token (RFC 9110, 5.1).
+fn header_name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_name = !name.is_empty() && name.bytes().all(is_token);
+    if is_name { Ok(name) } else { Err(format!("must be the name of a header, not {}", shown(value))) }
+}
+
+fn header_names(value: &Value) -> Result<Vec<String>, String> {
+    list(value, "names of headers", |item| {
+        let name = header_name(item)?;
+        if CREDENTIALS.contains(&name.to_ascii_lowercase().as_str()) {
+            return Err(format!("must not have \"{name}\", which identifies the sender"));
+        }
+        Ok(name)
+    })
+}
+
+fn content_type(value: &Value) -> Result<MqttString, String> {
+    MqttString::try_from(text(value)?).map_err(|error| error.to_string())
+}

@@ -1,0 +1,70 @@
+//! `[[hook]]`: named URLs that publish, for senders that can only call a URL.
+
+mod keys;
+mod proof;
+
+pub use self::keys::{Encoding, HookKeys, HookTable, Method};
+pub use self::proof::{Proof, Scheme};
+
+use super::environment::Environment;
+use super::fault::Fault;
+use super::publish::Publish;
+use super::source::Source;
+use super::table::Several;
+use super::token::{Sees, Token, half};
+
+/// A named URL that publishes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hook {
+    /// What the table says.
+    pub table: HookTable,
+    /// How its callers show that they may call it.
+    pub proof: Proof,
+}
+
+impl Hook {
+    /// What its calls may do and use, as for the bearer of a token, where `max_waiting` publishes may wait in all.
+    #[must_use]
+    pub fn rules(&self, max_waiting: usize) -> Token {
+        Token {
+            name: format!("hook {}", self.table.name),
+            sha256: [0; 32],
+            publish: vec![self.table.topic.filter().clone()],
+            subscribe: Vec::new(),
+            response_topics: Vec::new(),
+            rate: self.table.rate,
+            max_subscriptions: 0,
+            max_listeners: 0,
+            max_waiting: half(max_waiting),
+            sees: Sees::Own,
+        }
+    }
+}
+
+/// The hooks. Reads the files of their secrets.
+pub fn read(
+    tables: &Several<HookKeys>,
+    publish: &Publish,
+    source: &Source,
+    environment: &Environment,
+) -> Result<Vec<Hook>, Fault> {
+    let mut hooks: Vec<Hook> = Vec::new();
+    for keys in tables.tables() {
+        let mut table = keys.read_each()?;
+        if hooks.iter().any(|other| other.table.name == table.name) {
+            let what = format!("this {} is there twice: each [[hook]] needs one of its own", keys.name);
+            return Err(keys.name.fault(what));
+        }
+        if table.timeout > publish.max_timeout {
+            let most = publish.max_timeout.as_secs_f64();
+            if keys.timeout.value.is_some() {
+                let what = format!("{} must be at most `max-timeout`, which is {most} s", keys.timeout);
+                return Err(keys.timeout.fault(what));
+            }
+            table.timeout = publish.max_timeout;
+        }
+        let proof = proof::read(keys, &table, source, environment)?;
+        hooks.push(Hook { table, proof });
+    }
+    Ok(hooks)
+}

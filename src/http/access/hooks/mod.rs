@@ -1,0 +1,59 @@
+//! The hooks of the configuration, which all listeners share: who may call one, and what its calls use.
+
+mod browsers;
+mod replays;
+mod signature;
+
+use std::time::SystemTime;
+
+use subtle::ConstantTimeEq;
+
+pub use self::browsers::{is_browser, is_prefetch};
+pub use self::replays::{Begun, Replays};
+
+use super::tokens::Token;
+use crate::config::{HookTable, Proof, hash};
+use crate::http::reply::Reply;
+use crate::http::server::{Head, Responder};
+
+/// One hook.
+#[derive(Debug)]
+pub struct Hook {
+    pub table: HookTable,
+    proof: Proof,
+    /// What its calls may do and use, as for a token.
+    pub token: Token,
+    /// The calls whose identifier was signed, each with those that repeat it.
+    pub replays: Replays<Responder>,
+}
+
+impl Hook {
+    pub fn new(table: HookTable, proof: Proof, token: Token) -> Self {
+        Self { table, proof, token, replays: Replays::default() }
+    }
+
+    /// Whether the rest of the path is what the hook expects there: its secret, or nothing if calls are signed. The
+    /// comparison takes the same time for each wrong secret.
+    pub fn is_called_by(&self, secret: Option<&str>) -> bool {
+        match (&self.proof, secret) {
+            (Proof::Path(hashes), Some(secret)) => {
+                let hash = hash(secret);
+                hashes.iter().fold(false, |found, known| found | bool::from(known.ct_eq(&hash)))
+            }
+            (Proof::Signature(..), None) => true,
+            (Proof::Path(_), None) | (Proof::Signature(..), Some(_)) => false,
+        }
+    }
+
+    /// Checks the signature of a call, if the hook needs one. Returns the identifier of the call where it is signed.
+    ///
+    /// # Errors
+    /// 403 with what is wrong.
+    pub fn verify(&self, head: Head, body: &[u8]) -> Result<Option<String>, Reply> {
+        match &self.proof {
+            Proof::Path(_) => Ok(None),
+            Proof::Signature(scheme, keys) => signature::verify(scheme, keys, head, body, SystemTime::now())
+                .map_err(|what| Reply::signature_denied(&self.table.name, &what)),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Calls that were seen before: each is published once, and a repetition is answered as the first call was.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::signature::TOLERANCE;
+use crate::mqtt::{Outcome, Published};
+
+/// How long a call is remembered: its timestamp may be ahead of our clock, and is accepted until it is behind.
+const REMEMBERED: Duration = Duration::from_secs(2 * TOLERANCE.as_secs());
+/// The most calls that are remembered; above it the oldest are forgotten.
+const MAX_CALLS: usize = 10_000;
+
+/// The recent calls by their identifiers. `W` waits for the outcome of a call that it repeats.
+pub struct Replays<W>(Arc<Mutex<State<W>>>);
+
+struct State<W> {
+    /// With the time at which each began.
+    calls: HashMap<String, (Instant, Call<W>)>,
+    /// The identifiers by their age, perhaps with some that failed and are no longer in `calls`.
+    order: VecDeque<(Instant, String)>,
+}
+
+enum Call<W> {
+    Running(Vec<W>),
+    Published(Published),
+}
+
+/// What a call is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Begun<W> {
+    /// Publish: it is the first with its identifier.
+    First(W),
+    /// Nothing: the first one is not settled yet, and answers it too.
+    Waits,
+    /// Answer as the first one, whose message was published.
+    Repeats(W, Published),
+}
+
+impl<W> Replays<W> {
+    /// A call with this identifier begins.
+    pub fn begin(&self, id: &str, who: W, now: Instant) -> Begun<W> {
+        let mut state = self.lock();
+        state.forget(now);
+        match state.calls.get_mut(id) {
+            Some((_, Call::Published(published))) => Begun::Repeats(who, *published),
+            Some((_, Call::Running(waiting))) => {
+                waiting.push(who);
+                Begun::Waits
+            }
+            None => {
+                state.calls.insert(id.to_owned(), (now, Call::Running(Vec::new())));
+                state.order.push_back((now, id.to_owned()));
+                Begun::First(who)
+            }
+        }
+    }
+
+    /// The first call is settled. Returns those that wait for the same outcome. Only a success is remembered: after
+    /// any other outcome the sender tries again with the same identifier.
+    pub fn end(&self, id: &str, outcome: &Outcome) -> Vec<W> {
+        let mut state = self.lock();
+        let ended = match outcome {
+            Ok(published) => {
+                let call = state.calls.get_mut(id).map(|(_, call)| call);
+                call.map(|call| std::mem::replace(call, Call::Published(*published)))
+            }
+            Err(_) => state.calls.remove(id).map(|(_, call)| call),
+        };
+        if let Some(Call::Running(waiting)) = ended { waiting } else { Vec::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W> State<W> {
+    fn forget(&mut self, now: Instant) {
+        let is_old = |(since, _): &(Instant, String), len: usize| *since + REMEMBERED <= now || len >= MAX_CALLS;
+        while self.order.front().is_some_and(|front| is_old(front, self.order.len())) {
+            let Some((since, id)) = self.order.pop_front() else { return };
+            // not a later call with the same identifier
+            if self.calls.get(&id).is_some_and(|(began, _)| *began == since) {
+                self.calls.remove(&id);
+            }
+        }
+    }
+}
+
+impl<W> Default for Replays<W> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(State { calls: HashMap::new(), order: VecDeque::new() })))
+    }
+}
+
+impl<W> Clone for Replays<W> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<W> fmt::Debug for Replays<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replays").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::Failure;
+
+    const DONE: Published = Published::Acknowledged { packet_identifier: 7, reason_code: Some(0) };
+
+    #[test]
+    fn a_repetition_waits_for_the_outcome_of_the_first_call_or_has_it() {
+        let (replays, now) = (Replays::default(), Instant::now());
+        assert_eq!(replays.begin("a", 1, now), Begun::First(1));
+        assert_eq!(replays.begin("a", 2, now), Begun::Waits);
+        assert_eq!(replays.begin("b", 3, now), Begun::First(3));
+        assert_eq!(replays.end("a", &Ok(DONE)), [2]);
+        assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, DONE));
+    }
+
+    #[test]
+    fn a_call_that_failed_may_be_tried_again() {
+        let (replays, now) = (Replays::default(), Instant::now());
+        assert_eq!(replays.begin("a", 1, now), Begun::First(1));
+        assert_eq!(replays.begin("a", 2, now), Begun::Waits);
+        assert_eq!(replays.end("a", &Err(Failure::NotConnected)), [2]);
+        assert_eq!(replays.begin("a", 3, now), Begun::First(3));
+    }
+
+    #[test]
+    fn calls_are_remembered_for_as_long_as_they_are_accepted_and_only_so_many() {
+        let (replays, now) = (Replays::default(), Instant::now());
+        replays.begin("a", 1, now);
+        replays.end("a", &Ok(DONE));
+        let just_before = now + REMEMBERED.saturating_sub(Duration::from_millis(1));
+        assert_eq!(replays.begin("a", 2, just_before), Begun::Repeats(2, DONE));
+        assert_eq!(replays.begin("a", 3, now + REMEMBERED), Begun::First(3));
+        for number in 0..2 * MAX_CALLS {
+            replays.begin(&number.to_string(), 0, now + REMEMBERED);
+        }
+        assert!(replays.lock().calls.len() <= MAX_CALLS && replays.lock().order.len() <= MAX_CALLS);
+    }
+}

@@ -1,0 +1,101 @@
+//! The context that a request passes on to whoever gets its message: a trace, or the attributes of an event.
+
+use super::percent::decode;
+use crate::http::server::Head;
+use crate::message::{MAX_USER_PROPERTIES, MqttString, Properties};
+
+/// The headers of W3C Trace Context, which keep their names.
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+/// What the headers of a `CloudEvents` event in binary mode begin with (its HTTP binding, 3.1.3.1).
+const EVENT_PREFIX: &str = "ce-";
+
+/// Adds the context of a request to the user properties of its message, except for names that are there already.
+///
+/// The attributes of an event have no prefix in MQTT (`CloudEvents`, MQTT binding, 3.1.3.1).
+///
+/// # Errors
+/// The header and the rule that it breaks.
+pub fn add(head: Head, properties: &mut Properties) -> Result<(), String> {
+    let given = properties.user_properties.len();
+    for (name, value) in head.fields() {
+        let name = name.to_ascii_lowercase();
+        let Some((property, value)) = property(&name, value) else { continue };
+        let text = |text: String| MqttString::try_from(text).map_err(|error| format!("header `{name}` {error}"));
+        let pair = (text(property)?, text(value)?);
+        if properties.user_properties[..given].iter().any(|(other, _)| *other == pair.0) {
+            continue;
+        }
+        if properties.user_properties.len() == MAX_USER_PROPERTIES {
+            return Err(format!("header `{name}` is over the limit of {MAX_USER_PROPERTIES} user properties"));
+        }
+        properties.user_properties.push(pair);
+    }
+    Ok(())
+}
+
+/// The user property of a header, if it is one that is passed on.
+fn property(name: &str, value: &str) -> Option<(String, String)> {
+    if TRACE.contains(&name) {
+        return Some((name.to_owned(), value.to_owned()));
+    }
+    let attribute = name.strip_prefix(EVENT_PREFIX).filter(|attribute| !attribute.is_empty())?;
+    // other characters than those of ASCII are escaped (the HTTP binding, 3.1.3.2)
+    Some((attribute.to_owned(), decode(value).unwrap_or_else(|_| value.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::server::TestHead;
+
+    fn added(given: &[(&str, &str)], headers: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
+        let text = |text: &str| MqttString::try_from(text.to_owned()).unwrap();
+        let user_properties = given.iter().map(|(name, value)| (text(name), text(value))).collect();
+        let mut properties = Properties { user_properties, ..Properties::default() };
+        add(TestHead::post(headers).head(), &mut properties)?;
+        let pair = |(name, value): &(MqttString, MqttString)| (name.as_str().to_owned(), value.as_str().to_owned());
+        Ok(properties.user_properties.iter().map(pair).collect())
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn trace_context_and_the_attributes_of_an_event_become_user_properties() {
+        let headers = [
+            ("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ("tracestate", "a=1"),
+            ("ce-id", "1"),
+            ("CE-Subject", "caf%C3%A9"),
+            ("ce-broken", "100%"),
+            ("ce-", "x"),
+            ("Content-Type", "text/plain"),
+        ];
+        let expected = pairs(&[
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ("tracestate", "a=1"),
+            ("id", "1"),
+            ("subject", "caf\u{e9}"),
+            ("broken", "100%"),
+        ]);
+        assert_eq!(added(&[], &headers), Ok(expected));
+    }
+
+    #[test]
+    fn what_the_message_has_already_is_not_replaced() {
+        let headers = [("ce-id", "1"), ("tracestate", "a=1"), ("tracestate", "b=2")];
+        let expected = pairs(&[("id", "own"), ("tracestate", "a=1"), ("tracestate", "b=2")]);
+        assert_eq!(added(&[("id", "own")], &headers), Ok(expected));
+    }
+
+    #[test]
+    fn each_error_names_the_header() {
+        let many = vec![("a", "b"); MAX_USER_PROPERTIES];
+        assert_eq!(added(&many, &[]).unwrap().len(), MAX_USER_PROPERTIES);
+        let error = "header `ce-id` is over the limit of 100 user properties";
+        assert_eq!(added(&many, &[("Ce-Id", "1")]), Err(error.to_owned()));
+        let error = "header `ce-id` must not contain the character U+0000";
+        assert_eq!(added(&[], &[("ce-id", "%00")]), Err(error.to_owned()));
+    }
+}
