@@ -101,7 +101,9 @@ impl Server {
         let waiting = pool(WRITER, http.max_connections + http.max_listeners, MAX_UNWRITTEN);
         let connections = Connections::new(sockets, waiting, http, memory);
         let (replies, queue) = ReplyWriter::new();
-        let writers = Writers { replies, streams: pool(STREAM, http.max_listeners, 0) };
+        // a listener gives its place up a moment before its thread is free
+        let streams = pool(STREAM, http.max_listeners, http.max_listeners);
+        let writers = Writers { replies, streams };
         let service = Service { handler, bodies: pool(BODY, 2 * http.max_connections, 0), writers };
         let server = Self::new(listener, connections, service, watch.clone(), http.workers);
         watch.spawn(REPLY_THREAD, move || {
