@@ -1,5 +1,7 @@
 //! Topic names and topic filters, checked when they are made, and which topic names a topic filter matches.
 
+use std::borrow::Borrow;
+
 use thiserror::Error;
 
 use crate::memory::allocated;
@@ -53,12 +55,6 @@ impl TopicFilter {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// Whether it matches one topic name, as it has no wildcards.
-    #[must_use]
-    pub fn is_topic_name(&self) -> bool {
-        !self.is_shared() && !self.as_str().contains(['+', '#'])
     }
 
     /// Whether it is `$share/GROUP/FILTER`, of which each message goes to one subscriber of the group (MQTT 5, 4.8.2).
@@ -122,6 +118,13 @@ impl TopicFilter {
     fn inner(&self) -> &str {
         // checked by `try_from`
         inner_filter(&self.0).unwrap_or(&self.0)
+    }
+}
+
+/// A topic filter is equal to its text, and has the same hash.
+impl Borrow<str> for TopicFilter {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

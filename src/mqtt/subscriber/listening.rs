@@ -69,8 +69,8 @@ impl Listener {
 
     /// Identifies the connection on which the filter is subscribed to; `None` where it is not.
     #[must_use]
-    pub fn connection(&self) -> Option<u32> {
-        self.permit.0.lock().table.since(&self.filter)
+    pub fn connection(&self) -> Option<u64> {
+        self.permit.0.lock().table.connection_of(&self.filter)
     }
 
     /// Whether no more messages will come.

@@ -97,7 +97,7 @@ struct Search {
     /// When no retained message will come any more.
     retained_end: Instant,
     /// The connection on which the SUBSCRIBE was answered.
-    connection: Option<u32>,
+    connection: Option<u64>,
     /// Until when the next message counts too.
     next_end: Option<Instant>,
     /// The next message, which counts if none is retained.

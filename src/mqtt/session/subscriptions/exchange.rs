@@ -28,10 +28,10 @@ impl Subscriptions {
         let max_packet_size = usize::try_from(limits.max_packet_size).unwrap_or(usize::MAX);
         self.connection = Some(Link { has_identifiers: limits.subscription_identifiers, max_packet_size, probation });
         for key in self.all() {
-            let has_gap = self.was_connected && !(session_present && self.is_continued(key));
+            let has_gap = self.connections > 0 && !(session_present && self.is_continued(key));
             self.change(key, |entry| entry.connected(session_present, has_gap));
         }
-        self.was_connected = true;
+        self.connections += 1;
         self.dirty = self.index.filters.all.clone();
         self.initial = self.dirty.clone();
         if let Some(length) = probation.filter(|_| session_present) {

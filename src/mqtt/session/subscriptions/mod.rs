@@ -79,7 +79,8 @@ pub struct Subscriptions {
     /// How many operations were handed over.
     operations: u64,
     connection: Option<Link>,
-    was_connected: bool,
+    /// How many connections took SUBSCRIBE.
+    connections: u64,
     /// The broker keeps the session when a connection ends.
     is_kept: bool,
     /// This filter is outside the quota.
@@ -156,10 +157,11 @@ impl Subscriptions {
         self.change(key, |entry| (entry.buffer.get_or_insert_with(make).clone(), next))
     }
 
-    /// The first generation of a filter on this connection, if the broker has granted it: while this does not change,
-    /// the connection was not lost.
-    pub fn since(&self, filter: &TopicFilter) -> Option<u32> {
-        self.by_filter.get(filter).and_then(|key| self.entries.get(key)?.since())
+    /// The number of the connection, if the broker has granted a filter on it, or a wider one that carries it.
+    pub fn connection_of(&self, filter: &TopicFilter) -> Option<u64> {
+        let key = *self.by_filter.get(filter)?;
+        let granted = self.entries.get(&key)?.state.granted().or_else(|| self.carrier_grant(key));
+        granted.map(|_| self.connections)
     }
 
     /// A reader or requester whose registration succeeded has left.

@@ -41,7 +41,7 @@ impl Subscriptions {
             return Route::nowhere(Stray::UnaskedTopic);
         }
         if identifiers.is_empty() {
-            return self.route_by_topic(&matching, message.retain);
+            return self.route_by_topic(&matching, message);
         }
         // unless one of them is known
         let mut route = Route::nowhere(Stray::UnknownSubscription);
@@ -60,18 +60,21 @@ impl Subscriptions {
     }
 
     /// The broker does not tell for which subscription it sends a message.
-    fn route_by_topic(&mut self, matching: &KeySet, is_retained: bool) -> Route {
+    fn route_by_topic(&mut self, matching: &KeySet, message: &Received) -> Route {
         let mut route = Route::default();
+        let own = std::str::from_utf8(&message.topic).ok().and_then(|topic| self.by_filter.get(topic).copied());
+        let is_first = own.and_then(|key| self.entries.get_mut(&key)).is_some_and(Entry::take_first);
         // it sends a retained message for the latest subscription that matches; that of the first one on a connection
         // is for all
-        let latest = if is_retained { self.latest(matching) } else { None };
+        let latest = if message.retain { self.latest(matching) } else { None };
         // the next SUBSCRIBE may have been sent before it came
-        let is_first = latest.and_then(|key| self.entries.get_mut(&key)).is_some_and(Entry::take_first_retained);
-        let latest = latest.and_then(|key| self.entries.get(&key));
-        if let Some(entry) = latest.filter(|entry| !is_first && !entry.is_for_all(entry.generation)) {
+        if let Some((key, entry)) = latest.filter(|(_, entry)| !is_first && !entry.is_for_all(entry.generation)) {
             let retained = Retained { generation: entry.generation, is_for_all: false };
             route.buffers.extend(entry.buffer.iter().map(|buffer| (buffer.clone(), Some(retained))));
             route.journal = entry.is_subscribed_to_record().then(|| self.priority(matching));
+            // or the SUBSCRIBE of a wider filter
+            let fetching = own.filter(|own| *own != key).and_then(|own| self.entries.get(&own)?.buffer.clone());
+            route.buffers.extend(fetching.map(|buffer| (buffer, Some(Retained::FETCHED))));
             return route;
         }
         let readers = matching.clone().and(&self.index.read);
@@ -85,10 +88,10 @@ impl Subscriptions {
     }
 
     /// The one of these that was subscribed to last.
-    fn latest(&self, of: &KeySet) -> Option<Key> {
+    fn latest(&self, of: &KeySet) -> Option<(Key, &Entry)> {
         let entries = of.iter().filter_map(|key| Some((key, self.entries.get(&key)?)));
         let subscribed = entries.filter(|(_, entry)| entry.state.may_be_subscribed());
-        subscribed.max_by_key(|(_, entry)| entry.last_subscribe).map(|(key, _)| key)
+        subscribed.max_by_key(|(_, entry)| entry.last_subscribe)
     }
 
     /// The entry of a subscription identifier, and the generation: how often the filter had been subscribed to.

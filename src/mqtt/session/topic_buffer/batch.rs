@@ -35,6 +35,8 @@ impl Handle {
 pub struct Batch {
     /// What it missed before these.
     pub missed: Option<Missed>,
+    /// The buffer dropped messages before they were read.
+    pub lagged: bool,
     /// Messages with their positions.
     pub messages: Vec<(u64, Handle)>,
     /// Why no messages come for now, where that is new.

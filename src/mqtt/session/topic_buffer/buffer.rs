@@ -23,6 +23,11 @@ pub struct Retained {
     pub is_for_all: bool,
 }
 
+impl Retained {
+    /// For those alone that read the retained message of a topic.
+    pub const FETCHED: Self = Self { generation: u32::MAX, is_for_all: false };
+}
+
 pub struct TopicBuffer {
     /// Unique in this process.
     pub(super) number: u64,

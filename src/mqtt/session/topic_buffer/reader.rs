@@ -98,8 +98,9 @@ impl Reader {
 
     /// Messages from its position on, up to the next gap, and whether some were missed before them.
     fn take(&mut self, ring: &Ring) -> Batch {
-        let mut batch = Batch { missed: self.missed.take(), ..Batch::default() };
-        if self.next < ring.first {
+        let lagged = self.next < ring.first;
+        let mut batch = Batch { missed: self.missed.take(), lagged, ..Batch::default() };
+        if lagged {
             let count = ring.first - self.next;
             metrics::METRICS.lagged.inc_by(count);
             let has_gap = ring.gaps.next(self.next, self.gaps).is_some_and(|gap| gap.position < ring.first);

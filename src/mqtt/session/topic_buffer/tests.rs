@@ -65,6 +65,21 @@ fn a_retained_message_goes_to_readers_that_joined_with_its_subscription_or_to_al
 }
 
 #[test]
+fn a_retained_message_is_fetched_with_its_subscription_or_a_later_one() {
+    let buffer = buffer();
+    let (mut listens, mut fetches) =
+        (Reader::new(buffer.clone(), Start::Now, 2), Reader::new(buffer.clone(), Start::Fetch, 2));
+    for generation in 1..=3 {
+        buffer.push(message(1), Some(Retained { generation, is_for_all: false }));
+    }
+    buffer.push(message(1), Some(Retained::FETCHED));
+    buffer.push(message(1), None);
+    assert_eq!(positions(&mut listens), (None, vec![1, 4]));
+    assert_eq!(positions(&mut fetches), (None, vec![1, 2, 3, 4]));
+    assert_eq!(positions(&mut Reader::new(buffer.clone(), Start::Fetch, 2)), (None, vec![]), "what was there before");
+}
+
+#[test]
 fn messages_for_others_are_skipped_at_once() {
     let buffer = buffer();
     let mut reader = Reader::new(buffer.clone(), Start::Now, 1);
@@ -118,7 +133,8 @@ fn a_message_larger_than_the_budget_is_missed() {
     buffer.push(message(MAX_ALL_BYTES / 8), None);
     assert_eq!(positions(&mut reader), (None, vec![0]), "alone it may take more than others");
     buffer.push(message(2 * MAX_ALL_BYTES), None);
-    assert_eq!(positions(&mut reader), (Some(Missed::Known(1)), vec![]));
+    let batch = reader.read(Instant::now());
+    assert_eq!((batch.missed, batch.lagged, batch.messages.len()), (Some(Missed::Known(1)), true, 0));
     assert_eq!(buffer.lock().bytes, 0);
 }
 

@@ -39,7 +39,7 @@ pub struct Entry {
     general_generation: Option<u32>,
     /// The last generation that was meant for the journal.
     journal_generation: u32,
-    /// A retained message has come on this connection.
+    /// No retained message can come any more for the first SUBSCRIBE on this connection: one came, or a later message.
     has_retained: bool,
     /// The number of the operation that subscribed to it last.
     pub last_subscribe: u64,
@@ -136,16 +136,12 @@ impl Entry {
         self.is_for_all(generation) || generation == self.journal_generation
     }
 
-    /// The first generation on this connection, if the broker has granted it.
-    pub fn since(&self) -> Option<u32> {
-        self.state.granted().and(self.general_generation)
-    }
-
-    /// A retained message came, and the broker does not tell for which subscription. The first one on a connection is
-    /// for the journal too, if the filter is a topic name, which has one retained message at most.
-    pub fn take_first_retained(&mut self) -> bool {
+    /// A message came for this filter, which is a topic name, and the broker does not tell for which subscription.
+    /// Whether it is the first one on this connection, which, if it is retained, is for the journal too: a topic has one
+    /// retained message at most.
+    pub fn take_first(&mut self) -> bool {
         let is_first = !std::mem::replace(&mut self.has_retained, true);
-        is_first && self.is_recorded() && self.filter.is_topic_name()
+        is_first && self.is_recorded()
     }
 
     /// The quality of service that was requested last.

@@ -16,6 +16,7 @@ use super::*;
 use crate::config::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::message::{Priority, Received};
 use crate::mqtt::protocol::Limits;
+use crate::mqtt::session::topic_buffer::Retained;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,6 +33,7 @@ fn limits(subscription_identifiers: bool) -> Limits {
 }
 
 const READ: Interest = Interest::Read { qos: Qos::AtMostOnce, retained: true };
+const FETCH: Interest = Interest::Fetch(Qos::AtMostOnce);
 const RECORD: Interest = Interest::Record(Qos::AtLeastOnce);
 
 /// A table with a model of a broker, which answers when a test says so.

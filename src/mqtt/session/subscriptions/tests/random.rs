@@ -21,7 +21,8 @@ const FILTERS: [&str; 7] = ["#", "a/#", "a/+", "a/b", "+/b", "+/#", "$share/g/a"
 
 fn step() -> impl Strategy<Value = Step> {
     let number = 0..FILTERS.len();
-    let interest = prop_oneof![Just(READ), Just(RECORD), Just(Interest::Unsubscribe), Just(Interest::Responses)];
+    let interest =
+        prop_oneof![Just(READ), Just(FETCH), Just(RECORD), Just(Interest::Unsubscribe), Just(Interest::Responses)];
     prop_oneof![
         3 => (number.clone(), interest).prop_map(|(number, interest)| Step::Register(number, interest)),
         2 => number.prop_map(Step::Leave),
@@ -81,7 +82,7 @@ proptest! {
             }
             for (caller, answer) in bench.answers() {
                 answered += 1;
-                if answer.is_ok() && by_caller[&caller].1 == READ {
+                if answer.is_ok() && by_caller[&caller].1.is_read() {
                     readers.push(by_caller[&caller].0);
                 }
             }
@@ -94,7 +95,7 @@ proptest! {
         bench.settle();
         for (caller, answer) in bench.answers() {
             answered += 1;
-            if answer.is_ok() && by_caller[&caller].1 == READ {
+            if answer.is_ok() && by_caller[&caller].1.is_read() {
                 readers.push(by_caller[&caller].0);
             }
         }

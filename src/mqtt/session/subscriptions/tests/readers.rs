@@ -170,3 +170,130 @@ fn of_overlapping_copies_one_is_recorded_and_each_reader_gets_its_own() {
     assert_eq!(bench.route("x", &[], false), (false, 1));
     assert_eq!(bench.route("$SYS/x", &[], false), (false, 0));
 }
+
+#[test]
+fn the_retained_message_is_fetched_by_a_subscribe_of_its_own() {
+    for has_identifiers in [true, false] {
+        let asks = if has_identifiers { "id a 1" } else { "all a 1" };
+        let mut bench = Bench::new(&[of_file("a", Qos::AtLeastOnce)], false);
+        bench.connect(false, has_identifiers);
+        bench.settle();
+        bench.register("a", FETCH, 1);
+        assert_eq!(bench.answers(), [], "although it is granted");
+        assert_eq!(bench.send(), [asks]);
+        // those that come now share the next one
+        bench.register("a", FETCH, 2);
+        bench.register("a", FETCH, 3);
+        assert_eq!(bench.send(), [""; 0]);
+        bench.answer();
+        assert_eq!(bench.answers(), [(1, Ok(1))]);
+        assert_eq!(bench.settle(), [asks]);
+        assert_eq!(bench.answers(), [(2, Ok(1)), (3, Ok(1))]);
+        assert_eq!(bench.table.statuses()[0].readers, 3);
+    }
+}
+
+#[test]
+fn the_retained_message_is_not_fetched_without_a_broker() {
+    let mut bench = Bench::new(&[], false);
+    bench.register("a", FETCH, 1);
+    bench.pass(BEGINS_AFTER);
+    assert_eq!(bench.answers(), [(1, Err(Refusal::NotConnected))]);
+    bench.connect(false, true);
+    bench.register("a", FETCH, 2);
+    bench.send();
+    bench.disconnect();
+    bench.pass(SECOND);
+    assert_eq!(bench.answers(), [(2, Err(Refusal::Unknown))]);
+}
+
+#[test]
+fn of_a_topic_that_is_carried_no_retained_message_is_fetched() {
+    let mut bench = Bench::new(&[of_file("a/#", Qos::AtMostOnce)], false);
+    // before the wider filter is granted, and after
+    bench.register("a/b", FETCH, 1);
+    bench.register("a/b", READ, 2);
+    bench.connect(false, false);
+    assert_eq!(bench.settle(), ["all a/# 0"]);
+    assert_eq!(bench.answers(), [(1, Err(Refusal::RetainedNotAvailable)), (2, Ok(0))]);
+    bench.register("a/b", FETCH, 3);
+    bench.settle();
+    assert_eq!(bench.answers(), [(3, Err(Refusal::RetainedNotAvailable))]);
+    // a wider filter that is refused carries none
+    bench.disconnect();
+    bench.refused.push("a/#");
+    bench.connect(false, false);
+    bench.register("a/b", FETCH, 4);
+    assert_eq!(bench.settle(), ["all a/# 0", "all a/b 0"]);
+    assert_eq!(bench.answers(), [(4, Ok(0))]);
+}
+
+#[test]
+fn a_granted_topic_belongs_to_its_connection() {
+    for has_identifiers in [true, false] {
+        let mut bench = Bench::new(&[], false);
+        bench.connect(false, has_identifiers);
+        bench.register("a", FETCH, 1);
+        bench.send();
+        let connection = |bench: &Bench| bench.table.connection_of(&filter("a"));
+        assert_eq!(connection(&bench), None, "before the answer");
+        bench.answer();
+        let first = connection(&bench);
+        assert!(first.is_some());
+        // another SUBSCRIBE, and a wider filter that may take its place
+        bench.register("a", FETCH, 2);
+        bench.send();
+        assert_eq!(connection(&bench), first);
+        bench.answer();
+        bench.register("#", READ, 3);
+        bench.settle();
+        assert_eq!(connection(&bench), first);
+        bench.disconnect();
+        assert_eq!(connection(&bench), None);
+        bench.connect(false, has_identifiers);
+        assert_eq!(connection(&bench), None);
+        bench.settle();
+        assert!(connection(&bench).is_some_and(|connection| Some(connection) != first));
+    }
+}
+
+#[test]
+fn without_identifiers_the_first_retained_message_of_a_connection_is_recorded() {
+    let mut bench = Bench::new(&[of_file("a", Qos::AtMostOnce)], false);
+    let retained = |bench: &mut Bench| bench.route("a", &[], true).0;
+    bench.connect(false, false);
+    // a reader is faster than the answer for the journal
+    bench.send();
+    bench.register("a", FETCH, 1);
+    bench.answer();
+    bench.send();
+    assert_eq!([retained(&mut bench), retained(&mut bench)], [true, false]);
+    bench.answer();
+    assert!(!retained(&mut bench));
+    // on the next connection a message comes live, and is retained from then on
+    bench.disconnect();
+    bench.connect(false, false);
+    bench.settle();
+    assert_eq!(bench.route("a", &[], false), (true, 0));
+    bench.register("a", FETCH, 2);
+    bench.settle();
+    assert!(!retained(&mut bench));
+}
+
+#[test]
+fn without_identifiers_a_retained_message_goes_to_the_reader_of_the_topic_too() {
+    let mut bench = Bench::new(&[], false);
+    bench.connect(false, false);
+    bench.register("a", FETCH, 1);
+    let joined = bench.open_buffer("a");
+    bench.settle();
+    bench.register("#", READ, 2);
+    bench.open_buffer("#");
+    bench.send();
+    let message = Received { topic: b"a".to_vec(), retain: true, ..Received::default() };
+    let buffers = bench.table.route(&message).buffers;
+    let for_whom: Vec<_> = buffers.iter().map(|(_, retained)| retained.unwrap()).collect();
+    assert_eq!(for_whom.len(), 2);
+    assert_eq!(for_whom[1], Retained::FETCHED);
+    assert!(Retained::FETCHED.generation > joined);
+}
