@@ -109,6 +109,12 @@ impl Reply {
         Self::refusal(503, ReturnCode::QueueSize, error)
     }
 
+    /// 503: a message came, and there was no memory for it until it was read.
+    pub fn message_without_room() -> Self {
+        let error = "there was not enough memory for the received messages, so that one was dropped";
+        Self::refusal(503, ReturnCode::QueueSize, error.to_owned())
+    }
+
     /// 504: the response of a device came, and there is no memory for it. To repeat the request could make the device
     /// act twice.
     pub fn response_without_room() -> Self {

@@ -44,6 +44,7 @@ pub fn read(call: &mut Call, parameters: Parameters) -> Result<Handled, Reply> {
                     },
                     Ok(Found::Nothing) if wait.is_some() => Reply::no_message(),
                     Ok(Found::Nothing) => Reply::nothing_retained(retained_wait),
+                    Ok(Found::Lost) => Reply::message_without_room(),
                     Err(refusal) => Reply::from(refusal),
                 }
             }),
@@ -87,6 +88,8 @@ fn accepts_json(head: Head) -> Result<bool, Reply> {
 enum Found {
     Message(Arc<BufferedMessage>),
     Nothing,
+    /// Perhaps a message, but there was not enough memory for all that came.
+    Lost,
 }
 
 /// A reader that waits for one message.
@@ -96,12 +99,18 @@ struct Search {
     retained_wait: Duration,
     /// When no retained message will come any more.
     retained_end: Instant,
+    /// From when on the client may be taken to be gone: one that has only ended its direction gets a short reply still.
+    leaving_begins: Instant,
     /// The connection on which the SUBSCRIBE was answered.
     connection: Option<u64>,
+    /// No message is retained.
+    is_certain: bool,
     /// Until when the next message counts too.
     next_end: Option<Instant>,
     /// The next message, which counts if none is retained.
     next: Option<Handle>,
+    /// A message was dropped before it could be read.
+    is_lost: bool,
     /// When to give up while there is no connection.
     deadline: Instant,
 }
@@ -109,31 +118,40 @@ struct Search {
 impl Search {
     /// For a filter that the broker has just granted.
     fn new(listener: Listener, retained_wait: Duration, wait: Option<Duration>, deadline: Instant) -> Self {
-        let (now, connection) = (Instant::now(), listener.connection());
+        let connection = listener.connection();
+        let now = Instant::now();
         let (retained_end, next_end) = (now + retained_wait, wait.map(|wait| now + wait));
-        Self { listener, retained_wait, retained_end, connection, next_end, next: None, deadline }
+        Self {
+            listener,
+            retained_wait,
+            retained_end,
+            leaving_begins: retained_end,
+            connection,
+            is_certain: false,
+            next_end,
+            next: None,
+            is_lost: false,
+            deadline,
+        }
     }
 
     /// Waits for the retained message, or else for the next one. A client that `is_gone` waits for none.
     fn run(&mut self, is_gone: impl Fn() -> bool) -> Result<Found, Refusal> {
         loop {
             let now = Instant::now();
-            if now >= self.retained_end && self.is_certain(now)? {
-                let next = self.next.take().and_then(|next| next.get());
-                let is_over = self.next_end.is_none_or(|end| end <= now) || is_gone();
-                match next {
-                    Some(next) => return Ok(Found::Message(next)),
-                    None if is_over => return Ok(Found::Nothing),
-                    None => {}
-                }
+            self.is_certain = self.is_certain || (now >= self.retained_end && self.become_certain(now)?);
+            if let Some(found) = self.is_certain.then(|| self.end(now)).flatten() {
+                return Ok(found);
             }
-            let end = Some(self.retained_end).filter(|end| *end > now).or(self.next_end).unwrap_or(now);
-            let batch = self.listener.read(end.min(now + CHECK_PAUSE));
-            if let Some(refusal) = batch.refused.or(batch.ended.then_some(Refusal::Stopping)) {
-                return Err(refusal);
-            }
+            let end = if self.is_certain { self.next_end } else { Some(self.retained_end) };
+            let batch = self.listener.read(end.unwrap_or(now).min(now + CHECK_PAUSE));
+            self.is_lost |= batch.lagged;
+            let is_quiet = batch.messages.is_empty();
             for (_, handle) in batch.messages {
-                let Some(message) = handle.get() else { continue };
+                let Some(message) = handle.get() else {
+                    self.is_lost = true;
+                    continue;
+                };
                 if message.message.retain {
                     return Ok(Found::Message(message));
                 }
@@ -141,11 +159,26 @@ impl Search {
                     self.next = Some(handle);
                 }
             }
+            if let Some(refusal) = batch.refused.or(batch.ended.then_some(Refusal::Stopping)) {
+                return Err(refusal);
+            }
+            if is_quiet && now >= self.leaving_begins && is_gone() {
+                return if self.is_certain { Ok(Found::Nothing) } else { Err(Refusal::NotConnected) };
+            }
         }
     }
 
+    /// What was found, if there is nothing more to wait for, where no message is retained.
+    fn end(&mut self, now: Instant) -> Option<Found> {
+        if let Some(next) = self.next.take() {
+            return Some(next.get().map_or(Found::Lost, Found::Message));
+        }
+        let is_over = self.is_lost || self.next_end.is_none_or(|end| end <= now);
+        is_over.then_some(if self.is_lost { Found::Lost } else { Found::Nothing })
+    }
+
     /// Whether a retained message would have come by now: not if the connection was lost since the broker's answer.
-    fn is_certain(&mut self, now: Instant) -> Result<bool, Refusal> {
+    fn become_certain(&mut self, now: Instant) -> Result<bool, Refusal> {
         let connection = self.listener.connection();
         if connection.is_some() && connection == self.connection {
             return Ok(true);
