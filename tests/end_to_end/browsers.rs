@@ -30,7 +30,9 @@ fn cors(reply: &Reply) -> [Option<&str>; 3] {
     ["access-control-allow-origin", "vary", "access-control-expose-headers"].map(|name| reply.header(name))
 }
 
-const READABLE: [Option<&str>; 3] = [Some("https://panel.example"), Some("Origin"), Some("Retry-After, X-Request-ID")];
+const EXPOSED: &str = "Retry-After, X-Request-ID, MQTT-QoS, MQTT-Retain, x-amz-mqtt5-user-properties, \
+                       x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
+const READABLE: [Option<&str>; 3] = [Some("https://panel.example"), Some("Origin"), Some(EXPOSED)];
 
 #[test]
 fn a_page_of_another_origin_is_refused_and_publishes_nothing() {

@@ -50,6 +50,8 @@ mod pages;
 mod presence;
 mod protocol_errors;
 mod publishing;
+mod reading;
+mod reading_faults;
 mod receiving;
 mod recipes;
 mod records;

@@ -10,7 +10,7 @@ use crate::support::scripted_broker::{
 };
 
 /// A retained message, made from what [`publish`] returns.
-fn retained(topic: &str, payload: &str, properties: &[u8]) -> Vec<u8> {
+pub fn retained(topic: &str, payload: &str, properties: &[u8]) -> Vec<u8> {
     let mut packet = publish(topic, payload, properties);
     packet[0] |= 1;
     packet

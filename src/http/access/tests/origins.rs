@@ -60,7 +60,10 @@ fn a_preflight_of_an_allowed_origin_needs_no_token() {
         ),
         ("Access-Control-Max-Age", "600"),
         ("Access-Control-Allow-Origin", "https://good.example"),
-        ("Access-Control-Expose-Headers", "Retry-After, X-Request-ID"),
+        (
+            "Access-Control-Expose-Headers",
+            "Retry-After, X-Request-ID, MQTT-QoS, MQTT-Retain, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator",
+        ),
         ("Vary", "Origin"),
     ];
     assert_eq!(headers, expected);
