@@ -83,7 +83,7 @@ impl Desk {
 
 #[test]
 fn what_the_page_on_publishing_says_happens() {
-    assert_eq!(Desk::new().follow(HTTP_API), 11);
+    assert_eq!(Desk::new().follow(HTTP_API), 13);
 }
 
 #[test]
