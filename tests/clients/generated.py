@@ -59,6 +59,8 @@ with client.get_httpx_client().stream(**asked) as stream:
     body = types.File(payload=io.BytesIO(b"\xff\x00"), file_name="", mime_type="")
     done = api("publishing.publish_body").sync("kitchen/door", client=client, body=body, qos=1, retain=True)
     assert isinstance(done, models.Published) and done.packet_id, done
+    value = api("receiving.read_topic").sync("kitchen/door", client=client)
+    assert isinstance(value, types.File) and value.payload.read() == b"\xff\x00", value
     done = api("publishing.clear_topic").sync("kitchen/door", client=client)
     assert isinstance(done, models.Published), done
 

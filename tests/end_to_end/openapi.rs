@@ -149,7 +149,8 @@ impl Conformance {
         let table = token.table.replace("subscribe = []", r##"subscribe = ["#"]"##);
         // short timeouts, since some requests wait for nothing
         let limits = "[publish]\ntimeout = 1\nmax-timeout = 1";
-        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{limits}\n{table}", broker.port()));
+        let http = "[http]\nretained-wait = 0.05";
+        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{limits}\n{table}{http}", broker.port()));
         let reply = daemon.get("/openapi.json");
         let paths = reply.json()["paths"].as_object().unwrap().clone();
         let folder = Folder::new();
