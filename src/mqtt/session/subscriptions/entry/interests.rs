@@ -38,7 +38,9 @@ impl Entry {
             Interest::Read { qos, .. } | Interest::Fetch(qos) => {
                 self.reader_qos = if self.readers == 0 { qos } else { self.reader_qos.max(qos) };
                 self.readers += 1;
-                self.lingers_until = None;
+                if !matches!(interest, Interest::Fetch(_)) {
+                    self.lingers_until = None;
+                }
                 self.renew |= may_renew && interest == (Interest::Read { qos, retained: true });
             }
             Interest::Responses => {
@@ -48,7 +50,8 @@ impl Entry {
         }
     }
 
-    /// A reader or requester has left. Returns whether it was the last one: then the filter lingers `until` then.
+    /// A reader or requester has left. Returns whether it was the last one: then the filter lingers `until` then. It
+    /// does not after a fetch: some brokers send the retained message for the first SUBSCRIBE alone.
     pub fn leave(&mut self, interest: Interest, until: Instant) -> bool {
         match interest {
             Interest::Read { .. } | Interest::Fetch(_) => self.readers = self.readers.saturating_sub(1),
@@ -56,7 +59,8 @@ impl Entry {
             Interest::Record(_) | Interest::Unsubscribe => {}
         }
         let is_last = self.readers + self.requesters == 0;
-        self.lingers_until = is_last.then_some(until).or(self.lingers_until);
+        let lingers = is_last && !matches!(interest, Interest::Fetch(_));
+        self.lingers_until = lingers.then_some(until).or(self.lingers_until);
         is_last
     }
 
@@ -96,7 +100,9 @@ impl Entry {
     pub fn expire(&mut self, now: Instant, is_connected: bool) -> Vec<(Caller, Answer)> {
         if self.lingers_until.is_some_and(|until| until <= now) {
             self.lingers_until = None;
-            self.buffer = None;
+            if !self.is_read() {
+                self.buffer = None;
+            }
         }
         let mut settled = self.resolve(|waiter| waiter.begins(now, is_connected), Ok(0));
         let late: Vec<Waiter> = self.waiters.extract_if(.., |waiter| waiter.deadline <= now).collect();

@@ -137,8 +137,8 @@ impl Entry {
     }
 
     /// A message came for this filter, which is a topic name, and the broker does not tell for which subscription.
-    /// Whether it is the first one on this connection, which, if it is retained, is for the journal too: a topic has one
-    /// retained message at most.
+    /// Whether it is the first one on this connection, which, if it is retained, is for the journal too: a topic has
+    /// one retained message at most.
     pub fn take_first(&mut self) -> bool {
         let is_first = !std::mem::replace(&mut self.has_retained, true);
         is_first && self.is_recorded()

@@ -297,3 +297,33 @@ fn without_identifiers_a_retained_message_goes_to_the_reader_of_the_topic_too() 
     assert_eq!(for_whom[1], Retained::FETCHED);
     assert!(Retained::FETCHED.generation > joined);
 }
+
+#[test]
+fn a_filter_that_was_only_fetched_ends_with_its_reader() {
+    let mut bench = Bench::new(&[], false);
+    bench.connect(false, true);
+    bench.register("a", FETCH, 1);
+    bench.open_buffer("a");
+    bench.settle();
+    bench.table.leave(&filter("a"), FETCH, bench.now);
+    assert_eq!(bench.send(), ["not a"]);
+    // the next one is subscribed anew
+    bench.register("a", FETCH, 2);
+    bench.answer();
+    assert_eq!(bench.settle(), ["id a 0"]);
+    bench.table.leave(&filter("a"), FETCH, bench.now);
+    bench.settle();
+    assert!(bench.table.entries.is_empty());
+    // beside a reader that may come back it stays as long as for that one
+    bench.register("b", READ, 3);
+    bench.open_buffer("b");
+    bench.settle();
+    bench.table.leave(&filter("b"), READ, bench.now);
+    bench.register("b", FETCH, 4);
+    bench.settle();
+    bench.pass(LINGER);
+    bench.settle();
+    assert_eq!(bench.route("b", &["b"], false), (false, 1), "the fetching reader is there");
+    bench.table.leave(&filter("b"), FETCH, bench.now);
+    assert_eq!(bench.settle(), ["not b"]);
+}
