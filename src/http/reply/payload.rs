@@ -13,8 +13,9 @@ const ANY_TYPE: &str = "application/octet-stream";
 const MAX_HEADER: usize = 4096;
 
 impl Reply {
-    /// 200: the payload as it is. The rest of the message is in headers, by the names that they have in a request; those
-    /// that are too long are left out. The publisher chose the content type, so a browser must not run what it shows.
+    /// 200: the payload as it is. The rest of the message is in headers, by the names that they have in a request;
+    /// those that are too long are left out. The publisher chose the content type, so a browser must not run what it
+    /// shows.
     pub fn payload(message: &Received) -> Self {
         let properties = &message.properties;
         let is_header =

@@ -1,5 +1,5 @@
-//! `POST`, `PUT`, `DELETE` and `GET /topics/{topic}`: the body of any type is the payload, the rest is in the URL and in
-//! headers, which have the names that AWS gives them. `DELETE` clears the retained message, and `GET` reads it.
+//! `POST`, `PUT`, `DELETE` and `GET /topics/{topic}`: the body of any type is the payload, the rest is in the URL and
+//! in headers, which have the names that AWS gives them. `DELETE` clears the retained message, and `GET` reads it.
 
 mod headers;
 mod parameters;
@@ -23,7 +23,8 @@ const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 pub fn topics(call: &mut Call) -> Result<Handled, Reply> {
     let parameters = call.parameters(METHODS)?;
     if matches!(call.head()?.method(), "GET" | "HEAD") {
-        return value::read(call, parameters);
+        let name = path_topic(&call.target.path);
+        return value::read(call, name, parameters);
     }
     let topic = topic(&call.target.path).map_err(Reply::invalid)?;
     if call.head()?.method() == "DELETE" { clear(call, topic, parameters) } else { publish(call, topic, parameters) }

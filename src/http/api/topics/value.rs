@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::parameters::{Reading, parse_reading};
-use super::path_topic;
 use crate::http::access::ReaderKind;
 use crate::http::api::call::{Call, Handled};
 use crate::http::api::received_json::EventJson;
@@ -17,10 +16,10 @@ use crate::mqtt::{BufferedMessage, Handle, Listener, Refusal, Start};
 /// How often the connection is checked for a client that may be gone.
 const CHECK_PAUSE: Duration = Duration::from_millis(500);
 
-/// Replies with the message when the broker has sent it.
-pub fn read(call: &mut Call, parameters: Parameters) -> Result<Handled, Reply> {
+/// Replies with the message of the topic of this name when the broker has sent it.
+pub fn read(call: &mut Call, name: Result<String, String>, parameters: Parameters) -> Result<Handled, Reply> {
     let reading = parse_reading(parameters, call.context.max_timeout).map_err(Reply::invalid)?;
-    let filter = in_field("topic", path_topic(&call.target.path).and_then(topic_name)).map_err(Reply::invalid)?;
+    let filter = in_field("topic", name.and_then(topic_name)).map_err(Reply::invalid)?;
     call.principal.may_read(&filter)?;
     call.require_no_body()?;
     let as_json = accepts_json(call.head()?)?;
