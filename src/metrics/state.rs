@@ -57,7 +57,11 @@ pub fn sample(state: &State) -> Vec<MetricFamily> {
             "Publishes at QoS 1 and 2 that the broker was sent and has not acknowledged.",
             number(state.unacknowledged),
         ),
-        gauge("mqtt_bridge_listeners", "Streams of received messages that are open.", number(state.listeners)),
+        gauge(
+            "mqtt_bridge_listeners",
+            "Streams of received messages that are open, and requests that wait for a message.",
+            number(state.listeners),
+        ),
     ]
     .concat()
 }
