@@ -84,6 +84,7 @@ fn examine(make: Make, protocol: &'static str, client: Client) -> Seen {
     let mut latest = subscribe(&broker, "kept/a");
     publish("kept/a", "nothing before this", 1, false);
     assert_eq!(latest.next().payload, b"nothing before this", "what was retained is cleared");
+    read_retained(&daemon, protocol);
 
     if protocol == "5" {
         let mut listener = Listener::open(&daemon, "own");
@@ -128,6 +129,35 @@ fn examine(make: Make, protocol: &'static str, client: Client) -> Seen {
         took.as_millis()
     );
     Seen { delivered, received, retained }
+}
+
+/// Reads a retained message with its properties, and nothing where it is cleared.
+fn read_retained(daemon: &Daemon, protocol: &str) {
+    let properties = [
+        ("Content-Type", "text/plain"),
+        // [{"a":"1"},{"a":"2"}]
+        ("x-amz-mqtt5-user-properties", "W3siYSI6IjEifSx7ImEiOiIyIn1d"),
+        ("x-amz-mqtt5-correlation-data", "MTIz"),
+        ("x-amz-mqtt5-payload-format-indicator", "UTF8_DATA"),
+    ];
+    let properties = if protocol == "5" { &properties[..] } else { &[] };
+    let mut connection = daemon.connect();
+    let mut request = |method: &str, path: &str| {
+        let body: &[u8] = if method == "PUT" { "Grüße".as_bytes() } else { b"" };
+        connection.request(method, path, if method == "PUT" { properties } else { &[] }, body)
+    };
+    assert_eq!(request("PUT", "/topics/value?retain=true&qos=1").status, 200);
+    // the second one where the topic is subscribed to already
+    for _ in 0..2 {
+        let read = request("GET", "/topics/value?qos=1");
+        assert_eq!((read.status, read.body.as_slice()), (200, "Grüße".as_bytes()), "{read:?}");
+        assert_eq!(read.header("mqtt-retain"), Some("true"));
+        for (name, value) in properties {
+            assert_eq!(read.header(&name.to_ascii_lowercase()), Some(*value), "{name}: {read:?}");
+        }
+    }
+    assert_eq!(request("DELETE", "/topics/value?qos=1").status, 200);
+    assert_eq!(request("GET", "/topics/value").status, 404);
 }
 
 /// Checks what is logged about a broker without MQTT 5, and that callers wait no longer than their timeout.
