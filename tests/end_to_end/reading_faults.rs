@@ -1,24 +1,27 @@
 //! `GET /topics/{topic}` where the broker is slow, away or unusual: never a wrong 404, and few SUBSCRIBEs.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::reading::{assert_nothing, assert_value, waiting};
 use crate::retained::retained;
+use crate::sockets::start;
 use crate::subscriptions::listed;
-use crate::support::SLACK;
 use crate::support::daemon::Daemon;
 use crate::support::events::Listener;
-use crate::support::free_port;
+use crate::support::folder::Folder;
 use crate::support::http::Connection;
 use crate::support::metrics::await_figure;
 use crate::support::mosquitto::Mosquitto;
-use crate::support::request::request;
+use crate::support::request::{head, request};
 use crate::support::scripted_broker::{
     NO_SUBSCRIPTION_IDENTIFIERS, Packet, SUBSCRIBE, ScriptedBroker, UNSUBSCRIBE, answer_filters, behave, publish,
 };
 use crate::support::waiting::{eventually, pause};
+use crate::support::{PATIENCE, SLACK, free_port};
 
 const RECORD: &str = "Received message on topic: a with payload: ";
 
@@ -236,4 +239,25 @@ fn a_client_that_leaves_while_the_broker_is_away_frees_its_place() {
     let begun = Instant::now();
     eventually("room for a reader", refused, |error| error.starts_with("not done: there was no connection"));
     assert!(begun.elapsed() < SLACK, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_topic_is_read_on_a_unix_socket() {
+    let (broker, folder) = (Mosquitto::start(), Folder::new());
+    broker.publish(&["-t", "a", "-r", "-m", "kept"]);
+    let path = folder.path().join("bridge.sock");
+    let http = format!("[http]\nlisten = \"unix:{}\"\nmax-listeners = 1", path.display());
+    let daemon = start(&folder, &format!("[mqtt]\nport = {}\n{http}", broker.port()), "unix:");
+    daemon.wait_for("connected to");
+    for (target, status, body) in [("a", "200", "kept"), ("b?wait=0.1", "204", ""), ("a", "200", "kept")] {
+        let mut socket = UnixStream::connect(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+            .write_all(head("GET", &format!("/topics/{target}"), "1.1", &[("Connection", "close")]).as_bytes())
+            .unwrap();
+        let mut reply = String::new();
+        socket.read_to_string(&mut reply).unwrap();
+        let (beginning, rest) = reply.split_once("\r\n\r\n").unwrap();
+        assert!(beginning.starts_with(&format!("HTTP/1.1 {status} ")) && rest == body, "{reply}");
+    }
 }
