@@ -108,8 +108,7 @@ fn hook_name(value: &Value) -> Result<String, String> {
 
 fn methods(value: &Value) -> Result<Vec<Method>, String> {
     let method = |value: &Value| choice(value, &[("GET", Method::Get), ("POST", Method::Post)]);
-    let methods = list(value, "methods", method)?;
-    if methods.is_empty() { Err("must have \"GET\", \"POST\" or both".to_owned()) } else { Ok(methods) }
+    list(value, "methods", method)
 }
 
 fn template(value: &Value) -> Result<TopicTemplate, String> {
@@ -122,7 +121,7 @@ fn hashes(value: &Value) -> Result<Vec<[u8; 32]>, String> {
         Value::Array(items) => items.iter().map(hash).collect(),
         _ => hash(value).map(|hash| vec![hash]),
     };
-    hashes.filter(|hashes| (1..=MAX_SECRETS).contains(&hashes.len())).ok_or_else(|| {
+    hashes.filter(|hashes| hashes.len() <= MAX_SECRETS).ok_or_else(|| {
         "must be a string of 64 hexadecimal digits, the SHA-256 of a secret, or a list of two: \
          `mqtt-bridge --new-hook NAME` makes both"
             .to_owned()

@@ -55,6 +55,9 @@ pub fn read(
             let what = format!("this {} is there twice: each [[hook]] needs one of its own", keys.name);
             return Err(keys.name.fault(what));
         }
+        if table.methods.is_empty() {
+            return Err(keys.methods.fault(format!("{} must have \"GET\", \"POST\" or both", keys.methods)));
+        }
         if table.timeout > publish.max_timeout {
             let most = publish.max_timeout.as_secs_f64();
             if keys.timeout.value.is_some() {

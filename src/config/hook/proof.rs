@@ -107,6 +107,8 @@ fn read_keys(path: &Path, position: &str, is_standard: bool) -> Result<Vec<Vec<u
         read_limited(path, MAX_FILE).map_err(|error| Fault::unreadable(position, unreadable(&error), &error))?;
     let text = String::from_utf8(bytes).map_err(|_| Fault::new(position, unreadable(&"it is not UTF-8 text")))?;
     let fault = |rule: &str| Fault::new(position, format!("`{}` must have {rule}", path.display()));
+    // some editors write a byte order mark, which nobody sees
+    let text = text.trim_start_matches('\u{feff}');
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if !(1..=MAX_SECRETS).contains(&lines.len()) {
         return Err(fault("one secret, or two while one is renewed, each in a line of its own"));

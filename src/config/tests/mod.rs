@@ -4,6 +4,7 @@ mod broker;
 mod environment;
 mod faults;
 mod files;
+mod hooks;
 mod http;
 mod login;
 mod tokens;

@@ -28,9 +28,15 @@ fn documented() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
             "mqtt.will" => &[("MQTT_BRIDGE_MQTT_WILL_TOPIC", "a"), ("MQTT_BRIDGE_MQTT_WILL_PAYLOAD", "b")],
             "subscribe" => &[("MQTT_BRIDGE_SUBSCRIBE_0_TOPIC", "a")],
             "token" => &[("MQTT_BRIDGE_TOKEN_0_NAME", "a"), ("MQTT_BRIDGE_TOKEN_0_SHA256", SHA256)],
+            "hook" => &[
+                ("MQTT_BRIDGE_HOOK_0_NAME", "a"),
+                ("MQTT_BRIDGE_HOOK_0_TOPIC", "a"),
+                ("MQTT_BRIDGE_HOOK_0_SIGNATURE", "hmac-sha256"),
+                ("MQTT_BRIDGE_HOOK_0_HEADER", "a"),
+            ],
             _ => &[],
         };
-        let number = if matches!(section.as_str(), "subscribe" | "token") { "_0" } else { "" };
+        let number = if matches!(section.as_str(), "subscribe" | "token" | "hook") { "_0" } else { "" };
         let name = format!("MQTT_BRIDGE_{section}{number}_{}", key.replace("\\-", "-"));
         found.push((name.to_ascii_uppercase().replace(['.', '-'], "_"), needed.to_vec()));
     }

@@ -21,6 +21,7 @@ fn the_shipped_file_has_the_built_in_defaults_and_every_key() {
         "[publish]\nx=1",
         "[http]\nx=1",
         "[[token]]\nx=1",
+        "[[hook]]\nx=1",
     ];
     for names in unknown_keys.map(fault) {
         let keys = names.split('`').skip(3).step_by(2);
