@@ -110,7 +110,7 @@ fn admit_and_call(context: &Context, target: &Target, exchange: &mut Exchange) -
     }
     let principal = context.access.admit(head)?;
     // only with a token does a sender learn which paths exist
-    let Some(NeedsToken(endpoint)) = endpoint else { return Err(Reply::not_found(&target.path)) };
+    let Some(NeedsToken(endpoint)) = endpoint else { return Err(Reply::not_found(&target.shown_path())) };
     if let Some(token) = principal.token {
         exchange.charge(&token.memory);
     }

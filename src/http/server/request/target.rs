@@ -1,11 +1,14 @@
 //! The target of a request (RFC 9112, 3.2): its path, its query, and the authority in absolute form.
 
 use super::head::Head;
+use crate::http::input::percent::decode;
 use crate::http::reply::{Reply, SHOWN};
 use crate::printable::Printable;
 
 /// How the path of a hook begins, perhaps misspelt.
 const HOOK: &str = "hook";
+/// How paths begin in which topics follow, perhaps of such a name.
+const TOPICS: &str = "/topics/";
 
 /// The parts of a request target.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,12 +49,18 @@ impl Target {
         }
     }
 
-    /// The path as records show it: without what follows the name of a hook, which is a secret.
+    /// The path as records and errors show it: without what follows the name of a hook, which is a secret, however the
+    /// path before it is written.
     pub fn shown_path(&self) -> String {
-        let mut segments = self.path.split_inclusive('/').skip_while(|segment| *segment == "/");
-        let first = segments.next().unwrap_or_default().to_ascii_lowercase();
-        let Some(name) = segments.next().filter(|_| first.starts_with(HOOK)) else { return self.path.clone() };
-        if segments.next().is_none() { self.path.clone() } else { format!("/{first}{name}…") }
+        if self.path.starts_with(TOPICS) {
+            return self.path.clone();
+        }
+        let Ok(path) = decode(&self.path) else { return "…".to_owned() };
+        let mut segments = path.split_inclusive('/');
+        let before = segments.by_ref().take_while(|segment| !is_hook(segment)).map(str::len).sum::<usize>();
+        let named = path[before..].split_inclusive('/').take(2).map(str::len).sum::<usize>();
+        let shown = before + named;
+        if shown == path.len() { self.path.clone() } else { format!("{}…", &path[..shown]) }
     }
 
     /// Refuses parameters, which would be ignored silently.
@@ -82,6 +91,10 @@ impl<'a> Absolute<'a> {
         let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         Some(Self { scheme, authority, rest })
     }
+}
+
+fn is_hook(segment: &str) -> bool {
+    segment.get(..HOOK.len()).is_some_and(|start| start.eq_ignore_ascii_case(HOOK))
 }
 
 /// Whether a text is a scheme (RFC 3986, 3.1).
@@ -123,8 +136,13 @@ mod tests {
         for (target, shown) in [
             ("/hooks/door/secret", "/hooks/door/…"),
             ("/hooks/door/secret/x?y", "/hooks/door/…"),
-            ("//Hooks/door/secret", "/hooks/door/…"),
+            ("//Hooks/door/secret", "//Hooks/door/…"),
             ("/hook/door/secret", "/hook/door/…"),
+            ("/api/hooks/door/secret", "/api/hooks/door/…"),
+            ("/%68ooks%2Fdoor%2Fsecret", "/hooks/door/…"),
+            ("/%68ooks/door/secret%", "…"),
+            ("http://host/hooks/door/secret", "/hooks/door/…"),
+            ("https://host/hooks/door/secret", "https://host/hooks/door/…"),
             ("/hooks/door/", "/hooks/door/"),
             ("/hooks/door", "/hooks/door"),
             ("/topics/hooks/a/b", "/topics/hooks/a/b"),
