@@ -52,6 +52,14 @@ pub enum Sees {
     Own,
 }
 
+impl Token {
+    /// What it is the name of, and that name: the rules of a hook have a name of two words.
+    #[must_use]
+    pub fn kind_and_name(&self) -> (&str, &str) {
+        self.name.split_once(' ').unwrap_or(("token", &self.name))
+    }
+}
+
 /// The tokens. What one of them may have is at most what all may have together.
 pub fn read(tables: &Several<TokenKeys>, publish: &Publish, http: &Http) -> Result<Vec<Token>, Fault> {
     let mut tokens: Vec<Token> = Vec::new();

@@ -209,7 +209,7 @@ fn unfinished_bodies_and_requests_of_one_token_leave_quota_to_others() {
     // those beyond the quota are answered, and the others wait
     let unfinished: Vec<Connection> = (0..60).map(|_| begin(&greedy, "/publish", &body[..body.len() - 10])).collect();
     let requests: Vec<Connection> = (0..60).map(|_| begin(&greedy, "/request", &body)).collect();
-    let refused = "not sent: as many publishes and requests of this token wait";
+    let refused = "not sent: as many publishes and requests of this token or hook wait";
     await_reply(&daemon, &greedy, "/request", &body, 429, refused);
     let small = json!({"topic": "a", "msg": "x".repeat(900_000), "timeout": 0.1}).to_string();
     await_reply(&daemon, &other, "/publish", &small, 503, "not sent: there was no connection");

@@ -65,16 +65,17 @@ impl Principal<'_> {
     /// Takes messages from the token's rate.
     fn count(&self, messages: &[Message]) -> Result<(), Reply> {
         let Some(Token { rules, rate_limit, .. }) = self.token else { return Ok(()) };
+        let (kind, name) = rules.kind_and_name();
         if let Some(rate_limit) = rate_limit {
             let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
             let taken = rate_limit.lock().unwrap_or_else(PoisonError::into_inner).take(count, Instant::now());
             taken.map_err(|wait| {
-                log::debug!(TOKEN = rules.name; "token {} is over its rate", rules.name);
-                Reply::rate_exceeded(&rules.name, wait)
+                log::debug!(TOKEN = rules.name; "{kind} {name} is over its rate");
+                Reply::rate_exceeded(kind, name, wait)
             })?;
         }
         for message in messages {
-            log::debug!(TOKEN = rules.name; "token {} publishes to {}", rules.name, shown(message.topic.as_str()));
+            log::debug!(TOKEN = rules.name; "{kind} {name} publishes to {}", shown(message.topic.as_str()));
         }
         Ok(())
     }

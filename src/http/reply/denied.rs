@@ -96,10 +96,10 @@ impl Reply {
         Self::forbidden(format!("`{filter}` was subscribed to by another token: `{token}` cannot end that"))
     }
 
-    /// 429: the token's messages come faster than its `rate`.
-    pub fn rate_exceeded(token: &str, wait: Duration) -> Self {
+    /// 429: the messages of a token or a hook come faster than its `rate`.
+    pub fn rate_exceeded(kind: &str, name: &str, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let error = format!("not sent: token `{token}` is over its rate");
+        let error = format!("not sent: {kind} `{name}` is over its rate");
         Self { error: Some(error), ..Self::plain(429, ReturnCode::QueueSize) }
             .with("Retry-After", seconds.max(1).to_string())
     }

@@ -49,9 +49,9 @@ pub enum Failure {
     /// Certainly not sent: `max-waiting` is reached.
     #[error("not sent: too many messages wait for the broker")]
     TooManyWaiting,
-    /// Certainly not sent: the `max-waiting` of the token is reached.
+    /// Certainly not sent: the `max-waiting` of the token is reached, or that of the hook.
     #[error(
-        "not sent: as many publishes and requests of this token wait as its `max-waiting` allows, or half of the bytes of all"
+        "not sent: as many publishes and requests of this token or hook wait as its `max-waiting` allows, or half of the bytes of all"
     )]
     ShareTaken,
     /// Certainly not sent: the memory for requests is used up.
