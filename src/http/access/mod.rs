@@ -79,14 +79,18 @@ impl Access {
         let hosts = Hosts::of(head)?;
         self.allowed_hosts.check(hosts)?;
         self.allowed_origins.check_preflight(head)?;
-        let hook = self.tokens.hook(name, secret).ok_or_else(Reply::hook_unknown);
-        let hook =
-            hook.inspect_err(|_| self.refused_callers.log(head.client(), "an unknown hook or a wrong secret"))?;
-        if !hook.table.allow_browsers {
+        let hook = self.tokens.hook(name, secret);
+        let for_browsers = hook.is_some_and(|hook| hook.table.allow_browsers);
+        if !for_browsers {
+            // before the record, to which a page must not bring the address of its visitor
             self.allowed_origins.check(head, hosts)?;
-            if head.method() != "POST" && is_browser(head) {
-                return Err(Reply::browser_denied(name));
-            }
+        }
+        let hook = hook.ok_or_else(|| {
+            self.refused_callers.log(head.client(), "an unknown hook or a wrong secret");
+            Reply::hook_unknown()
+        })?;
+        if !for_browsers && head.method() != "POST" && is_browser(head) {
+            return Err(Reply::browser_denied(name));
         }
         if is_prefetch(head) { Err(Reply::prefetch_refused()) } else { Ok(hook) }
     }
