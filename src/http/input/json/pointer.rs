@@ -2,8 +2,9 @@
 
 use super::raw::{Limit, Value};
 
-/// The most values of one object or array that are looked through.
-const LIMIT: Limit = Limit { prefix: "must not have ", max: 10_000, unit: "values in one object or array" };
+/// The most values of one array that are looked through, and of one object, in which each name is compared with all.
+const ITEMS: Limit = Limit { prefix: "must not have ", max: 10_000, unit: "values in one array" };
+const FIELDS: Limit = Limit { prefix: "must not have ", max: 1000, unit: "fields in one object" };
 
 /// The value that a pointer identifies; `None` if there is none.
 ///
@@ -14,11 +15,11 @@ pub fn find<'a>(value: Value<'a>, pointer: &str) -> Result<Option<Value<'a>>, St
     for token in pointer.split('/').skip(1) {
         let name = token.replace("~1", "/").replace("~0", "~");
         let next = if found.is_object() {
-            found.pairs(LIMIT)?.into_iter().find(|(other, _)| *other == name).map(|(_, value)| value)
+            found.pairs(FIELDS)?.into_iter().find(|(other, _)| *other == name).map(|(_, value)| value)
         } else if found.is_array() {
             let is_index = name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
             let index = name.parse::<usize>().ok().filter(|_| is_index);
-            let items = found.items(LIMIT)?;
+            let items = found.items(ITEMS)?;
             index.and_then(|index| items.get(index).copied())
         } else {
             None
