@@ -17,6 +17,17 @@ impl Message {
     pub fn bytes(&self) -> usize {
         ALONE + allocated(self.payload.len()) + 2 * (self.topic.bytes() + self.properties.bytes())
     }
+
+    /// The memory that it takes in addition with these properties too.
+    #[must_use]
+    pub fn bytes_with(&self, added: &Properties) -> usize {
+        if added.user_properties.is_empty() {
+            return 0;
+        }
+        // a list that grows has up to twice the room
+        let user_properties = self.properties.user_properties.len() + added.user_properties.len();
+        2 * (added.bytes() + allocated(2 * user_properties * size_of::<(MqttString, MqttString)>()))
+    }
 }
 
 impl Properties {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::call::{Call, Handled};
 use super::outcomes;
+use crate::http::input::context;
 use crate::http::input::json::{Fields, items};
 use crate::http::reply::Reply;
 use crate::message::Message;
@@ -21,13 +22,18 @@ impl Call<'_> {
         timeout: Option<Duration>,
         reply: fn(Vec<Outcome>) -> Reply,
     ) -> Result<Handled, Reply> {
-        let messages = self.messages(read)?;
+        let mut messages = self.messages(read)?;
         self.principal.may_publish_all(&messages)?;
         let (publisher, timeout) = (self.context.publisher.clone(), timeout.unwrap_or(self.context.timeout));
-        // takes the memory of the reply before anything is sent
-        let bytes = messages.iter().map(Message::bytes).sum::<usize>() + Reply::room_for_results(messages.len());
-        if let Err(full) = self.exchange.make_room(bytes) {
+        // takes the memory of the context and of the reply before anything is sent
+        let context = self.message_context()?;
+        let bytes = messages.iter().map(|message| message.bytes() + message.bytes_with(&context)).sum::<usize>();
+        if let Err(full) = self.exchange.make_room(bytes + Reply::room_for_results(messages.len())) {
             return Ok(Handled::Reply(reply(messages.iter().map(|_| Err(full.into())).collect())));
+        }
+        for (index, message) in messages.iter_mut().enumerate() {
+            let added = context::add(&context, &mut message.properties);
+            added.map_err(|error| Reply::invalid(error).for_item(index))?;
         }
         let with_resources = |message: Message| {
             let (share, slot) = (self.exchange.split_room(message.bytes()), self.principal.take_slot());
@@ -58,8 +64,7 @@ impl Call<'_> {
         let body = self.json()?;
         let (mut messages, mut bytes, mut taken) = (Vec::new(), body.len(), 2 * body.len());
         for message in parse(&body, read)? {
-            let mut message = message?;
-            self.add_context(&mut message)?;
+            let message = message?;
             bytes += message.bytes();
             if bytes > taken {
                 // in large steps, not for each message

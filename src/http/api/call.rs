@@ -51,10 +51,10 @@ impl Call<'_> {
         Ok(Parameters::parse(self.target.query.as_deref().unwrap_or_default())?)
     }
 
-    /// Requires that no body comes, as the reply does not wait for it.
-    pub fn require_no_body(&self) -> Result<(), Reply> {
+    /// Requires that no body comes with what the request is, as the reply does not wait for it.
+    pub fn require_no_body(&self, what: &str) -> Result<(), Reply> {
         if self.exchange.may_wait() || self.head()?.body_length().is_some_and(|length| length > 0) {
-            return Err(Reply::invalid("a request that reads messages must have no body".to_owned()));
+            return Err(Reply::invalid(format!("{what} must have no body")));
         }
         Ok(())
     }

@@ -3,15 +3,16 @@
 use super::call::Call;
 use crate::http::input::context;
 use crate::http::reply::Reply;
-use crate::message::Message;
+use crate::message::{Message, Properties};
 
 impl Call<'_> {
-    /// Passes on the trace and the attributes of an event that the request has. In MQTT 3.1.1 there is no place for
-    /// them.
+    /// Passes on the trace and the attributes of an event that the request has.
     pub fn add_context(&self, message: &mut Message) -> Result<(), Reply> {
-        if self.context.has_properties {
-            context::add(self.head()?, &mut message.properties)?;
-        }
-        Ok(())
+        Ok(context::add(&self.message_context()?, &mut message.properties)?)
+    }
+
+    /// What the messages of the request pass on: nothing in MQTT 3.1.1.
+    pub fn message_context(&self) -> Result<Properties, Reply> {
+        if self.context.has_properties { Ok(context::read(self.head()?)?) } else { Ok(Properties::default()) }
     }
 }

@@ -9,27 +9,36 @@ const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 /// What the headers of a `CloudEvents` event in binary mode begin with (its HTTP binding, 3.1.3.1).
 const EVENT_PREFIX: &str = "ce-";
 
-/// Adds the context of a request to the user properties of its message, except for names that are there already.
+/// The context of a request as properties.
 ///
 /// The attributes of an event have no prefix in MQTT (`CloudEvents`, MQTT binding, 3.1.3.1).
 ///
 /// # Errors
 /// The header and the rule that it breaks.
-pub fn add(head: Head, properties: &mut Properties) -> Result<(), String> {
-    let given = properties.user_properties.len();
+pub fn read(head: Head) -> Result<Properties, String> {
+    let mut context = Properties::default();
     for (name, value) in head.fields() {
         let name = name.to_ascii_lowercase();
         let Some((property, value)) = property(&name, value) else { continue };
         let text = |text: String| MqttString::try_from(text).map_err(|error| format!("header `{name}` {error}"));
-        let pair = (text(property)?, text(value)?);
-        if properties.user_properties[..given].iter().any(|(other, _)| *other == pair.0) {
-            continue;
-        }
-        if properties.user_properties.len() == MAX_USER_PROPERTIES {
-            return Err(format!("header `{name}` is over the limit of {MAX_USER_PROPERTIES} user properties"));
-        }
-        properties.user_properties.push(pair);
+        context.user_properties.push((text(property)?, text(value)?));
     }
+    Ok(context)
+}
+
+/// Adds a context to the user properties of a message, except for names that are there already.
+///
+/// # Errors
+/// If there are too many of them.
+pub fn add(context: &Properties, properties: &mut Properties) -> Result<(), String> {
+    let is_new = |name| properties.user_properties.iter().all(|(other, _)| other != name);
+    let added: Vec<_> = context.user_properties.iter().filter(|(name, _)| is_new(name)).cloned().collect();
+    if !added.is_empty() && properties.user_properties.len() + added.len() > MAX_USER_PROPERTIES {
+        return Err(format!(
+            "the headers of a trace or an event are over the limit of {MAX_USER_PROPERTIES} user properties"
+        ));
+    }
+    properties.user_properties.extend(added);
     Ok(())
 }
 
@@ -45,14 +54,17 @@ fn property(name: &str, value: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::http::server::TestHead;
+    use crate::message::{Message, Qos, TopicName};
 
     fn added(given: &[(&str, &str)], headers: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
         let text = |text: &str| MqttString::try_from(text.to_owned()).unwrap();
         let user_properties = given.iter().map(|(name, value)| (text(name), text(value))).collect();
         let mut properties = Properties { user_properties, ..Properties::default() };
-        add(TestHead::post(headers).head(), &mut properties)?;
+        add(&read(TestHead::post(headers).head())?, &mut properties)?;
         let pair = |(name, value): &(MqttString, MqttString)| (name.as_str().to_owned(), value.as_str().to_owned());
         Ok(properties.user_properties.iter().map(pair).collect())
     }
@@ -90,10 +102,30 @@ mod tests {
     }
 
     #[test]
-    fn each_error_names_the_header() {
+    fn the_memory_of_a_context_is_taken_before_it_is_added() {
+        let message = |user_properties| Message {
+            topic: TopicName::try_from("a".to_owned()).unwrap(),
+            payload: Bytes::new(),
+            qos: Qos::AtMostOnce,
+            retain: false,
+            properties: Properties { user_properties, ..Properties::default() },
+        };
+        let pair = |text: &str| (text.to_owned().try_into().unwrap(), "x".repeat(100).try_into().unwrap());
+        let context = read(TestHead::post(&[("ce-id", &"x".repeat(5000)), ("tracestate", "a")]).head()).unwrap();
+        for given in 0..40 {
+            let mut message = message((0..given).map(|_| pair("a")).collect());
+            let enough = message.bytes() + message.bytes_with(&context);
+            add(&context, &mut message.properties).unwrap();
+            assert!((message.bytes()..2 * message.bytes()).contains(&enough), "{enough} for {}", message.bytes());
+            assert_eq!(message.bytes_with(&Properties::default()), 0);
+        }
+    }
+
+    #[test]
+    fn each_error_names_the_header_or_the_limit() {
         let many = vec![("a", "b"); MAX_USER_PROPERTIES];
         assert_eq!(added(&many, &[]).unwrap().len(), MAX_USER_PROPERTIES);
-        let error = "header `ce-id` is over the limit of 100 user properties";
+        let error = "the headers of a trace or an event are over the limit of 100 user properties";
         assert_eq!(added(&many, &[("Ce-Id", "1")]), Err(error.to_owned()));
         let error = "header `ce-id` must not contain the character U+0000";
         assert_eq!(added(&[], &[("ce-id", "%00")]), Err(error.to_owned()));

@@ -17,10 +17,9 @@ const MAX_CALLS: usize = 10_000;
 pub struct Replays<W>(Arc<Mutex<State<W>>>);
 
 struct State<W> {
-    /// With the time at which each began.
-    calls: HashMap<String, (Instant, Call<W>)>,
-    /// The identifiers by their age, perhaps with some that failed and are no longer in `calls`.
-    order: VecDeque<(Instant, String)>,
+    calls: HashMap<String, Call<W>>,
+    /// The identifiers of those that were published, by the time of that.
+    published: VecDeque<(Instant, String)>,
 }
 
 enum Call<W> {
@@ -40,19 +39,25 @@ pub enum Begun<W> {
 }
 
 impl<W> Replays<W> {
-    /// A call with this identifier begins.
+    /// Whether a call with this identifier would be a repetition.
+    pub fn is_repetition(&self, id: &str, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.forget(now);
+        state.calls.contains_key(id)
+    }
+
+    /// A call with this identifier begins. If it is the first, it must [`Self::end`].
     pub fn begin(&self, id: &str, who: W, now: Instant) -> Begun<W> {
         let mut state = self.lock();
         state.forget(now);
         match state.calls.get_mut(id) {
-            Some((_, Call::Published(published))) => Begun::Repeats(who, *published),
-            Some((_, Call::Running(waiting))) => {
+            Some(Call::Published(published)) => Begun::Repeats(who, *published),
+            Some(Call::Running(waiting)) => {
                 waiting.push(who);
                 Begun::Waits
             }
             None => {
-                state.calls.insert(id.to_owned(), (now, Call::Running(Vec::new())));
-                state.order.push_back((now, id.to_owned()));
+                state.calls.insert(id.to_owned(), Call::Running(Vec::new()));
                 Begun::First(who)
             }
         }
@@ -60,14 +65,14 @@ impl<W> Replays<W> {
 
     /// The first call is settled. Returns those that wait for the same outcome. Only a success is remembered: after
     /// any other outcome the sender tries again with the same identifier.
-    pub fn end(&self, id: &str, outcome: &Outcome) -> Vec<W> {
+    pub fn end(&self, id: &str, outcome: &Outcome, now: Instant) -> Vec<W> {
         let mut state = self.lock();
         let ended = match outcome {
             Ok(published) => {
-                let call = state.calls.get_mut(id).map(|(_, call)| call);
-                call.map(|call| std::mem::replace(call, Call::Published(*published)))
+                state.published.push_back((now, id.to_owned()));
+                state.calls.insert(id.to_owned(), Call::Published(*published))
             }
-            Err(_) => state.calls.remove(id).map(|(_, call)| call),
+            Err(_) => state.calls.remove(id),
         };
         if let Some(Call::Running(waiting)) = ended { waiting } else { Vec::new() }
     }
@@ -79,20 +84,17 @@ impl<W> Replays<W> {
 
 impl<W> State<W> {
     fn forget(&mut self, now: Instant) {
-        let is_old = |(since, _): &(Instant, String), len: usize| *since + REMEMBERED <= now || len >= MAX_CALLS;
-        while self.order.front().is_some_and(|front| is_old(front, self.order.len())) {
-            let Some((since, id)) = self.order.pop_front() else { return };
-            // not a later call with the same identifier
-            if self.calls.get(&id).is_some_and(|(began, _)| *began == since) {
-                self.calls.remove(&id);
-            }
+        let is_over = |(since, _): &(Instant, String), len| *since + REMEMBERED <= now || len > MAX_CALLS;
+        while self.published.front().is_some_and(|oldest| is_over(oldest, self.published.len())) {
+            let Some((_, id)) = self.published.pop_front() else { return };
+            self.calls.remove(&id);
         }
     }
 }
 
 impl<W> Default for Replays<W> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { calls: HashMap::new(), order: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(State { calls: HashMap::new(), published: VecDeque::new() })))
     }
 }
 
@@ -118,10 +120,12 @@ mod tests {
     #[test]
     fn a_repetition_waits_for_the_outcome_of_the_first_call_or_has_it() {
         let (replays, now) = (Replays::default(), Instant::now());
+        assert!(!replays.is_repetition("a", now));
         assert_eq!(replays.begin("a", 1, now), Begun::First(1));
+        assert!(replays.is_repetition("a", now));
         assert_eq!(replays.begin("a", 2, now), Begun::Waits);
         assert_eq!(replays.begin("b", 3, now), Begun::First(3));
-        assert_eq!(replays.end("a", &Ok(DONE)), [2]);
+        assert_eq!(replays.end("a", &Ok(DONE), now), [2]);
         assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, DONE));
     }
 
@@ -130,21 +134,28 @@ mod tests {
         let (replays, now) = (Replays::default(), Instant::now());
         assert_eq!(replays.begin("a", 1, now), Begun::First(1));
         assert_eq!(replays.begin("a", 2, now), Begun::Waits);
-        assert_eq!(replays.end("a", &Err(Failure::NotConnected)), [2]);
+        assert_eq!(replays.end("a", &Err(Failure::NotConnected), now), [2]);
+        assert!(!replays.is_repetition("a", now));
         assert_eq!(replays.begin("a", 3, now), Begun::First(3));
     }
 
     #[test]
-    fn calls_are_remembered_for_as_long_as_they_are_accepted_and_only_so_many() {
+    fn published_calls_are_remembered_for_as_long_as_they_are_accepted_and_only_so_many() {
         let (replays, now) = (Replays::default(), Instant::now());
+        replays.begin("running", 0, now);
         replays.begin("a", 1, now);
-        replays.end("a", &Ok(DONE));
+        replays.end("a", &Ok(DONE), now);
         let just_before = now + REMEMBERED.saturating_sub(Duration::from_millis(1));
         assert_eq!(replays.begin("a", 2, just_before), Begun::Repeats(2, DONE));
-        assert_eq!(replays.begin("a", 3, now + REMEMBERED), Begun::First(3));
+        let later = now + REMEMBERED;
+        assert_eq!(replays.begin("a", 3, later), Begun::First(3));
         for number in 0..2 * MAX_CALLS {
-            replays.begin(&number.to_string(), 0, now + REMEMBERED);
+            replays.begin(&number.to_string(), 0, later);
+            replays.end(&number.to_string(), &Ok(DONE), later);
         }
-        assert!(replays.lock().calls.len() <= MAX_CALLS && replays.lock().order.len() <= MAX_CALLS);
+        assert!(!replays.is_repetition("0", later), "the oldest is forgotten");
+        assert!(replays.is_repetition(&MAX_CALLS.to_string(), later));
+        assert!(replays.lock().calls.len() <= MAX_CALLS + 2 && replays.lock().published.len() <= MAX_CALLS);
+        assert_eq!(replays.begin("running", 4, later), Begun::Waits, "however long it takes");
     }
 }

@@ -13,7 +13,8 @@ use crate::http::input::query::Parameters;
 use crate::http::input::requirements::{require_method, require_no_coding};
 use crate::http::reply::Reply;
 use crate::http::server::{Exchange, Responder, Target};
-use crate::mqtt::Outcome;
+use crate::message::Message;
+use crate::mqtt::{Caller, Failure, Outcome};
 
 /// The path before the name of a hook.
 const PATH: &str = "/hooks/";
@@ -52,31 +53,51 @@ fn publish(hook: &Hook, call: &mut Call) -> Result<Handled, Reply> {
     require_no_coding(call.head()?)?;
     let is_get = call.head()?.method() == "GET";
     if is_get {
-        call.require_no_body()?;
+        call.require_no_body("a call by GET")?;
     }
     let body = call.body()?;
     let id = hook.verify(call.head()?, &body).inspect_err(|_| call.log_unsigned())?;
     let inputs =
         Inputs { hook: &hook.table, head: call.head()?, query: &query, has_properties: call.context.has_properties };
     let message = inputs.message(body, is_get).map_err(Reply::invalid)?;
+    if let Some(id) = id {
+        return publish_once(hook, call, message, id);
+    }
     call.principal.may_publish(&message)?;
-    let timeout = Some(hook.table.timeout);
-    let Some(id) = id else {
-        return call.publish(message, timeout, |outcome| Reply::from(outcome).not_stored());
-    };
-    let (replays, ended) = (hook.replays.clone(), id.clone());
-    let reply = move |outcome: Outcome| {
-        for waiting in replays.end(&ended, &outcome) {
-            waiting.reply(Reply::from(outcome.clone()).not_stored());
-        }
-        Reply::from(outcome).not_stored()
-    };
-    let started = call.publish(message, timeout, reply)?;
-    let Handled::Later(start) = started else { return Ok(started) };
+    call.publish(message, Some(hook.table.timeout), answer)
+}
+
+/// The reply for an outcome.
+fn answer(outcome: Outcome) -> Reply {
+    Reply::from(outcome).not_stored()
+}
+
+/// Publishes the message of a call with this identifier, unless one with the same identifier did. A repetition counts
+/// for no limit.
+fn publish_once(hook: &Hook, call: &mut Call, message: Message, id: String) -> Result<Handled, Reply> {
     let replays = hook.replays.clone();
+    let prepared = if replays.is_repetition(&id, Instant::now()) {
+        Err(Failure::Unknown)
+    } else {
+        call.principal.may_publish(&message)?;
+        Ok(call.prepare(message, Some(hook.table.timeout))?)
+    };
     Ok(Handled::later(move |responder: Responder| match replays.begin(&id, responder, Instant::now()) {
-        Begun::First(responder) => start(responder),
+        Begun::First(responder) => {
+            let ended = replays.clone();
+            let caller: Caller = Box::new(move |outcome: Outcome| {
+                for waiting in ended.end(&id, &outcome, Instant::now()) {
+                    waiting.reply(answer(outcome.clone()));
+                }
+                responder.reply(answer(outcome));
+            });
+            match prepared {
+                Ok(start) => start(caller),
+                // what it repeats has failed meanwhile, perhaps with an outcome that nobody knows
+                Err(failure) => caller(Err(failure)),
+            }
+        }
         Begun::Waits => {}
-        Begun::Repeats(responder, published) => responder.reply(Reply::from(published).not_stored()),
+        Begun::Repeats(responder, published) => responder.reply(answer(Ok(published))),
     }))
 }

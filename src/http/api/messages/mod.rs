@@ -21,7 +21,7 @@ pub fn messages(call: &mut Call) -> Result<Handled, Reply> {
     let parameters = call.parameters(READ)?;
     let (filter, qos, last_id) = parse(parameters)?;
     call.principal.may_read(&filter)?;
-    call.require_no_body()?;
+    call.require_no_body("a request that reads messages")?;
     if call.head()?.method() == "HEAD" {
         return Ok(Handled::Reply(Reply::events()));
     }

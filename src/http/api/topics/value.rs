@@ -21,7 +21,7 @@ pub fn read(call: &mut Call, name: Result<String, String>, parameters: Parameter
     let reading = parse_reading(parameters, call.context.max_timeout).map_err(Reply::invalid)?;
     let filter = in_field("topic", name.and_then(topic_name)).map_err(Reply::invalid)?;
     call.principal.may_read(&filter)?;
-    call.require_no_body()?;
+    call.require_no_body("a request that reads messages")?;
     let as_json = accepts_json(call.head()?)?;
     let reader = call.principal.quota().map(|quota| quota.read(&filter, ReaderKind::Stream)).transpose()?;
     let (subscriber, retained_wait) = (call.context.subscriber.clone(), call.context.retained_wait);
