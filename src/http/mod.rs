@@ -20,6 +20,10 @@ use std::sync::Arc;
 pub use self::access::Tokens;
 // for `fuzz/` only
 #[doc(hidden)]
+pub use self::access::verify as verify_signature;
+#[doc(hidden)]
+pub use self::api::hooks::query_and_topic as hook_query_and_topic;
+#[doc(hidden)]
 pub use self::api::publish::parse as publish_body;
 pub use self::server::{BindError, Listener, REPLY_THREAD, Server, check, listen};
 

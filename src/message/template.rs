@@ -3,6 +3,10 @@
 use std::fmt;
 
 use super::topic::{TopicFilter, TopicName};
+use crate::printable::Printable;
+
+/// How much of a placeholder an error shows, in bytes.
+const SHOWN: usize = 80;
 
 /// A topic name in which each placeholder stands for a level or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +95,7 @@ impl Part {
 impl Placeholder {
     fn parse(inner: &str) -> Result<Self, String> {
         let known = "there are `{query.NAME}`, `{header.NAME}` and `{json./POINTER}`";
-        let wrong = || format!("has an unknown placeholder `{{{inner}}}`: {known}");
+        let wrong = || format!("has an unknown placeholder `{{{}}}`: {known}", Printable::new(inner, SHOWN));
         match inner.split_once('.').ok_or_else(wrong)? {
             ("query", name) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
             ("header", name) if !name.is_empty() => Ok(Self::Header(name.to_owned())),
@@ -103,11 +107,12 @@ impl Placeholder {
 
 impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Query(name) => write!(f, "{{query.{name}}}"),
-            Self::Header(name) => write!(f, "{{header.{name}}}"),
-            Self::Json(pointer) => write!(f, "{{json.{pointer}}}"),
-        }
+        let (kind, name) = match self {
+            Self::Query(name) => ("query", name),
+            Self::Header(name) => ("header", name),
+            Self::Json(pointer) => ("json", pointer),
+        };
+        write!(f, "{{{kind}.{}}}", Printable::new(name, SHOWN))
     }
 }
 
@@ -170,6 +175,7 @@ mod tests {
             ("a/{query.}", unknown("query.")),
             ("a/{json.b}", unknown("json.b")),
             ("a/{cookie.b}", unknown("cookie.b")),
+            ("a/{b\n}", unknown("b\\n")),
             ("a/+/{query.a}", wildcard.to_owned()),
             ("", "must not be empty".to_owned()),
             ("$SYS/{query.a}", "must not start with `$`: such topics belong to the broker".to_owned()),

@@ -46,6 +46,14 @@ impl Row {
             ("[[token]]", _) => {
                 "name = \"a\"\nsha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\""
             }
+            ("[[hook]]", "encoding") => {
+                "name = \"a\"\ntopic = \"a\"\nsignature = \"hmac-sha256\"\nheader = \"a\"\n\
+                 signature-secret-file = \"/proc/sys/kernel/ostype\""
+            }
+            ("[[hook]]", _) => {
+                "name = \"a\"\ntopic = \"a\"\n\
+                 secret-sha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\""
+            }
             _ => "",
         }
     }
@@ -203,8 +211,8 @@ fn a_key_takes_the_values_that_the_page_names_and_no_others() {
             }
         } else if row.values.starts_with('`') && !row.values.contains('/') {
             words += 1;
-            // that depends on `server`
-            if row.key != "transport" {
+            // these depend on other keys
+            if !matches!(row.key.as_str(), "transport" | "signature") {
                 row.values.split('`').skip(1).step_by(2).for_each(|value| row.assert_taken(value));
             }
             row.assert_refused("\"other\"");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use toml::Value;
 
-use crate::config::kind::{FilePath, Rate, Seconds, Text, choice, list, shown, text};
+use crate::config::kind::{FilePath, Payload, Rate, Seconds, choice, list, shown, text};
 use crate::config::secret;
 use crate::message::{MqttString, Qos, TopicTemplate};
 
@@ -24,7 +24,7 @@ table! {
         /// Where the messages go.
         topic: Template,
         /// The payload, in place of the body.
-        msg: Option<Text> = None,
+        msg: Option<Payload> = None,
         /// Of the messages.
         qos: Qos = Qos::AtLeastOnce,
         /// Whether the broker stores the messages.

@@ -58,7 +58,7 @@ pub fn read(keys: &HookKeys, table: &HookTable, source: &Source, environment: &E
     if let Some(slot) = [&**header, &**encoding].into_iter().find(|slot| slot.value.is_some())
         && table.signature != Some(Signature::HmacSha256)
     {
-        return Err(slot.fault(format!("{slot} is for `signature = \"hmac-sha256\"` only")));
+        return Err(slot.fault(format!("{slot} must be left out unless {signature} is \"hmac-sha256\"")));
     }
     let Some(scheme) = table.signature else {
         if file.value.is_some() {
@@ -81,7 +81,7 @@ pub fn read(keys: &HookKeys, table: &HookTable, source: &Source, environment: &E
         Signature::Stripe => Scheme::Stripe,
         Signature::Standard => Scheme::Standard,
         Signature::HmacSha256 => {
-            let missing = || signature.fault(format!("{header} is missing: the name of the one with the signature"));
+            let missing = || signature.fault(format!("{signature} needs a {header}, which has it"));
             let header = table.header.clone().ok_or_else(missing)?;
             Scheme::Body { header, encoding: table.encoding.unwrap_or(Encoding::Hex) }
         }
@@ -106,12 +106,12 @@ fn read_keys(path: &Path, position: &str, is_standard: bool) -> Result<Vec<Vec<u
     let bytes =
         read_limited(path, MAX_FILE).map_err(|error| Fault::unreadable(position, unreadable(&error), &error))?;
     let text = String::from_utf8(bytes).map_err(|_| Fault::new(position, unreadable(&"it is not UTF-8 text")))?;
-    let fault = |rule: &str| Fault::new(position, format!("`{}` must have {rule}", path.display()));
+    let fault = |rule: &str| Fault::new(position, format!("`{}` {rule}", path.display()));
     // some editors write a byte order mark, which nobody sees
     let text = text.trim_start_matches('\u{feff}');
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if !(1..=MAX_SECRETS).contains(&lines.len()) {
-        return Err(fault("one secret, or two while one is renewed, each in a line of its own"));
+        return Err(fault("must have one secret, or two while one is renewed, each in a line of its own"));
     }
     let key = |line: &&str| {
         if !is_standard {
@@ -120,5 +120,5 @@ fn read_keys(path: &Path, position: &str, is_standard: bool) -> Result<Vec<Vec<u
         STANDARD.decode(line.strip_prefix(PREFIX).unwrap_or(line)).ok().filter(|key| !key.is_empty())
     };
     let keys: Option<Vec<_>> = lines.iter().map(key).collect();
-    keys.ok_or_else(|| fault("secrets in base64 with its padding, behind `whsec_`"))
+    keys.ok_or_else(|| fault("must have secrets in base64 with its padding, behind `whsec_`"))
 }

@@ -14,8 +14,8 @@ kinds! {
     struct MqttText -> String = mqtt_text;
     /// A password. Errors never show any of it.
     struct SecretText -> String = secret_text;
-    /// The payload of a last will: CONNECT has two bytes for its length (MQTT 5, 3.1.3.4).
-    struct WillPayload -> String = will_payload;
+    /// A payload: CONNECT has two bytes for the length of that of a last will (MQTT 5, 3.1.3.4).
+    struct Payload -> String = payload;
     /// The path of a file.
     struct FilePath -> String = file_path;
     /// Names of protocols (RFC 7301, 3.1).
@@ -53,7 +53,7 @@ fn without_controls(text: String) -> Result<String, String> {
     }
 }
 
-fn will_payload(value: &Value) -> Result<String, String> {
+fn payload(value: &Value) -> Result<String, String> {
     limited(text(value)?)
 }
 

@@ -3,7 +3,7 @@
 use super::location::{Location, Transport};
 use super::types::Protocol;
 use crate::config::kind::{
-    Alpn, FilePath, InBytes, InSeconds, LARGEST_PACKET, MqttText, Seconds, SecretText, Text, Whole, WillPayload,
+    Alpn, FilePath, InBytes, InSeconds, LARGEST_PACKET, MqttText, Payload, Seconds, SecretText, Text, Whole,
 };
 use crate::message::{Qos, TopicName};
 
@@ -46,9 +46,9 @@ keys! {
 keys! {
     pub struct WillKeys "[mqtt.will]" {
         topic: TopicName,
-        payload: WillPayload,
+        payload: Payload,
         qos: Qos,
         retain: bool,
-        online: WillPayload,
+        online: Payload,
     }
 }

@@ -13,8 +13,9 @@ fn each_fault_of_a_hook_is_one_line_too() {
     let hash = format!("secret-sha256 = \"{HASH}\"");
     let rule = "must be a string of 64 hexadecimal digits, the SHA-256 of a secret, or a list of two: `mqtt-bridge --new-hook NAME` makes both";
     let three = format!("secret-sha256 = [\"{HASH}\", \"{HASH}\", \"{HASH}\"]");
+    let long = format!("msg = \"{}\"", "x".repeat(65_536));
     let signed = |line: &str| format!("signature = \"github\"\n{line}");
-    let other_is_github = "is for `signature = \"hmac-sha256\"` only";
+    let other_is_github = "must be left out unless `signature` is \"hmac-sha256\"";
     for (lines, start) in [
         (
             "",
@@ -26,6 +27,7 @@ fn each_fault_of_a_hook_is_one_line_too() {
         ("methods = []", "bridge.toml:4: `methods` must have \"GET\", \"POST\" or both".to_owned()),
         ("methods = \"GET\"", "bridge.toml:4: `methods` must be a list of methods in brackets, not \"GET\"".to_owned()),
         ("methods = [\"PUT\"]", "bridge.toml:4: `methods` must be \"GET\" or \"POST\", not \"PUT\"".to_owned()),
+        (&long, "bridge.toml:4: `msg` must be at most 65535 bytes long".to_owned()),
         ("qos = 3", "bridge.toml:4: `qos` must be 0, 1 or 2".to_owned()),
         ("retain = 1", "bridge.toml:4: `retain` must be true or false, not 1".to_owned()),
         ("properties = [\"a b\"]", "bridge.toml:4: `properties` must be the name of a header, not \"a b\"".to_owned()),
@@ -55,10 +57,7 @@ fn each_fault_of_a_hook_is_one_line_too() {
         (&signed("header = \"X\""), format!("bridge.toml:5: `header` {other_is_github}")),
         (&signed("encoding = \"hex\""), format!("bridge.toml:5: `encoding` {other_is_github}")),
         ("header = \"X\"", format!("bridge.toml:4: `header` {other_is_github}")),
-        (
-            "signature = \"hmac-sha256\"",
-            "bridge.toml:4: `header` is missing: the name of the one with the signature".to_owned(),
-        ),
+        ("signature = \"hmac-sha256\"", "bridge.toml:4: `signature` needs a `header`, which has it".to_owned()),
         (
             "signature = \"hmac-sha256\"\nheader = \"a:\"",
             "bridge.toml:5: `header` must be the name of a header, not \"a:\"".to_owned(),

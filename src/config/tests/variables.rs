@@ -33,6 +33,8 @@ fn documented() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
                 ("MQTT_BRIDGE_HOOK_0_TOPIC", "a"),
                 ("MQTT_BRIDGE_HOOK_0_SIGNATURE", "hmac-sha256"),
                 ("MQTT_BRIDGE_HOOK_0_HEADER", "a"),
+                // one line of text on every Linux
+                ("MQTT_BRIDGE_HOOK_0_SIGNATURE_SECRET_FILE", "/proc/sys/kernel/ostype"),
             ],
             _ => &[],
         };

@@ -19,11 +19,11 @@ mod rate_limit;
 
 use std::sync::Arc;
 
-pub use self::hooks::{Begun, Hook};
+pub use self::hooks::{Begun, Hook, verify};
 pub use self::hosts::base_url;
 pub use self::principal::Principal;
 pub use self::quota::{Quota, ReaderKind, Unsubscribe};
-pub use self::tokens::Tokens;
+pub use self::tokens::{Token, Tokens};
 
 use self::credentials::Credentials;
 use self::hooks::{is_browser, is_prefetch};
@@ -75,12 +75,12 @@ impl Access {
     }
 
     /// Admits the call of a hook: `secret` is what follows its name in the path. Does not check a signature.
-    pub fn admit_hook(&self, head: Head, name: &str, secret: Option<&str>) -> Result<&Hook, Reply> {
+    pub fn admit_hook(&self, head: Head, name: &str, secret: Option<&str>) -> Result<&(Hook, Token), Reply> {
         let hosts = Hosts::of(head)?;
         self.allowed_hosts.check(hosts)?;
         self.allowed_origins.check_preflight(head)?;
         let hook = self.tokens.hook(name, secret);
-        let for_browsers = hook.is_some_and(|hook| hook.table.allow_browsers);
+        let for_browsers = hook.is_some_and(|(hook, _)| hook.table.allow_browsers);
         if !for_browsers {
             // before the record, to which a page must not bring the address of its visitor
             self.allowed_origins.check(head, hosts)?;

@@ -16,7 +16,8 @@ use crate::memory::Memory;
 #[derive(Debug, Clone)]
 pub struct Tokens {
     tokens: Arc<[Token]>,
-    hooks: Arc<[Hook]>,
+    /// Each with what its calls may do and use, as for a token.
+    hooks: Arc<[(Hook, Token)]>,
 }
 
 /// One token, with what its requests use of the bridge.
@@ -45,16 +46,16 @@ impl Tokens {
         let tokens: Arc<[Token]> = config.tokens.iter().cloned().enumerate().map(token).collect();
         let hook = |(number, hook): (usize, &config::Hook)| {
             let token = token((tokens.len() + number, hook.rules(config.publish.max_waiting)));
-            Hook::new(hook.table.clone(), hook.proof.clone(), token)
+            (Hook::new(hook.table.clone(), hook.proof.clone()), token)
         };
         let hooks = config.hooks.iter().enumerate().map(hook).collect();
         Self { tokens, hooks }
     }
 
     /// The hook of this name, if the rest of the path is right.
-    pub(super) fn hook(&self, name: &str, secret: Option<&str>) -> Option<&Hook> {
-        let hook = self.hooks.iter().find(|hook| hook.table.name == name)?;
-        Some(hook).filter(|hook| hook.is_called_by(secret))
+    pub(super) fn hook(&self, name: &str, secret: Option<&str>) -> Option<&(Hook, Token)> {
+        let found = self.hooks.iter().find(|(hook, _)| hook.table.name == name)?;
+        Some(found).filter(|(hook, _)| hook.is_called_by(secret))
     }
 
     pub(super) fn is_empty(&self) -> bool {

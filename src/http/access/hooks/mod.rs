@@ -10,8 +10,8 @@ use subtle::ConstantTimeEq;
 
 pub use self::browsers::{is_browser, is_prefetch};
 pub use self::replays::{Begun, Replays};
+pub use self::signature::verify;
 
-use super::tokens::Token;
 use crate::config::{HookTable, Proof, hash};
 use crate::http::reply::Reply;
 use crate::http::server::{Head, Responder};
@@ -21,15 +21,13 @@ use crate::http::server::{Head, Responder};
 pub struct Hook {
     pub table: HookTable,
     proof: Proof,
-    /// What its calls may do and use, as for a token.
-    pub token: Token,
     /// The calls whose identifier was signed, each with those that repeat it.
     pub replays: Replays<Responder>,
 }
 
 impl Hook {
-    pub fn new(table: HookTable, proof: Proof, token: Token) -> Self {
-        Self { table, proof, token, replays: Replays::default() }
+    pub fn new(table: HookTable, proof: Proof) -> Self {
+        Self { table, proof, replays: Replays::default() }
     }
 
     /// Whether the rest of the path is what the hook expects there: its secret, or nothing if calls are signed. The
@@ -52,7 +50,7 @@ impl Hook {
     pub fn verify(&self, head: Head, body: &[u8]) -> Result<Option<String>, Reply> {
         match &self.proof {
             Proof::Path(_) => Ok(None),
-            Proof::Signature(scheme, keys) => signature::verify(scheme, keys, head, body, SystemTime::now())
+            Proof::Signature(scheme, keys) => verify(scheme, keys, |name| head.field(name), body, SystemTime::now())
                 .map_err(|what| Reply::signature_denied(&self.table.name, &what)),
         }
     }

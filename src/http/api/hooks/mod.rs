@@ -4,6 +4,8 @@ mod message;
 
 use std::time::Instant;
 
+pub use self::message::query_and_topic;
+
 use self::message::Inputs;
 use super::call::{Call, Handled};
 use super::context::Context;
@@ -28,13 +30,13 @@ fn call(context: &Context, target: &Target, exchange: &mut Exchange) -> Result<H
     let rest = target.path.strip_prefix(PATH).unwrap_or_default();
     let (name, secret) = rest.split_once('/').map_or((rest, None), |(name, secret)| (name, Some(secret)));
     let head = exchange.head().ok_or_else(Reply::busy)?;
-    let hook = context.access.admit_hook(head, name, secret)?;
+    let (hook, token) = context.access.admit_hook(head, name, secret)?;
     require_method(head, methods(hook))?;
     if head.method() == "HEAD" {
         return Ok(Handled::Reply(Reply::no_message()));
     }
-    exchange.charge(&hook.token.memory);
-    let principal = Principal { token: Some(&hook.token) };
+    exchange.charge(&token.memory);
+    let principal = Principal { token: Some(token) };
     publish(hook, &mut Call { context, principal, target, exchange })
 }
 
