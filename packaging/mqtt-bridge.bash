@@ -8,8 +8,8 @@ _mqtt_bridge() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         ;;
-    --new-token) ;;
-    *) mapfile -t COMPREPLY < <(compgen -W '--config --check --new-token --version --help' -- "$current") ;;
+    --new-token | --new-hook) ;;
+    *) mapfile -t COMPREPLY < <(compgen -W '--config --check --new-token --new-hook --version --help' -- "$current") ;;
     esac
 }
 

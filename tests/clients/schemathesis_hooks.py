@@ -50,6 +50,10 @@ def filter_case(context, case):
     A byte outside ASCII in the head closes the connection without a response, which tiny_http does; a plus in a
     parameter is a plus, while Python writes a space so; and what is not made by the hook above may be no base64.
     """
+    # nobody learns which hooks exist: with a wrong secret no method is told
+    methods = {"/hooks/{name}": {"POST"}, "/hooks/{name}/{secret}": {"GET", "POST"}}
+    if case.method not in methods.get(case.path, {case.method}):
+        return False
     messages = case.body if isinstance(case.body, list) else [case.body]
     headers_are_ascii = all(str(value).isascii() for value in case.headers.values())
     has_space = any(" " in str(value) for value in (case.query or {}).values())

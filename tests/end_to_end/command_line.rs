@@ -19,7 +19,7 @@ fn version_and_help_are_printed() {
     assert_eq!((code, version.as_str()), (Some(0), concat!("mqtt-bridge ", env!("CARGO_PKG_VERSION"), "\n")));
     let (code, help, _) = run(&folder, &["--help"]);
     assert_eq!(code, Some(0));
-    for option in ["--config PATH", "--check", "--new-token NAME", "--version", "--help"] {
+    for option in ["--config PATH", "--check", "--new-token NAME", "--new-hook NAME", "--version", "--help"] {
         assert!(help.contains(option), "{help}");
     }
 }
@@ -27,9 +27,16 @@ fn version_and_help_are_printed() {
 #[test]
 fn wrong_usage_exits_2_with_one_line() {
     let folder = Folder::new();
-    for arguments in
-        [&["--prot"][..], &["--config"], &["x"], &["--check=yes"], &["--new-token"], &["--new-token", "a b"]]
-    {
+    for arguments in [
+        &["--prot"][..],
+        &["--config"],
+        &["x"],
+        &["--check=yes"],
+        &["--new-token"],
+        &["--new-token", "a b"],
+        &["--new-hook"],
+        &["--new-hook", "a b"],
+    ] {
         let (code, out, error) = run(&folder, arguments);
         assert_eq!((code, out.as_str(), error.lines().count()), (Some(2), "", 1), "{arguments:?}: {error}");
         assert!(error.starts_with("mqtt-bridge: ") && error.ends_with("; try --help"), "{error}");
@@ -55,6 +62,20 @@ fn new_token_prints_a_secret_and_a_valid_table() {
     assert_eq!((code, error.as_str()), (Some(0), ""));
     let (secret, table) = out.split_once('\n').unwrap();
     let secret = secret.strip_prefix("secret, shown only now: ").expect(secret);
+    assert!(secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "{secret}");
+    assert!(!table.contains(secret), "the table must not contain the secret");
+    folder.write("bridge.toml", &format!("{}{table}", include_str!("../../bridge.toml")));
+    let (code, out, error) = run(&folder, &["--check"]);
+    assert_eq!((code, out.as_str(), error.as_str()), (Some(0), "bridge.toml: ok\n", ""));
+}
+
+#[test]
+fn new_hook_prints_a_path_and_a_valid_table() {
+    let folder = Folder::new();
+    let (code, out, error) = run(&folder, &["--new-hook", "door"]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    let (path, table) = out.split_once('\n').unwrap();
+    let secret = path.strip_prefix("path, shown only now: /hooks/door/").expect(path);
     assert!(secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "{secret}");
     assert!(!table.contains(secret), "the table must not contain the secret");
     folder.write("bridge.toml", &format!("{}{table}", include_str!("../../bridge.toml")));

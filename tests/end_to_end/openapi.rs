@@ -8,6 +8,7 @@ use crate::support::clients::{node, python, python_program};
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
 use crate::support::free_port;
+use crate::support::hook::Hook;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::token::Token;
@@ -108,7 +109,10 @@ fn a_stream_of_messages_conforms_to_the_document() {
 fn refusals_before_the_endpoint_conform_to_the_document() {
     let conformance = Conformance::start();
     let url = format!("http://{}", conformance.daemon.address());
-    let mut checked = Process::start(&mut python("openapi_refusals.py", &[&url, &conformance.token.bearer()]));
+    let mut checked = Process::start(&mut python(
+        "openapi_refusals.py",
+        &[&url, &conformance.token.bearer(), &conformance.hook.path],
+    ));
     assert!(checked.wait_for_end().success(), "see standard error");
     let told = String::from_utf8(checked.stdout()).unwrap();
     let count: usize = told.trim().strip_suffix(" refusals").unwrap().parse().unwrap();
@@ -137,6 +141,7 @@ struct Conformance {
     _broker: Mosquitto,
     daemon: Daemon,
     token: Token,
+    hook: Hook,
     folder: Folder,
     document: PathBuf,
     operations: usize,
@@ -150,14 +155,18 @@ impl Conformance {
         // short timeouts, since some requests wait for nothing
         let limits = "[publish]\ntimeout = 1\nmax-timeout = 1";
         let http = "[http]\nretained-wait = 0.05";
-        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{limits}\n{table}{http}", broker.port()));
+        let folder = Folder::new();
+        let hook = Hook::new("h", "GET\", \"POST", "hooks/h", "");
+        let file = format!("signature-secret-file = \"{}\"", folder.write("secret", "hunter2").display());
+        let signed = format!("[[hook]]\nname = \"signed\"\ntopic = \"a\"\nsignature = \"github\"\n{file}\n");
+        let tables = format!("{limits}\n{table}{}{signed}", hook.table);
+        let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{tables}{http}", broker.port()));
         let reply = daemon.get("/openapi.json");
         let paths = reply.json()["paths"].as_object().unwrap().clone();
-        let folder = Folder::new();
         // schemathesis would leave out the path of the document if it fetched it by itself
         let document = folder.write("openapi.json", std::str::from_utf8(&reply.body).unwrap());
         let operations = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-        Self { _broker: broker, daemon, token, folder, document, operations }
+        Self { _broker: broker, daemon, token, hook, folder, document, operations }
     }
 
     /// Runs schemathesis on this many operations, none of which may be left out.

@@ -5,19 +5,25 @@
 //! `sh ignore` is not for this machine.
 
 use crate::support::daemon::Daemon;
+use crate::support::folder::Folder;
+use crate::support::hook::Hook;
 use crate::support::mosquitto::Mosquitto;
-use crate::support::page::{Block, blocks, masked};
+use crate::support::page::{Block, block, blocks, masked};
 use crate::support::reader::{Reader, Window};
 
 const HTTP_API: &str = include_str!("../../docs/http-api.md");
 const EMQX_API: &str = include_str!("../../docs/emqx-api.md");
 const SUBSCRIPTIONS: &str = include_str!("../../docs/subscriptions.md");
+const HOOKS: &str = include_str!("../../docs/hooks.md");
 const HTTP_PROTOCOL: &str = include_str!("../../docs/http-protocol.md");
 const TUTORIAL: &str = include_str!("../../docs/tutorial.md");
+const READING: &str = include_str!("../../docs/reading.md");
 const EVENT_STREAMS: &str = include_str!("../../docs/event-streams.md");
 
 /// Somebody who has done the tutorial.
 struct Desk {
+    /// What the shell knows in each window.
+    variables: String,
     windows: Vec<Window>,
     reader: Reader,
     daemon: Daemon,
@@ -26,18 +32,25 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// The same with these tables in the configuration.
+    fn with(tables: &str) -> Self {
         let broker = Mosquitto::start();
         let subscribed = "[[subscribe]]\ntopic = \"django/mqtt\"\nqos = 1";
-        let configuration = format!("[mqtt]\nport = {}\nclient-id = \"mqtt-bridge-1\"\n{subscribed}", broker.port());
+        let configuration =
+            format!("[mqtt]\nport = {}\nclient-id = \"mqtt-bridge-1\"\n{subscribed}\n{tables}", broker.port());
         let daemon = Daemon::connected_with(&configuration);
         daemon.wait_for("subscribed to django/mqtt");
         let reader = Reader::of(&broker);
         reader.save("picture.jpg", "a picture");
-        Self { windows: Vec::new(), reader, daemon, broker }
+        Self { variables: String::new(), windows: Vec::new(), reader, daemon, broker }
     }
 
     fn shell(&self, script: &str) -> Window {
-        self.reader.shell(&script.replace("127.0.0.1:8000", self.daemon.address()))
+        let script = script.replace("127.0.0.1:8000", self.daemon.address());
+        self.reader.shell(&format!("{}{script}", self.variables))
     }
 
     /// Goes through a page, and returns how many commands and looks it had.
@@ -83,7 +96,12 @@ impl Desk {
 
 #[test]
 fn what_the_page_on_publishing_says_happens() {
-    assert_eq!(Desk::new().follow(HTTP_API), 13);
+    assert_eq!(Desk::new().follow(HTTP_API), 12);
+}
+
+#[test]
+fn what_the_page_on_reading_says_happens() {
+    assert_eq!(Desk::new().follow(READING), 4);
 }
 
 #[test]
@@ -94,6 +112,22 @@ fn what_the_page_for_clients_of_emqx_says_happens() {
 #[test]
 fn what_the_page_on_subscriptions_says_happens() {
     assert_eq!(Desk::new().follow(SUBSCRIPTIONS), 3);
+}
+
+#[test]
+fn what_the_page_on_hooks_says_happens() {
+    let heading = "A button that fetches a URL";
+    let hook = Hook::new("door", "POST", "hooks/door", "");
+    let printed = format!("path, shown only now: {}\n{}", hook.path, hook.table);
+    let digits = |text: &str| text.trim().replace(|c: char| c.is_ascii_hexdigit(), "x");
+    assert_eq!(digits(&printed), digits(&block(HOOKS, heading, "text new")));
+    let folder = Folder::new();
+    let file = folder.write("github-secret", "hunter2\n");
+    let door = block(HOOKS, heading, "toml").replace('…', hook.sha256());
+    let github = block(HOOKS, "Signatures", "toml signed").replace("github-secret", file.to_str().unwrap());
+    let mut desk = Desk::with(&format!("{door}{github}"));
+    desk.variables = format!("SECRET={}\nGITHUB_SECRET=hunter2\n", hook.secret);
+    assert_eq!(desk.follow(HOOKS), 6);
 }
 
 #[test]

@@ -49,10 +49,19 @@ fn the_pinned_versions_are_installed() {
     };
     let found = installed(python(
         "versions.py",
-        &["amqtt", "codespell", "openapi-python-client", "requests", "paho-mqtt", "schemathesis"],
+        &[
+            "amqtt",
+            "codespell",
+            "openapi-python-client",
+            "requests",
+            "paho-mqtt",
+            "schemathesis",
+            "standardwebhooks",
+            "stripe",
+        ],
     ));
     let named = include_str!("../../clients/requirements.txt");
-    assert_eq!(found.lines().count(), 6);
+    assert_eq!(found.lines().count(), 8);
     assert!(found.lines().all(|version| named.lines().any(|line| line == version)), "{found}");
     let named: serde_json::Value = serde_json::from_str(include_str!("../../clients/package.json")).unwrap();
     let found: serde_json::Value = serde_json::from_str(&installed(node("versions.mjs", &[]))).unwrap();

@@ -9,6 +9,7 @@ pub mod clients;
 pub mod daemon;
 pub mod events;
 pub mod folder;
+pub mod hook;
 pub mod http;
 pub mod http_setup;
 pub mod journald;
