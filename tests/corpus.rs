@@ -22,6 +22,11 @@ fn the_corpus_of_bridge_toml_holds() {
     try_all("bridge_toml", properties::bridge_toml);
 }
 
+#[test]
+fn the_corpus_of_hook_calls_holds() {
+    try_all("hook_call", properties::hook_call);
+}
+
 /// Checks a property with each input of a target; there must be at least one.
 fn try_all(target: &str, check: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);

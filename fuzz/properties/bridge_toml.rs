@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mqtt_bridge::config::{Config, Environment, Fault, Http, Mqtt, Place, Server, Session, Source, Token};
+use mqtt_bridge::config::{Config, Environment, Fault, Hook, Http, Mqtt, Place, Proof, Server, Session, Source, Token};
 use mqtt_bridge::message::Qos;
 
 use super::assert_one_printable_line;
@@ -46,7 +46,12 @@ fn reads_another_file(text: &str) -> bool {
         let tls = mqtt.and_then(|mqtt| mqtt.get("tls"));
         mqtt.is_some_and(|mqtt| is_other(mqtt, "password-file"))
             || tls.is_some_and(|tls| ["ca-file", "cert-file", "key-file"].iter().any(|key| is_other(tls, key)))
+            || hooks(&file).any(|hook| is_other(hook, "signature-secret-file"))
     })
+}
+
+fn hooks(file: &toml::Table) -> impl Iterator<Item = &toml::Value> {
+    file.get("hook").and_then(toml::Value::as_array).into_iter().flatten()
 }
 
 fn assert_fault(fault: &str, text: &str) {
@@ -71,6 +76,17 @@ fn assert_ranges(config: &Config) {
         let is_other = |other: &Token| other.name != token.name && other.sha256 != token.sha256;
         assert!(config.tokens[..position].iter().all(is_other), "{}", token.name);
         assert_token(token);
+    }
+    for (position, hook) in config.hooks.iter().enumerate() {
+        let Hook { table, proof } = hook;
+        assert!(config.hooks[..position].iter().all(|other| other.table.name != table.name), "{}", table.name);
+        assert!(!table.methods.is_empty() && table.timeout <= publish.max_timeout, "{table:?}");
+        assert!(table.rate.is_none_or(|rate| rate > 0.0 && rate <= 1e6), "{table:?}");
+        let count = match proof {
+            Proof::Path(hashes) => hashes.len(),
+            Proof::Signature(_, keys) => keys.len(),
+        };
+        assert!((1..=2).contains(&count), "{proof:?}");
     }
 }
 
@@ -138,11 +154,11 @@ fn with_other_secret(line: &str) -> String {
     before.chars().chain(secret.chars().map(another)).chain(after.chars()).collect()
 }
 
-/// The first quoted text for one of the two keys; the closing quotes may be missing.
+/// The first quoted text for one of the keys; the closing quotes may be missing.
 fn around_secret(line: &str) -> Option<(&str, &str, &str)> {
     const BLANK: [char; 2] = [' ', '\t'];
     let start = line.trim_start_matches(BLANK);
-    let value = start.strip_prefix("password").or(start.strip_prefix("sha256"))?;
+    let value = ["password", "sha256", "secret-sha256"].into_iter().find_map(|key| start.strip_prefix(key))?;
     let value = value.trim_start_matches(BLANK).strip_prefix('=')?.trim_start_matches([' ', '\t', '[']);
     let (before, rest) = line.split_at(line.len() - value.strip_prefix('"')?.len());
     let (secret, after) = rest.split_at(rest.find('"').unwrap_or(rest.len()));

@@ -2,10 +2,12 @@
 //! the corpus.
 
 mod bridge_toml;
+mod hook_call;
 mod publish_body;
 mod topic_filter;
 
 pub use bridge_toml::bridge_toml;
+pub use hook_call::hook_call;
 pub use publish_body::publish_body;
 pub use topic_filter::topic_filter;
 
