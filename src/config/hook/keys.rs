@@ -36,7 +36,7 @@ table! {
         /// The header that has a signature of the scheme `hmac-sha256`.
         header: Option<HeaderName> = None,
         /// How that signature is written.
-        encoding: Option<Encoding> = None,
+        encoding: Encoding = Encoding::Hex,
         /// The file with the secrets of the signature.
         signature_secret_file: Option<FilePath> = None,
         /// The content type of the messages, in place of that of the body.

@@ -83,7 +83,7 @@ pub fn read(keys: &HookKeys, table: &HookTable, source: &Source, environment: &E
         Signature::HmacSha256 => {
             let missing = || signature.fault(format!("{signature} needs a {header}, which has it"));
             let header = table.header.clone().ok_or_else(missing)?;
-            Scheme::Body { header, encoding: table.encoding.unwrap_or(Encoding::Hex) }
+            Scheme::Body { header, encoding: table.encoding }
         }
     };
     let credential = format!("hook-{}", table.name);

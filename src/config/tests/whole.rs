@@ -82,7 +82,7 @@ fn expected_hook() -> Hook {
         secret_sha256: vec![[0; 32]],
         signature: None,
         header: None,
-        encoding: None,
+        encoding: Encoding::Hex,
         signature_secret_file: None,
         content_type: Some(MqttString::try_from("text/plain".to_owned()).unwrap()),
         properties: vec!["X-Event".to_owned()],
