@@ -48,8 +48,22 @@ fn property(name: &str, value: &str) -> Option<(String, String)> {
         return Some((name.to_owned(), value.to_owned()));
     }
     let attribute = name.strip_prefix(EVENT_PREFIX).filter(|attribute| !attribute.is_empty())?;
-    // other characters than those of ASCII are escaped (the HTTP binding, 3.1.3.2)
-    Some((attribute.to_owned(), decode(value).unwrap_or_else(|_| value.to_owned())))
+    // it may be quoted, and other characters than those of ASCII are escaped (the HTTP binding, 3.1.3.2)
+    let value = unquoted(value);
+    let decoded = decode(&value);
+    Some((attribute.to_owned(), decoded.unwrap_or(value)))
+}
+
+/// The text of a quoted string (RFC 9110, 5.6.4), or a text without quotes.
+fn unquoted(value: &str) -> String {
+    let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(quoted) = quoted else { return value.to_owned() };
+    let mut escaped = false;
+    let mut is_text = |character: &char| {
+        escaped = *character == '\\' && !escaped;
+        !escaped
+    };
+    quoted.chars().filter(|character| is_text(character)).collect()
 }
 
 #[cfg(test)]
@@ -81,6 +95,8 @@ mod tests {
             ("ce-id", "1"),
             ("CE-Subject", "%C3%BC"),
             ("ce-broken", "100%"),
+            ("ce-quoted", r#""a \"b\" \\ %20""#),
+            ("ce-half", "\"a"),
             ("ce-", "x"),
             ("Content-Type", "text/plain"),
         ];
@@ -90,6 +106,8 @@ mod tests {
             ("id", "1"),
             ("subject", "\u{fc}"),
             ("broken", "100%"),
+            ("quoted", r#"a "b" \  "#),
+            ("half", "\"a"),
         ]);
         assert_eq!(added(&[], &headers), Ok(expected));
     }
