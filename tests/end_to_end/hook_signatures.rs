@@ -8,7 +8,7 @@ use crate::support::clients::{node, python};
 use crate::support::daemon::Daemon;
 use crate::support::folder::Folder;
 use crate::support::free_port;
-use crate::support::hook::talkative;
+use crate::support::hook::{await_waiting, talkative};
 use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
@@ -242,7 +242,7 @@ fn concurrent_replays_get_the_answer_of_the_first_and_are_published_once() {
         connection
     };
     let mut first = begin("x");
-    daemon.wait_for("hook h publishes to t");
+    await_waiting(&daemon);
     // they count neither for its rate nor for what may wait
     let mut others: Vec<_> = std::iter::repeat_with(|| begin("x")).take(5).collect();
     others.iter().for_each(Connection::await_read);

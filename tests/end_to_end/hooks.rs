@@ -4,7 +4,7 @@ use crate::support::brokers::{Broker, Make};
 use crate::support::daemon::{Daemon, program};
 use crate::support::folder::Folder;
 use crate::support::free_port;
-use crate::support::hook::{Hook, talkative};
+use crate::support::hook::{Hook, await_waiting, talkative};
 use crate::support::http::Reply;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::mqtt_clients::{Client, Delivered};
@@ -351,7 +351,7 @@ fn a_hook_has_its_own_rate_and_half_of_those_that_wait() {
     daemon.wait_for("lost: ");
     let mut waiting = daemon.served_connection();
     waiting.send(format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", busy.path).as_bytes());
-    daemon.wait_for("hook busy publishes to b");
+    await_waiting(&daemon);
     let refused = daemon.get(&busy.path);
     assert_answered(&refused, 429);
     assert!(

@@ -1,6 +1,7 @@
 //! Hooks with secrets of their own.
 
 use super::daemon::{Daemon, program};
+use super::waiting::eventually;
 
 pub struct Hook {
     /// The end of the path.
@@ -34,6 +35,12 @@ impl Hook {
     pub fn daemon(&self, port: u16) -> Daemon {
         Daemon::connected_with(&format!("[mqtt]\nport = {port}\n{}", self.table))
     }
+}
+
+/// Waits until a publish of the daemon waits for the broker.
+pub fn await_waiting(daemon: &Daemon) {
+    let waiting = || daemon.get("/status").json()["publishes"]["waiting"].as_u64();
+    eventually("a publish waits", waiting, |count| *count == Some(1));
 }
 
 /// A daemon with these tables and every record, connected to the broker on this port.
