@@ -27,6 +27,7 @@ mod exhaustion;
 mod fairness;
 mod faults;
 mod framing;
+mod hook_pages;
 mod hook_signatures;
 mod hooks;
 mod hostile_requests;
