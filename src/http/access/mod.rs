@@ -2,7 +2,7 @@
 //!
 //! [`Access::admit`] checks the `hosts` that the request names, the `origins` of web pages, proxies, and the token by
 //! its `credentials`. It returns a [`Principal`], which an endpoint asks for each right and for each part of the
-//! token's `quota`.
+//! token's `quota`. [`Access::admit_hook`] does the same for the call of a hook, by its secret.
 
 mod authority;
 mod hosts;
