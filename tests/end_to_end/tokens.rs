@@ -217,6 +217,8 @@ fn fail2ban_finds_the_address_with_the_filter_of_the_page() {
         ("warning: unauthorized: 192.0.2.1 sent a token that is not known", "192.0.2.1"),
         (" warning: unauthorized: 2001:db8::1 sent no token", "2001:db8::1"),
         ("host mqtt-bridge[123]: unauthorized: 192.0.2.1 sent no token", "192.0.2.1"),
+        ("warning: unauthorized: 192.0.2.1 sent an unknown hook or a wrong secret", "192.0.2.1"),
+        ("warning: unauthorized: 192.0.2.1 sent a wrong signature", "192.0.2.1"),
         ("warning: unauthorized: 192.0.2.1 sent no token (request 5f2c6a90b1e3d874-1f)", "192.0.2.1"),
         // nobody can get others banned
         (&format!("Received message on topic: {known}"), "-"),
