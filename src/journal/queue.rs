@@ -1,11 +1,15 @@
 //! What is to be written: a queue that is bounded in messages and bytes. Only the thread that writes waits for it.
 
+mod done;
+mod flushing;
 mod losing;
 mod own;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+pub use self::done::Done;
 
 use super::entry::{Entry, Own};
 use crate::message::{Priority, Received};
@@ -19,20 +23,6 @@ pub const MAX_MESSAGES: u16 = 10_000;
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The longest time until lost messages are recorded while others wait.
 const SAID_AFTER: Duration = Duration::from_secs(10);
-
-/// What is called when a message is written.
-pub struct Done {
-    call: Box<dyn FnOnce() + Send>,
-    /// The broker delivers the message again if this is never called.
-    is_owed: bool,
-}
-
-impl Done {
-    /// What is called, and whether the broker delivers the message again if that never happens.
-    pub fn new(is_owed: bool, call: impl FnOnce() + Send + 'static) -> Self {
-        Self { call: Box::new(call), is_owed }
-    }
-}
 
 /// The queue is full, or nothing can be written.
 #[derive(Debug)]
@@ -152,21 +142,8 @@ impl Queue {
         self.lock().unsettled == 0
     }
 
-    /// Waits until everything is written, or until the deadline. Returns whether everything is.
-    pub fn flush(&self, deadline: Instant) -> bool {
-        let timeout = deadline.saturating_duration_since(Instant::now());
-        let waited = self.emptied.wait_timeout_while(self.lock(), timeout, |state| !state.is_idle());
-        waited.unwrap_or_else(PoisonError::into_inner).0.is_idle()
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn is_idle(&self) -> bool {
-        self.messages == 0 && self.own == 0 && self.dropped.is_none()
     }
 }
 

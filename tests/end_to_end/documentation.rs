@@ -152,7 +152,7 @@ fn every_file_that_the_architecture_names_exists() {
 #[test]
 fn the_files_of_both_ways_are_read_in_an_evening() {
     let start = ARCHITECTURE.find("## The way of a publish").unwrap();
-    let ways = &ARCHITECTURE[start..start + ARCHITECTURE[start..].find("## The threads").unwrap()];
+    let ways = &ARCHITECTURE[start..start + ARCHITECTURE[start..].find("## The way of a hook").unwrap()];
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files: BTreeSet<&str> =
         ways.split('`').skip(1).step_by(2).filter(|text| text.strip_suffix(".rs").is_some()).collect();

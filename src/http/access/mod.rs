@@ -9,6 +9,7 @@ mod hosts;
 mod origins;
 
 mod credentials;
+mod hook_admission;
 mod hooks;
 mod refused_callers;
 mod tokens;
@@ -26,7 +27,6 @@ pub use self::quota::{Quota, ReaderKind, Unsubscribe};
 pub use self::tokens::{Token, Tokens};
 
 use self::credentials::Credentials;
-use self::hooks::{is_browser, is_prefetch};
 use self::hosts::{AllowedHosts, Hosts};
 use self::origins::AllowedOrigins;
 use self::refused_callers::RefusedCallers;
@@ -72,32 +72,6 @@ impl Access {
         self.allowed_hosts.check(hosts)?;
         self.check_proxy(head)?;
         self.allowed_origins.check_preflight(head)
-    }
-
-    /// Admits the call of a hook: `secret` is what follows its name in the path. Does not check a signature.
-    pub fn admit_hook(&self, head: Head, name: &str, secret: Option<&str>) -> Result<&(Hook, Token), Reply> {
-        let hosts = Hosts::of(head)?;
-        self.allowed_hosts.check(hosts)?;
-        self.allowed_origins.check_preflight(head)?;
-        let hook = self.tokens.hook(name, secret);
-        let for_browsers = hook.is_some_and(|(hook, _)| hook.table.allow_browsers);
-        if !for_browsers {
-            // before the record, to which a page must not bring the address of its visitor
-            self.allowed_origins.check(head, hosts)?;
-        }
-        let hook = hook.ok_or_else(|| {
-            self.refused_callers.log(head.client(), "an unknown hook or a wrong secret");
-            Reply::hook_unknown()
-        })?;
-        if !for_browsers && head.method() != "POST" && is_browser(head) {
-            return Err(Reply::browser_denied(name));
-        }
-        if is_prefetch(head) { Err(Reply::prefetch_refused()) } else { Ok(hook) }
-    }
-
-    /// Logs a call of a hook whose signature is wrong.
-    pub fn log_unsigned(&self, head: Head) {
-        self.refused_callers.log(head.client(), "a wrong signature");
     }
 
     /// Whether a caller of an endpoint that needs no token may see everything: without tokens every caller may.

@@ -59,13 +59,6 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Logs a call of a hook whose signature is wrong.
-    pub fn log_unsigned(&self) {
-        if let Some(head) = self.exchange.head() {
-            self.context.access.log_unsigned(head);
-        }
-    }
-
     /// The whole body, of any type.
     pub fn body(&mut self) -> Result<Vec<u8>, Reply> {
         self.exchange.body(self.context.max_body)

@@ -58,7 +58,8 @@ fn publish(hook: &Hook, call: &mut Call) -> Result<Handled, Reply> {
         call.require_no_body("a call by GET")?;
     }
     let body = call.body()?;
-    let id = hook.verify(call.head()?, &body).inspect_err(|_| call.log_unsigned())?;
+    let head = call.head()?;
+    let id = hook.verify(head, &body).inspect_err(|_| call.context.access.log_unsigned(head))?;
     let inputs =
         Inputs { hook: &hook.table, head: call.head()?, query: &query, has_properties: call.context.has_properties };
     let message = inputs.message(body, is_get).map_err(Reply::invalid)?;

@@ -1,6 +1,7 @@
 //! How a handler answers a request: at once, later from any thread, or with a stream.
 
 pub mod reply_writer;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -68,20 +69,6 @@ impl Responder {
             self.exchange.send(&reply);
         } else {
             self.writers.replies.push(self.exchange, reply);
-        }
-    }
-
-    /// Answers with what `wait` returns, which may wait, as it runs in a thread of its own. Never waits. The client may
-    /// leave meanwhile: [`Exchange::is_at_end`].
-    pub fn reply_after(self, wait: impl FnOnce(&mut Exchange) -> Reply + Send + 'static) {
-        let origin = self.origin;
-        let work = move |mut exchange: Exchange| {
-            let reply = wait(&mut exchange).with_allowed_origin(origin);
-            let reply = exchange.fit(reply, Reply::document_without_room);
-            exchange.send(&reply);
-        };
-        if let Some(exchange) = self.writers.streams.run(self.exchange, work) {
-            self.writers.replies.push(exchange, Reply::busy());
         }
     }
 
