@@ -24,7 +24,7 @@ pub use self::hooks::{Begun, Hook, verify};
 pub use self::hosts::base_url;
 pub use self::principal::Principal;
 pub use self::quota::{Quota, ReaderKind, Unsubscribe};
-pub use self::tokens::{Token, Tokens};
+pub use self::tokens::Tokens;
 
 use self::credentials::Credentials;
 use self::hosts::{AllowedHosts, Hosts};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Subscriber;
+use super::permit::Permit;
 use crate::message::{Qos, TopicFilter};
 use crate::mqtt::outcome::Refusal;
 use crate::mqtt::session::subscriptions::{Answer, Interest};
@@ -20,9 +21,6 @@ pub struct Listener {
     interest: Interest,
     permit: Permit,
 }
-
-/// One of `max-listeners`.
-struct Permit(Subscriber);
 
 impl Subscriber {
     /// Opens a stream of the messages of a filter. It begins before the SUBSCRIBE is sent, as a broker may send
@@ -83,20 +81,5 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.permit.0.with_state(|state| state.table.leave(&self.filter, self.interest, Instant::now()));
-    }
-}
-
-impl Permit {
-    fn take(subscriber: &Subscriber) -> Option<Self> {
-        let (listeners, max) = (&subscriber.0.listeners, subscriber.0.max_listeners);
-        let add = |taken: usize| (taken < max).then_some(taken + 1);
-        listeners.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
-        Some(Self(subscriber.clone()))
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.0.listeners.fetch_sub(1, Ordering::Relaxed);
     }
 }

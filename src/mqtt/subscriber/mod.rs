@@ -3,6 +3,7 @@
 mod connection;
 mod leaving;
 mod listening;
+mod permit;
 mod requesting;
 mod stopping;
 
