@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 
 import schemathesis
 from hypothesis import strategies
@@ -41,6 +42,16 @@ def is_encoded(message):
 @schemathesis.hook
 def map_body(context, body):
     return [encoded(message) for message in body] if isinstance(body, list) else encoded(body)
+
+
+@schemathesis.hook
+def map_path_parameters(context, path_parameters):
+    """Most calls of a hook have a right name and the secret, which nothing in the document gives."""
+    path = context.operation.path
+    if not path.startswith("/hooks/") or len(str(path_parameters.get("name", ""))) % 8 == 7:
+        return path_parameters
+    right = {"name": "h" if "{secret}" in path else "signed", "secret": os.environ["HOOK_SECRET"]}
+    return {name: right.get(name, value) for name, value in path_parameters.items()}
 
 
 @schemathesis.hook

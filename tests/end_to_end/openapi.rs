@@ -174,7 +174,7 @@ impl Conformance {
         let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
         let mut command = python_program("schemathesis");
         command.current_dir(self.folder.path()).env("PYTHONPATH", &clients);
-        command.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks");
+        command.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks").env("HOOK_SECRET", &self.hook.secret);
         command.arg("--config-file").arg(clients.join("schemathesis.toml"));
         command.arg("run").arg(&self.document).args(["--url", &format!("http://{}", self.daemon.address())]);
         command.args(["-H", &format!("Authorization: {}", self.token.bearer())]);
