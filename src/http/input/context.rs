@@ -17,7 +17,7 @@ const EVENT_PREFIX: &str = "ce-";
 /// The header and the rule that it breaks.
 pub fn read(head: Head) -> Result<Properties, String> {
     let mut context = Properties::default();
-    for (name, value) in head.fields() {
+    for (name, value) in head.fields().filter(|(name, _)| may_pass_on(name)) {
         let name = name.to_ascii_lowercase();
         let Some((property, value)) = property(&name, value) else { continue };
         let text = |text: String| MqttString::try_from(text).map_err(|error| format!("header `{name}` {error}"));
@@ -40,6 +40,12 @@ pub fn add(context: &Properties, properties: &mut Properties) -> Result<(), Stri
     }
     properties.user_properties.extend(added);
     Ok(())
+}
+
+/// Whether a header may be passed on, without an allocation for each header of each request.
+fn may_pass_on(name: &str) -> bool {
+    let prefix = name.get(..EVENT_PREFIX.len()).unwrap_or_default();
+    prefix.eq_ignore_ascii_case(EVENT_PREFIX) || TRACE.iter().any(|trace| name.eq_ignore_ascii_case(trace))
 }
 
 /// The user property of a header, if it is one that is passed on.
