@@ -12,7 +12,7 @@ use crate::support::process::Process;
 use crate::support::request::raw;
 use crate::support::token::Token;
 
-const UNKNOWN: &str = "there is no such hook, or the secret behind its name is wrong";
+const UNKNOWN: &str = "there is no such hook, or the secret in the path is wrong";
 /// What a browser sends with each request, also over plain HTTP.
 const AGENT: [(&str, &str); 2] = [
     ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
@@ -202,7 +202,7 @@ fn a_wrong_name_or_secret_is_404_and_recorded_once_and_no_record_shows_a_secret(
         reply.assert_refused(404, 6, UNKNOWN);
         assert_answered(&reply, 404);
     }
-    // misspelt, by another form of the target, or no HTTP at all
+    // misspelt, in another form of the target, or not HTTP
     let others = ["/Hooks/door/", "//hooks/door/", "/%68ooks%2fdoor%2F", "https://localhost/hooks/door/"];
     let errors = others.map(|path| daemon.get(&format!("{path}{secret}"))).map(|reply| (reply.status, reply.error()));
     assert!(errors.iter().all(|(status, error)| *status == 404 && !error.contains(&**secret)), "{errors:?}");
@@ -247,7 +247,7 @@ fn a_hook_is_called_by_its_methods_only_and_head_does_nothing() {
             assert_eq!(reply.header("allow"), allow, "{method} {path}");
         }
     }
-    assert_eq!(broker.log_with("Received PUBLISH").len(), 4, "GET and POST, each as it is allowed");
+    assert_eq!(broker.log_with("Received PUBLISH").len(), 4, "GET and POST, each where it is allowed");
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_page_calls_only_the_hooks_that_allow_browsers() {
     assert_eq!((panel.status, panel.header("access-control-allow-origin")), (200, Some("https://panel.example")));
     let preflight = [("Origin", "https://evil.example"), ("Access-Control-Request-Method", "POST")];
     assert_eq!(ask("OPTIONS", &posted, &preflight).status, 403);
-    // a page must not bring its visitor into the record, and DNS rebinding is refused
+    // a page must not cause a record of its visitor, and DNS rebinding is refused
     assert_eq!(daemon.connect().request("GET", "/hooks/door/x", &evil, b"").status, 403);
     let mut rebound = daemon.connect();
     rebound.send(format!("GET {} HTTP/1.1\r\nHost: evil.example\r\n\r\n", open.path).as_bytes());

@@ -46,11 +46,11 @@ pub fn assert_value(reply: &Reply, payload: &str, is_retained: bool) {
     assert_eq!(reply.header("mqtt-retain"), Some(if is_retained { "true" } else { "false" }), "{reply:?}");
 }
 
-/// 404 with the words that this is known only after a while.
+/// 404 that says how long the bridge has waited.
 #[track_caller]
 pub fn assert_nothing(reply: &Reply, retained_wait: f64) {
     let words = format!(
-        "no retained message came within {retained_wait} s (`retained-wait`): a broker does not tell that there is none"
+        "no retained message came within {retained_wait} s (`retained-wait`): MQTT has no answer that says that there is none"
     );
     reply.assert_refused(404, 6, &words);
     assert_eq!(reply.header("cache-control"), Some("no-store"));
@@ -328,7 +328,7 @@ fn a_large_value_is_read_whole_or_refused_for_lack_of_memory() {
 }
 
 #[test]
-fn a_read_is_recorded_nowhere_and_a_subscription_of_the_topic_is_no_hindrance() {
+fn a_read_is_not_recorded_and_works_beside_a_subscription_of_the_topic() {
     for protocol in ["5", "3.1.1"] {
         let broker = Mosquitto::start();
         broker.publish(&["-t", "a", "-r", "-m", "1"]);
@@ -363,7 +363,7 @@ fn a_value_that_began_after_the_subscription_is_recorded_once() {
 }
 
 #[test]
-fn where_a_wider_filter_carries_the_topic_the_reply_is_501_in_mqtt_3_1_1_alone() {
+fn where_a_wider_filter_covers_the_topic_the_reply_is_501_in_mqtt_3_1_1_only() {
     for (protocol, status) in [("5", 200), ("3.1.1", 501)] {
         let broker = Mosquitto::start();
         broker.publish(&["-t", "in/a", "-r", "-m", "x"]);

@@ -19,19 +19,19 @@ table! {
     pub struct HookTable from HookKeys "[[hook]]" {
         /// Unique; a part of the path.
         name: HookName,
-        /// By which methods it is called.
+        /// The methods by which it is called.
         methods: Methods = vec![Method::Post],
-        /// Where the messages go.
+        /// The topic of the messages.
         topic: Template,
         /// The payload, in place of the body.
         msg: Option<Payload> = None,
-        /// Of the messages.
+        /// QoS of the messages.
         qos: Qos = Qos::AtLeastOnce,
         /// Whether the broker stores the messages.
         retain: bool = false,
         /// SHA-256 of the secrets that may end the path.
         secret_sha256: Hashes = Vec::new(),
-        /// How the requests are signed, if they are.
+        /// How the requests are signed; `None` if they are not.
         signature: Option<Signature> = None,
         /// The header that has a signature of the scheme `hmac-sha256`.
         header: Option<HeaderName> = None,
@@ -122,8 +122,8 @@ fn hashes(value: &Value) -> Result<Vec<[u8; 32]>, String> {
         _ => hash(value).map(|hash| vec![hash]),
     };
     hashes.filter(|hashes| hashes.len() <= MAX_SECRETS).ok_or_else(|| {
-        "must be a string of 64 hexadecimal digits, the SHA-256 of a secret, or a list of two: \
-         `mqtt-bridge --new-hook NAME` makes both"
+        "must be a string of 64 hexadecimal digits, the SHA-256 of a secret, or a list of two such \
+         strings: `mqtt-bridge --new-hook NAME` prints a secret and its hash"
             .to_owned()
     })
 }

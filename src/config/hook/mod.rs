@@ -16,14 +16,15 @@ use super::token::{Sees, Token, half};
 /// A named URL that publishes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hook {
-    /// What the table says.
+    /// The keys of the table.
     pub table: HookTable,
     /// How its callers show that they may call it.
     pub proof: Proof,
 }
 
 impl Hook {
-    /// What its calls may do and use, as for the bearer of a token, where `max_waiting` publishes may wait in all.
+    /// The rights and limits of its calls, in the form of a token. All callers together may have `max_waiting` publishes
+    /// that wait.
     #[must_use]
     pub fn rules(&self, max_waiting: usize) -> Token {
         Token {

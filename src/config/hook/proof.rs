@@ -14,7 +14,7 @@ use crate::files::{is_there, read_limited};
 
 /// The longest file of secrets, in bytes.
 const MAX_FILE: u64 = 4096;
-/// How the secrets of Standard Webhooks begin.
+/// The prefix of the secrets of Standard Webhooks.
 const PREFIX: &str = "whsec_";
 
 /// How the callers of a hook show that they may call it.
@@ -29,11 +29,11 @@ pub enum Proof {
 /// What is signed, and which header has the signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scheme {
-    /// As GitHub's webhooks.
+    /// As GitHub signs its webhooks.
     Github,
-    /// As Stripe's.
+    /// As Stripe signs its webhooks.
     Stripe,
-    /// As Standard Webhooks has it.
+    /// As Standard Webhooks specifies.
     Standard,
     /// The body alone.
     Body {
@@ -81,7 +81,7 @@ pub fn read(keys: &HookKeys, table: &HookTable, source: &Source, environment: &E
         Signature::Stripe => Scheme::Stripe,
         Signature::Standard => Scheme::Standard,
         Signature::HmacSha256 => {
-            let missing = || signature.fault(format!("{signature} needs a {header}, which has it"));
+            let missing = || signature.fault(format!("{signature} needs a {header} that has the signature"));
             let header = table.header.clone().ok_or_else(missing)?;
             Scheme::Body { header, encoding: table.encoding }
         }
@@ -107,7 +107,7 @@ fn read_keys(path: &Path, position: &str, is_standard: bool) -> Result<Vec<Vec<u
         read_limited(path, MAX_FILE).map_err(|error| Fault::unreadable(position, unreadable(&error), &error))?;
     let text = String::from_utf8(bytes).map_err(|_| Fault::new(position, unreadable(&"it is not UTF-8 text")))?;
     let fault = |rule: &str| Fault::new(position, format!("`{}` {rule}", path.display()));
-    // some editors write a byte order mark, which nobody sees
+    // some editors write a byte order mark, which is invisible
     let text = text.trim_start_matches('\u{feff}');
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if !(1..=MAX_SECRETS).contains(&lines.len()) {
@@ -120,5 +120,5 @@ fn read_keys(path: &Path, position: &str, is_standard: bool) -> Result<Vec<Vec<u
         STANDARD.decode(line.strip_prefix(PREFIX).unwrap_or(line)).ok().filter(|key| !key.is_empty())
     };
     let keys: Option<Vec<_>> = lines.iter().map(key).collect();
-    keys.ok_or_else(|| fault("must have secrets in base64 with its padding, behind `whsec_`"))
+    keys.ok_or_else(|| fault("must have secrets in base64 with padding, with or without `whsec_` before them"))
 }

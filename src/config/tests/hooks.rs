@@ -11,7 +11,7 @@ const WITH_SECRET: &str =
 #[test]
 fn each_fault_of_a_hook_is_one_line_too() {
     let hash = format!("secret-sha256 = \"{HASH}\"");
-    let rule = "must be a string of 64 hexadecimal digits, the SHA-256 of a secret, or a list of two: `mqtt-bridge --new-hook NAME` makes both";
+    let rule = "must be a string of 64 hexadecimal digits, the SHA-256 of a secret, or a list of two such strings: `mqtt-bridge --new-hook NAME` prints a secret and its hash";
     let three = format!("secret-sha256 = [\"{HASH}\", \"{HASH}\", \"{HASH}\"]");
     let long = format!("msg = \"{}\"", "x".repeat(65_536));
     let signed = |line: &str| format!("signature = \"github\"\n{line}");
@@ -57,7 +57,10 @@ fn each_fault_of_a_hook_is_one_line_too() {
         (&signed("header = \"X\""), format!("bridge.toml:5: `header` {other_is_github}")),
         (&signed("encoding = \"hex\""), format!("bridge.toml:5: `encoding` {other_is_github}")),
         ("header = \"X\"", format!("bridge.toml:4: `header` {other_is_github}")),
-        ("signature = \"hmac-sha256\"", "bridge.toml:4: `signature` needs a `header`, which has it".to_owned()),
+        (
+            "signature = \"hmac-sha256\"",
+            "bridge.toml:4: `signature` needs a `header` that has the signature".to_owned(),
+        ),
         (
             "signature = \"hmac-sha256\"\nheader = \"a:\"",
             "bridge.toml:5: `header` must be the name of a header, not \"a:\"".to_owned(),
@@ -120,7 +123,7 @@ fn a_file_has_one_secret_or_two() {
     assert_eq!(signed("stripe", b"\xef\xbb\xbf whsec_a \r\n\nhush hush"), keys(&[b"whsec_a", b"hush hush"]));
     assert_eq!(signed("standard", b"whsec_YQ==\nYg=="), keys(&[b"a", b"b"]));
     let many = "`PATH` must have one secret, or two while one is renewed, each in a line of its own";
-    let base64 = "`PATH` must have secrets in base64 with its padding, behind `whsec_`";
+    let base64 = "`PATH` must have secrets in base64 with padding, with or without `whsec_` before them";
     for (scheme, content, fault) in [
         ("github", &b""[..], many),
         ("github", b"\n \n", many),

@@ -36,9 +36,9 @@ impl Reply {
         Self::forbidden(format!("a page of {page} may not call this: its origin is not in `allowed-origins`"))
     }
 
-    /// 404: there is no hook of this name, or the rest of the path is wrong. Nobody learns which.
+    /// 404: there is no hook of this name, or the rest of the path is wrong. The reply does not say which.
     pub fn hook_unknown() -> Self {
-        let error = "there is no such hook, or the secret behind its name is wrong".to_owned();
+        let error = "there is no such hook, or the secret in the path is wrong".to_owned();
         Self::refusal(404, ReturnCode::NotFound, error)
     }
 
@@ -52,8 +52,8 @@ impl Reply {
         Self::forbidden(format!("not sent: hook `{hook}`: {what}"))
     }
 
-    /// 503: a request that is sent before anybody asks for it (a prefetch or a link preview) does nothing. A success
-    /// would be shown in the place of the real request.
+    /// 503: a request that a browser sends in advance (a prefetch or a link preview) does nothing. The browser could
+    /// show a success instead of the reply to the real request.
     pub fn prefetch_refused() -> Self {
         Self::refusal(503, ReturnCode::Unknown, "not sent: a prefetch or a link preview does nothing".to_owned())
     }

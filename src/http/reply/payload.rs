@@ -9,13 +9,13 @@ use crate::message::{Received, ReceivedProperties};
 
 /// The type of a payload without a content type, or with one that HTTP cannot express (RFC 9110, 8.3).
 const ANY_TYPE: &str = "application/octet-stream";
-/// The longest value of a header, in bytes: proxies and clients refuse a response with a head of a few times that.
+/// The longest value of a header, in bytes: proxies and clients refuse a response whose head is a few times longer.
 const MAX_HEADER: usize = 4096;
 
 impl Reply {
-    /// 200: the payload as it is. The rest of the message is in headers, by the names that they have in a request;
-    /// those that are too long are left out. The publisher chose the content type, so a browser must not run what it
-    /// shows.
+    /// 200: the payload, unchanged. Properties that are headers of a request have the same headers here; values that
+    /// are too long are left out. The publisher chose the content type, so a browser must not run scripts in the
+    /// payload.
     pub fn payload(message: &Received) -> Self {
         let properties = &message.properties;
         let is_header =

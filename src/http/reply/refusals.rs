@@ -32,7 +32,7 @@ impl Reply {
     /// 404: no retained message came for this long after the broker's answer.
     pub fn nothing_retained(waited: Duration) -> Self {
         let error = format!(
-            "no retained message came within {} s (`retained-wait`): a broker does not tell that there is none",
+            "no retained message came within {} s (`retained-wait`): MQTT has no answer that says that there is none",
             waited.as_secs_f64()
         );
         Self::refusal(404, ReturnCode::NotFound, error).not_stored()
