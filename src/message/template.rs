@@ -16,7 +16,7 @@ pub struct TopicTemplate {
     filter: TopicFilter,
 }
 
-/// What is between two ends of placeholders.
+/// A piece of a template: text, or a placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
@@ -116,7 +116,7 @@ impl fmt::Display for Placeholder {
     }
 }
 
-/// A value must stay in its level, and be there.
+/// Requires a value that is a level or a part of one, and not empty.
 fn check(value: String) -> Result<String, String> {
     match value.chars().find(|c| matches!(c, '/' | '+' | '#' | '\0')) {
         Some('\0') => Err("must not contain the character U+0000".to_owned()),
@@ -186,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_filled_in_the_levels_are_those_of_the_template(values in prop::collection::vec(".{0,12}", 2)) {
+        fn values_never_change_the_number_of_levels(values in prop::collection::vec(".{0,12}", 2)) {
             let template = TopicTemplate::parse("a/{query.0}/b-{query.1}/c").unwrap();
             let mut values = values.into_iter();
             if let Ok(name) = template.fill(|_| Ok(values.next().unwrap_or_default())) {

@@ -1,10 +1,10 @@
-//! A page in a browser that knows the URL of a hook. Over plain HTTP a browser says the least about a request.
+//! A page in a browser that knows the URL of a hook. Over plain HTTP a browser sends the fewest headers about it.
 
 use crate::support::hook::{Hook, talkative};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::reader::Reader;
 
-/// Each way in which a page can have a URL fetched, with as little as it can send.
+/// Each way in which a page can make the browser fetch a URL, with as few headers as possible.
 const PAGE: &str = r"<html><head></head><body><script>
 const add = (name, at, more) => at.append(Object.assign(document.createElement(name), { referrerPolicy: 'no-referrer', ...more }));
 add('img', document.body, { src: 'URL?image' });

@@ -14,7 +14,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::request::{raw, request};
 
-/// Of Stripe and of Standard Webhooks: base64 behind the prefix.
+/// Of Stripe and of Standard Webhooks: base64 after the prefix.
 const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const MISMATCH: &str = "the signature does not match";
 const LATE: &str = "the timestamp is more than 300 s from the clock of the bridge";

@@ -37,7 +37,7 @@ fn daemon(broker: &ScriptedBroker, http: &str) -> Daemon {
     Daemon::connected_with(&format!("[mqtt]\nport = {}\nreconnect-max = 0.1\n[http]\n{http}", broker.port()))
 }
 
-/// A request whose reply is to come.
+/// A request that waits for its reply.
 fn ask(daemon: &Daemon, path: &str) -> Connection {
     let mut connection = daemon.served_connection();
     connection.send(&request("GET", path, &[], ""));

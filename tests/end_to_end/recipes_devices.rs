@@ -71,7 +71,7 @@ fn what_a_shelly_sends_is_published() {
     assert_eq!(message, format!("shelly/pump/on |{}", block(PAGE, "Shelly", "json shown").trim()));
 }
 
-/// Some call themselves a browser, but none has a language.
+/// Some send `Mozilla/` in `User-Agent`, but none sends `Accept-Language`.
 #[test]
 fn what_a_camera_sends_is_published() {
     let recipe = Recipe::new("IP camera");
@@ -116,7 +116,7 @@ fn what_alertmanager_sends_is_published() {
     assert_eq!(message, format!("alerts/firing/DiskFull |{body}"));
 }
 
-/// As "HMAC signature" in the documentation of its webhook says it.
+/// As "HMAC signature" in the documentation of its webhook describes it.
 #[test]
 fn what_grafana_sends_is_published() {
     let recipe = Recipe::new("Grafana");

@@ -16,7 +16,7 @@ impl Access {
         let hook = self.tokens.hook(name, secret);
         let for_browsers = hook.is_some_and(|(hook, _)| hook.table.allow_browsers);
         if !for_browsers {
-            // before the record, to which a page must not bring the address of its visitor
+            // before the record: a page must not cause a record with the address of its visitor
             self.allowed_origins.check(head, hosts)?;
         }
         let hook = hook.ok_or_else(|| {

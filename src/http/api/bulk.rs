@@ -59,7 +59,7 @@ impl Call<'_> {
         }))
     }
 
-    /// Reads the messages of the body. Takes memory for them while they are parsed, besides that of the body.
+    /// Reads the messages of the body. Takes memory for them while they are parsed, in addition to the body's.
     fn messages(&mut self, read: Read) -> Result<Vec<Message>, Reply> {
         let body = self.json()?;
         let (mut messages, mut bytes, mut taken) = (Vec::new(), body.len(), 2 * body.len());

@@ -1,4 +1,4 @@
-//! The context that a message takes over from its request.
+//! Trace context and the attributes of an event, which a message takes over from the headers of its request.
 
 use super::call::Call;
 use crate::http::input::context;
@@ -11,7 +11,7 @@ impl Call<'_> {
         Ok(context::add(&self.message_context()?, &mut message.properties)?)
     }
 
-    /// What the messages of the request pass on: nothing in MQTT 3.1.1.
+    /// The user properties for the messages of the request: none in MQTT 3.1.1.
     pub fn message_context(&self) -> Result<Properties, Reply> {
         if self.context.has_properties { Ok(context::read(self.head()?)?) } else { Ok(Properties::default()) }
     }

@@ -1,4 +1,4 @@
-//! The context that a request passes on to whoever gets its message: a trace, or the attributes of an event.
+//! The context that a request passes on to the receivers of its message: a trace, or the attributes of an event.
 
 use super::percent::decode;
 use crate::http::server::Head;

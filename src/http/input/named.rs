@@ -53,7 +53,7 @@ impl<V> Named<V> {
         format!("{kind} `{name}` is missing{unknown}")
     }
 
-    /// Refuses values that were not taken, as an unknown one would be ignored silently.
+    /// Refuses values that were not taken: an unknown value must not be ignored silently.
     pub fn finish(self, known: &str) -> Result<(), String> {
         let Some((name, _)) = self.values.first() else { return Ok(()) };
         Err(format!("unknown {} `{}`: there are {known}{}", self.kind, shown(name), hint(name, known)))

@@ -58,7 +58,7 @@ impl Server {
         state.acceptors.push(acceptor);
         let is_late = state.is_stopped;
         drop(state);
-        // `stop_accepting` came meanwhile and knew only the acceptor before. The shutdown of our own socket acts on
+        // `stop_accepting` was called meanwhile for the previous acceptor only. The shutdown of our own socket acts on
         // both
         if is_late && self.0.listener.is_passed {
             self.0.listener.stop_accepting(accepting)?;

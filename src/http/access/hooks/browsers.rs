@@ -1,12 +1,12 @@
-//! Which requests a browser sends, perhaps for a page that nobody trusts, and which it sends before anybody asks.
+//! Recognizes requests of browsers, which any web page can cause, and those that a browser sends in advance.
 
 use crate::http::server::Head;
 
-/// The headers of a request that is sent in advance, or to show a preview.
+/// The headers that mark a request in advance, or for a preview.
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-/// Whether a browser sent the request. `Origin` and `Sec-Fetch-Site` are not enough: an image of a page is fetched
-/// without the first, and over plain HTTP without the second.
+/// Whether a browser sent the request. `Origin` and `Sec-Fetch-Site` are not enough: a browser fetches
+/// the image of a page without the first, and over plain HTTP without the second.
 pub fn is_browser(head: Head) -> bool {
     let has = |name: &str| head.fields().any(|(other, _)| other.eq_ignore_ascii_case(name));
     let is_fetch = |name: &str| name.to_ascii_lowercase().starts_with("sec-fetch-");
@@ -32,7 +32,7 @@ mod tests {
     use crate::http::server::TestHead;
 
     #[test]
-    fn a_browser_is_known_by_what_it_adds() {
+    fn a_browser_is_recognized_by_its_headers() {
         let agent = ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0");
         for headers in [
             &[("Origin", "null")][..],
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn prefetches_and_previews_are_known_by_their_purpose() {
+    fn prefetches_and_previews_are_recognized_by_their_purpose() {
         for header in [
             ("Purpose", "prefetch"),
             ("Sec-Purpose", "prefetch;prerender"),

@@ -1,4 +1,4 @@
-//! The hooks of the configuration, which all listeners share: who may call one, and what its calls use.
+//! The hooks of the configuration, which all listening sockets share: who may call one, and its signed identifiers.
 
 mod browsers;
 mod replays;
@@ -43,7 +43,7 @@ impl Hook {
         }
     }
 
-    /// Checks the signature of a call, if the hook needs one. Returns the identifier of the call where it is signed.
+    /// Checks the signature of a call, if the hook needs one. Returns the identifier of the call, if that is signed too.
     ///
     /// # Errors
     /// 403 with what is wrong.

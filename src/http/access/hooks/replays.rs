@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::signature::TOLERANCE;
 use crate::mqtt::{Outcome, Published};
 
-/// How long a call is remembered: its timestamp may be ahead of our clock, and is accepted until it is behind.
+/// How long a call is remembered: its timestamp may be this far ahead, and is accepted until it is as far behind.
 const REMEMBERED: Duration = Duration::from_secs(2 * TOLERANCE.as_secs());
-/// The most calls that are remembered; above it the oldest are forgotten.
+/// The most published calls that are remembered; above this number the oldest are forgotten.
 const MAX_CALLS: usize = 10_000;
 
 /// The recent calls by their identifiers. `W` waits for the outcome of a call that it repeats.
@@ -18,7 +18,7 @@ pub struct Replays<W>(Arc<Mutex<State<W>>>);
 
 struct State<W> {
     calls: HashMap<String, Call<W>>,
-    /// The identifiers of those that were published, by the time of that.
+    /// The identifiers of published calls with the time of each, the oldest first.
     published: VecDeque<(Instant, String)>,
 }
 
@@ -32,9 +32,9 @@ enum Call<W> {
 pub enum Begun<W> {
     /// Publish: it is the first with its identifier.
     First(W),
-    /// Nothing: the first one is not settled yet, and answers it too.
+    /// Nothing: the first call has no outcome yet. Its outcome answers this call too.
     Waits,
-    /// Answer as the first one, whose message was published.
+    /// Answer as the first call, whose message was published.
     Repeats(W, Published),
 }
 
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn published_calls_are_remembered_for_as_long_as_they_are_accepted_and_only_so_many() {
+    fn published_calls_are_remembered_while_their_timestamps_are_accepted_up_to_a_number() {
         let (replays, now) = (Replays::default(), Instant::now());
         replays.begin("running", 0, now);
         replays.begin("a", 1, now);

@@ -1,4 +1,4 @@
-//! The signatures of hooks: each is an HMAC with SHA-256 over the raw body, and over what the scheme puts before it.
+//! The signatures of hooks: each is an HMAC with SHA-256 of the body as received, after what the scheme puts before it.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,12 +8,12 @@ use subtle::ConstantTimeEq;
 use crate::config::{Encoding, Scheme};
 use crate::http::input::values::base64;
 
-/// How far a timestamp may be from our clock: what the schemes recommend.
+/// How far a timestamp may be from our clock, as the schemes recommend.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 /// The longest identifier of a call, in bytes.
 const MAX_ID: usize = 256;
 
-/// A request with these headers that is signed with one of the keys. Returns its identifier, if that is signed too.
+/// Requires that a request is signed with one of the keys. Returns its identifier, if that is signed too.
 ///
 /// # Errors
 /// What is missing or wrong.

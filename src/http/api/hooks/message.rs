@@ -1,4 +1,4 @@
-//! What a call of a hook publishes.
+//! The message that a call of a hook publishes.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::http::input::query::Parameters;
 use crate::http::server::Head;
 use crate::message::{Message, MqttString, Placeholder, Properties, TopicName, TopicTemplate};
 
-/// The parts of a call that the message is made of, besides the body.
+/// The parts of a call from which the message is made, except the body.
 pub struct Inputs<'a> {
     pub hook: &'a HookTable,
     pub head: Head<'a>,
@@ -18,7 +18,7 @@ pub struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// The message of a call with this body; that of a GET is its query.
+    /// The message of a call with this body. Without `msg` the payload of a GET is its query.
     ///
     /// # Errors
     /// A value that is missing or that breaks a rule, by its name.
@@ -89,7 +89,7 @@ fn topic<'a>(
     })
 }
 
-/// A part of a header. The error names the header.
+/// The name or the value of a header. The error names the header.
 fn mqtt_string(header: &str, text: &str) -> Result<MqttString, String> {
     MqttString::try_from(text.to_owned()).map_err(|error| format!("header `{header}` {error}"))
 }
@@ -114,7 +114,7 @@ mod tests {
         #![proptest_config(crate::proptests::config())]
 
         #[test]
-        fn whatever_a_call_brings_the_levels_are_those_of_the_template(
+        fn values_of_a_call_never_change_the_number_of_levels(
             query in ".{0,6}",
             raw in "[ -~]{0,6}",
             header in "[ -~]{0,6}",

@@ -1,4 +1,4 @@
-//! `GET` and `POST /hooks/{name}/{secret}`: publishes what a `[[hook]]` of the configuration says.
+//! `GET` and `POST /hooks/{name}/{secret}`: publishes the message of a `[[hook]]`.
 
 mod message;
 
@@ -96,7 +96,7 @@ fn publish_once(hook: &Hook, call: &mut Call, message: Message, id: String) -> R
             });
             match prepared {
                 Ok(start) => start(caller),
-                // what it repeats has failed meanwhile, perhaps with an outcome that nobody knows
+                // the call that it repeats has failed since then, perhaps with an unknown outcome
                 Err(failure) => caller(Err(failure)),
             }
         }

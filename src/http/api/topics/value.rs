@@ -96,15 +96,15 @@ struct Search {
     listener: Listener,
     /// How long after the broker's answer to the SUBSCRIBE a retained message may come.
     retained_wait: Duration,
-    /// When no retained message will come any more.
+    /// When a retained message would have come.
     retained_end: Instant,
-    /// From when on the client may be taken to be gone: one that has only ended its direction gets a short reply still.
+    /// From this time on a client that has ended its direction counts as gone. Until then it still gets a reply.
     leaving_begins: Instant,
     /// The connection on which the SUBSCRIBE was answered.
     connection: Option<u64>,
     /// No message is retained.
     is_certain: bool,
-    /// Until when the next message counts too.
+    /// Until when to wait for the next message, with `wait`.
     next_end: Option<Instant>,
     /// The next message, which counts if none is retained.
     next: Option<Handle>,
@@ -134,7 +134,7 @@ impl Search {
         }
     }
 
-    /// Waits for the retained message, or else for the next one. A client that `is_gone` waits for none.
+    /// Waits for the retained message, or else for the next one. Ends early if the client `is_gone`.
     fn run(&mut self, is_gone: impl Fn() -> bool) -> Result<Found, Refusal> {
         loop {
             let now = Instant::now();
@@ -167,7 +167,7 @@ impl Search {
         }
     }
 
-    /// What was found, if there is nothing more to wait for, where no message is retained.
+    /// What was found, when no message is retained; `None` to wait on.
     fn end(&mut self, now: Instant) -> Option<Found> {
         if let Some(next) = self.next.take() {
             return Some(next.get().map_or(Found::Lost, Found::Message));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_name_may_be_the_brokers_own_and_has_no_wildcards() {
+    fn a_topic_name_may_begin_with_a_dollar_sign_and_has_no_wildcards() {
         let name = |text: &str| topic_name(text.to_owned()).map(|filter| filter.as_str().to_owned());
         for text in ["a/b", "$SYS/broker/uptime", "/", "a b"] {
             assert_eq!(name(text), Ok(text.to_owned()));

@@ -2,7 +2,7 @@
 
 use super::raw::{Limit, Value};
 
-/// The most values of one array that are looked through, and of one object, in which each name is compared with all.
+/// The largest array and object that are searched. In an object each name is compared with all others.
 const ITEMS: Limit = Limit { prefix: "must not have ", max: 10_000, unit: "values in one array" };
 const FIELDS: Limit = Limit { prefix: "must not have ", max: 1000, unit: "fields in one object" };
 

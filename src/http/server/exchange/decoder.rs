@@ -36,7 +36,7 @@ impl Decoder {
         }
     }
 
-    /// Whether a part of it may still be to come.
+    /// Whether a part of it may still arrive.
     pub fn may_leave_trailers(&self) -> bool {
         matches!(self, Self::Decoded(chunks) if chunks.has_trailer())
     }
@@ -73,7 +73,7 @@ impl Exchange {
         }
     }
 
-    /// Whether tiny_http's decoder returns data of further chunks behind an error.
+    /// Whether tiny_http's decoder returns data of further chunks after an error.
     fn chunks_follow(&mut self) -> bool {
         sleep(SETTLING);
         let is_all_read = self.connection.is_some_and(|id| self.acceptor.connections.end_reading(id));

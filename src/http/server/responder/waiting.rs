@@ -1,12 +1,12 @@
-//! Answers that take a wait.
+//! Answers for which a thread waits.
 
 use super::Responder;
 use crate::http::reply::Reply;
 use crate::http::server::exchange::Exchange;
 
 impl Responder {
-    /// Answers with what `wait` returns, which may wait, as it runs in a thread of its own. Never waits. The client may
-    /// leave meanwhile: [`Exchange::is_at_end`].
+    /// Answers with the reply that `wait` returns. `wait` runs in a thread of its own and may wait; this function
+    /// never does. The client may leave during the wait: [`Exchange::is_at_end`].
     pub fn reply_after(self, wait: impl FnOnce(&mut Exchange) -> Reply + Send + 'static) {
         let origin = self.origin;
         let work = move |mut exchange: Exchange| {
