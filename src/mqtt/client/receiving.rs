@@ -105,7 +105,7 @@ impl Connection {
     }
 
     /// Restores the window. Only to be called while nothing that was sent is unacknowledged. `unreleased` are the
-    /// packet identifiers of received messages at QoS 2 whose PUBREL is to come.
+    /// packet identifiers of received messages at QoS 2 whose PUBREL has not come.
     pub fn recover(&mut self, unreleased: &HashSet<u16>) {
         self.rumqttc.clean();
         self.slots.recovered();

@@ -6,10 +6,10 @@ use super::Failure;
 use crate::config::{MAX_FILTER_BYTES, MAX_FILTERS};
 use crate::mqtt::reason::Reason;
 
-/// A topic filter is not subscribed to, or that is not known.
+/// A topic filter is not subscribed to, or it is unknown whether it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// The broker was certainly not asked: no connection came about in time.
+    /// The broker was certainly not asked: there was no connection in time.
     #[error("not done: there was no connection to the broker within the timeout")]
     NotConnected,
     /// The broker was certainly not asked, though there is a connection.
@@ -54,13 +54,13 @@ pub enum Refusal {
 /// A request over MQTT has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoAnswer {
-    /// The request itself was not published, or that is not known.
+    /// The request itself was not published, or it is unknown whether it was.
     #[error(transparent)]
     Publish(#[from] Failure),
     /// Nothing was published, as the response topic is not subscribed to.
     #[error("not sent: the response topic is not subscribed to: {0}")]
     Subscribe(#[from] Refusal),
-    /// The broker says that nobody subscribes to the topic.
+    /// The broker says that no client subscribes to the topic.
     #[error("nobody subscribes to the topic")]
     NobodySubscribes,
     /// It was published, and no answer came in time.
@@ -69,7 +69,7 @@ pub enum NoAnswer {
     /// It was published, and the daemon is stopping.
     #[error("sent, and the bridge is stopping")]
     Stopping,
-    /// Another request awaits its answer on the same response topic, and nothing would tell the two answers apart.
+    /// Another request awaits its answer on the same response topic, and the two answers could not be distinguished.
     #[error("not sent: another request awaits its answer on this response topic")]
     TopicTaken,
     /// No response topic can be made.

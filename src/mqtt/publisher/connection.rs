@@ -1,4 +1,4 @@
-//! What the MQTT thread tells of its connection, and what it asks.
+//! Reports and questions of the MQTT thread about its connection.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::mqtt::reason::PACKET_TOO_LARGE;
 use crate::mqtt::session::in_flight::{Aftermath, Blame};
 
 impl Publisher {
-    /// A connection came about. It takes no messages before [`Self::ready`]. Returns its number.
+    /// A connection was made. It takes no messages before [`Self::ready`]. Returns its number.
     pub(in crate::mqtt) fn connected(&self, sender: Box<dyn Sender>, connack: &Connack) -> u64 {
         self.with_state(|state| {
             state.table.connected(connack.session_present);
@@ -84,7 +84,7 @@ impl Publisher {
     }
 
     /// Since when the oldest unacknowledged message has been with the connection, and when one that was handed over,
-    /// and not written, must not leave any more.
+    /// and not written, must not be sent any more.
     pub(in crate::mqtt) fn vital_times(&self) -> (Option<Instant>, Option<Instant>) {
         let state = self.lock();
         (state.table.oldest_unacknowledged(), state.table.overdue_at())

@@ -1,4 +1,4 @@
-//! What the publisher says of itself.
+//! The status of the publisher.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ impl Publisher {
         self.0.heartbeat.overdue(Instant::now())
     }
 
-    /// The MQTT thread is about to wait for so long at most.
+    /// The MQTT thread is about to wait, at most for this time.
     pub(in crate::mqtt) fn announce(&self, now: Instant, wait: Duration) {
         self.0.heartbeat.announce(now, wait);
     }

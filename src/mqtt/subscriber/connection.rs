@@ -1,4 +1,4 @@
-//! What the MQTT thread tells of its connection, what it asks, and the status.
+//! Reports and questions of the MQTT thread about its connection, and the status.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use crate::mqtt::session::subscriptions::{Breach, Culprit, Report};
 use crate::mqtt::status::Status;
 
 impl Subscriber {
-    /// A connection takes SUBSCRIBE from now on; with a `probation` only for one filter at a time, for so long after
-    /// each answer.
+    /// A connection takes SUBSCRIBE from now on; with a `probation` only for one filter at a time, which lasts for this
+    /// time after each answer.
     pub(in crate::mqtt) fn connected(&self, session_present: bool, limits: Limits, probation: Option<Duration>) {
         self.with_state(|state| {
             state.is_open = true;
@@ -94,7 +94,7 @@ impl Subscriber {
         self.lock().table.unanswered()
     }
 
-    /// Whether the broker has answered for everything that was wanted when the connection came about.
+    /// Whether the broker has answered for everything that was wanted when the connection was made.
     pub(in crate::mqtt) fn is_settled(&self) -> bool {
         self.lock().table.is_settled()
     }

@@ -24,8 +24,7 @@ pub struct Listener {
 
 impl Subscriber {
     /// Opens a stream of the messages of a filter. It begins before the SUBSCRIBE is sent, as a broker may send
-    /// retained messages before its answer (MQTT 5, 3.8.4). Where there is no connection, the stream gets a refusal
-    /// later.
+    /// retained messages before its answer (MQTT 5, 3.8.4). Without a connection the stream gets a refusal later.
     pub fn listen(&self, filter: &TopicFilter, qos: Qos, start: Start, timeout: Duration, opened: Opened) {
         let Some(permit) = Permit::take(self) else { return opened(Err(Refusal::TooManyListeners)) };
         let interest = match start {

@@ -1,10 +1,10 @@
-//! One of `max-listeners`.
+//! The places of listeners.
 
 use std::sync::atomic::Ordering;
 
 use super::Subscriber;
 
-/// One of `max-listeners`.
+/// The place of a listener: one of `max-listeners`.
 pub struct Permit(pub Subscriber);
 
 impl Permit {

@@ -8,7 +8,7 @@ use crate::mqtt::inbound::Unreleased;
 pub struct Ending {
     /// `None` if we ended it at a stop.
     pub lost: Option<Lost>,
-    /// Messages at QoS 2 whose PUBREL is to come.
+    /// Messages at QoS 2 whose PUBREL has not come.
     pub unreleased: Unreleased,
     /// The session of an earlier process was released, or did not have to be.
     pub is_released: bool,
@@ -17,7 +17,7 @@ pub struct Ending {
 }
 
 impl Established {
-    /// Drives the connection to its end. First, if so told, has the session of an earlier process released.
+    /// Drives the connection to its end. Before that it releases the session of an earlier process, if required.
     pub fn drive(mut self, release: bool) -> Ending {
         let result = self.run(release);
         self.publisher.detach();

@@ -7,7 +7,7 @@ use super::entry::{Sequence, State};
 use super::waiting::Waiting;
 use crate::mqtt::outcome::Failure;
 
-/// How long after its deadline a message may still leave because it was already handed over.
+/// How long after its deadline a message that was already handed over may still be sent.
 pub const OVERDUE: Duration = Duration::from_millis(100);
 
 impl InFlight {
@@ -52,7 +52,7 @@ impl InFlight {
         self.packet_identifiers.oldest_message().into_iter().chain(self.handed_over).filter_map(since).min()
     }
 
-    /// When a message that was handed over, and not written, must not leave any more.
+    /// When a message that was handed over, and not written, must not be sent any more.
     pub fn overdue_at(&self) -> Option<Instant> {
         self.handed_over.map(|sequence| self.entries[&sequence].deadline + OVERDUE)
     }

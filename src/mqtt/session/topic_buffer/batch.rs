@@ -8,9 +8,9 @@ use crate::mqtt::outcome::Refusal;
 /// How many messages a reader has missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missed {
-    /// So many.
+    /// This number.
     Known(u64),
-    /// Some, perhaps.
+    /// Perhaps some; the number is unknown.
     Unknown,
 }
 
@@ -39,7 +39,7 @@ pub struct Batch {
     pub lagged: bool,
     /// Messages with their positions.
     pub messages: Vec<(u64, Handle)>,
-    /// Why no messages come for now, where that is new.
+    /// Why no messages come for now, if this is new.
     pub refused: Option<Refusal>,
     /// No more messages will come.
     pub ended: bool,

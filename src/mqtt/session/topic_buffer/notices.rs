@@ -1,4 +1,4 @@
-//! What readers are told besides messages: that none come for now, that some may be missing, and that it is the end.
+//! What readers learn in addition to messages: that none come for now, that some may be missing, and the end.
 
 use super::buffer::TopicBuffer;
 use crate::mqtt::outcome::Refusal;

@@ -20,7 +20,7 @@ impl Entry {
                 self.last_grant.filter(|(requested, _)| *requested >= qos).map(|(_, granted)| granted)
             }
             Interest::Responses => granted,
-            // only a SUBSCRIBE brings the retained message
+            // the broker sends the retained message only after a SUBSCRIBE
             Interest::Fetch(_) => None,
             Interest::Unsubscribe => {
                 let is_read = self.readers + self.requesters > 0 || self.lingers_until.is_some();
