@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::instance_id::instance_id;
 
-/// The longest identifier that a request may bring, in bytes.
+/// The longest identifier that a request may send, in bytes.
 const MAX_GIVEN: usize = 128;
 
 thread_local! {
@@ -32,7 +32,7 @@ impl RequestId {
         Self::Made(COUNT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The identifier that a request brings, if it is fit for a header and a record, and else a new one.
+    /// The identifier that a request sends, if it is fit for a header and a record, and else a new one.
     #[must_use]
     pub fn of(given: Option<&str>) -> Self {
         let is_sound =

@@ -23,8 +23,7 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// The rights and limits of its calls, in the form of a token. All callers together may have `max_waiting` publishes
-    /// that wait.
+    /// The rights and limits of its calls, in the form of a token. `max_waiting` is the limit for all callers together.
     #[must_use]
     pub fn rules(&self, max_waiting: usize) -> Token {
         Token {

@@ -128,7 +128,7 @@ impl Given<'_> {
         }
     }
 
-    /// The port beside a server that has its own, or none. Where they differ, the environment wins over the file.
+    /// The port beside a server that has its own, or none. Where they differ, the environment overrides the file.
     fn port_beside(&self, own: Option<u16>) -> Result<Option<u16>, Fault> {
         let (server, port) = (&self.keys.server, &self.keys.port);
         match self.port.filter(|given| Some(*given) != own) {

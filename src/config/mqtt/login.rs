@@ -21,7 +21,7 @@ const CREDENTIAL: &str = "mqtt-password";
 /// The longest password file, in bytes: the longest password and a line end.
 const MAX_FILE: u64 = 65_537;
 
-/// A password and where it came from, for the fault if there is no user to it. An empty one is none.
+/// A password and where it came from, for the fault if there is no user. An empty one is none.
 #[derive(Default)]
 struct Password {
     secret: String,

@@ -32,8 +32,8 @@ enum Record {
 }
 
 impl RefusedCallers {
-    /// Records that a request from this address had `what` in the place of what it needs. docs/security.md documents
-    /// the format of the record, since programs such as fail2ban parse it.
+    /// Records that a request from this address had `what` instead of a token or of a signature. docs/security.md
+    /// documents the format of the record, since programs such as fail2ban parse it.
     pub fn log(&self, client: Option<&SocketAddr>, what: &str) {
         let ip = client.map(|client| client.ip().to_canonical());
         let record = self.0.lock().unwrap_or_else(PoisonError::into_inner).add(ip, Instant::now());

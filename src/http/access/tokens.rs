@@ -16,7 +16,7 @@ use crate::memory::Memory;
 #[derive(Debug, Clone)]
 pub struct Tokens {
     tokens: Arc<[Token]>,
-    /// Each with what its calls may do and use, as for a token.
+    /// Each with the rights and limits of its calls, in the form of a token.
     hooks: Arc<[(Hook, Token)]>,
 }
 

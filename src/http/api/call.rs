@@ -51,7 +51,7 @@ impl Call<'_> {
         Ok(Parameters::parse(self.target.query.as_deref().unwrap_or_default())?)
     }
 
-    /// Requires that no body comes with what the request is, as the reply does not wait for it.
+    /// Requires that the request has no body, because the reply does not wait for one. `what` is its name in the error.
     pub fn require_no_body(&self, what: &str) -> Result<(), Reply> {
         if self.exchange.may_wait() || self.head()?.body_length().is_some_and(|length| length > 0) {
             return Err(Reply::invalid(format!("{what} must have no body")));

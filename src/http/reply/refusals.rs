@@ -29,7 +29,7 @@ impl Reply {
         Self::refusal(404, ReturnCode::NotFound, error)
     }
 
-    /// 404: no retained message came for this long after the broker's answer.
+    /// 404: no retained message came within this time after the broker's answer.
     pub fn nothing_retained(waited: Duration) -> Self {
         let error = format!(
             "no retained message came within {} s (`retained-wait`): MQTT has no answer that says that there is none",

@@ -1,4 +1,4 @@
-//! What rumqttc does in a way of its own in each version of MQTT.
+//! What rumqttc does differently in each version of MQTT.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::{Publisher, State};
 
 impl Publisher {
-    /// Acknowledges a received message, but only on the connection that brought it: on another one its packet
+    /// Acknowledges a received message, but only on the connection on which it came: on another one its packet
     /// identifier may belong to another message.
     pub(in crate::mqtt) fn acknowledge(&self, connection: u64, packet_identifier: u16, qos: u8) {
         let mut state = self.lock();

@@ -118,7 +118,7 @@ impl Publisher {
         self.with_state(|state| state.table.expire(Instant::now()));
     }
 
-    /// A PUBLISH was written. `flushed`: it has certainly left.
+    /// A PUBLISH was written. `flushed`: it was certainly sent.
     pub(super) fn written(&self, packet_identifier: u16, flushed: bool) -> Result<(), Violation> {
         let on_written = self.with_state(|state| {
             let now = Instant::now();

@@ -24,7 +24,7 @@ pub enum Correlation {
     None,
 }
 
-/// Gets the response to a request, once. Must not block.
+/// Called with the response to a request, once. Must not block.
 pub type OnResponse = Box<dyn FnOnce(Result<Arc<Received>, NoAnswer>) + Send>;
 
 /// A request that awaits its response.

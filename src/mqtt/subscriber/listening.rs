@@ -11,7 +11,7 @@ use crate::mqtt::outcome::Refusal;
 use crate::mqtt::session::subscriptions::{Answer, Interest};
 use crate::mqtt::session::topic_buffer::{Batch, Reader, Start, TopicBuffer};
 
-/// Gets the stream, once. Must not block.
+/// Called with the stream, once. Must not block.
 pub type Opened = Box<dyn FnOnce(Result<Listener, Refusal>) + Send>;
 
 /// A stream of the messages of one filter, until it is dropped.

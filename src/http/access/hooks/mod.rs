@@ -43,7 +43,7 @@ impl Hook {
         }
     }
 
-    /// Checks the signature of a call, if the hook needs one. Returns the identifier of the call, if that is signed too.
+    /// Checks the signature of a call, if the hook needs one. Returns the identifier of the call, if it is signed too.
     ///
     /// # Errors
     /// 403 with what is wrong.

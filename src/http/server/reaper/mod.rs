@@ -155,8 +155,8 @@ impl Reaper {
         }
     }
 
-    /// Has those requests served of which the scan has found out the connection, closes the lingering connections that
-    /// have had their time, and has the next requests of those served.
+    /// Serves requests whose connection the scan has found, closes the lingering connections that have had their time,
+    /// and serves the next requests of those.
     fn serve_kept(&self, now: Instant) {
         let connections = self.server.connections();
         let (attributed, finished) = (connections.attribute(now), connections.finish_lingering(now));

@@ -61,7 +61,7 @@ impl<'a> Head<'a> {
     /// The value of a header field that the configuration names, and that must not be repeated.
     ///
     /// # Errors
-    /// If it is.
+    /// If it is repeated.
     pub fn field(self, name: &str) -> Result<Option<&'a str>, String> {
         let mut values = self.fields().filter(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         match (values.next(), values.next()) {

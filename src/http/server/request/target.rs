@@ -7,7 +7,7 @@ use crate::printable::Printable;
 
 /// How the path of a hook begins, perhaps misspelt.
 const HOOK: &str = "hook";
-/// How paths begin in which topics follow, perhaps of such a name.
+/// The beginning of paths with a topic. The topic may look like the path of a hook.
 const TOPICS: &str = "/topics/";
 
 /// The parts of a request target.

@@ -125,7 +125,7 @@ impl InFlight {
         }
     }
 
-    /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed`: it has certainly left. Returns what is
+    /// A PUBLISH was written, with packet identifier 0 at QoS 0. `flushed`: it was certainly sent. Returns what is
     /// to be called then.
     pub fn written(
         &mut self,
