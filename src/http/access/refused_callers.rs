@@ -1,4 +1,4 @@
-//! The log of callers that were refused for their token: one record per address, not per request.
+//! The log of callers that were refused for their token, or at a hook: one record per address, not per request.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -32,8 +32,8 @@ enum Record {
 }
 
 impl RefusedCallers {
-    /// Records that a request from this address had `what` instead of a token or of a signature. docs/security.md
-    /// documents the format of the record, since programs such as fail2ban parse it.
+    /// Records that this address sent `what`, and was refused. docs/security.md documents the format of the record,
+    /// since programs such as fail2ban parse it.
     pub fn log(&self, client: Option<&SocketAddr>, what: &str) {
         let ip = client.map(|client| client.ip().to_canonical());
         let record = self.0.lock().unwrap_or_else(PoisonError::into_inner).add(ip, Instant::now());
