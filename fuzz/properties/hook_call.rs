@@ -84,7 +84,7 @@ fn try_signatures(header: &str, body: &[u8]) {
                 assert!(id.is_none() && body == BODY, "{scheme:?} takes {header:?}");
                 assert_eq!(header.trim_start_matches("sha256=").to_ascii_lowercase(), SIGNATURE, "{scheme:?}");
             }
-            Err(error) => assert_one_printable_line(&error),
+            Err(error) => assert_one_printable_line(&error.words),
         }
     }
 }

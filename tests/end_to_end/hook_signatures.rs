@@ -159,6 +159,8 @@ fn what_stripe_signs_is_published_for_a_while() {
     for ahead in [-310, 310] {
         signed.assert_refused(&stripe(WHSEC, body, &now(ahead)), body, LATE);
     }
+    let recorded = signed.daemon.lines_with("unauthorized");
+    assert!(recorded.is_empty(), "a sender with a wrong clock would be blocked: {recorded:?}");
     signed.assert_refused(&stripe("whsec_other", body, &now(0)), body, MISMATCH);
     signed.assert_refused(&stripe(WHSEC, body, &now(0)), "{}", MISMATCH);
     signed.assert_refused(&[], body, "header `Stripe-Signature` is missing");

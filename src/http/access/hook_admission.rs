@@ -29,8 +29,14 @@ impl Access {
         if is_prefetch(head) { Err(Reply::prefetch_refused()) } else { Ok(hook) }
     }
 
-    /// Logs a call of a hook whose signature is wrong.
-    pub fn log_unsigned(&self, head: Head) {
-        self.refused_callers.log(head.client(), "a wrong signature");
+    /// Checks the signature of a call, if the hook needs one. Returns the identifier of the call, if it is signed too.
+    /// A sender with a right signature has no record, whatever its clock shows.
+    pub fn verify_call(&self, hook: &Hook, head: Head, body: &[u8]) -> Result<Option<String>, Reply> {
+        hook.verify(head, body).map_err(|denied| {
+            if !denied.is_signed {
+                self.refused_callers.log(head.client(), "a wrong signature");
+            }
+            Reply::signature_denied(&hook.table.name, &denied.words)
+        })
     }
 }

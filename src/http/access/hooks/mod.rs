@@ -10,10 +10,9 @@ use subtle::ConstantTimeEq;
 
 pub use self::browsers::{is_browser, is_prefetch};
 pub use self::replays::{Begun, Replays};
-pub use self::signature::verify;
+pub use self::signature::{Denied, verify};
 
 use crate::config::{HookTable, Proof, hash};
-use crate::http::reply::Reply;
 use crate::http::server::{Head, Responder};
 
 /// One hook.
@@ -46,12 +45,11 @@ impl Hook {
     /// Checks the signature of a call, if the hook needs one. Returns the identifier of the call, if it is signed too.
     ///
     /// # Errors
-    /// 403 with what is wrong.
-    pub fn verify(&self, head: Head, body: &[u8]) -> Result<Option<String>, Reply> {
+    /// What is wrong.
+    pub fn verify(&self, head: Head, body: &[u8]) -> Result<Option<String>, Denied> {
         match &self.proof {
             Proof::Path(_) => Ok(None),
-            Proof::Signature(scheme, keys) => verify(scheme, keys, |name| head.field(name), body, SystemTime::now())
-                .map_err(|what| Reply::signature_denied(&self.table.name, &what)),
+            Proof::Signature(scheme, keys) => verify(scheme, keys, |name| head.field(name), body, SystemTime::now()),
         }
     }
 }

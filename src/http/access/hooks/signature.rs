@@ -13,6 +13,26 @@ pub const TOLERANCE: Duration = Duration::from_secs(300);
 /// The longest identifier of a call, in bytes.
 const MAX_ID: usize = 256;
 
+/// Why a request is not accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Denied {
+    pub words: String,
+    /// The signature is right: the sender has a key, and perhaps a wrong clock.
+    pub is_signed: bool,
+}
+
+impl Denied {
+    fn signed(words: String) -> Self {
+        Self { words, is_signed: true }
+    }
+}
+
+impl From<String> for Denied {
+    fn from(words: String) -> Self {
+        Self { words, is_signed: false }
+    }
+}
+
 /// Requires that a request is signed with one of the keys. Returns its identifier, if that is signed too.
 ///
 /// # Errors
@@ -23,7 +43,7 @@ pub fn verify<'a>(
     header: impl Fn(&str) -> Result<Option<&'a str>, String>,
     body: &[u8],
     now: SystemTime,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, Denied> {
     let required = |name: &str| header(name)?.ok_or_else(|| format!("header `{name}` is missing"));
     match scheme {
         Scheme::Github => {
@@ -48,9 +68,9 @@ pub fn verify<'a>(
             let of = |name: &'static str| {
                 fields.iter().filter(move |(other, _)| other.trim() == name).map(|(_, value)| *value)
             };
-            let timestamp = of("t").next().ok_or("header `Stripe-Signature` has no `t`")?;
+            let timestamp = of("t").next().ok_or_else(|| "header `Stripe-Signature` has no `t`".to_owned())?;
             require_match(keys, &[timestamp.as_bytes(), b".", body], of("v1").filter_map(hexadecimal))?;
-            require_recent(timestamp, now)?;
+            require_recent(timestamp, now).map_err(Denied::signed)?;
             Ok(None)
         }
         Scheme::Standard => {
@@ -58,9 +78,9 @@ pub fn verify<'a>(
             let signatures = required("webhook-signature")?.split(' ').filter_map(|part| part.strip_prefix("v1,"));
             let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
             require_match(keys, &signed, signatures.filter_map(|part| base64(part).ok()))?;
-            require_recent(timestamp, now)?;
+            require_recent(timestamp, now).map_err(Denied::signed)?;
             if id.len() > MAX_ID {
-                return Err(format!("header `webhook-id` is over the limit of {MAX_ID} bytes"));
+                return Err(Denied::signed(format!("header `webhook-id` is over the limit of {MAX_ID} bytes")));
             }
             Ok(Some(id.to_owned()))
         }
@@ -125,7 +145,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
         let keys = [b"another".to_vec(), key.to_vec()];
         let request = TestHead::post(headers);
-        verify(scheme, &keys, |name| request.head().field(name), body.as_bytes(), now)
+        verify(scheme, &keys, |name| request.head().field(name), body.as_bytes(), now).map_err(|denied| denied.words)
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn publish(hook: &Hook, call: &mut Call) -> Result<Handled, Reply> {
     }
     let body = call.body()?;
     let head = call.head()?;
-    let id = hook.verify(head, &body).inspect_err(|_| call.context.access.log_unsigned(head))?;
+    let id = call.context.access.verify_call(hook, head, &body)?;
     let inputs =
         Inputs { hook: &hook.table, head: call.head()?, query: &query, has_properties: call.context.has_properties };
     let message = inputs.message(body, is_get).map_err(Reply::invalid)?;
