@@ -24,12 +24,14 @@ pub enum NewSecretError {
 }
 
 /// What the name of a token or of a hook must be.
-pub const NAME_RULE: &str = "1 to 64 of the characters A-Z a-z 0-9 . _ -";
+pub const NAME_RULE: &str = "1 to 64 of the characters A-Z a-z 0-9 . _ -, not all of them dots";
 
 /// Whether it follows [`NAME_RULE`].
 pub fn is_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_allowed)
+    // clients leave out a part of a path that is `.` or `..` (RFC 3986, 5.2.4)
+    let is_dots = name.bytes().all(|byte| byte == b'.');
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_allowed) && !is_dots
 }
 
 /// The hash of a secret, which the configuration has instead of the secret.
@@ -128,7 +130,7 @@ mod tests {
         for good in ["a", "kitchen.door_2-B", &"a".repeat(64)] {
             assert!(is_name(good), "{good}");
         }
-        for bad in ["", "a b", "a\"", "ö", "a\n", &"a".repeat(65)] {
+        for bad in ["", ".", "..", "a b", "a\"", "ö", "a\n", &"a".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }
     }

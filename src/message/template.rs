@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::topic::{TopicFilter, TopicName};
+use super::topic::{TopicError, TopicFilter, TopicName, is_forbidden};
 use crate::printable::Printable;
 
 /// How much of a placeholder an error shows, in bytes.
@@ -64,6 +64,14 @@ impl TopicTemplate {
         &self.filter
     }
 
+    /// The names of the headers that fill placeholders.
+    pub fn headers(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Value(Placeholder::Header(name)) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// The topic name with the values that `value` finds for the placeholders.
     ///
     /// # Errors
@@ -118,8 +126,8 @@ impl fmt::Display for Placeholder {
 
 /// Requires a value that is a level or a part of one, and not empty.
 fn check(value: String) -> Result<String, String> {
-    match value.chars().find(|c| matches!(c, '/' | '+' | '#' | '\0')) {
-        Some('\0') => Err("must not contain the character U+0000".to_owned()),
+    match value.chars().find(|&c| matches!(c, '/' | '+' | '#') || is_forbidden(c)) {
+        Some(character) if is_forbidden(character) => Err(TopicError::Forbidden(character).to_string()),
         Some(character) => Err(format!("must not contain `{character}`: it is one level of a topic or a part of it")),
         None if value.is_empty() => Err("must not be empty".to_owned()),
         None => Ok(value),
@@ -156,7 +164,7 @@ mod tests {
         ] {
             assert_eq!(fill("home/{query.a}", value), Err(format!("`{{query.a}}` {error}")));
         }
-        assert_eq!(fill("home/{query.a}", "a\n"), Err("the topic must not contain the character U+000A".to_owned()));
+        assert_eq!(fill("home/{query.a}", "a\n"), Err("`{query.a}` must not contain the character U+000A".to_owned()));
         let dollar = "the topic must not start with `$`: such topics belong to the broker";
         assert_eq!(fill("{query.a}/b", "$SYS"), Err(dollar.to_owned()));
     }

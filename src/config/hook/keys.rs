@@ -112,7 +112,9 @@ fn methods(value: &Value) -> Result<Vec<Method>, String> {
 }
 
 fn template(value: &Value) -> Result<TopicTemplate, String> {
-    TopicTemplate::parse(&text(value)?).map_err(|error| format!("{error}: {}", shown(value)))
+    let template = TopicTemplate::parse(&text(value)?).map_err(|error| format!("{error}: {}", shown(value)))?;
+    template.headers().try_for_each(refuse_credentials)?;
+    Ok(template)
 }
 
 fn hashes(value: &Value) -> Result<Vec<[u8; 32]>, String> {
@@ -139,11 +141,16 @@ fn header_name(value: &Value) -> Result<String, String> {
 fn header_names(value: &Value) -> Result<Vec<String>, String> {
     list(value, "names of headers", |item| {
         let name = header_name(item)?;
-        if CREDENTIALS.contains(&name.to_ascii_lowercase().as_str()) {
-            return Err(format!("must not have \"{name}\", which identifies the sender"));
-        }
+        refuse_credentials(&name)?;
         Ok(name)
     })
+}
+
+fn refuse_credentials(header: &str) -> Result<(), String> {
+    if CREDENTIALS.contains(&header.to_ascii_lowercase().as_str()) {
+        return Err(format!("must not have \"{header}\", which identifies the sender"));
+    }
+    Ok(())
 }
 
 fn content_type(value: &Value) -> Result<MqttString, String> {

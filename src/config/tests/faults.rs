@@ -98,7 +98,7 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("[[token]]\nname = \"a\"", "bridge.toml:1: `sha256` is missing in this [[token]]"),
         (
             "[[token]]\nname = \"a b\"",
-            "bridge.toml:2: `name` must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, not \"a b\"",
+            "bridge.toml:2: `name` must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, not all of them dots, not \"a b\"",
         ),
         ("[token]\nname = \"a\"", "bridge.toml:1: invalid type: map, expected tables in double brackets, [[token]]"),
     ];

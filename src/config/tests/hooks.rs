@@ -76,7 +76,10 @@ fn each_fault_of_a_hook_is_one_line_too() {
     }
     let known = "there are `{query.NAME}`, `{header.NAME}` and `{json./POINTER}`";
     for (text, start) in [
-        ("name = \"a b\"", "bridge.toml:2: `name` must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, not \"a b\""),
+        (
+            "name = \"a b\"",
+            "bridge.toml:2: `name` must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, not all of them dots, not \"a b\"",
+        ),
         ("name = \"a\"", "bridge.toml:1: `topic` is missing in this [[hook]]"),
         ("topic = \"a\"", "bridge.toml:1: `name` is missing in this [[hook]]"),
         ("name = \"a\"\ntopic = \"a/#\"", "bridge.toml:3: `topic` must not contain the wildcard `#`"),

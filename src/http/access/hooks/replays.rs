@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::signature::TOLERANCE;
-use crate::mqtt::{Outcome, Published};
+use crate::mqtt::{Failure, Outcome};
 
 /// How long a call is remembered: its timestamp may be this far ahead, and is accepted until it is as far behind.
 const REMEMBERED: Duration = Duration::from_secs(2 * TOLERANCE.as_secs());
-/// The most published calls that are remembered; above this number the oldest are forgotten.
+/// The most settled calls that are remembered; above this number the oldest are forgotten.
 const MAX_CALLS: usize = 10_000;
 
 /// The recent calls by their identifiers. `W` waits for the outcome of a call that it repeats.
@@ -18,13 +18,13 @@ pub struct Replays<W>(Arc<Mutex<State<W>>>);
 
 struct State<W> {
     calls: HashMap<String, Call<W>>,
-    /// The identifiers of published calls with the time of each, the oldest first.
-    published: VecDeque<(Instant, String)>,
+    /// The identifiers of settled calls with the time of each, the oldest first.
+    settled: VecDeque<(Instant, String)>,
 }
 
 enum Call<W> {
     Running(Vec<W>),
-    Published(Published),
+    Settled(Outcome),
 }
 
 /// What a call is to do.
@@ -34,8 +34,8 @@ pub enum Begun<W> {
     First(W),
     /// Nothing: the first call has no outcome yet. Its outcome answers this call too.
     Waits,
-    /// Answer as the first call, whose message was published.
-    Repeats(W, Published),
+    /// Answer as the first call, whose message was published, or perhaps was.
+    Repeats(W, Outcome),
 }
 
 impl<W> Replays<W> {
@@ -51,7 +51,7 @@ impl<W> Replays<W> {
         let mut state = self.lock();
         state.forget(now);
         match state.calls.get_mut(id) {
-            Some(Call::Published(published)) => Begun::Repeats(who, *published),
+            Some(Call::Settled(outcome)) => Begun::Repeats(who, outcome.clone()),
             Some(Call::Running(waiting)) => {
                 waiting.push(who);
                 Begun::Waits
@@ -63,14 +63,14 @@ impl<W> Replays<W> {
         }
     }
 
-    /// The first call is settled. Returns those that wait for the same outcome. Only a success is remembered: after
-    /// any other outcome the sender tries again with the same identifier.
+    /// The first call is settled. Returns those that wait for the same outcome. An outcome is remembered if a subscriber
+    /// may have the message. After any other the sender tries again with the same identifier.
     pub fn end(&self, id: &str, outcome: &Outcome, now: Instant) -> Vec<W> {
         let mut state = self.lock();
         let ended = match outcome {
-            Ok(published) => {
-                state.published.push_back((now, id.to_owned()));
-                state.calls.insert(id.to_owned(), Call::Published(*published))
+            Ok(_) | Err(Failure::Unknown) => {
+                state.settled.push_back((now, id.to_owned()));
+                state.calls.insert(id.to_owned(), Call::Settled(outcome.clone()))
             }
             Err(_) => state.calls.remove(id),
         };
@@ -85,8 +85,8 @@ impl<W> Replays<W> {
 impl<W> State<W> {
     fn forget(&mut self, now: Instant) {
         let is_over = |(since, _): &(Instant, String), len| *since + REMEMBERED <= now || len > MAX_CALLS;
-        while self.published.front().is_some_and(|oldest| is_over(oldest, self.published.len())) {
-            let Some((_, id)) = self.published.pop_front() else { return };
+        while self.settled.front().is_some_and(|oldest| is_over(oldest, self.settled.len())) {
+            let Some((_, id)) = self.settled.pop_front() else { return };
             self.calls.remove(&id);
         }
     }
@@ -94,7 +94,7 @@ impl<W> State<W> {
 
 impl<W> Default for Replays<W> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { calls: HashMap::new(), published: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(State { calls: HashMap::new(), settled: VecDeque::new() })))
     }
 }
 
@@ -113,7 +113,7 @@ impl<W> fmt::Debug for Replays<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::Failure;
+    use crate::mqtt::Published;
 
     const DONE: Published = Published::Acknowledged { packet_identifier: 7, reason_code: Some(0) };
 
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(replays.begin("a", 2, now), Begun::Waits);
         assert_eq!(replays.begin("b", 3, now), Begun::First(3));
         assert_eq!(replays.end("a", &Ok(DONE), now), [2]);
-        assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, DONE));
+        assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, Ok(DONE)));
     }
 
     #[test]
@@ -137,6 +137,9 @@ mod tests {
         assert_eq!(replays.end("a", &Err(Failure::NotConnected), now), [2]);
         assert!(!replays.is_repetition("a", now));
         assert_eq!(replays.begin("a", 3, now), Begun::First(3));
+        // the message may be with a subscriber
+        assert_eq!(replays.end("a", &Err(Failure::Unknown), now), [0; 0]);
+        assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, Err(Failure::Unknown)));
     }
 
     #[test]
@@ -146,7 +149,7 @@ mod tests {
         replays.begin("a", 1, now);
         replays.end("a", &Ok(DONE), now);
         let just_before = now + REMEMBERED.saturating_sub(Duration::from_millis(1));
-        assert_eq!(replays.begin("a", 2, just_before), Begun::Repeats(2, DONE));
+        assert_eq!(replays.begin("a", 2, just_before), Begun::Repeats(2, Ok(DONE)));
         let later = now + REMEMBERED;
         assert_eq!(replays.begin("a", 3, later), Begun::First(3));
         for number in 0..2 * MAX_CALLS {
@@ -155,7 +158,7 @@ mod tests {
         }
         assert!(!replays.is_repetition("0", later), "the oldest is forgotten");
         assert!(replays.is_repetition(&MAX_CALLS.to_string(), later));
-        assert!(replays.lock().calls.len() <= MAX_CALLS + 2 && replays.lock().published.len() <= MAX_CALLS);
+        assert!(replays.lock().calls.len() <= MAX_CALLS + 2 && replays.lock().settled.len() <= MAX_CALLS);
         assert_eq!(replays.begin("running", 4, later), Begun::Waits, "however long it takes");
     }
 }

@@ -79,6 +79,9 @@ pub fn verify<'a>(
             let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
             require_match(keys, &signed, signatures.filter_map(|part| base64(part).ok()))?;
             require_recent(timestamp, now).map_err(Denied::signed)?;
+            if id.is_empty() {
+                return Err(Denied::signed("header `webhook-id` is empty".to_owned()));
+            }
             if id.len() > MAX_ID {
                 return Err(Denied::signed(format!("header `webhook-id` is over the limit of {MAX_ID} bytes")));
             }

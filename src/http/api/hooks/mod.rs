@@ -80,7 +80,7 @@ fn answer(outcome: Outcome) -> Reply {
 fn publish_once(hook: &Hook, call: &mut Call, message: Message, id: String) -> Result<Handled, Reply> {
     let replays = hook.replays.clone();
     let prepared = if replays.is_repetition(&id, Instant::now()) {
-        Err(Failure::Unknown)
+        Err(Failure::Busy)
     } else {
         call.principal.may_publish(&message)?;
         Ok(call.prepare(message, Some(hook.table.timeout))?)
@@ -96,11 +96,11 @@ fn publish_once(hook: &Hook, call: &mut Call, message: Message, id: String) -> R
             });
             match prepared {
                 Ok(start) => start(caller),
-                // the call that it repeats has failed since then, perhaps with an unknown outcome
+                // the call that it repeats has failed since then, and the sender may try again
                 Err(failure) => caller(Err(failure)),
             }
         }
         Begun::Waits => {}
-        Begun::Repeats(responder, published) => responder.reply(answer(Ok(published))),
+        Begun::Repeats(responder, outcome) => responder.reply(answer(outcome)),
     }))
 }

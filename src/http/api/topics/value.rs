@@ -22,7 +22,7 @@ pub fn read(call: &mut Call, name: Result<String, String>, parameters: Parameter
     let filter = in_field("topic", name.and_then(topic_name)).map_err(Reply::invalid)?;
     call.principal.may_read(&filter)?;
     call.require_no_body("a request that reads messages")?;
-    let as_json = accepts_json(call.head()?)?;
+    let as_json = accepts_json(call.head()?);
     let reader = call.principal.quota().map(|quota| quota.read(&filter, ReaderKind::Stream)).transpose()?;
     let (subscriber, retained_wait) = (call.context.subscriber.clone(), call.context.retained_wait);
     let Reading { qos, wait, timeout } = reading;
@@ -73,14 +73,15 @@ fn topic_name(name: String) -> Result<TopicFilter, String> {
     Ok(filter)
 }
 
-/// Whether JSON is in `Accept`, by its name (RFC 9110, 12.5.1).
-fn accepts_json(head: Head) -> Result<bool, Reply> {
-    let ranges = head.header("Accept")?.unwrap_or_default().split(',');
-    Ok(ranges.map(|range| range.trim().to_ascii_lowercase().replace(' ', "")).any(|range| {
+/// Whether JSON is in `Accept`, by its name (RFC 9110, 12.5.1). The list may be in several lines (5.3).
+fn accepts_json(head: Head) -> bool {
+    let lines = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case("Accept")).map(|(_, value)| value);
+    let ranges = lines.flat_map(|line| line.split(','));
+    ranges.map(|range| range.trim().to_ascii_lowercase().replace(' ', "")).any(|range| {
         let (essence, parameters) = range.split_once(';').unwrap_or((&range, ""));
         let weight = parameters.split(';').find_map(|parameter| parameter.strip_prefix("q="));
         essence == "application/json" && weight.is_none_or(|weight| weight.parse() != Ok(0.0))
-    }))
+    })
 }
 
 /// What came for a reader.
@@ -198,14 +199,15 @@ mod tests {
 
     #[test]
     fn json_is_asked_for_by_its_name() {
-        let accepts = |accept: &str| accepts_json(TestHead::post(&[("Accept", accept)]).head()).unwrap();
+        let accepts = |accept: &str| accepts_json(TestHead::post(&[("Accept", accept)]).head());
         for accept in ["application/json", "text/html, Application/JSON;q=0.5", "application/json ; q=1, */*"] {
             assert!(accepts(accept), "{accept}");
         }
         for accept in ["", "*/*", "application/*", "text/html", "application/json;q=0", "application/json; q=0.000"] {
             assert!(!accepts(accept), "{accept}");
         }
-        assert!(!accepts_json(TestHead::post(&[]).head()).unwrap());
+        assert!(!accepts_json(TestHead::post(&[]).head()));
+        assert!(accepts_json(TestHead::post(&[("Accept", "text/plain"), ("Accept", "application/json")]).head()));
     }
 
     #[test]

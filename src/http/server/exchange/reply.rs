@@ -7,7 +7,7 @@ use tiny_http::{HTTPVersion, Request};
 use super::Exchange;
 use crate::http::reply::{Reply, SHOWN};
 use crate::http::server::request::framing::{has_connection_option, has_whole_body, is_last_for_tiny_http};
-use crate::http::server::request::{Head, Target};
+use crate::http::server::request::{Head, Target, without_secrets};
 use crate::http::server::response::disposal::{drop_unanswered, is_too_long_to_drop};
 use crate::http::server::response::serializer::Serializer;
 use crate::http::server::response::write::{is_disconnected, write, write_before_body};
@@ -57,8 +57,8 @@ impl Exchange {
         metrics::replied(reply.status(), reply.code());
         if log::log_enabled!(log::Level::Debug) {
             let target = Target::of(head);
-            let path = target.shown_path();
-            let (method, path) = (Printable::new(head.method(), SHOWN), Printable::new(&path, SHOWN));
+            let (method, path) = (without_secrets(head.method()), target.shown_path());
+            let (method, path) = (Printable::new(&method, SHOWN), Printable::new(&path, SHOWN));
             let status = reply.status();
             self.id.during(|| log::debug!("{method} {path} is answered with {status}"));
         }

@@ -7,4 +7,4 @@ pub mod head;
 mod target;
 
 pub use self::head::Head;
-pub use self::target::Target;
+pub use self::target::{Target, without_secrets};

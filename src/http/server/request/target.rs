@@ -10,6 +10,9 @@ const HOOK: &str = "hook";
 /// The beginning of paths with a topic. The topic may look like the path of a hook.
 const TOPICS: &str = "/topics/";
 
+/// So many hexadecimal digits in a row are not shown.
+const SECRET_DIGITS: usize = 32;
+
 /// The parts of a request target.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target {
@@ -60,7 +63,8 @@ impl Target {
         let before = segments.by_ref().take_while(|segment| !is_hook(segment)).map(str::len).sum::<usize>();
         let named = path[before..].split_inclusive('/').take(2).map(str::len).sum::<usize>();
         let shown = before + named;
-        if shown == path.len() { self.path.clone() } else { format!("{}…", &path[..shown]) }
+        let shown = if shown == path.len() { self.path.clone() } else { format!("{}…", &path[..shown]) };
+        without_secrets(&shown)
     }
 
     /// Refuses parameters, which would be ignored silently.
@@ -72,6 +76,22 @@ impl Target {
             }
         }
     }
+}
+
+/// A text without what looks like a secret that `--new-hook` made: as many hexadecimal digits as half of one.
+pub fn without_secrets(text: &str) -> String {
+    let (mut shown, mut digits) = (String::new(), String::new());
+    for character in text.chars().chain(['/']) {
+        if character.is_ascii_hexdigit() {
+            digits.push(character);
+            continue;
+        }
+        shown.push_str(if digits.len() < SECRET_DIGITS { &digits } else { "…" });
+        digits.clear();
+        shown.push(character);
+    }
+    shown.pop();
+    shown
 }
 
 /// A target in absolute form, `scheme://authority` and the rest. The path and the authority are both taken from here,
@@ -150,5 +170,19 @@ mod tests {
         ] {
             assert_eq!(Target::of(TestHead::get(target).head()).shown_path(), shown, "{target}");
         }
+        // what looks like a secret is not shown, wherever it is
+        let secret = "0123456789abcdef".repeat(4);
+        for (start, shown) in [
+            ("/hooks/", "/hooks/…"),
+            ("/webhooks/door/", "/webhooks/door/…"),
+            ("/hook-door/", "/hook-door/…"),
+            ("/hooks%252Fdoor%252F", "/hooks%2Fdoor%2F…"),
+            ("/", "/…"),
+        ] {
+            let shown_path = Target::of(TestHead::get(&format!("{start}{secret}")).head()).shown_path();
+            assert!(!shown_path.contains(&secret[..8]), "{shown_path}");
+            assert!(shown_path.ends_with('…') && shown_path.starts_with(&shown[..4]), "{shown_path}");
+        }
+        assert_eq!(without_secrets("/0123456789abcdef/x"), "/0123456789abcdef/x");
     }
 }
