@@ -13,6 +13,7 @@ use crate::support::http::{Connection, Reply};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::Process;
 use crate::support::request::{raw, request};
+use crate::support::waiting::eventually;
 
 /// Of Stripe and of Standard Webhooks: base64 after the prefix.
 const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -259,15 +260,28 @@ fn concurrent_replays_get_the_answer_of_the_first_and_are_published_once() {
 }
 
 #[test]
-fn after_a_failure_the_next_call_with_the_same_identifier_publishes() {
+fn a_call_whose_message_was_not_sent_may_be_repeated() {
+    let mut signed = Signed::new("signature = \"standard\"\ntimeout = 0.3", WHSEC);
+    let headers = standard(WHSEC, "x", "msg_1", &now(0));
+    signed.broker.kill();
+    signed.daemon.wait_for("lost");
+    assert_eq!(signed.call(&headers, "x").status, 503);
+    signed.broker.restart();
+    eventually("a repetition publishes", || signed.call(&headers, "x").status, |status| *status == 200);
+    assert_eq!(signed.published(&[WHSEC]), 1);
+}
+
+#[test]
+fn a_call_whose_outcome_is_unknown_is_not_published_again() {
     let signed = Signed::new("signature = \"standard\"\ntimeout = 0.3", WHSEC);
     let headers = standard(WHSEC, "x", "msg_1", &now(0));
     signed.broker.signal("STOP");
-    let failed = signed.call(&headers, "x");
+    let unknown = "sent, outcome unknown: no acknowledgement from the broker in time";
+    signed.call(&headers, "x").assert_refused(504, 7, unknown);
     signed.broker.signal("CONT");
-    failed.assert_refused(504, 7, "sent, outcome unknown: no acknowledgement from the broker in time");
     signed.broker.wait_for("Received PUBLISH");
-    assert_eq!(signed.call(&headers, "x").status, 200);
+    signed.call(&headers, "x").assert_refused(504, 7, unknown);
+    assert_eq!(signed.call(&standard(WHSEC, "x", "msg_2", &now(0)), "x").status, 200);
     assert_eq!(signed.published(&[WHSEC]), 2);
 }
 

@@ -133,7 +133,7 @@ fn each_value_that_does_not_fit_is_400_with_its_placeholder() {
         ("q=%FF", "v", good, "`q` is not UTF-8 when it is decoded".to_owned()),
         (&many, "v", good, "more than 32 parameters".to_owned()),
         ("q=%24SYS", "v", good, "the topic must not start with `$`: such topics belong to the broker".to_owned()),
-        ("q=%1B", "v", good, "the topic must not contain the character U+001B".to_owned()),
+        ("q=%1B", "v", good, "`{query.q}` must not contain the character U+001B".to_owned()),
         ("q=a", "+", good, format!("`{{header.X-H}}` must not contain `+`: {one}")),
         ("q=a", "", good, "`{header.X-H}` must not be empty".to_owned()),
         ("q=a", "v", "{}", "`{json./a}` is missing".to_owned()),
