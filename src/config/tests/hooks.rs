@@ -80,6 +80,14 @@ fn each_fault_of_a_hook_is_one_line_too() {
             "name = \"a b\"",
             "bridge.toml:2: `name` must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, not all of them dots, not \"a b\"",
         ),
+        (
+            "name = \"..\"",
+            "bridge.toml:2: `name` must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, not all of them dots, not \"..\"",
+        ),
+        (
+            "name = \"a\"\ntopic = \"a/{header.Cookie}\"",
+            "bridge.toml:3: `topic` must not have \"Cookie\", which identifies the sender",
+        ),
         ("name = \"a\"", "bridge.toml:1: `topic` is missing in this [[hook]]"),
         ("topic = \"a\"", "bridge.toml:1: `name` is missing in this [[hook]]"),
         ("name = \"a\"\ntopic = \"a/#\"", "bridge.toml:3: `topic` must not contain the wildcard `#`"),

@@ -135,6 +135,9 @@ fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
     use crate::http::server::TestHead;
 
@@ -182,6 +185,21 @@ mod tests {
         assert_eq!(check(signature, body, time - 301), Err(late));
         assert_eq!(check(signature, "{}", time), Err("the signature does not match".to_owned()));
         assert_eq!(check("v1a,x", body, time), Err("the signature does not match".to_owned()));
+    }
+
+    #[test]
+    fn an_identifier_is_neither_empty_nor_long() {
+        let check = |id: &str| {
+            let tag = sign(b"key", &[id.as_bytes(), b".1000.", b"{}"]);
+            let signature = format!("v1,{}", STANDARD.encode(tag.as_ref()));
+            let headers = [("webhook-id", id), ("webhook-timestamp", "1000"), ("webhook-signature", &signature)];
+            check(&Scheme::Standard, b"key", &headers, "{}", 1000)
+        };
+        let longest = "x".repeat(MAX_ID);
+        assert_eq!(check(&longest), Ok(Some(longest.clone())));
+        assert_eq!(check(""), Err("header `webhook-id` is empty".to_owned()));
+        let long = Err("header `webhook-id` is over the limit of 256 bytes".to_owned());
+        assert_eq!(check(&"x".repeat(MAX_ID + 1)), long);
     }
 
     #[test]

@@ -176,13 +176,12 @@ mod tests {
             ("/hooks/", "/hooks/…"),
             ("/webhooks/door/", "/webhooks/door/…"),
             ("/hook-door/", "/hook-door/…"),
-            ("/hooks%252Fdoor%252F", "/hooks%2Fdoor%2F…"),
+            ("/hooks%252Fdoor%252F", "/hooks%252Fdoor%…"),
             ("/", "/…"),
         ] {
-            let shown_path = Target::of(TestHead::get(&format!("{start}{secret}")).head()).shown_path();
-            assert!(!shown_path.contains(&secret[..8]), "{shown_path}");
-            assert!(shown_path.ends_with('…') && shown_path.starts_with(&shown[..4]), "{shown_path}");
+            assert_eq!(Target::of(TestHead::get(&format!("{start}{secret}")).head()).shown_path(), shown);
         }
+        assert_eq!(without_secrets(&format!("/hooks/door/{secret} GET")), "/hooks/door/… GET");
         assert_eq!(without_secrets("/0123456789abcdef/x"), "/0123456789abcdef/x");
     }
 }
