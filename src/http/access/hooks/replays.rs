@@ -63,7 +63,7 @@ impl<W> Replays<W> {
         }
     }
 
-    /// The first call is settled. Returns those that wait for the same outcome. An outcome is remembered if a subscriber
+    /// The first call is settled. Returns those that wait for the same outcome. An outcome is remembered if the broker
     /// may have the message. After any other the sender tries again with the same identifier.
     pub fn end(&self, id: &str, outcome: &Outcome, now: Instant) -> Vec<W> {
         let mut state = self.lock();
