@@ -16,6 +16,7 @@ use super::subscription::{Subscription, Subscriptions};
 use super::table::{Several, fill};
 use super::token::{self, Token, TokenKeys};
 use super::variables;
+use super::webhook::Webhook;
 use crate::files::{MAX_FILE, read_limited};
 
 /// All settings, valid as a whole.
@@ -33,6 +34,8 @@ pub struct Config {
     pub tokens: Vec<Token>,
     /// `[[hook]]`: named URLs that publish.
     pub hooks: Vec<Hook>,
+    /// `[[webhook]]`: endpoints that received messages are sent to.
+    pub webhooks: Vec<Webhook>,
     /// `[log]`: what is recorded, and how.
     pub log: Log,
     /// What is no fault but likely a mistake.
@@ -81,6 +84,7 @@ impl Config {
             mqtt,
             tokens: token::read(&tables.token, &publish, &http)?,
             hooks: hook::read(&tables.hook, &publish, source, environment)?,
+            webhooks: Vec::new(),
             publish,
             http,
             log: tables.log.read_each()?,

@@ -30,6 +30,7 @@ mod publish;
 mod secret;
 mod subscription;
 mod token;
+mod webhook;
 
 mod load;
 
@@ -45,6 +46,7 @@ pub use self::secret::{NewSecretError, hash, new_hook, new_token};
 pub use self::source::{DEFAULT_PATHS, Source};
 pub use self::subscription::Subscription;
 pub use self::token::{MAX_FILTER_BYTES, MAX_FILTERS, Sees, Token};
+pub use self::webhook::{SigningKey, Url, Webhook, WebhookFormat};
 
 #[cfg(test)]
 mod tests;
