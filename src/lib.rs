@@ -16,6 +16,8 @@ pub mod tls;
 
 pub mod http;
 pub mod mqtt;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 mod files;
 pub mod instance_id;

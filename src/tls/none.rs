@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::files::{Files, Role};
 
 /// What a TLS connection would be made with; it has no values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {}
 
 /// Why there is no TLS.
