@@ -19,6 +19,7 @@ pub mod mqtt;
 #[cfg(feature = "webhook")]
 mod webhook;
 
+mod backoff;
 mod files;
 pub mod instance_id;
 mod jitter;
@@ -30,6 +31,7 @@ pub mod printable;
 #[cfg(test)]
 mod proptests;
 pub mod request_id;
+mod signature;
 mod similar;
 mod socket;
 pub mod standard;

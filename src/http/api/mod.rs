@@ -30,5 +30,4 @@ mod bulk;
 mod message_context;
 mod outcomes;
 mod publishing;
-mod received_json;
 mod subscription_json;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{Call, Handled};
-use super::received_json::ResponseJson;
 use crate::http::access::ReaderKind;
 use crate::http::input::json::Fields;
 use crate::http::input::{payload, properties, values};
 use crate::http::reply::Reply;
+use crate::message::json::ResponseJson;
 use crate::message::{Message, Qos, Received, TopicFilter, TopicName};
 use crate::mqtt::NoAnswer;
 

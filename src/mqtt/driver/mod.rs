@@ -2,14 +2,12 @@
 
 mod established;
 
-mod backoff;
 mod breaches;
 mod log;
 mod takeover;
 
 use std::time::{Duration, Instant};
 
-use self::backoff::Backoff;
 use self::breaches::Breaches;
 use self::established::{Established, blame};
 use self::takeover::{Takeover, Verdict};
@@ -20,6 +18,7 @@ use super::publisher::Publisher;
 use super::session::in_flight::Blame;
 use super::session::subscriptions::Culprit;
 use super::subscriber::Subscriber;
+use crate::backoff::Backoff;
 use crate::config::{Config, Mqtt, Session};
 
 /// How many connections try to release the session of an earlier process: some brokers end the connection over a PUBREL

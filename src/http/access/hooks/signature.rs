@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use ring::hmac;
 use subtle::ConstantTimeEq;
 
 use crate::config::{Encoding, Scheme};
 use crate::http::input::values::base64;
+use crate::signature::sign;
 
 /// How far a timestamp may be from our clock, as the schemes recommend.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
@@ -100,14 +100,6 @@ fn require_match(
     let tags: Vec<_> = keys.iter().map(|key| sign(key, signed)).collect();
     let is_made = |signature: Vec<u8>| tags.iter().any(|tag| bool::from(tag.as_ref().ct_eq(&signature)));
     if signatures.into_iter().any(is_made) { Ok(()) } else { Err("the signature does not match".to_owned()) }
-}
-
-fn sign(key: &[u8], signed: &[&[u8]]) -> hmac::Tag {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    for part in signed {
-        context.update(part);
-    }
-    context.sign()
 }
 
 /// Requires a timestamp in seconds since 1970 that is close to our clock.

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::http::api::received_json::EventJson;
 use crate::jitter::jitter;
+use crate::message::json::EventJson;
 use crate::mqtt::{BufferedMessage, Handle, Missed, Refusal};
 
 /// The most bytes that are written at once.

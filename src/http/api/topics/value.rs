@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::parameters::{Reading, parse_reading};
 use crate::http::access::ReaderKind;
 use crate::http::api::call::{Call, Handled};
-use crate::http::api::received_json::EventJson;
 use crate::http::input::query::Parameters;
 use crate::http::reply::{Reply, in_field};
 use crate::http::server::Head;
 use crate::message::TopicFilter;
+use crate::message::json::EventJson;
 use crate::mqtt::{BufferedMessage, Handle, Listener, Refusal, Start};
 
 /// How often the connection is checked for a client that may be gone.

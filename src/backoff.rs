@@ -1,4 +1,4 @@
-//! How long to wait before the next try to connect: doubling, with jitter, up to a limit.
+//! How long to wait before the next try: doubling, with jitter, up to a limit.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const FIRST: Duration = Duration::from_millis(100);
 /// by a publish must not make us connect at full speed.
 const MAX_AT_ONCE: u32 = 4;
 
-/// The pauses between tries to connect.
+/// The pauses between tries.
 pub struct Backoff {
     next: Duration,
     longest: Duration,
@@ -24,7 +24,7 @@ impl Backoff {
 
     /// The next pause: between half and all of 0.1 s, 0.2 s, 0.4 s … up to the longest, less the time that the try
     /// took, so that after a timeout there is no further pause. The jitter keeps many bridges from connecting to a
-    /// restarted broker at the same moment.
+    /// restarted server at the same moment.
     pub fn pause(&mut self, took: Duration) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.longest);

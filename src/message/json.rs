@@ -1,4 +1,4 @@
-//! The JSON forms of a received message: the data of an event in a stream, and the reply to `/request`.
+//! The JSON forms of a received message: for streams, replies and webhooks.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use crate::message::{Received, ReceivedProperties};
+use super::received::{Received, ReceivedProperties};
 
 /// The data of a stream's event.
 #[derive(Serialize)]
