@@ -8,6 +8,7 @@ use crate::http::{self, Listener, Server, Tokens};
 use crate::mqtt::{self, Presence, Publisher, Subscriber};
 use crate::systemd::{self, Service, Vitals};
 use crate::thread::Watch;
+use crate::webhook::Webhooks;
 
 /// A running bridge.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Bridge {
     pub(crate) publisher: Publisher,
     pub(crate) subscriber: Subscriber,
     pub(crate) presence: Presence,
+    pub(crate) webhooks: Webhooks,
     pub(crate) service: Service,
     /// `[publish] timeout`, which a stop may take too.
     pub(crate) timeout: Duration,
@@ -30,16 +32,18 @@ impl Bridge {
     /// If the system lacks something, in words that say what.
     pub fn start(config: &Config, listeners: Vec<Listener>, watch: &Watch) -> io::Result<Self> {
         let (publisher, subscriber, presence) = mqtt::start(config, watch)?;
+        let webhooks = Webhooks::start(config, watch)?;
         let tokens = Tokens::new(config, publisher.memory());
         let open = |listener| {
             let words = format!("listening on {listener}");
-            let server = http::serve(listener, config, &tokens, &publisher, &subscriber, watch)?;
+            let server = http::serve(listener, config, &tokens, &publisher, &subscriber, &webhooks, watch)?;
             log::info!("{words}");
             Ok(server)
         };
         let servers = listeners.into_iter().map(open).collect::<io::Result<Vec<_>>>()?;
-        let service = systemd::start(watch, vitals(servers.clone(), &publisher, &subscriber))?;
-        Ok(Self { servers, publisher, subscriber, presence, service, timeout: config.publish.timeout })
+        let service = systemd::start(watch, vitals(servers.clone(), &publisher, &subscriber, &webhooks))?;
+        let timeout = config.publish.timeout;
+        Ok(Self { servers, publisher, subscriber, presence, webhooks, service, timeout })
     }
 
     /// Where requests go, as a URL.
@@ -49,14 +53,15 @@ impl Bridge {
     }
 }
 
-/// The bridge is alive while it answers requests on each of its sockets and the MQTT thread does not hang.
-fn vitals(servers: Vec<Server>, publisher: &Publisher, subscriber: &Subscriber) -> Vitals {
-    let (subscriber, publisher) = (subscriber.clone(), publisher.clone());
+/// The bridge is alive while it answers requests on each of its sockets and no MQTT thread hangs.
+fn vitals(servers: Vec<Server>, publisher: &Publisher, subscriber: &Subscriber, webhooks: &Webhooks) -> Vitals {
+    let (subscriber, publisher, webhooks) = (subscriber.clone(), publisher.clone(), webhooks.clone());
     let check = move |deadline| {
         for server in &servers {
             server.probe(deadline).map_err(|error| format!("{server} does not answer: {error}"))?;
         }
-        publisher.overdue().map_or(Ok(()), |_| Err("the MQTT thread hangs".to_owned()))
+        publisher.overdue().map_or(Ok(()), |_| Err("the MQTT thread hangs".to_owned()))?;
+        webhooks.check()
     };
     Vitals { status: Box::new(move || subscriber.status().to_string()), check: Box::new(check) }
 }

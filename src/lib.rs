@@ -16,8 +16,7 @@ pub mod tls;
 
 pub mod http;
 pub mod mqtt;
-#[cfg(feature = "webhook")]
-mod webhook;
+pub mod webhook;
 
 mod backoff;
 mod files;

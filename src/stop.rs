@@ -83,11 +83,13 @@ impl Bridge {
         self.servers.iter().for_each(|server| server.await_first_requests(deadlines.first_requests));
         self.publisher.stop_accepting();
         self.subscriber.stop_accepting();
+        self.webhooks.stop_accepting();
     }
 
     fn settle(&self, deadlines: &Deadlines) {
         self.publisher.drain(deadlines.settled);
         self.subscriber.drain(deadlines.settled);
+        self.webhooks.drain(deadlines.settled);
         self.subscriber.leave_groups(deadlines.settled);
         // a message that is recorded now is acknowledged before the end: the broker does not deliver it again
         let _ = journal::flush((Instant::now() + deadlines.flush).min(deadlines.forgotten));
@@ -98,7 +100,8 @@ impl Bridge {
         // without an acknowledgement there is no DISCONNECT: then the broker publishes the will
         let is_disconnecting = self.presence.leave(deadlines.left) && self.publisher.disconnect();
         self.publisher.end();
-        if is_disconnecting && events.await_ends(mqtt::THREAD, 1, deadlines.disconnected) > 0 {
+        let disconnecting = usize::from(is_disconnecting) + self.webhooks.disconnect();
+        if events.await_ends(mqtt::THREAD, disconnecting, deadlines.disconnected) > 0 {
             log::warn!("the broker did not take our DISCONNECT in time");
         }
     }

@@ -40,7 +40,7 @@ pub use self::hook::{Encoding, Hook, HookTable, Method, Proof, Scheme};
 pub use self::http::{Http, Listen};
 pub use self::load::Config;
 pub use self::log::{Log, LogFormat};
-pub use self::mqtt::{Login, Mqtt, Place, Protocol, Secret, Server, Session, Will};
+pub use self::mqtt::{Login, Mqtt, Place, Protocol, RECEIVE_MAXIMUM, Secret, Server, Session, Will};
 pub use self::publish::Publish;
 pub use self::secret::{NewSecretError, hash, new_hook, new_token};
 pub use self::source::{DEFAULT_PATHS, Source};

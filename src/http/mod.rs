@@ -35,6 +35,7 @@ use self::server::{Exchange, Head, Responder, Target};
 use crate::config::Config;
 use crate::mqtt::{Publisher, Subscriber};
 use crate::thread::Watch;
+use crate::webhook::Webhooks;
 
 /// Every path. One that ends with `*` stands for all paths that begin with the rest.
 const ROUTES: &[(&str, Endpoint)] = &[
@@ -79,10 +80,12 @@ pub fn serve(
     tokens: &Tokens,
     publisher: &Publisher,
     subscriber: &Subscriber,
+    webhooks: &Webhooks,
     watch: &Watch,
 ) -> io::Result<Server> {
     let memory = publisher.memory().clone();
-    let context = Context::new(config, tokens.clone(), listener.reach(), publisher.clone(), subscriber.clone());
+    let parts = (publisher.clone(), subscriber.clone(), webhooks.clone());
+    let context = Context::new(config, tokens.clone(), listener.reach(), parts);
     Server::start(listener, &config.http, memory, watch, Arc::new(move |responder| handle(&context, responder)))
 }
 

@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use self::entry::Entry;
+use self::entry::{Entry, Own};
 use self::queue::QUEUE;
 pub use self::queue::{Done, Full, MAX_BYTES, MAX_MESSAGES};
 use self::sink::Sink;
@@ -45,6 +45,14 @@ pub fn start(settings: &config::Log, watch: &Watch) -> io::Result<()> {
 /// recorded, and the caller decides about the message.
 pub fn received(message: &Arc<Received>, priority: Option<Priority>, done: Option<Done>) -> Result<(), Full> {
     QUEUE.push_received(message, priority, done)
+}
+
+/// Records an error, and waits until it is written, or until the deadline. Returns whether it is.
+#[must_use]
+pub fn error_by(deadline: Instant, words: &str, fields: &[(&str, &str)]) -> bool {
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let own = Own { level: log::Level::Error, message: words.to_owned(), fields };
+    QUEUE.push_own(Entry::Own(own)) && QUEUE.flush(deadline)
 }
 
 /// Counts a received message that is lost. A record tells how many are.

@@ -5,6 +5,7 @@ mod label;
 mod process;
 mod registry;
 mod state;
+mod webhook;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use prometheus::{Encoder, TextEncoder};
 pub use self::label::{PublishResult, Stray};
 pub(crate) use self::registry::METRICS;
 pub use self::state::State;
+pub use self::webhook::{WebhookMetrics, WebhookResult, WebhookState};
 
 /// The media type of [`render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -74,6 +76,8 @@ mod tests {
             oldest_waiting: Duration::from_millis(1500),
             unacknowledged: 0,
             listeners: 0,
+            reconnects: 0,
+            webhooks: Vec::new(),
         };
         let text = String::from_utf8(render(&state)).unwrap();
         for line in [

@@ -6,6 +6,7 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::label::{PublishResult, Stray};
+use super::webhook::WebhookFamilies;
 
 /// In seconds. A broker on this machine takes a fraction of a millisecond, and `max-timeout` limits every publish.
 const BUCKETS: [f64; 17] =
@@ -22,8 +23,6 @@ pub struct Metrics {
     pub acknowledgement: Histogram,
     /// Messages from the broker.
     pub received: IntCounter,
-    /// Connections to the broker after the first.
-    pub reconnects: IntCounter,
     /// Records that could not be written, or not fast enough.
     pub journal_dropped: IntCounter,
     /// Messages that streams missed because they read too slowly.
@@ -35,6 +34,7 @@ pub struct Metrics {
     /// In the order of [`Stray::ALL`].
     pub strays: [IntCounter; Stray::ALL.len()],
     pub http_connections: IntGauge,
+    pub webhooks: WebhookFamilies,
     pub replies: IntCounterVec,
     /// Of `replies`, the most frequent.
     pub success: IntCounter,
@@ -69,7 +69,6 @@ impl Metrics {
             replies,
             acknowledgement: register(&registry, acknowledgement),
             received: count("mqtt_bridge_received_messages_total", "Messages that the broker sent."),
-            reconnects: count("mqtt_bridge_reconnects_total", "Connections to the broker after the first."),
             journal_dropped: count(
                 "mqtt_bridge_journal_dropped_total",
                 "Records that were dropped because they could not be written, or not fast enough.",
@@ -90,6 +89,7 @@ impl Metrics {
                 &registry,
                 IntGauge::new("mqtt_bridge_http_connections", "HTTP connections that are open."),
             ),
+            webhooks: WebhookFamilies::new(&registry),
             registry,
         }
     }
@@ -99,7 +99,7 @@ impl Metrics {
 ///
 /// # Panics
 /// If its name is invalid or there twice; all names are constants, and a test registers them.
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
+pub fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
     let metric = metric.expect("a sound metric");
     registry.register(Box::new(metric.clone())).expect("a metric that is registered once");
     metric

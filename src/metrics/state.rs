@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use prometheus::proto::MetricFamily;
 
-use super::family::gauge;
+use super::family::{counter, gauge};
+use super::webhook::{self, WebhookState};
 
 /// The state of the bridge when metrics are asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct State {
     /// Whether there is a connection to the broker.
     pub connected: bool,
@@ -25,6 +26,10 @@ pub struct State {
     pub unacknowledged: usize,
     /// Streams of messages that are open.
     pub listeners: usize,
+    /// Connections to the broker after the first.
+    pub reconnects: u64,
+    /// In the order of the configuration.
+    pub webhooks: Vec<WebhookState>,
 }
 
 pub fn sample(state: &State) -> Vec<MetricFamily> {
@@ -62,6 +67,12 @@ pub fn sample(state: &State) -> Vec<MetricFamily> {
             "Streams of received messages that are open, and requests that wait for a message.",
             number(state.listeners),
         ),
+        counter(
+            "mqtt_bridge_reconnects_total",
+            "Connections to the broker after the first.",
+            u32::try_from(state.reconnects).map_or(f64::INFINITY, f64::from),
+        ),
+        webhook::sample(&state.webhooks),
     ]
     .concat()
 }

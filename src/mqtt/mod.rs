@@ -17,9 +17,9 @@
 //! # A received message
 //!
 //! 1. The thread `mqtt` reads it. `client/`, `driver/established/`
-//! 2. The topic filters that match it say where it goes. `inbound.rs`, `session/subscriptions/routing.rs`
+//! 2. The topic filters that match it say where it goes. `inbound/mod.rs`, `session/subscriptions/routing.rs`
 //! 3. It is put into the queue of the journal, if a filter of the configuration or of `/subscribe` matches. When it is
-//!    written there, it is acknowledged to the broker. `inbound.rs`
+//!    written there, it is acknowledged to the broker. `inbound/mod.rs`
 //! 4. If it is the answer to a request, the caller of the request gets it. `subscriber/`, `session/requests.rs`
 //! 5. It is put into the buffer of each filter that somebody listens to. `subscriber/`, `session/topic_buffer/`
 //!
@@ -33,6 +33,8 @@
 mod publisher;
 mod subscriber;
 
+mod consumer;
+
 mod driver;
 mod inbound;
 mod presence;
@@ -43,12 +45,15 @@ mod client;
 
 mod outcome;
 mod protocol;
-pub mod reason;
 mod status;
 
 use std::io;
 use std::sync::Arc;
 
+pub use consumer::Consumer;
+pub use driver::THREAD;
+pub use inbound::{Backlog, Delivery, Inbox};
+pub use outcome::reason;
 pub use outcome::{Failure, NoAnswer, Outcome, Published, Refusal};
 pub use presence::Presence;
 pub use publisher::{Caller, Publisher};
@@ -57,15 +62,10 @@ pub use session::topic_buffer::{Batch, BufferedMessage, Handle, Missed, Start};
 pub use status::{History, Settings, Status};
 pub use subscriber::{Listener, Subscriber};
 
+use self::driver::Driver;
 use self::session::clock::Clock;
 use crate::config::Config;
 use crate::thread::Watch;
-
-/// The name of the thread that drives the connection.
-pub const THREAD: &str = "mqtt";
-
-/// The name of the thread that settles what is due.
-const CLOCK: &str = "clock";
 
 /// Starts the threads, which connect and stay connected until [`Publisher::disconnect`] or [`Publisher::end`].
 ///
@@ -76,19 +76,7 @@ pub fn start(config: &Config, watch: &Watch) -> io::Result<(Publisher, Subscribe
     let publisher = Publisher::new(config, clock.clone());
     let subscriber = Subscriber::new(config, publisher.clone(), clock.clone());
     let presence = Presence::new(config, publisher.clone());
-    let driver = driver::Driver::new(config, publisher.clone(), subscriber.clone(), presence.clone());
-    watch.spawn(THREAD, move || {
-        driver.run();
-        Ok(())
-    })?;
-    let (publishing, subscribing) = (publisher.clone(), subscriber.clone());
-    watch.spawn(CLOCK, move || {
-        clock.run(|| {
-            publishing.expire();
-            subscribing.expire();
-            !publishing.is_ending()
-        });
-        Ok(())
-    })?;
+    let driver = Driver::new(config, publisher.clone(), subscriber.clone(), presence.clone());
+    driver.spawn(clock, "", watch)?;
     Ok((publisher, subscriber, presence))
 }

@@ -84,7 +84,6 @@ impl History {
     pub(super) fn connected(&mut self, terms: Terms) {
         if self.was_connected {
             self.reconnects += 1;
-            metrics::METRICS.reconnects.inc();
         }
         (self.was_connected, self.connected_since) = (true, Some(SystemTime::now()));
         (self.keepalive, self.assigned_client_id) = (Some(terms.keepalive), terms.client_id);
@@ -156,6 +155,8 @@ impl Status {
             oldest_waiting: self.oldest_waiting,
             unacknowledged: self.unacknowledged,
             listeners: self.listeners,
+            reconnects: self.history.reconnects,
+            webhooks: Vec::new(),
         }
     }
 }

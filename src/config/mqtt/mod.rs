@@ -19,6 +19,9 @@ use super::environment::Environment;
 use super::fault::Fault;
 use super::source::Source;
 
+/// The journal holds so many messages.
+pub const RECEIVE_MAXIMUM: u16 = 10_000;
+
 /// The values, with their defaults and the rules across keys.
 pub fn read(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> Result<Mqtt, Fault> {
     keys.server.override_by("MQTT_SERVER", environment)?;
@@ -60,6 +63,7 @@ pub fn read(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> 
             Protocol::V311 => 100,
             Protocol::V5 => MAX_INFLIGHT,
         }),
+        receive_maximum: RECEIVE_MAXIMUM,
         reconnect_max,
         will,
     })

@@ -29,6 +29,8 @@ pub struct Mqtt {
     pub max_packet_size: u32,
     /// Publishes at QoS 1 and 2 that may be unacknowledged at a time; an MQTT 5 broker may allow less.
     pub max_inflight: u16,
+    /// Messages at QoS 1 and 2 that an MQTT 5 broker may send before their acknowledgement.
+    pub receive_maximum: u16,
     /// The longest time from the start of one attempt to connect to the start of the next.
     pub reconnect_max: Duration,
     /// `[mqtt.will]`.
@@ -124,7 +126,7 @@ pub struct Will {
 pub struct Secret(pub(in crate::config) String);
 
 impl Secret {
-    /// The text itself, to be sent to the broker only.
+    /// The text itself, to be sent only to whom it is for.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -177,6 +177,7 @@ fn every_key_is_read() {
             session: Session::Kept { expiry: 60 },
             max_packet_size: 2048,
             max_inflight: 16,
+            receive_maximum: 10_000,
             reconnect_max: Duration::from_millis(500),
             will: None,
         },
@@ -202,6 +203,7 @@ fn every_key_is_read() {
         },
         tokens: expected_tokens(),
         hooks: vec![expected_hook()],
+        webhooks: vec![],
         log: Log { level: LevelFilter::Debug, format: LogFormat::Json, time: false },
         warnings: vec![],
     };

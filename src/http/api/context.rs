@@ -6,12 +6,14 @@ use crate::config::{Config, Protocol};
 use crate::http::access::{Access, Tokens};
 use crate::http::server::Reach;
 use crate::mqtt::{Publisher, Subscriber};
+use crate::webhook::Webhooks;
 
 /// The bridge, for the endpoints of one listener.
 pub struct Context {
     pub access: Access,
     pub publisher: Publisher,
     pub subscriber: Subscriber,
+    pub webhooks: Webhooks,
     /// Bytes.
     pub max_body: usize,
     /// The default timeout of a request.
@@ -25,11 +27,17 @@ pub struct Context {
 }
 
 impl Context {
-    pub fn new(config: &Config, tokens: Tokens, reach: Reach, publisher: Publisher, subscriber: Subscriber) -> Self {
+    pub fn new(
+        config: &Config,
+        tokens: Tokens,
+        reach: Reach,
+        (publisher, subscriber, webhooks): (Publisher, Subscriber, Webhooks),
+    ) -> Self {
         Self {
             access: Access::new(config, tokens, reach),
             publisher,
             subscriber,
+            webhooks,
             max_body: config.http.max_body,
             timeout: config.publish.timeout,
             max_timeout: config.publish.max_timeout,

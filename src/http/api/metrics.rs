@@ -3,10 +3,17 @@
 use super::call::{Call, Handled};
 use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
-use crate::metrics::{CONTENT_TYPE, render};
+use crate::metrics::{CONTENT_TYPE, State, WebhookState, render};
+use crate::webhook::WebhookStatus;
 
 pub fn metrics(call: &mut Call) -> Result<Handled, Reply> {
     require_method(call.head()?, READ)?;
-    let status = call.context.subscriber.status();
-    Ok(Handled::Reply(Reply::document(CONTENT_TYPE, render(&status.metrics()))))
+    let (status, webhooks) = (call.context.subscriber.status(), call.context.webhooks.statuses());
+    let state = State { webhooks: webhooks.into_iter().map(state).collect(), ..status.metrics() };
+    Ok(Handled::Reply(Reply::document(CONTENT_TYPE, render(&state))))
+}
+
+fn state(webhook: WebhookStatus) -> WebhookState {
+    let WebhookStatus { name, is_subscribed, waiting, oldest_waiting, .. } = webhook;
+    WebhookState { name, is_subscribed, waiting, oldest_waiting }
 }

@@ -11,13 +11,14 @@ use crate::http::access::Quota;
 use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
 use crate::mqtt::Status;
+use crate::webhook::WebhookStatus;
 
 /// Reports everything except secrets.
 pub fn status(call: &mut Call) -> Result<Handled, Reply> {
     require_method(call.head()?, READ)?;
     let status = call.context.subscriber.status();
-    let quota = call.principal.restricted_to();
-    let report = quota.map_or_else(|| Report::of(&status), |quota| Report::restricted(&status, quota));
+    let (webhooks, quota) = (call.context.webhooks.statuses(), call.principal.restricted_to());
+    let report = quota.map_or_else(|| Report::of(&status, &webhooks), |quota| Report::restricted(&status, quota));
     Ok(Handled::Reply(Reply::json(&report)))
 }
 
@@ -30,6 +31,8 @@ struct Report<'a> {
     connection: Connection<'a>,
     subscriptions: Vec<SubscriptionJson<'a>>,
     publishes: Publishes,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    webhooks: Vec<Webhook<'a>>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +58,20 @@ struct Failure<'a> {
     time: u64,
 }
 
+#[derive(Serialize)]
+struct Webhook<'a> {
+    name: &'a str,
+    topic: &'a str,
+    subscribed: bool,
+    waiting: usize,
+    oldest_waiting_seconds: f64,
+    dropped: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<Failure<'a>>,
+}
+
 #[derive(Serialize, Default)]
 struct Publishes {
     waiting: usize,
@@ -69,7 +86,7 @@ struct Publishes {
 }
 
 impl<'a> Report<'a> {
-    fn of(status: &'a Status) -> Self {
+    fn of(status: &'a Status, webhooks: &'a [WebhookStatus]) -> Self {
         let (settings, history) = (&*status.settings, &status.history);
         let subscriptions = status.configured().map(SubscriptionJson::of);
         Self {
@@ -100,17 +117,36 @@ impl<'a> Report<'a> {
                 receive_maximum: status.receive_maximum,
                 window: status.window,
             },
+            webhooks: webhooks.iter().map(Webhook::of).collect(),
         }
     }
 
     /// The same for a token that may see nothing of others, nor where the broker is.
     fn restricted(status: &'a Status, quota: &Quota) -> Self {
-        let report = Self::of(status);
+        let report = Self::of(status, &[]);
         Self {
             connection: Connection { broker: None, client_id: None, last_error: None, ..report.connection },
             subscriptions: Vec::new(),
             publishes: Publishes { waiting: quota.waiting(), ..Publishes::default() },
             ..report
+        }
+    }
+}
+
+impl<'a> Webhook<'a> {
+    fn of(status: &'a WebhookStatus) -> Self {
+        Self {
+            name: &status.name,
+            topic: &status.topic,
+            subscribed: status.is_subscribed,
+            waiting: status.waiting,
+            oldest_waiting_seconds: status.oldest_waiting.as_secs_f64(),
+            dropped: status.dropped,
+            failing_since: status.failing_since.map(unix_seconds),
+            last_error: status
+                .last_error
+                .as_ref()
+                .map(|last| Failure { error: &last.error, time: unix_seconds(last.time) }),
         }
     }
 }

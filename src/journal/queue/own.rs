@@ -11,14 +11,16 @@ use crate::metrics::METRICS;
 const MAX_OWN: usize = 1000;
 
 impl Queue {
-    /// Takes a record of our own; beyond [`MAX_OWN`] it is lost and counted.
-    pub fn push_own(&self, record: Entry) {
+    /// Takes a record of our own; beyond [`MAX_OWN`] it is lost and counted. Returns whether it was taken.
+    pub fn push_own(&self, record: Entry) -> bool {
         let state = self.lock();
-        if state.own < MAX_OWN && !state.has_ended {
+        let is_taken = state.own < MAX_OWN && !state.has_ended;
+        if is_taken {
             self.push_record(state, record);
         } else {
             METRICS.journal_dropped.inc();
         }
+        is_taken
     }
 
     /// Takes no further record of our own, but this one in any case.

@@ -1,5 +1,6 @@
 //! The bounds that rumqttc is given.
 
+use crate::config::RECEIVE_MAXIMUM;
 use crate::journal;
 use crate::message::MAX_OVERHEAD;
 
@@ -15,6 +16,7 @@ const MOST_INBOUND: u32 = 32 * 1024 * 1024;
 const UNANNOUNCED_FACTOR: u32 = 4;
 // whatever is accepted finds room in an empty journal
 const _: () = assert!(MOST_INBOUND as usize + MAX_OVERHEAD <= journal::MAX_BYTES);
+const _: () = assert!(RECEIVE_MAXIMUM <= journal::MAX_MESSAGES);
 
 /// The largest packet from the broker that is accepted, in bytes.
 pub fn inbound_limit(max_packet_size: u32) -> u32 {

@@ -23,7 +23,7 @@ const MAX_LOGGED: usize = 16;
 
 impl Driver {
     pub(super) fn log_connected(&mut self, terms: &Terms) {
-        let address = self.mqtt.address();
+        let whom = &self.whom;
         let outage = self.lost_at.map(|at| format!(" after {:.1} s without a connection", at.elapsed().as_secs_f64()));
         let outage = outage.unwrap_or_default();
         let mut name = String::new();
@@ -31,12 +31,12 @@ impl Driver {
             self.client_id.clone_from(given);
             name = format!(", which calls us {}", Printable::new(given, SHOWN));
         }
-        log::info!(CLIENT_ID = self.client_id; "connected to {address}{outage}{name}");
+        log::info!(CLIENT_ID = self.client_id; "connected to {whom}{outage}{name}");
     }
 
     /// At a stop.
     pub(super) fn log_disconnected(&self) {
-        log::info!(CLIENT_ID = self.client_id; "disconnected from {}", self.mqtt.address());
+        log::info!(CLIENT_ID = self.client_id; "disconnected from {}", self.whom);
     }
 
     pub(super) fn log_lost(&mut self, lost: &Lost) {
@@ -48,7 +48,7 @@ impl Driver {
         };
         log::warn!(
             CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code();
-            "connection to {} lost: {lost}{hint}; connecting again", self.mqtt.address()
+            "connection to {} lost: {lost}{hint}; connecting again", self.whom
         );
     }
 
@@ -94,7 +94,7 @@ impl Driver {
     /// Each different failure to connect is recorded once, not at every try.
     pub(super) fn log_failure(&mut self, lost: &Lost) {
         self.publisher.failed(&lost.to_string());
-        let words = format!("cannot connect to {}: {lost}", self.mqtt.address());
+        let words = format!("cannot connect to {}: {lost}", self.whom);
         if !self.logged.contains(&words) && self.logged.len() < MAX_LOGGED {
             let hint = self.hint(lost);
             log::warn!(CLIENT_ID = self.client_id, REASON_CODE = lost.reason_code(); "{words}{hint}; trying again");

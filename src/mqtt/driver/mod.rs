@@ -5,14 +5,17 @@ mod established;
 mod breaches;
 mod log;
 mod takeover;
+mod threads;
 
 use std::time::{Duration, Instant};
+
+pub use self::threads::THREAD;
 
 use self::breaches::Breaches;
 use self::established::{Established, blame};
 use self::takeover::{Takeover, Verdict};
 use super::client::{self, Cause, Connection, Lost, Sender};
-use super::inbound::{Inbound, Unreleased};
+use super::inbound::{Inbound, Inbox, Unreleased};
 use super::presence::Presence;
 use super::publisher::Publisher;
 use super::session::in_flight::Blame;
@@ -35,6 +38,10 @@ pub struct Driver {
     takeover: Takeover,
     /// The configured one, or the one that the broker gave us.
     client_id: String,
+    /// Where the broker is, and for which webhook the connection is, if it is for one.
+    whom: String,
+    /// Of a webhook.
+    inbox: Option<Inbox>,
     /// The failures to connect that were recorded since the last connection: each is recorded once.
     logged: Vec<String>,
     /// When the last connection ended.
@@ -59,6 +66,8 @@ impl Driver {
             backoff: Backoff::new(config.mqtt.reconnect_max),
             takeover: Takeover::new(config.mqtt.reconnect_max),
             client_id: config.mqtt.client_id.clone(),
+            whom: config.mqtt.address(),
+            inbox: None,
             logged: Vec::new(),
             lost_at: None,
             breaches: Breaches::default(),
@@ -67,6 +76,11 @@ impl Driver {
             session_unknown: true,
             releases_failed: 0,
         }
+    }
+
+    /// Received messages go into the inbox of a webhook, whose name records have.
+    pub fn consuming(self, inbox: Inbox, name: &str) -> Self {
+        Self { whom: format!("{} for webhook {name}", self.whom), inbox: Some(inbox), ..self }
     }
 
     /// Returns at the end of a stop.
@@ -107,7 +121,11 @@ impl Driver {
         let unreleased = if connack.session_present { unreleased } else { Unreleased::default() };
         let (publisher, subscriber) = (&self.publisher, &self.subscriber);
         let is_kept = session != Session::Clean;
-        let inbound = Inbound::new(publisher.clone(), subscriber.clone(), number, is_kept, unreleased);
+        if let Some(inbox) = &self.inbox {
+            inbox.connected(connack.session_present);
+        }
+        let inbox = self.inbox.clone();
+        let inbound = Inbound::new(publisher.clone(), subscriber.clone(), number, is_kept, unreleased, inbox);
         Established::new(publisher, subscriber, &self.presence, connection, inbound, self.breaches.probation())
     }
 

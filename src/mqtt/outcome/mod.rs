@@ -1,6 +1,7 @@
 //! What became of a publish, of a subscription and of a request over MQTT: each outcome says no more than is known.
 
 mod counted;
+pub mod reason;
 mod refusal;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use thiserror::Error;
 pub use self::counted::result;
 pub use self::refusal::{NoAnswer, Refusal};
 
-use super::reason::{PACKET_TOO_LARGE, Reason};
+use self::reason::{PACKET_TOO_LARGE, Reason};
 use crate::memory::Full;
 
 /// The outcome of a publish, which its caller is told once.
@@ -118,6 +119,29 @@ impl Failure {
     #[must_use]
     pub fn refused(code: u8, words: Option<Arc<str>>) -> Self {
         words.map_or(Self::Refused(code), |words| Self::RefusedSaying { code, words })
+    }
+
+    /// Whether the same message would fail again.
+    #[must_use]
+    pub fn is_of_message(&self) -> bool {
+        match self {
+            Self::NotConnected
+            | Self::NotReady(_)
+            | Self::Busy
+            | Self::Stopping
+            | Self::TooManyWaiting
+            | Self::ShareTaken
+            | Self::NoRoom
+            | Self::Unknown => false,
+            Self::PacketTooLarge { .. }
+            | Self::RetainNotSupported
+            | Self::QosNotSupported(_)
+            | Self::PropertiesNotSupported
+            | Self::Refused(_)
+            | Self::RefusedSaying { .. }
+            | Self::TooLargeForBroker { .. }
+            | Self::GivenUp => true,
+        }
     }
 
     /// The reason code of the broker, for this message or for one that was no larger.

@@ -4,13 +4,15 @@ use super::{Publisher, State};
 
 impl Publisher {
     /// Acknowledges a received message, but only on the connection on which it came: on another one its packet
-    /// identifier may belong to another message.
-    pub(in crate::mqtt) fn acknowledge(&self, connection: u64, packet_identifier: u16, qos: u8) {
+    /// identifier may belong to another message. Returns whether that connection is still there.
+    pub(in crate::mqtt) fn acknowledge(&self, connection: u64, packet_identifier: u16, qos: u8) -> bool {
         let mut state = self.lock();
-        if state.connection.is_some() && state.connections == connection {
+        let is_there = state.connection.is_some() && state.connections == connection;
+        if is_there {
             state.unsent.push_back((packet_identifier, qos));
             state.send_acknowledgements();
         }
+        is_there
     }
 
     /// Hands over acknowledgements that found no room before.

@@ -5,7 +5,6 @@ use rumqttc::v5::mqttbytes::v5::LastWill;
 
 use super::packet::rumqttc_qos;
 use crate::config::{Mqtt, Session, Will};
-use crate::journal;
 use crate::mqtt::client::{bounds, transport};
 use crate::mqtt::protocol::PACKET_IDENTIFIERS;
 
@@ -19,9 +18,9 @@ pub fn options(mqtt: &Mqtt, session: Session) -> MqttOptions {
         .set_connection_timeout(timeout.as_secs())
         .set_keep_alive(mqtt.keepalive)
         .set_outgoing_inflight_upper_limit(PACKET_IDENTIFIERS)
-        // we acknowledge messages when they are in the journal, which holds so many at a time
+        // we acknowledge messages when they are recorded or delivered, and hold so many at a time
         .set_manual_acks(true)
-        .set_receive_maximum(Some(journal::MAX_MESSAGES))
+        .set_receive_maximum(Some(mqtt.receive_maximum))
         // announced to the broker too, which then does not send longer packets
         .set_max_packet_size(Some(bounds::inbound_limit(mqtt.max_packet_size)));
     match session {

@@ -37,7 +37,7 @@ impl Established {
     /// A DISCONNECT was written.
     pub(super) fn disconnected(&self) -> Result<(), Lost> {
         if self.is_leaving {
-            return Err(Lost::new("the journal takes messages again, and those that it did not take are asked for"));
+            return Err(Lost::new(self.inbound.regained()));
         }
         if !self.publisher.is_ending() {
             return Err(Lost::new("the connection was ended over a packet that the broker must not send"));

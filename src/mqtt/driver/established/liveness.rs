@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::Established;
 use super::stages::Stage;
-use crate::journal;
 use crate::mqtt::client::{Event, Lost};
 
 /// A broker that acknowledges a publish or answers a SUBSCRIBE later than this is taken for dead.
@@ -93,7 +92,7 @@ impl Established {
             return Err(Lost::new(format!("no acknowledgement for {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs())));
         }
         let is_starved = self.inbound.is_starved;
-        if is_starved && !self.is_leaving && journal::is_settled() {
+        if is_starved && !self.is_leaving && self.inbound.is_settled() {
             // after the last acknowledgement: an unacknowledged message would come again
             self.is_leaving = self.publisher.leave();
         }

@@ -1,17 +1,18 @@
 //! Received messages: into the journal, to subscribers, and acknowledged to the broker when they are recorded.
 
+mod consuming;
+mod inbox;
+
 use std::collections::HashSet;
 use std::sync::Arc;
+
+pub use self::inbox::{Backlog, Delivery, Inbox};
 
 use super::publisher::Publisher;
 use super::subscriber::Subscriber;
 use crate::journal::{self, Done, Full};
 use crate::message::{Priority, Received};
-use crate::metrics::{self, Stray};
-use crate::printable::Printable;
-
-/// How much of a topic name is shown, in bytes.
-const SHOWN: usize = 256;
+use crate::metrics;
 
 /// The packet identifiers of messages at QoS 2 that were taken, and that the broker may send again until their PUBREL
 /// (MQTT 5, 4.3.3).
@@ -31,6 +32,8 @@ pub struct Inbound {
     /// A message found no room in the journal and was left unacknowledged. So are all that follow it, and all of them
     /// come again in their order, on another connection.
     pub is_starved: bool,
+    /// Takes the messages in place of the journal and of subscribers: they are delivered elsewhere.
+    inbox: Option<Inbox>,
 }
 
 impl Inbound {
@@ -40,13 +43,17 @@ impl Inbound {
         connection: u64,
         is_kept: bool,
         unreleased: Unreleased,
+        inbox: Option<Inbox>,
     ) -> Self {
-        Self { publisher, subscriber, connection, is_kept, unreleased, is_starved: false }
+        Self { publisher, subscriber, connection, is_kept, unreleased, is_starved: false, inbox }
     }
 
     /// Has a message recorded, and passes it to its subscribers. At QoS 1 and 2 it is acknowledged when it is recorded.
     /// Never waits.
     pub fn take(&mut self, message: &Arc<Received>, packet_identifier: u16) {
+        if let Some(inbox) = self.inbox.clone() {
+            return self.consume(&inbox, message, packet_identifier);
+        }
         metrics::METRICS.received.inc();
         if message.qos == 2 && self.unreleased.contains(&packet_identifier) {
             // a repetition, with DUP or without: it is acknowledged again, but not before the first one is recorded
@@ -54,9 +61,7 @@ impl Inbound {
             return;
         }
         let route = self.subscriber.route(message);
-        if let Some(stray) = route.stray {
-            log_stray(stray, &message.topic);
-        }
+        route.log_stray(message);
         let is_taken = match message.qos {
             0 => {
                 if route.journal.is_some() && journal::received(message, route.journal, None).is_err() {
@@ -77,11 +82,16 @@ impl Inbound {
         }
     }
 
+    /// Whether all that was taken is recorded, or delivered.
+    pub fn is_settled(&self) -> bool {
+        self.inbox.as_ref().map_or_else(journal::is_settled, Inbox::is_settled)
+    }
+
     /// Acknowledges a message when it is recorded; one without a priority, which is not recorded, after all that came
     /// before (MQTT 5, 4.6.0-2). Returns whether it was taken.
     fn record_surely(&mut self, message: &Arc<Received>, priority: Option<Priority>, packet_identifier: u16) -> bool {
         let (publisher, connection, qos) = (self.publisher.clone(), self.connection, message.qos);
-        let acknowledge = move || publisher.acknowledge(connection, packet_identifier, qos);
+        let acknowledge = move || _ = publisher.acknowledge(connection, packet_identifier, qos);
         if priority.is_none() && journal::is_settled() {
             acknowledge();
             return true;
@@ -103,18 +113,5 @@ impl Inbound {
                 true
             }
         }
-    }
-}
-
-/// Recorded once for each kind, and counted each time.
-fn log_stray(stray: Stray, topic: &[u8]) {
-    if metrics::dropped_stray(stray) {
-        let why = match stray {
-            Stray::WildcardTopic => "which is no topic name, as it has a wildcard in it",
-            Stray::UnaskedTopic => "which no topic filter of ours matches",
-            Stray::UnknownSubscription | Stray::UnknownPacket => "for a subscription that we do not have",
-        };
-        let topic = Printable::new(topic, SHOWN);
-        log::warn!("the broker sent a message on {topic}, {why}: it is dropped, and others like it are counted alone");
     }
 }

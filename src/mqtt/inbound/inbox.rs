@@ -1,0 +1,163 @@
+//! The messages of a connection that threads deliver elsewhere, and acknowledge when they have done so.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::message::Received;
+use crate::mqtt::publisher::Publisher;
+use crate::mqtt::session::deliveries::{Deliveries, Due, Full, Owed};
+
+/// What is to be delivered. Clones share it.
+#[derive(Clone)]
+pub struct Inbox(Arc<Shared>);
+
+struct Shared {
+    publisher: Publisher,
+    state: Mutex<State>,
+    /// Notified when there is a message, when a delivery ends, and at a stop.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    table: Deliveries,
+    /// Deliveries that a thread works on.
+    under_way: usize,
+    /// Messages that found no room and do not come again.
+    dropped: u64,
+    /// Nothing more is delivered.
+    is_stopping: bool,
+}
+
+/// A message that a thread is to deliver. Where it is dropped, the broker delivers the message to the next process.
+pub struct Delivery {
+    inbox: Inbox,
+    number: u64,
+    /// The message.
+    pub message: Arc<Received>,
+    /// When it came for the first time.
+    pub since: Instant,
+}
+
+/// How many messages are not acknowledged, and since when the oldest is here.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Backlog {
+    /// Messages.
+    pub messages: usize,
+    /// `None` without a message.
+    pub oldest: Option<Instant>,
+    /// Messages that were lost for want of room, at QoS 0.
+    pub dropped: u64,
+}
+
+impl Inbox {
+    pub(in crate::mqtt) fn new(publisher: Publisher) -> Self {
+        Self(Arc::new(Shared { publisher, state: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    /// A connection was made.
+    pub(in crate::mqtt) fn connected(&self, session_present: bool) {
+        self.lock().table.connected(session_present);
+    }
+
+    /// Takes a message with its place in the order of acknowledgements; one that is not `wanted` is acknowledged alone.
+    pub(super) fn put(&self, message: &Arc<Received>, owed: Option<Owed>, wanted: bool) -> Result<(), Full> {
+        let mut state = self.lock();
+        if let Some(delivered) = state.table.push(message, owed, wanted, Instant::now())? {
+            self.acknowledge(delivered);
+        }
+        self.settle(state);
+        Ok(())
+    }
+
+    /// A message found no room, and does not come again.
+    pub(super) fn drop_message(&self) {
+        self.lock().dropped += 1;
+    }
+
+    /// Whether nothing is unacknowledged.
+    pub(super) fn is_settled(&self) -> bool {
+        self.lock().table.len() == 0
+    }
+
+    /// Waits for the next message to deliver; `None` at a stop.
+    #[must_use]
+    pub fn next(&self) -> Option<Delivery> {
+        let mut state = self.lock();
+        loop {
+            if state.is_stopping {
+                return None;
+            }
+            if let Some(Due { number, message, since }) = state.table.next() {
+                state.under_way += 1;
+                return Some(Delivery { inbox: self.clone(), number, message, since });
+            }
+            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for this time, or until a stop: then it returns true.
+    #[must_use]
+    pub fn pause(&self, duration: Duration) -> bool {
+        let waited = self.0.changed.wait_timeout_while(self.lock(), duration, |state| !state.is_stopping);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_stopping
+    }
+
+    /// Begins no further delivery.
+    pub fn stop(&self) {
+        self.lock().is_stopping = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until no thread works on a delivery, or until the deadline. Returns how many do.
+    pub fn drain(&self, deadline: Instant) -> usize {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.0.changed.wait_timeout_while(self.lock(), left, |state| state.under_way > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.under_way
+    }
+
+    /// What is not acknowledged.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        let state = self.lock();
+        Backlog { messages: state.table.len(), oldest: state.table.oldest(), dropped: state.dropped }
+    }
+
+    /// Acknowledges what is settled.
+    fn settle(&self, mut state: MutexGuard<'_, State>) {
+        // under the lock, so that threads acknowledge in order
+        state.table.acknowledge(|owed| self.acknowledge(owed));
+        drop(state);
+        self.0.changed.notify_all();
+    }
+
+    fn acknowledge(&self, owed: Owed) -> bool {
+        self.0.publisher.acknowledge(owed.connection, owed.packet_identifier, owed.qos)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Delivery {
+    /// It is delivered, or given up: the broker may forget it.
+    pub fn settle(self) {
+        self.inbox.lock().table.settle(self.number);
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let mut state = self.inbox.lock();
+        state.under_way -= 1;
+        self.inbox.settle(state);
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").finish_non_exhaustive()
+    }
+}

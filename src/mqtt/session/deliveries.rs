@@ -1,0 +1,168 @@
+//! The messages of a webhook that are not acknowledged, in the order in which they came.
+//!
+//! The broker sends a message again on the next connection if it has not seen its acknowledgement. The table recognizes
+//! it then, so that a request that is under way is not made a second time.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::message::Received;
+
+/// Messages that a table holds. More come only at QoS 0, or from brokers that no Receive Maximum limits.
+const MAX_MESSAGES: usize = 1000;
+/// Bytes that they may take together. A single message may take more.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The table has no room.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// What is to be acknowledged: the connection, the packet identifier and the QoS of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owed {
+    pub connection: u64,
+    pub packet_identifier: u16,
+    pub qos: u8,
+}
+
+/// A message that is to be delivered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Identifies it in the table.
+    pub number: u64,
+    pub message: Arc<Received>,
+    /// When it came for the first time.
+    pub since: Instant,
+}
+
+/// The table.
+#[derive(Default)]
+pub struct Deliveries {
+    /// The oldest first. The acknowledgement of a message waits for those of all before it (MQTT 5, 4.6.0-2).
+    entries: VecDeque<Entry>,
+    /// The number of the first entry.
+    first: u64,
+    /// The number of the next entry to be delivered.
+    next: u64,
+    bytes: usize,
+    /// Packet identifiers of delivered messages whose acknowledgement could not be sent, as their connection had ended.
+    unacknowledged: HashMap<u16, u64>,
+    hasher: RandomState,
+}
+
+struct Entry {
+    message: Arc<Received>,
+    /// Of what does not change when the message is sent again.
+    hash: u64,
+    /// On the last connection on which it came; `None` if the broker awaits nothing.
+    owed: Option<Owed>,
+    since: Instant,
+    is_settled: bool,
+}
+
+impl Deliveries {
+    /// A connection was made. Without its session the broker awaits nothing of what came before.
+    pub fn connected(&mut self, session_present: bool) {
+        if !session_present {
+            self.unacknowledged.clear();
+            self.entries.iter_mut().for_each(|entry| entry.owed = None);
+        }
+    }
+
+    /// Takes a message; one that is not `wanted` is only acknowledged in its turn. Returns what is to be acknowledged
+    /// at once: a message that was delivered before.
+    pub fn push(
+        &mut self,
+        message: &Arc<Received>,
+        owed: Option<Owed>,
+        wanted: bool,
+        now: Instant,
+    ) -> Result<Option<Owed>, Full> {
+        let hash = self.hash(message);
+        if let Some(owed) = owed {
+            let delivered = self.unacknowledged.remove(&owed.packet_identifier);
+            if message.dup && delivered == Some(hash) {
+                return Ok(Some(owed));
+            }
+            if message.dup && self.renew(owed, hash) {
+                return Ok(None);
+            }
+        }
+        let bytes = message.size();
+        let is_full = self.entries.len() >= MAX_MESSAGES || self.bytes.saturating_add(bytes) > MAX_BYTES;
+        if is_full && !self.entries.is_empty() {
+            return Err(Full);
+        }
+        self.bytes += bytes;
+        self.entries.push_back(Entry { message: message.clone(), hash, owed, since: now, is_settled: !wanted });
+        Ok(None)
+    }
+
+    /// A message that came on an earlier connection is awaited on this one.
+    fn renew(&mut self, owed: Owed, hash: u64) -> bool {
+        let is_same = |entry: &&mut Entry| {
+            let earlier = entry.owed.filter(|earlier| earlier.connection != owed.connection);
+            earlier.is_some_and(|earlier| earlier.packet_identifier == owed.packet_identifier) && entry.hash == hash
+        };
+        let known = self.entries.iter_mut().find(is_same);
+        known.map(|entry| entry.owed = Some(owed)).is_some()
+    }
+
+    /// The next message that is to be delivered.
+    pub fn next(&mut self) -> Option<Due> {
+        loop {
+            let number = self.next.max(self.first);
+            let entry = self.entries.get(usize::try_from(number - self.first).ok()?)?;
+            self.next = number + 1;
+            if !entry.is_settled {
+                return Some(Due { number, message: entry.message.clone(), since: entry.since });
+            }
+        }
+    }
+
+    /// A message was delivered, or given up.
+    pub fn settle(&mut self, number: u64) {
+        let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
+            entry.is_settled = true;
+        }
+    }
+
+    /// Removes what is settled and has nothing unsettled before it, and acknowledges it. `acknowledge` returns false if
+    /// the connection is gone: then the broker sends the message again.
+    pub fn acknowledge(&mut self, acknowledge: impl Fn(Owed) -> bool) {
+        while self.entries.front().is_some_and(|entry| entry.is_settled) {
+            let Some(entry) = self.entries.pop_front() else { return };
+            self.first += 1;
+            self.bytes -= entry.message.size();
+            if let Some(owed) = entry.owed.filter(|owed| !acknowledge(*owed)) {
+                self.unacknowledged.insert(owed.packet_identifier, entry.hash);
+            }
+        }
+    }
+
+    /// How many messages are not acknowledged.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Since when the oldest of them is here.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.entries.front().map(|entry| entry.since)
+    }
+
+    /// Of what a broker does not change when it sends a message again: the expiry interval gets shorter.
+    fn hash(&self, message: &Received) -> u64 {
+        let properties = &message.properties;
+        self.hasher.hash_one((
+            (&message.topic, &message.payload, message.retain),
+            (&properties.content_type, &properties.response_topic),
+            (&properties.correlation_data, &properties.user_properties),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Messages that are given up: each is published as a dead letter, or else recorded, before it is acknowledged.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::retry::LONGEST_PAUSE;
+use super::worker::{Failure, Worker};
+use crate::backoff::Backoff;
+use crate::config::Protocol;
+use crate::journal;
+use crate::message::{Message, MqttString, Properties, Qos, Received, TopicName};
+use crate::metrics::WebhookResult;
+use crate::mqtt::{self, Delivery};
+use crate::printable::Printable;
+
+/// How long the broker may take for a dead letter, and the journal for a record.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How much of a topic name is shown, in bytes.
+const SHOWN: usize = 256;
+
+impl Worker {
+    /// Gives a message up after so many attempts. At a stop it is left unacknowledged.
+    pub fn give_up(&self, delivery: Delivery, id: &str, failure: &Failure, attempts: u64) {
+        let webhook = &self.running.webhook;
+        let topic = Printable::new(&delivery.message.topic, SHOWN);
+        let what = format!(
+            "webhook {}: message {id} on {topic} is given up after {attempts} attempts: {}",
+            webhook.name, failure.words
+        );
+        let refused = match &webhook.dead_letter {
+            None => None,
+            Some(dead_letter) => match self.publish_dead_letter(dead_letter, &delivery, id, failure, attempts) {
+                None => return,
+                Some(Ok(())) => {
+                    log::warn!(WEBHOOK = webhook.name, WEBHOOK_ID = id; "{what}; it is published on {}", dead_letter.as_str());
+                    self.settled(id);
+                    return self.settle(delivery, WebhookResult::DeadLettered);
+                }
+                Some(Err(refusal)) => Some(format!("; the dead letter was not published: {refusal}")),
+            },
+        };
+        let words = format!("{what}{}; it is acknowledged to the broker, and lost", refused.unwrap_or_default());
+        let fields = [("WEBHOOK", webhook.name.as_str()), ("WEBHOOK_ID", id)];
+        while !journal::error_by(Instant::now() + TIMEOUT, &words, &fields) {
+            if self.running.consumer.inbox.pause(Duration::from_secs(1)) {
+                return;
+            }
+        }
+        self.settled(id);
+        self.settle(delivery, WebhookResult::Dropped);
+    }
+
+    /// Publishes a message until the broker has acknowledged it, or has refused it for good. `None` at a stop.
+    fn publish_dead_letter(
+        &self,
+        topic: &TopicName,
+        delivery: &Delivery,
+        id: &str,
+        failure: &Failure,
+        attempts: u64,
+    ) -> Option<Result<(), mqtt::Failure>> {
+        let consumer = &self.running.consumer;
+        let reasons = [
+            ("webhook", self.running.webhook.name.clone()),
+            ("webhook-id", id.to_owned()),
+            ("webhook-topic", String::from_utf8_lossy(&delivery.message.topic).into_owned()),
+            ("webhook-attempts", attempts.to_string()),
+            ("webhook-error", failure.words.clone()),
+        ];
+        let properties = match consumer.status().settings.protocol {
+            Protocol::V311 => Properties::default(),
+            Protocol::V5 => properties(&delivery.message, &reasons),
+        };
+        let message = Message {
+            topic: topic.clone(),
+            payload: Bytes::from(delivery.message.payload.clone()),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            properties,
+        };
+        let mut backoff = Backoff::new(LONGEST_PAUSE);
+        loop {
+            match consumer.publish(message.clone(), TIMEOUT) {
+                Ok(_) => return Some(Ok(())),
+                Err(failure) if failure.is_of_message() => return Some(Err(failure)),
+                Err(_) => {}
+            }
+            if consumer.inbox.pause(backoff.pause(Duration::ZERO)) {
+                return None;
+            }
+        }
+    }
+}
+
+/// The properties of a dead letter: those of the message, and why it is one. It does not expire.
+fn properties(message: &Received, reasons: &[(&str, String)]) -> Properties {
+    let properties = &message.properties;
+    let string = |text: &str| MqttString::try_from(text.to_owned()).ok();
+    let pair = |name: &str, value: &str| Some((string(name)?, string(value)?));
+    let own = properties.user_properties.iter().filter_map(|(name, value)| pair(name, value));
+    Properties {
+        payload_format_indicator: properties.payload_format_indicator.map(|indicator| indicator == 1),
+        message_expiry_interval: None,
+        response_topic: properties.response_topic.clone().and_then(|topic| TopicName::try_from(topic).ok()),
+        correlation_data: properties.correlation_data.clone(),
+        content_type: properties.content_type.as_deref().and_then(string),
+        user_properties: own.chain(reasons.iter().filter_map(|(name, value)| pair(name, value))).collect(),
+    }
+}

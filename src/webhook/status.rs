@@ -1,0 +1,33 @@
+//! The state of a webhook, for `/status` and `/metrics`.
+
+use std::time::{Duration, SystemTime};
+
+/// The state of a webhook at one moment.
+#[derive(Debug)]
+pub struct WebhookStatus {
+    /// From the configuration.
+    pub name: String,
+    /// The topic filter.
+    pub topic: String,
+    /// Whether there is a connection to the broker, on which the topic filter is granted.
+    pub is_subscribed: bool,
+    /// Messages that are received and not acknowledged.
+    pub waiting: usize,
+    /// How long the oldest of them has waited.
+    pub oldest_waiting: Duration,
+    /// Messages at QoS 0 that found no room.
+    pub dropped: u64,
+    /// Since when no attempt has succeeded, if the last one failed.
+    pub failing_since: Option<SystemTime>,
+    /// Why the last attempt failed that did.
+    pub last_error: Option<LastError>,
+}
+
+/// A failed attempt.
+#[derive(Debug, Clone)]
+pub struct LastError {
+    /// Printable.
+    pub error: String,
+    /// When it ended.
+    pub time: SystemTime,
+}
