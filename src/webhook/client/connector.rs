@@ -47,13 +47,13 @@ impl transport::Connector for Connector {
             #[cfg(not(feature = "tls"))]
             Some(tls) => match *tls {},
         };
-        Ok(Some(Link::new(channel)))
+        Ok(Some(Link::new(channel, details.config)))
     }
 }
 
 /// The addresses of a name, IPv6 and IPv4. The system's resolver looks it up in this thread, and bounds the time: by
-/// default it waits 5 s, twice, for each of at most three name servers (`timeout` and `attempts` in resolv.conf(5)). What
-/// it takes beyond the deadline of the attempt delays the end of the attempt.
+/// default it waits 5 s, twice, for each of at most three name servers, and does so for each suffix in `search`
+/// (resolv.conf(5)). What it takes beyond the deadline of the attempt delays the end of the attempt.
 fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
     match (host, port).to_socket_addrs() {
         Ok(addresses) => Ok(addresses.take(MAX_ADDRESSES).collect()),

@@ -1,17 +1,17 @@
 //! A connection to an endpoint, as ureq uses it.
 
-use std::error::Error as _;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use thiserror::Error as ThisError;
 use ureq::Error;
+use ureq::config::Config;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use super::timed::{Timed, is_late};
 #[cfg(feature = "tls")]
 use super::tls::Encrypted;
-use super::{INPUT, OUTPUT};
+use super::words::Words;
 
 /// Bytes that pass, encrypted or not.
 #[derive(Debug)]
@@ -44,8 +44,9 @@ pub fn is_stale(error: &Error) -> bool {
 }
 
 impl Link {
-    pub fn new(channel: Channel) -> Self {
-        Self { channel, buffers: LazyBuffers::new(INPUT, OUTPUT), is_kept: false, unwritten: None }
+    pub fn new(channel: Channel, config: &Config) -> Self {
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Self { channel, buffers, is_kept: false, unwritten: None }
     }
 
     /// The end of the connection by the server.
@@ -77,7 +78,11 @@ impl Transport for Link {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.channel.timed().set_deadline(deadline(&timeout));
-        match self.channel.reader().read(self.buffers.input_append_buf()) {
+        let buffer = self.buffers.input_append_buf();
+        if buffer.is_empty() {
+            return Err(Words("the head of the answer is too long".to_owned()).into());
+        }
+        match self.channel.reader().read(buffer) {
             Ok(0) => Err(self.end(ErrorKind::UnexpectedEof.into())),
             Ok(amount) => {
                 self.is_kept = false;
@@ -144,10 +149,5 @@ pub fn deadline(timeout: &NextTimeout) -> Instant {
 fn is_end(error: &io::Error) -> bool {
     use ErrorKind as Kind;
 
-    let is_plain = error.source().is_none();
-    is_plain
-        && matches!(
-            error.kind(),
-            Kind::UnexpectedEof | Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted
-        )
+    matches!(error.kind(), Kind::UnexpectedEof | Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted)
 }

@@ -23,6 +23,9 @@
 //! - It closes idle connections only when it makes or takes one: there are at most as many as requests at a time, until
 //!   the next request
 //!
+//! - Its limit for heads counts the bytes that follow an informational response too, a body among them: `link.rs` says
+//!   when a head does not fit into the buffer
+//!
 //! Settings that it has by default, and that [`Client::new`] switches off: redirects, errors for statuses, proxies from
 //! environment variables, buffers of 256 KiB for each connection.
 //!
@@ -53,10 +56,8 @@ use crate::config::Webhook;
 /// How long an idle connection is kept: less than the 5 s after which many servers close it.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// The longest head of an answer, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
-/// What a connection reads into, in bytes: more than a head, so that one that is too long is seen as such.
-const INPUT: usize = MAX_HEAD + 4096;
+/// What a connection reads into, in bytes, and so the longest head of an answer.
+const INPUT: usize = 64 * 1024;
 /// What a connection writes from, in bytes.
 const OUTPUT: usize = 16 * 1024;
 
@@ -101,7 +102,7 @@ impl Client {
             .accept("*/*")
             .accept_encoding("")
             .timeout_recv_body(Some(BODY_TIMEOUT))
-            .max_response_header_size(MAX_HEAD)
+            .max_response_header_size(usize::MAX)
             .input_buffer_size(INPUT)
             .output_buffer_size(OUTPUT)
             .max_idle_connections(connections)

@@ -27,7 +27,9 @@ impl Encrypted {
         while connection.is_handshaking() {
             match connection.complete_io(&mut timed) {
                 Ok(_) => {}
-                Err(error) if is_late(&error) => return Err(Words("no end of the TLS handshake".to_owned()).into()),
+                Err(error) if is_late(&error) => {
+                    return Err(Words("the TLS handshake did not end in time".to_owned()).into());
+                }
                 Err(error) => return Err(Words::of_handshake(&error).into()),
             }
         }

@@ -27,7 +27,6 @@ pub fn words(error: &Error, timeout: Duration) -> String {
     match error {
         Error::Timeout(_) => format!("no answer within {} s", timeout.as_secs_f64()),
         Error::Io(error) => io_words(error, timeout),
-        Error::LargeResponseHeader(..) => format!("the head of the answer is longer than {} bytes", super::MAX_HEAD),
         Error::Protocol(error) => format!("the answer is not HTTP/1.1: {}", shown(error)),
         Error::Other(words) => shown(words),
         other => shown(other),
@@ -41,13 +40,13 @@ fn io_words(error: &io::Error, timeout: Duration) -> String {
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
             "the endpoint reset the connection without an answer".to_owned()
         }
-        // also the end of one address's part of that time
-        ErrorKind::TimedOut => format!("no connection within {} s", timeout.as_secs_f64()),
         _ if error.raw_os_error().is_some() => {
             let text = error.to_string();
             text.split(" (os error").next().unwrap_or_default().to_ascii_lowercase()
         }
-        _ => shown(error),
+        // of one address, which has a part of the time
+        ErrorKind::TimedOut => format!("no connection within {} s", timeout.as_secs_f64()),
+        _ => tls_words(error).unwrap_or_else(|| shown(error)),
     }
 }
 
@@ -55,23 +54,54 @@ fn shown(error: &impl ToString) -> String {
     Printable::new(&error.to_string(), SHOWN).to_string()
 }
 
+/// A build without TLS has no such errors.
+#[cfg(not(feature = "tls"))]
+fn tls_words(_: &io::Error) -> Option<String> {
+    None
+}
+
+/// The words of an error of TLS that a stream of bytes ended with.
+#[cfg(feature = "tls")]
+fn tls_words(error: &io::Error) -> Option<String> {
+    error.get_ref()?.downcast_ref().map(|error| Words::of_tls(error).0)
+}
+
 #[cfg(feature = "tls")]
 impl Words {
     /// An error of TLS.
     pub fn of_tls(error: &rustls::Error) -> Self {
+        use rustls::CertificateError as Fault;
         use rustls::Error as Tls;
 
-        Self(match error {
-            Tls::InvalidMessage(_) | Tls::InappropriateMessage { .. } => "what answers there is not TLS".to_owned(),
-            other => format!("TLS: {}", shown(other)),
+        let fault = match error {
+            Tls::InvalidMessage(_) | Tls::InappropriateMessage { .. } => {
+                return Self("what answers there is not TLS".to_owned());
+            }
+            Tls::AlertReceived(alert) => return Self(format!("the endpoint ended TLS with the alert {alert:?}")),
+            Tls::PeerIncompatible(_) => {
+                let what = "the endpoint has no version of TLS (1.2 or 1.3) or no cipher in common with us";
+                return Self(what.to_owned());
+            }
+            Tls::InvalidCertificate(fault) => fault,
+            other => return Self(format!("TLS: {}", shown(other))),
+        };
+        Self(match fault {
+            Fault::UnknownIssuer => {
+                "the endpoint's certificate is of no authority in `ca-file`, or that the system trusts".to_owned()
+            }
+            Fault::Other(rustls::OtherError(between)) => format!("a certificate between the two: {}", shown(between)),
+            // these have times and names in them
+            fault => format!("the endpoint's certificate: {}", shown(fault)),
         })
     }
 
     /// An error during the handshake.
     pub fn of_handshake(error: &io::Error) -> Self {
-        match error.get_ref().and_then(|error| error.downcast_ref()) {
-            Some(error) => Self::of_tls(error),
-            None => Self(format!("the TLS handshake failed: {}", shown(error))),
-        }
+        Self(match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                "the endpoint closed the connection before TLS began".to_owned()
+            }
+            _ => tls_words(error).unwrap_or_else(|| format!("the TLS handshake failed: {}", shown(error))),
+        })
     }
 }
