@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the daemon as it is packaged, with TLS to the broker and without: size of the binary, and number of crates.
+"""Builds the daemon as it is packaged, and without TLS and webhooks: size of the binary, and number of crates.
 
 usage: bench/size.py [--save]        (needs cargo)
 """
@@ -22,7 +22,7 @@ def measure(target, *features):
 def main():
     size, crates = measure(ROOT / "target")
     without_tls, fewer = measure(ROOT / "target/size", "--no-default-features")
-    print(f"{size} MB and {crates} crates; without TLS {without_tls} MB and {fewer} crates")
+    print(f"{size} MB and {crates} crates; without TLS and webhooks {without_tls} MB and {fewer} crates")
     save("size", {"mb": size, "crates": crates, "without_tls_mb": without_tls, "without_tls_crates": fewer})
 
 
