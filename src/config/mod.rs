@@ -28,6 +28,7 @@ mod log;
 mod mqtt;
 mod publish;
 mod secret;
+mod secret_file;
 mod subscription;
 mod token;
 mod webhook;

@@ -6,10 +6,9 @@ use toml::Value;
 
 use crate::config::kind::{FilePath, Payload, Rate, Seconds, choice, list, shown, text};
 use crate::config::secret;
+use crate::config::secret_file::MAX_SECRETS;
 use crate::message::{MqttString, Qos, TopicTemplate};
 
-/// The most secrets that a hook has at a time: the old one and the new one.
-pub const MAX_SECRETS: usize = 2;
 /// Headers that identify who sends a request must not be published.
 const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 

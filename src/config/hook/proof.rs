@@ -1,21 +1,12 @@
 //! How the callers of a hook show that they may call it: by a secret in the path, or by a signature.
 
 use std::fmt;
-use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use super::keys::{Encoding, HookKeys, HookTable, MAX_SECRETS, Method, Signature};
+use super::keys::{Encoding, HookKeys, HookTable, Method, Signature};
 use crate::config::environment::Environment;
 use crate::config::fault::Fault;
+use crate::config::secret_file::SecretFile;
 use crate::config::source::Source;
-use crate::files::{is_there, read_limited};
-
-/// The longest file of secrets, in bytes.
-const MAX_FILE: u64 = 4096;
-/// The prefix of the secrets of Standard Webhooks.
-const PREFIX: &str = "whsec_";
 
 /// How the callers of a hook show that they may call it.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,38 +78,8 @@ pub fn read(keys: &HookKeys, table: &HookTable, source: &Source, environment: &E
         }
     };
     let credential = format!("hook-{}", table.name);
-    let given = environment.credential(&credential).filter(|path| is_there(path));
-    let (path, position) = match (given, &table.signature_secret_file) {
-        (Some(path), _) => (path, format!("credential {credential}")),
-        (None, Some(path)) => (source.beside(path), file.position().map(ToString::to_string).unwrap_or_default()),
-        (None, None) => {
-            let what = format!("{signature} needs a {file}, or the credential {credential}");
-            return Err(signature.fault(what));
-        }
-    };
-    let keys = read_keys(&path, &position, scheme == Scheme::Standard)?;
+    let found = SecretFile::find(&credential, file, table.signature_secret_file.as_ref(), source, environment);
+    let missing = || signature.fault(format!("{signature} needs a {file}, or the credential {credential}"));
+    let keys = found.ok_or_else(missing)?.keys(scheme == Scheme::Standard)?;
     Ok(Proof::Signature(scheme, keys))
-}
-
-/// One secret in each line, which errors never show.
-fn read_keys(path: &Path, position: &str, is_standard: bool) -> Result<Vec<Vec<u8>>, Fault> {
-    let unreadable = |error: &dyn fmt::Display| format!("`{}` cannot be read: {error}", path.display());
-    let bytes =
-        read_limited(path, MAX_FILE).map_err(|error| Fault::unreadable(position, unreadable(&error), &error))?;
-    let text = String::from_utf8(bytes).map_err(|_| Fault::new(position, unreadable(&"it is not UTF-8 text")))?;
-    let fault = |rule: &str| Fault::new(position, format!("`{}` {rule}", path.display()));
-    // some editors write a byte order mark, which is invisible
-    let text = text.trim_start_matches('\u{feff}');
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if !(1..=MAX_SECRETS).contains(&lines.len()) {
-        return Err(fault("must have one secret, or two while one is renewed, each in a line of its own"));
-    }
-    let key = |line: &&str| {
-        if !is_standard {
-            return Some(line.as_bytes().to_vec());
-        }
-        STANDARD.decode(line.strip_prefix(PREFIX).unwrap_or(line)).ok().filter(|key| !key.is_empty())
-    };
-    let keys: Option<Vec<_>> = lines.iter().map(key).collect();
-    keys.ok_or_else(|| fault("must have secrets in base64 with padding, with or without `whsec_` before them"))
 }

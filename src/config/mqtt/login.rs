@@ -1,8 +1,7 @@
 //! User name and password. The password is that of the environment, the credential, the password file or `bridge.toml`,
 //! in this order.
 
-use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use toml::Value;
 
@@ -11,8 +10,9 @@ use super::types::{Login, Secret};
 use crate::config::environment::Environment;
 use crate::config::fault::Fault;
 use crate::config::kind::{Kind, SecretText};
+use crate::config::secret_file::{SecretFile, position};
 use crate::config::source::Source;
-use crate::files::{is_there, read_limited};
+use crate::files::is_there;
 
 /// The variable of the tutorial, which wins over `password-file` too.
 const VARIABLE: &str = "MQTT_PASSWORD";
@@ -59,14 +59,10 @@ fn read_password(keys: &mut MqttKeys, source: &Source, environment: &Environment
     let outside = if by_variable == [false, false] { from_outside(environment)? } else { Password::default() };
     match (secret, path) {
         _ if !outside.secret.is_empty() => Ok(outside),
-        (Some(secret), _) => Ok(Password { secret, position: shown(password.position()) }),
-        (None, Some(path)) => from_file(&source.beside(&path), shown(password_file.position())),
+        (Some(secret), _) => Ok(Password { secret, position: position(password) }),
+        (None, Some(path)) => from_file(source.beside(&path), position(password_file)),
         (None, None) => Ok(Password::default()),
     }
-}
-
-fn shown(position: Option<&impl ToString>) -> String {
-    position.map(ToString::to_string).unwrap_or_default()
 }
 
 /// The password of the environment or of the credential, which win over the file.
@@ -76,23 +72,15 @@ fn from_outside(environment: &Environment) -> Result<Password, Fault> {
     }
     match environment.credential(CREDENTIAL).filter(|path| is_there(path)) {
         // the unit names the credential in any case, and leaves it empty where the administrator has none
-        Some(path) => from_file(&path, format!("credential {CREDENTIAL}")),
+        Some(path) => from_file(path, format!("credential {CREDENTIAL}")),
         None => Ok(Password::default()),
     }
 }
 
 /// The content of a file; one line end after it is not part of the password.
-fn from_file(path: &Path, position: String) -> Result<Password, Fault> {
-    let unreadable = |error: &dyn fmt::Display| format!("`{}` cannot be read: {error}", path.display());
-    let bytes =
-        read_limited(path, MAX_FILE).map_err(|error| Fault::unreadable(&position, unreadable(&error), &error))?;
-    let text = String::from_utf8(bytes).map_err(|_| Fault::new(&position, unreadable(&"it is not UTF-8 text")))?;
-    let secret = text.strip_suffix('\n').unwrap_or(&text);
-    if secret.contains('\n') {
-        let what = format!("`{}` must be the password alone, with one line end behind it at most", path.display());
-        return Err(Fault::new(position, what));
-    }
-    checked(secret.strip_suffix('\r').unwrap_or(secret).to_owned(), position)
+fn from_file(path: PathBuf, position: String) -> Result<Password, Fault> {
+    let secret = SecretFile::new(path, position.clone()).line(MAX_FILE, "password")?;
+    checked(secret, position)
 }
 
 fn checked(secret: String, position: String) -> Result<Password, Fault> {

@@ -203,7 +203,7 @@ fn every_key_is_read() {
         },
         tokens: expected_tokens(),
         hooks: vec![expected_hook()],
-        webhooks: vec![],
+        webhooks: Vec::new(),
         log: Log { level: LevelFilter::Debug, format: LogFormat::Json, time: false },
         warnings: vec![],
     };
