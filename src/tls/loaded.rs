@@ -1,4 +1,4 @@
-//! TLS to the broker: certificates and keys, read and checked, and read again when they change.
+//! TLS to the broker and to endpoints: certificates and keys, read and checked, and read again when they change.
 
 use std::fmt;
 use std::io;
@@ -63,7 +63,7 @@ pub fn is_server_name(name: &str) -> bool {
 }
 
 impl Tls {
-    /// Reads and checks the files. The protocols are offered to the broker by ALPN (RFC 7301).
+    /// Reads and checks the files. The protocols are offered by ALPN (RFC 7301).
     ///
     /// # Errors
     /// The first file that cannot be used.
@@ -86,7 +86,8 @@ impl Tls {
         if stamps != current.stamps {
             match files.read(alpn) {
                 Ok(config) => {
-                    log::info!("the certificates of the connection to the broker have changed, and were read again");
+                    let changed = files.changed(&current.stamps, &stamps);
+                    log::info!("certificates have changed, and were read again: {changed}");
                     *current = Current { config: Arc::new(config), stamps, told: None };
                 }
                 Err(unusable) if current.told.as_ref() != Some(&unusable) => {
@@ -107,9 +108,23 @@ impl Tls {
 }
 
 impl Files {
+    /// Each file, where it is read, and the name that records show.
+    fn paths(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        let authorities = self.authorities.iter().map(|path| (path.as_path(), path.as_path()));
+        let client = self.client.iter().flat_map(|(certificate, key)| {
+            [(certificate.as_path(), certificate.as_path()), (key.path.as_path(), key.original.as_path())]
+        });
+        authorities.chain(client)
+    }
+
     fn stamps(&self) -> Vec<Stamp> {
-        let client = self.client.iter().flat_map(|(certificate, key)| [certificate, &key.path]);
-        self.authorities.iter().chain(client).map(|path| Stamp::of(path)).collect()
+        self.paths().map(|(path, _)| Stamp::of(path)).collect()
+    }
+
+    /// The names of the files whose stamps differ.
+    fn changed(&self, before: &[Stamp], now: &[Stamp]) -> String {
+        let pairs = self.paths().zip(before.iter().zip(now)).filter(|(_, (before, now))| before != now);
+        pairs.map(|((_, shown), _)| shown.display().to_string()).collect::<Vec<_>>().join(", ")
     }
 
     fn read(&self, alpn: &[String]) -> Result<ClientConfig, Unusable> {
@@ -136,7 +151,7 @@ impl Files {
             }
         };
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.clone().into_bytes()).collect();
-        // a connection lasts for days, and the next one must check the broker's certificate again
+        // a connection to the broker lasts for days, and each one must check the certificate again
         config.resumption = Resumption::disabled();
         Ok(config)
     }

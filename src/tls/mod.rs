@@ -1,4 +1,4 @@
-//! TLS to the broker: where its certificates and keys are, and what a build makes of them.
+//! TLS to the broker and to endpoints: where its certificates and keys are, and what a build makes of them.
 
 mod files;
 #[cfg_attr(not(feature = "tls"), path = "none.rs")]

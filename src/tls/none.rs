@@ -1,4 +1,4 @@
-//! TLS to the broker in a build without TLS: a configuration that asks for it is an error.
+//! TLS in a build without it: a configuration that asks for it is an error.
 
 use thiserror::Error;
 

@@ -1,4 +1,4 @@
-//! The check of the broker's certificates. It tells whether its own certificate is at fault or an intermediate one.
+//! The check of a server's certificates. It tells whether its own certificate is at fault or an intermediate one.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use thiserror::Error;
 #[derive(Debug)]
 pub struct Verifier(pub Arc<WebPkiServerVerifier>);
 
-/// The fault of an intermediate certificate, which the broker sends with its own.
+/// The fault of an intermediate certificate, which the server sends with its own.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct Between(pub CertificateError);

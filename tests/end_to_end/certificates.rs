@@ -173,7 +173,7 @@ fn an_unusable_file_is_read_again_even_with_the_same_time_and_length() {
 #[test]
 fn renewed_certificates_are_used_for_the_next_connection_and_invalid_ones_are_not() {
     const KEPT: &str = "; what was read before is used on";
-    const READ_AGAIN: &str = "certificates of the connection to the broker have changed, and were read again";
+    const READ_AGAIN: &str = "certificates have changed, and were read again: ";
     let (old, new) = (Authority::new(), Authority::named("new"));
     let folder = Folder::new();
     let trusted = folder.path().join("ca.crt");
@@ -211,7 +211,9 @@ fn renewed_certificates_are_used_for_the_next_connection_and_invalid_ones_are_no
     assert_eq!(daemon.lines_with(READ_AGAIN).len(), 0, "{:?}", daemon.lines());
     fs::copy(old.certificate(), &trusted).unwrap();
     fs::copy(old.file("second.key"), &key).unwrap();
-    daemon.wait_for(READ_AGAIN);
+    let told = daemon.wait_for(READ_AGAIN);
+    let names = [&trusted, &certificate, &key].map(|path| path.display().to_string()).join(", ");
+    assert_eq!(told, format!("{READ_AGAIN}{names}"));
     broker.mosquitto.restart();
     daemon.wait_for_nth(4, "connected to");
     broker.mosquitto.wait_for("u'second'");
