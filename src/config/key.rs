@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use toml::Value;
+use toml::{Table, Value};
 
 use super::document::Position;
 use super::environment::Environment;
@@ -141,10 +141,14 @@ impl fmt::Display for Slot {
 }
 
 /// Reads a text without a type, as variables are: `7` is a number for one key and a name for another. Where the key
-/// takes a list, that is TOML's in brackets, or the items between commas.
+/// takes a list, that is TOML's in brackets, or the items between commas; where it takes a table, that is TOML's in
+/// braces.
 fn from_text<T>(text: &str, check: impl Fn(&Value) -> Result<T, String>) -> Result<T, String> {
     if check(&Value::Array(Vec::new())).is_ok() {
         return check(&Value::Array(list_from_text(text)));
+    }
+    if check(&Value::Table(Table::new())).is_ok() {
+        return check(&of_toml(text, '{').unwrap_or_else(|| Value::String(text.to_owned())));
     }
     let (integer, float, truth) = (text.parse().ok(), text.parse().ok(), text.parse().ok());
     let typed = [integer.map(Value::Integer), float.map(Value::Float), truth.map(Value::Boolean)];
@@ -153,10 +157,14 @@ fn from_text<T>(text: &str, check: impl Fn(&Value) -> Result<T, String>) -> Resu
 }
 
 pub fn list_from_text(text: &str) -> Vec<Value> {
-    let in_brackets = text.trim_start().starts_with('[').then(|| format!("list = {text}"));
-    let parsed = in_brackets.and_then(|text| text.parse::<toml::Table>().ok());
-    match parsed.and_then(|mut table| table.remove("list")) {
+    match of_toml(text, '[') {
         Some(Value::Array(items)) => items,
         _ => text.split(',').map(|item| Value::String(item.trim().to_owned())).collect(),
     }
+}
+
+/// A value of TOML that begins with `start`.
+fn of_toml(text: &str, start: char) -> Option<Value> {
+    let document = text.trim_start().starts_with(start).then(|| format!("value = {text}"))?;
+    document.parse::<Table>().ok()?.remove("value")
 }

@@ -16,7 +16,7 @@ use super::subscription::{Subscription, Subscriptions};
 use super::table::{Several, fill};
 use super::token::{self, Token, TokenKeys};
 use super::variables;
-use super::webhook::Webhook;
+use super::webhook::{self, Webhook, WebhookKeys};
 use crate::files::{MAX_FILE, read_limited};
 
 /// All settings, valid as a whole.
@@ -50,6 +50,7 @@ keys! {
         http: HttpKeys,
         token: Several<TokenKeys>,
         hook: Several<HookKeys>,
+        webhook: Several<WebhookKeys>,
         log: LogKeys,
     }
 }
@@ -76,15 +77,18 @@ impl Config {
         let document = Document::new(source.to_string(), text.to_owned());
         let mut tables = Tables::default();
         fill(&mut tables, &document.parse()?, &document)?;
-        let warnings = variables::overlay(&mut tables, environment)?;
+        let mut warnings = variables::overlay(&mut tables, environment)?;
         let mqtt = mqtt::read(&mut tables.mqtt, source, environment)?;
+        let client_id = (&*tables.mqtt.client_id, mqtt.client_id.as_str());
+        let (webhooks, unencrypted) = webhook::read(&tables.webhook, client_id, source, environment)?;
+        warnings.extend(unencrypted);
         let (publish, http) = (tables.publish.read()?, tables.http.read_each()?);
         Ok(Self {
             subscribe: tables.subscribe.read(mqtt.session)?,
             mqtt,
             tokens: token::read(&tables.token, &publish, &http)?,
             hooks: hook::read(&tables.hook, &publish, source, environment)?,
-            webhooks: Vec::new(),
+            webhooks,
             publish,
             http,
             log: tables.log.read_each()?,

@@ -1,4 +1,4 @@
-//! The secrets of tokens and hooks: how they are made and hashed.
+//! The names of tokens, hooks and webhooks, and the secrets of the first two: how they are made and hashed.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -7,7 +7,9 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// The longest name of a token or of a hook, in bytes.
+use super::kind::{shown, text};
+
+/// The longest name of a token, a hook or a webhook, in bytes.
 const MAX_NAME: usize = 64;
 /// Random bytes in a secret: as many as its hash has.
 const SECRET_BYTES: usize = 32;
@@ -23,11 +25,19 @@ pub enum NewSecretError {
     Random(#[from] io::Error),
 }
 
-/// What the name of a token or of a hook must be.
-pub const NAME_RULE: &str = "1 to 64 of the characters A-Z a-z 0-9 . _ -, not all of them dots";
+/// What the name of a token, a hook or a webhook must be.
+const NAME_RULE: &str = "1 to 64 of the characters A-Z a-z 0-9 . _ -, not all of them dots";
+
+kinds! {
+    /// It follows [`NAME_RULE`].
+    struct Name -> String = |value| {
+        let name = text(value)?;
+        if is_name(&name) { Ok(name) } else { Err(format!("must be {NAME_RULE}, not {}", shown(value))) }
+    };
+}
 
 /// Whether it follows [`NAME_RULE`].
-pub fn is_name(name: &str) -> bool {
+fn is_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     // clients leave out a part of a path that is `.` or `..` (RFC 3986, 5.2.4)
     let is_dots = name.bytes().all(|byte| byte == b'.');

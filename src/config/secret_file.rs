@@ -74,11 +74,6 @@ impl SecretFile {
         keys.ok_or_else(|| self.fault("must have secrets in base64 with padding, with or without `whsec_` before them"))
     }
 
-    /// Where it was named.
-    pub fn position(&self) -> &str {
-        &self.position
-    }
-
     fn text(&self, limit: u64) -> Result<String, Fault> {
         let unreadable = |error: &dyn fmt::Display| format!("{} cannot be read: {error}", shown(&self.path));
         let bytes = read_limited(&self.path, limit)
@@ -86,7 +81,8 @@ impl SecretFile {
         String::from_utf8(bytes).map_err(|_| Fault::new(&self.position, unreadable(&"it is not UTF-8 text")))
     }
 
-    fn fault(&self, rule: &str) -> Fault {
+    /// What the file must have.
+    pub fn fault(&self, rule: &str) -> Fault {
         Fault::new(&self.position, format!("{} {rule}", shown(&self.path)))
     }
 }

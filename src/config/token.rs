@@ -5,9 +5,9 @@ use toml::Value;
 use super::fault::Fault;
 use super::http::Http;
 use super::key::Key;
-use super::kind::{Filters, Rate, Whole, choice, shown, text, whole_number};
+use super::kind::{Filters, Rate, Whole, choice, whole_number};
 use super::publish::Publish;
-use super::secret;
+use super::secret::{self, Name};
 use super::table::Several;
 
 /// Topic filters that may be wanted at run time for the journal, and as many for streams and requests.
@@ -21,7 +21,7 @@ table! {
     #[derive(Debug, Clone, PartialEq)]
     pub struct Token from TokenKeys "[[token]]" {
         /// Unique; error texts name it.
-        name: TokenName,
+        name: Name,
         /// SHA-256 of the secret; unique.
         sha256: TokenHash,
         /// Where it may publish; none of them is shared.
@@ -96,15 +96,9 @@ pub fn half(total: usize) -> usize {
 kinds! {
     /// A number that [`share`] reads: its limit is the value of a key in another table.
     struct Share -> usize = |_| Ok(0);
-    struct TokenName -> String = token_name;
     /// Errors never show the value: it may be the secret itself.
     struct TokenHash -> [u8; 32] = token_hash;
     Sees = |value| choice(value, &[("all", Self::All), ("own", Self::Own)]);
-}
-
-fn token_name(value: &Value) -> Result<String, String> {
-    let name = text(value)?;
-    if secret::is_name(&name) { Ok(name) } else { Err(format!("must be {}, not {}", secret::NAME_RULE, shown(value))) }
 }
 
 fn token_hash(value: &Value) -> Result<[u8; 32], String> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use toml::Value;
 
-use crate::config::kind::{FilePath, Payload, Rate, Seconds, choice, list, shown, text};
-use crate::config::secret;
+use crate::config::kind::{FilePath, Payload, Rate, Seconds, choice, is_header_name, list, shown, text};
+use crate::config::secret::{self, Name};
 use crate::config::secret_file::MAX_SECRETS;
 use crate::message::{MqttString, Qos, TopicTemplate};
 
@@ -17,7 +17,7 @@ table! {
     #[derive(Debug, Clone, PartialEq)]
     pub struct HookTable from HookKeys "[[hook]]" {
         /// Unique; a part of the path.
-        name: HookName,
+        name: Name,
         /// The methods by which it is called.
         methods: Methods = vec![Method::Post],
         /// The topic of the messages.
@@ -83,7 +83,6 @@ pub enum Encoding {
 }
 
 kinds! {
-    struct HookName -> String = hook_name;
     struct Methods -> Vec<Method> = methods;
     struct Template -> TopicTemplate = template;
     /// Errors never show the value: it may be the secret itself.
@@ -98,11 +97,6 @@ kinds! {
         ("hmac-sha256", Self::HmacSha256),
     ]);
     Encoding = |value| choice(value, &[("hex", Self::Hex), ("base64", Self::Base64)]);
-}
-
-fn hook_name(value: &Value) -> Result<String, String> {
-    let name = text(value)?;
-    if secret::is_name(&name) { Ok(name) } else { Err(format!("must be {}, not {}", secret::NAME_RULE, shown(value))) }
 }
 
 fn methods(value: &Value) -> Result<Vec<Method>, String> {
@@ -129,12 +123,9 @@ fn hashes(value: &Value) -> Result<Vec<[u8; 32]>, String> {
     })
 }
 
-/// A token (RFC 9110, 5.1).
 fn header_name(value: &Value) -> Result<String, String> {
     let name = text(value)?;
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let is_name = !name.is_empty() && name.bytes().all(is_token);
-    if is_name { Ok(name) } else { Err(format!("must be the name of a header, not {}", shown(value))) }
+    if is_header_name(&name) { Ok(name) } else { Err(format!("must be the name of a header, not {}", shown(value))) }
 }
 
 fn header_names(value: &Value) -> Result<Vec<String>, String> {

@@ -30,5 +30,5 @@ mod topic;
 pub use self::address::{Hosts, Origins, is_host_name, unix_path, unix_rule};
 pub use self::base::{Kind, choice, list, shown};
 pub use self::number::{InBytes, InSeconds, LARGEST_PACKET, Rate, Seconds, Whole, whole_number};
-pub use self::text::{Alpn, FilePath, MqttText, Payload, SecretText, Text, text};
+pub use self::text::{Alpn, FilePath, MqttText, Payload, SecretText, Text, is_header_name, text};
 pub use self::topic::Filters;

@@ -11,8 +11,8 @@ use super::base::{Kind, shown};
 
 /// The largest MQTT packet: a remaining length of 268,435,455 bytes and its fixed header (MQTT 5, 1.5.5).
 pub const LARGEST_PACKET: u32 = 268_435_460;
-/// The longest time that any key may have.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// The longest time of most keys, in seconds.
+const LONGEST: u64 = 3600;
 /// Messages per second.
 const MAX_RATE: f64 = 1e6;
 
@@ -50,17 +50,18 @@ impl<K: Kind> Kind for InSeconds<K> {
     }
 }
 
-/// A time of at least so many milliseconds, given in seconds, fractions allowed.
-pub struct Seconds<const MIN_MILLISECONDS: u64>;
+/// A time of at least so many milliseconds and at most so many seconds, given in seconds, fractions allowed.
+pub struct Seconds<const MIN_MILLISECONDS: u64, const MAX: u64 = LONGEST>;
 
-impl<const MIN_MILLISECONDS: u64> Kind for Seconds<MIN_MILLISECONDS> {
+impl<const MIN_MILLISECONDS: u64, const MAX: u64> Kind for Seconds<MIN_MILLISECONDS, MAX> {
     type Value = Duration;
 
     fn read(value: &Value) -> Result<Duration, String> {
         let shortest = Duration::from_millis(MIN_MILLISECONDS);
-        let duration = Duration::try_from_secs_f64(number(value)).ok().filter(|d| (shortest..=LONGEST).contains(d));
-        let (from, to) = (shortest.as_secs_f64(), LONGEST.as_secs());
-        duration.ok_or_else(|| format!("must be a number of seconds from {from} to {to}, not {}", shown(value)))
+        let range = shortest..=Duration::from_secs(MAX);
+        let duration = Duration::try_from_secs_f64(number(value)).ok().filter(|duration| range.contains(duration));
+        let from = shortest.as_secs_f64();
+        duration.ok_or_else(|| format!("must be a number of seconds from {from} to {MAX}, not {}", shown(value)))
     }
 }
 

@@ -29,6 +29,12 @@ pub fn text(value: &Value) -> Result<String, String> {
     }
 }
 
+/// Whether it is a token, as names of headers are (RFC 9110, 5.1).
+pub fn is_header_name(name: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token)
+}
+
 fn mqtt_text(value: &Value) -> Result<String, String> {
     let text = without_controls(text(value)?)?;
     MqttString::try_from(text).map(|text| text.as_str().to_owned()).map_err(|error| error.to_string())

@@ -8,7 +8,7 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("[mqtt]\nprot = 1", "bridge.toml:2: unknown field `prot`, expected one of `server`, `port`"),
         (
             "\n[mqt]",
-            "bridge.toml:2: unknown field `mqt`, expected one of `mqtt`, `subscribe`, `publish`, `http`, `token`, `hook`, `log`",
+            "bridge.toml:2: unknown field `mqt`, expected one of `mqtt`, `subscribe`, `publish`, `http`, `token`, `hook`, `webhook`, `log`",
         ),
         ("[mqtt]\nport = 1\nport = 2", "bridge.toml:3: duplicate key"),
         ("[mqtt]\n\nport", "bridge.toml:3: "),
@@ -111,6 +111,13 @@ fn each_fault_of_the_form_of_records_is_one_line_too() {
         ("[log]\nformat = \"xml\"", "bridge.toml:2: `format` must be \"text\" or \"json\", not \"xml\""),
         ("[log]\ntime = \"utc\"", "bridge.toml:2: `time` must be true or false, not \"utc\""),
     ]);
+}
+
+#[cfg(not(feature = "webhook"))]
+#[test]
+fn a_build_without_webhooks_refuses_one() {
+    let webhook = fault("[[webhook]]\nname = \"a\"\ntopic = \"a\"\nurl = \"http://localhost\"");
+    assert_eq!(webhook, "bridge.toml:2: this build has no webhooks: build it with its default features");
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod http;
 mod login;
 mod tokens;
 mod variables;
+#[cfg(feature = "webhook")]
+mod webhooks;
 mod whole;
 
 use std::path::PathBuf;

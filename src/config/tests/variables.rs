@@ -36,9 +36,14 @@ fn documented() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
                 // one line of text on every Linux
                 ("MQTT_BRIDGE_HOOK_0_SIGNATURE_SECRET_FILE", "/proc/sys/kernel/ostype"),
             ],
+            "webhook" => &[
+                ("MQTT_BRIDGE_WEBHOOK_0_NAME", "a"),
+                ("MQTT_BRIDGE_WEBHOOK_0_TOPIC", "a"),
+                ("MQTT_BRIDGE_WEBHOOK_0_URL", "https://localhost"),
+            ],
             _ => &[],
         };
-        let number = if matches!(section.as_str(), "subscribe" | "token" | "hook") { "_0" } else { "" };
+        let number = if matches!(section.as_str(), "subscribe" | "token" | "hook" | "webhook") { "_0" } else { "" };
         let name = format!("MQTT_BRIDGE_{section}{number}_{}", key.replace("\\-", "-"));
         found.push((name.to_ascii_uppercase().replace(['.', '-'], "_"), needed.to_vec()));
     }

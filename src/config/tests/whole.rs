@@ -3,6 +3,8 @@
 use ::log::LevelFilter;
 
 use super::*;
+#[cfg(feature = "webhook")]
+use crate::message::TopicName;
 
 #[test]
 fn the_shipped_file_has_the_built_in_defaults_and_every_key() {
@@ -22,6 +24,7 @@ fn the_shipped_file_has_the_built_in_defaults_and_every_key() {
         "[http]\nx=1",
         "[[token]]\nx=1",
         "[[hook]]\nx=1",
+        "[[webhook]]\nx=1",
     ];
     for names in unknown_keys.map(fault) {
         let keys = names.split('`').skip(3).step_by(2);
@@ -91,6 +94,65 @@ fn expected_hook() -> Hook {
         allow_browsers: true,
     };
     Hook { table, proof: Proof::Path(vec![[0; 32]]) }
+}
+
+#[cfg(feature = "webhook")]
+fn expected_webhook() -> Webhook {
+    Webhook {
+        name: "orders".to_owned(),
+        topic: filter("$share/g/orders/#"),
+        qos: Qos::AtMostOnce,
+        url: Url { text: "http://[::1]:8080/in?a".to_owned(), is_https: false, host: "::1".to_owned() },
+        timeout: Duration::from_millis(500),
+        retry_for: Duration::from_secs(60),
+        dead_letter: Some(TopicName::try_from("dead".to_owned()).unwrap()),
+        in_flight: 4,
+        format: WebhookFormat::Json,
+        keys: Vec::new(),
+        headers: vec![("X-A".to_owned(), Secret("b".to_owned()))],
+        tls: None,
+        session_expiry: 3600,
+    }
+}
+
+/// Those of its keys that name no file.
+#[cfg(feature = "webhook")]
+const WEBHOOK: &str = r#"
+        [[webhook]]
+        name = "orders"
+        topic = "$share/g/orders/#"
+        qos = 0
+        url = "http://[::1]:8080/in?a"
+        timeout = 0.5
+        retry-for = 60
+        dead-letter = "dead"
+        in-flight = 4
+        format = "json"
+        headers = { X-A = "b" }
+        session-expiry = 3600
+        "#;
+
+#[cfg(feature = "webhook")]
+#[test]
+fn every_key_of_a_webhook_is_read_or_has_its_default() {
+    assert_eq!(parse(WEBHOOK).unwrap().webhooks, [expected_webhook()]);
+    let least = "[[webhook]]\nname = \"a\"\ntopic = \"a\"\nurl = \"http://localhost\"";
+    let expected = Webhook {
+        name: "a".to_owned(),
+        topic: filter("a"),
+        qos: Qos::AtLeastOnce,
+        url: Url { text: "http://localhost".to_owned(), is_https: false, host: "localhost".to_owned() },
+        timeout: Duration::from_secs(15),
+        retry_for: Duration::from_secs(86_400),
+        dead_letter: None,
+        in_flight: 1,
+        format: WebhookFormat::Raw,
+        keys: Vec::new(),
+        headers: Vec::new(),
+        tls: None,
+        session_expiry: 604_800,
+    };
+    assert_eq!(parse(least).unwrap().webhooks, [expected]);
 }
 
 const EVERY_KEY: &str = r#"
