@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use mqtt_bridge::config::{Config, Environment, Fault, Hook, Http, Mqtt, Place, Proof, Server, Session, Source, Token};
+use mqtt_bridge::config::{
+    Config, Environment, Fault, Hook, Http, Mqtt, Place, Proof, Server, Session, Source, Token, Webhook,
+};
 use mqtt_bridge::message::Qos;
 
 use super::assert_one_printable_line;
@@ -23,7 +25,10 @@ pub fn bridge_toml(text: &[u8]) {
     }
     if let Some(other) = with_other_secrets(text) {
         match (parsed, parse(&other)) {
-            (Ok(config), Ok(other)) => assert_eq!(format!("{:?}", config.mqtt), format!("{:?}", other.mqtt)),
+            (Ok(config), Ok(other)) => {
+                assert_eq!(format!("{:?}", config.mqtt), format!("{:?}", other.mqtt));
+                assert_eq!(format!("{:?}", config.webhooks), format!("{:?}", other.webhooks));
+            }
             (parsed, other) => assert_eq!(parsed.err(), other.err(), "the secret makes a difference"),
         }
     }
@@ -46,12 +51,15 @@ fn reads_another_file(text: &str) -> bool {
         let tls = mqtt.and_then(|mqtt| mqtt.get("tls"));
         mqtt.is_some_and(|mqtt| is_other(mqtt, "password-file"))
             || tls.is_some_and(|tls| ["ca-file", "cert-file", "key-file"].iter().any(|key| is_other(tls, key)))
-            || hooks(&file).any(|hook| is_other(hook, "signature-secret-file"))
+            || tables(&file, "hook").any(|hook| is_other(hook, "signature-secret-file"))
+            || tables(&file, "webhook").any(|webhook| {
+                ["secret-file", "authorization-file", "ca-file"].iter().any(|key| is_other(webhook, key))
+            })
     })
 }
 
-fn hooks(file: &toml::Table) -> impl Iterator<Item = &toml::Value> {
-    file.get("hook").and_then(toml::Value::as_array).into_iter().flatten()
+fn tables<'a>(file: &'a toml::Table, name: &str) -> impl Iterator<Item = &'a toml::Value> + use<'a> {
+    file.get(name).and_then(toml::Value::as_array).into_iter().flatten()
 }
 
 fn assert_fault(fault: &str, text: &str) {
@@ -87,6 +95,31 @@ fn assert_ranges(config: &Config) {
             Proof::Signature(_, keys) => keys.len(),
         };
         assert!((1..=2).contains(&count), "{proof:?}");
+    }
+    assert!(config.webhooks.len() <= 32 && (config.webhooks.is_empty() || !config.mqtt.client_id.is_empty()));
+    for (position, webhook) in config.webhooks.iter().enumerate() {
+        assert!(config.webhooks[..position].iter().all(|other| other.name != webhook.name), "{webhook:?}");
+        assert_webhook(webhook);
+    }
+}
+
+fn assert_webhook(webhook: &Webhook) {
+    let url = &webhook.url;
+    let scheme = if url.is_https { "https://" } else { "http://" };
+    let authority = url.text.split(['/', '?']).nth(2).unwrap_or_default();
+    assert!(url.text.to_ascii_lowercase().starts_with(scheme) && url.text.len() <= 2048, "{webhook:?}");
+    assert!(!url.host.is_empty() && authority.contains(&url.host) && !authority.contains('@'), "{webhook:?}");
+    assert!(url.text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'), "{webhook:?}");
+    assert!(webhook.tls.is_some() == url.is_https, "{webhook:?}");
+    assert!(webhook.qos < Qos::ExactlyOnce && (1..=64).contains(&webhook.in_flight), "{webhook:?}");
+    assert!((0.001..=300.0).contains(&webhook.timeout.as_secs_f64()), "{webhook:?}");
+    assert!(webhook.retry_for.as_secs() <= 2_592_000 && webhook.session_expiry > 0, "{webhook:?}");
+    assert!(webhook.dead_letter.as_ref().is_none_or(|topic| !webhook.topic.matches(topic)), "{webhook:?}");
+    assert!(webhook.headers.len() <= 32 && webhook.keys.is_empty(), "{webhook:?}");
+    for (position, (name, value)) in webhook.headers.iter().enumerate() {
+        let is_twice = webhook.headers[..position].iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        assert!(!name.is_empty() && !name.contains([':', ' ', '\n']) && !is_twice, "{webhook:?}");
+        assert!(value.reveal().bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')), "{webhook:?}");
     }
 }
 
@@ -158,7 +191,9 @@ fn with_other_secret(line: &str) -> String {
 fn around_secret(line: &str) -> Option<(&str, &str, &str)> {
     const BLANK: [char; 2] = [' ', '\t'];
     let start = line.trim_start_matches(BLANK);
-    let value = ["password", "sha256", "secret-sha256"].into_iter().find_map(|key| start.strip_prefix(key))?;
+    let value = ["password", "sha256", "secret-sha256", "headers.X-Secret"]
+        .into_iter()
+        .find_map(|key| start.strip_prefix(key))?;
     let value = value.trim_start_matches(BLANK).strip_prefix('=')?.trim_start_matches([' ', '\t', '[']);
     let (before, rest) = line.split_at(line.len() - value.strip_prefix('"')?.len());
     let (secret, after) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
