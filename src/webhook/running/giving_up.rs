@@ -1,9 +1,10 @@
 //! Messages that are given up: each is published as a dead letter, or else recorded, before it is acknowledged.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
+use super::Running;
 use super::retry::LONGEST_PAUSE;
 use super::worker::{Failure, Worker};
 use crate::backoff::Backoff;
@@ -22,7 +23,8 @@ const SHOWN: usize = 256;
 impl Worker {
     /// Gives a message up after so many attempts. At a stop it is left unacknowledged.
     pub fn give_up(&self, delivery: Delivery, id: &str, failure: &Failure, attempts: u64) {
-        let webhook = &self.running.webhook;
+        let Running { webhook, outage, .. } = &*self.running;
+        outage.gave_up(id, &failure.words, SystemTime::now());
         let topic = Printable::new(&delivery.message.topic, SHOWN);
         let what = format!(
             "webhook {}: message {id} on {topic} is given up after {attempts} attempts: {}",
@@ -34,7 +36,6 @@ impl Worker {
                 None => return,
                 Some(Ok(())) => {
                     log::warn!(WEBHOOK = webhook.name, WEBHOOK_ID = id; "{what}; it is published on {}", dead_letter.as_str());
-                    self.settled(id);
                     return self.settle(delivery, WebhookResult::DeadLettered);
                 }
                 Some(Err(refusal)) => Some(format!("; the dead letter was not published: {refusal}")),
@@ -47,7 +48,6 @@ impl Worker {
                 return;
             }
         }
-        self.settled(id);
         self.settle(delivery, WebhookResult::Dropped);
     }
 

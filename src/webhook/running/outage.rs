@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::webhook::status::LastError;
 
-/// The outage of an endpoint, if there is one: it lasts while there are messages whose last attempt failed.
+/// The outage of an endpoint, if there is one: it lasts until a message is delivered and the last attempt of no other
+/// message has failed.
 #[derive(Debug, Default)]
 pub struct Outage(Mutex<State>);
 
@@ -29,7 +30,7 @@ pub struct Ended {
 }
 
 impl Outage {
-    /// An attempt failed. Returns whether an outage begins.
+    /// An attempt failed, and another one is to follow. Returns whether an outage begins.
     pub fn failed(&self, id: &str, error: &str, now: SystemTime) -> bool {
         let mut state = self.lock();
         let begins = state.since.is_none();
@@ -40,8 +41,16 @@ impl Outage {
         begins
     }
 
-    /// A message was delivered or given up. Returns the outage that ends with that.
-    pub fn settled(&self, id: &str, now: SystemTime) -> Option<Ended> {
+    /// A message is given up for this reason. That does not end an outage.
+    pub fn gave_up(&self, id: &str, error: &str, now: SystemTime) {
+        let mut state = self.lock();
+        state.failing.remove(id);
+        state.failures += u64::from(state.since.is_some());
+        state.last_error = Some(LastError { error: error.to_owned(), time: now });
+    }
+
+    /// A message was delivered. Returns the outage that ends with that.
+    pub fn delivered(&self, id: &str, now: SystemTime) -> Option<Ended> {
         let mut state = self.lock();
         state.failing.remove(id);
         let since = state.since.filter(|_| state.failing.is_empty())?;
@@ -70,18 +79,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_ends_when_no_message_fails_any_more() {
+    fn an_outage_ends_with_a_delivery_when_no_other_message_fails() {
         let outage = Outage::default();
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        assert_eq!(outage.settled("a", at(0)), None, "a message that is delivered at once");
+        assert_eq!(outage.delivered("a", at(0)), None, "a message that is delivered at once");
         assert!(outage.failed("a", "refused", at(1)));
         assert!(!outage.failed("a", "timed out", at(2)));
         assert!(!outage.failed("b", "closed", at(3)));
-        assert_eq!(outage.settled("c", at(4)), None);
-        assert_eq!(outage.settled("b", at(5)), None);
+        assert_eq!(outage.delivered("c", at(4)), None);
+        assert_eq!(outage.delivered("b", at(5)), None);
         assert_eq!((outage.since(), outage.last_error().unwrap().error), (Some(at(1)), "closed".to_owned()));
-        assert_eq!(outage.settled("a", at(6)), Some(Ended { lasted: Duration::from_secs(5), failures: 3 }));
-        assert_eq!(outage.settled("a", at(7)), None);
+        assert_eq!(outage.delivered("a", at(6)), Some(Ended { lasted: Duration::from_secs(5), failures: 3 }));
+        assert_eq!(outage.delivered("a", at(7)), None);
         assert!(outage.failed("a", "refused", at(8)), "another one");
+        outage.gave_up("a", "gone", at(9));
+        assert_eq!((outage.since(), outage.last_error().unwrap().error), (Some(at(8)), "gone".to_owned()));
+        assert_eq!(outage.delivered("b", at(10)), Some(Ended { lasted: Duration::from_secs(2), failures: 2 }));
     }
 }

@@ -42,7 +42,7 @@ impl Worker {
 
     /// Tries until the message is delivered or given up. At a stop it is left unacknowledged.
     fn deliver(&self, delivery: Delivery) {
-        let Running { webhook, consumer, pace, .. } = &*self.running;
+        let Running { webhook, consumer, pace, metrics, .. } = &*self.running;
         let (id, message) = (new_id(), delivery.message.clone());
         let request = Request::new(webhook, &id, &message, SystemTime::now() - delivery.since.elapsed());
         let mut backoff = Backoff::new(LONGEST_PAUSE);
@@ -53,15 +53,13 @@ impl Worker {
                 return;
             }
             attempts += 1;
-            let Err(failure) = self.attempt(&request) else {
-                self.settled(&id);
-                return self.settle(delivery, WebhookResult::Delivered);
-            };
-            self.failed(&id, &failure);
+            let Err(failure) = self.attempt(&request) else { return self.delivered(delivery, &id) };
+            metrics.failed();
             let now = Instant::now();
             if failure.is_final || now >= deadline {
                 return self.give_up(delivery, &id, &failure, attempts);
             }
+            self.failed(&id, &failure);
             if let Some(pause) = failure.retry_after {
                 pace.hold_until((now + pause).min(deadline));
             } else if consumer.inbox.pause(backoff.pause(Duration::ZERO).min(deadline - now)) {
@@ -86,24 +84,24 @@ impl Worker {
         }
     }
 
+    /// An attempt failed, and another one is to follow.
     fn failed(&self, id: &str, failure: &Failure) {
-        let Running { webhook, outage, metrics, .. } = &*self.running;
-        metrics.failed();
-        if outage.failed(id, &failure.words, SystemTime::now()) && !failure.is_final {
+        let Running { webhook, outage, .. } = &*self.running;
+        if outage.failed(id, &failure.words, SystemTime::now()) {
             log::warn!(WEBHOOK = webhook.name; "webhook {}: {}; trying again", webhook.name, failure.words);
         }
     }
 
-    /// The message does not fail any more.
-    pub fn settled(&self, id: &str) {
+    fn delivered(&self, delivery: Delivery, id: &str) {
         let Running { webhook, outage, .. } = &*self.running;
-        if let Some(ended) = outage.settled(id, SystemTime::now()) {
+        if let Some(ended) = outage.delivered(id, SystemTime::now()) {
             let (name, failures, seconds) = (&webhook.name, ended.failures, ended.lasted.as_secs_f64());
             log::info!(
                 WEBHOOK = name;
                 "webhook {name}: the outage is over after {failures} failed attempts in {seconds:.1} s"
             );
         }
+        self.settle(delivery, WebhookResult::Delivered);
     }
 
     /// The message is acknowledged to the broker, after all before it.
