@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::inbound::Inbox;
 use crate::config::Config;
-use crate::message::Message;
+use crate::message::{Message, TopicFilter};
 use crate::mqtt::driver::Driver;
 use crate::mqtt::outcome::{Failure, Outcome};
 use crate::mqtt::presence::Presence;
@@ -28,17 +28,17 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Connects with a configuration that is made for this connection, and stays connected until [`Self::end`].
-    /// Records call it by `name`; `number` is its own.
+    /// Connects with a configuration that is made for this connection, subscribes to a topic filter, and stays connected
+    /// until [`Self::end`]. Records call it by `name`; `number` is its own.
     ///
     /// # Errors
     /// If the system cannot create a thread.
-    pub fn start(config: &Config, name: &str, number: usize, watch: &Watch) -> io::Result<Self> {
+    pub fn start(config: &Config, filter: TopicFilter, name: &str, number: usize, watch: &Watch) -> io::Result<Self> {
         let clock = Arc::new(Clock::default());
         let publisher = Publisher::new(config, clock.clone());
         let subscriber = Subscriber::new(config, publisher.clone(), clock.clone());
         let presence = Presence::new(config, publisher.clone());
-        let inbox = Inbox::new(publisher.clone());
+        let inbox = Inbox::new(publisher.clone(), filter);
         let driver =
             Driver::new(config, publisher.clone(), subscriber.clone(), presence).consuming(inbox.clone(), name);
         driver.spawn(clock, &format!("-{number}"), watch)?;

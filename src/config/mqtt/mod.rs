@@ -64,6 +64,7 @@ pub fn read(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> 
             Protocol::V5 => MAX_INFLIGHT,
         }),
         receive_maximum: RECEIVE_MAXIMUM,
+        retained_once: false,
         reconnect_max,
         will,
     })

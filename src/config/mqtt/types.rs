@@ -31,6 +31,8 @@ pub struct Mqtt {
     pub max_inflight: u16,
     /// Messages at QoS 1 and 2 that an MQTT 5 broker may send before their acknowledgement.
     pub receive_maximum: u16,
+    /// An MQTT 5 broker sends retained messages only when a topic filter is new to the session, not for each SUBSCRIBE.
+    pub retained_once: bool,
     /// The longest time from the start of one attempt to connect to the start of the next.
     pub reconnect_max: Duration,
     /// `[mqtt.will]`.

@@ -240,6 +240,7 @@ fn every_key_is_read() {
             max_packet_size: 2048,
             max_inflight: 16,
             receive_maximum: 10_000,
+            retained_once: false,
             reconnect_max: Duration::from_millis(500),
             will: None,
         },

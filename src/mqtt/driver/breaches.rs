@@ -55,7 +55,7 @@ impl Driver {
         self.breaches.lasted(lasted);
         let Some(breach) = breach(lost) else { return Culprit::Unknown };
         let culprit = self.subscriber.breached(breach);
-        if culprit == Culprit::Session {
+        if culprit == Culprit::Session && self.inbox.is_none() {
             Self::log_session_left(lost);
             self.session_spoilt = true;
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::Inbound;
 use super::inbox::Inbox;
 use crate::message::Received;
+use crate::metrics::Stray;
 use crate::mqtt::session::deliveries::{Full, Owed};
+use crate::mqtt::session::subscriptions::Route;
 
 impl Inbound {
     /// Why the connection is ended to get messages again that found no room.
@@ -24,9 +26,11 @@ impl Inbound {
         if self.is_starved || (self.is_kept && self.publisher.is_stopping()) {
             return;
         }
-        let route = self.subscriber.route(message);
-        route.log_stray(message);
-        match inbox.put(message, owed, route.journal.is_some()) {
+        let is_wanted = inbox.wants(message);
+        if !is_wanted {
+            Route::nowhere(Stray::UnaskedTopic).log_stray(message);
+        }
+        match inbox.put(message, owed, is_wanted) {
             Ok(()) => {}
             Err(Full) if owed.is_some() && self.is_kept => {
                 log::debug!(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::message::Received;
+use crate::message::{Received, TopicFilter};
 use crate::mqtt::publisher::Publisher;
 use crate::mqtt::session::deliveries::{Deliveries, Due, Full, Owed};
 
@@ -14,6 +14,8 @@ pub struct Inbox(Arc<Shared>);
 
 struct Shared {
     publisher: Publisher,
+    /// What is delivered.
+    filter: TopicFilter,
     state: Mutex<State>,
     /// Notified when there is a message, when a delivery ends, and at a stop.
     changed: Condvar,
@@ -52,8 +54,9 @@ pub struct Backlog {
 }
 
 impl Inbox {
-    pub(in crate::mqtt) fn new(publisher: Publisher) -> Self {
-        Self(Arc::new(Shared { publisher, state: Mutex::default(), changed: Condvar::new() }))
+    /// For the messages of one topic filter.
+    pub(in crate::mqtt) fn new(publisher: Publisher, filter: TopicFilter) -> Self {
+        Self(Arc::new(Shared { publisher, filter, state: Mutex::default(), changed: Condvar::new() }))
     }
 
     /// A connection was made.
@@ -61,7 +64,13 @@ impl Inbox {
         self.lock().table.connected(session_present);
     }
 
-    /// Takes a message with its place in the order of acknowledgements; one that is not `wanted` is acknowledged alone.
+    /// Whether the filter matches a message. A session also has the messages of filters that were subscribed to in it
+    /// by earlier processes.
+    pub(super) fn wants(&self, message: &Received) -> bool {
+        self.0.filter.matches_name(&String::from_utf8_lossy(&message.topic))
+    }
+
+    /// Takes a message with its place in the order of acknowledgements; one that is not `wanted` is only acknowledged.
     pub(super) fn put(&self, message: &Arc<Received>, owed: Option<Owed>, wanted: bool) -> Result<(), Full> {
         let mut state = self.lock();
         if let Some(delivered) = state.table.push(message, owed, wanted, Instant::now())? {

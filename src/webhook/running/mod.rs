@@ -92,7 +92,8 @@ impl Webhooks {
 
 impl Running {
     fn start(config: &Config, webhook: &Webhook, number: usize, watch: &Watch) -> io::Result<Arc<Self>> {
-        let consumer = Consumer::start(&connection(config, webhook), &webhook.name, number, watch)?;
+        let consumer =
+            Consumer::start(&connection(config, webhook), webhook.topic.clone(), &webhook.name, number, watch)?;
         let running = Arc::new(Self {
             consumer,
             client: Client::new(webhook),
@@ -133,6 +134,7 @@ fn connection(config: &Config, webhook: &Webhook) -> Config {
         session: Session::Kept { expiry: webhook.session_expiry },
         will: None,
         receive_maximum: RECEIVE_MAXIMUM.max(2 * webhook.in_flight),
+        retained_once: true,
         ..config.mqtt.clone()
     };
     let subscription = Subscription { topic: webhook.topic.clone(), qos: webhook.qos, priority: Priority::default() };

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubCompReason, PubRel, Publish};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubCompReason, PubRel, Publish, RetainForwardRule};
 use rumqttc::v5::{Client, ConnectionError, Event as Rumqttc5, RecvTimeoutError, Request, StateError};
 
 use self::codes::{granted, puback_code, pubrec_code, unsuback_failure};
@@ -44,7 +44,9 @@ struct Connection5 {
 
 pub fn open(mqtt: &Mqtt, session: Session) -> (Box<dyn Sender>, Box<dyn Rumqttc>) {
     let (client, rumqttc) = Client::new(options(mqtt, session), QUEUE);
-    (Box::new(Sender5(client)), Box::new(Connection5 { rumqttc, mqtt: mqtt.clone() }))
+    let retain_handling =
+        if mqtt.retained_once { RetainForwardRule::OnNewSubscribe } else { RetainForwardRule::OnEverySubscribe };
+    (Box::new(Sender5 { client, retain_handling }), Box::new(Connection5 { rumqttc, mqtt: mqtt.clone() }))
 }
 
 impl Rumqttc for Connection5 {

@@ -28,7 +28,7 @@ pub struct Route {
 }
 
 impl Route {
-    fn nowhere(stray: Stray) -> Self {
+    pub fn nowhere(stray: Stray) -> Self {
         Self { stray: Some(stray), ..Self::default() }
     }
 
