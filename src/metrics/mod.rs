@@ -46,6 +46,12 @@ pub fn replied(status: u16, code: u8) {
     }
 }
 
+/// The metrics of the webhook of this name.
+#[must_use]
+pub fn webhook(name: &str) -> WebhookMetrics {
+    METRICS.webhooks.of(name)
+}
+
 /// All metrics, in the text format 0.0.4.
 #[must_use]
 pub fn render(state: &State) -> Vec<u8> {

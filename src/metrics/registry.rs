@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use super::family::register;
 use super::label::{PublishResult, Stray};
 use super::webhook::WebhookFamilies;
 
@@ -93,14 +93,4 @@ impl Metrics {
             registry,
         }
     }
-}
-
-/// Adds a metric to the registry.
-///
-/// # Panics
-/// If its name is invalid or there twice; all names are constants, and a test registers them.
-pub fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
-    let metric = metric.expect("a sound metric");
-    registry.register(Box::new(metric.clone())).expect("a metric that is registered once");
-    metric
 }

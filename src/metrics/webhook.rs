@@ -6,7 +6,7 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
-use super::registry::{METRICS, register};
+use super::family::register;
 
 /// In seconds. Most endpoints take milliseconds, and the longest timeout is five minutes.
 const BUCKETS: [f64; 14] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -70,20 +70,18 @@ impl WebhookFamilies {
             attempts: register(registry, HistogramVec::new(attempts.buckets(BUCKETS.to_vec()), &["webhook"])),
         }
     }
-}
 
-impl WebhookMetrics {
-    /// For the webhook of this name.
-    #[must_use]
-    pub fn of(name: &str) -> Self {
-        let WebhookFamilies { deliveries, failures, attempts } = &METRICS.webhooks;
-        Self {
+    pub fn of(&self, name: &str) -> WebhookMetrics {
+        let Self { deliveries, failures, attempts } = self;
+        WebhookMetrics {
             deliveries: WebhookResult::ALL.map(|result| deliveries.with_label_values(&[name, result])),
             failures: failures.with_label_values(&[name]),
             attempts: attempts.with_label_values(&[name]),
         }
     }
+}
 
+impl WebhookMetrics {
     /// A request took so long.
     pub fn attempted(&self, took: Duration) {
         self.attempts.observe(took.as_secs_f64());

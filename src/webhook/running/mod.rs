@@ -17,7 +17,7 @@ use super::client::Client;
 use super::status::WebhookStatus;
 use crate::config::{Config, Mqtt, Session, Subscription, Webhook};
 use crate::message::Priority;
-use crate::metrics::WebhookMetrics;
+use crate::metrics::{self, WebhookMetrics};
 use crate::mqtt::Consumer;
 use crate::thread::Watch;
 
@@ -99,7 +99,7 @@ impl Running {
             client: Client::new(webhook),
             outage: Outage::default(),
             pace: Pace::default(),
-            metrics: WebhookMetrics::of(&webhook.name),
+            metrics: metrics::webhook(&webhook.name),
             webhook: webhook.clone(),
         });
         for thread in 1..=webhook.in_flight {
