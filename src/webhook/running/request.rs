@@ -76,3 +76,100 @@ fn encoded(topic: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Config, Environment, SigningKey, Source};
+    use crate::message::ReceivedProperties;
+
+    fn webhook(format: &str) -> Webhook {
+        let url = "http://localhost/";
+        let headers = "{ Authorization = \"Bearer x\" }";
+        let text = format!(
+            "[[webhook]]\nname = \"a\"\ntopic = \"#\"\nurl = \"{url}\"\nformat = \"{format}\"\nheaders = {headers}"
+        );
+        Config::parse(&text, &Source::BuiltIn, &Environment::default()).unwrap().webhooks.remove(0)
+    }
+
+    fn message() -> Received {
+        Received {
+            topic: "orders/ö 1%".into(),
+            payload: b"{}".to_vec(),
+            qos: 1,
+            properties: ReceivedProperties {
+                content_type: Some("application/json".to_owned()),
+                response_topic: Some("a b".to_owned()),
+                ..ReceivedProperties::default()
+            },
+            ..Received::default()
+        }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+        let mut found = headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        let (value, twice) = (found.next(), found.next());
+        assert_eq!(twice, None, "{name}");
+        value.map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn a_raw_request_has_the_payload_and_all_else_in_headers() {
+        let (webhook, message) = (webhook("raw"), message());
+        let request = Request::new(&webhook, "msg_1", &message, at(7));
+        let headers = request.headers(at(8));
+        assert_eq!(&*request.body, b"{}");
+        for (name, value) in [
+            ("webhook-id", Some("msg_1")),
+            ("webhook-timestamp", Some("8")),
+            ("webhook-signature", None),
+            ("Content-Type", Some("application/json")),
+            ("MQTT-Topic", Some("orders/%C3%B6%201%25")),
+            ("MQTT-Response-Topic", Some("a%20b")),
+            ("MQTT-QoS", Some("1")),
+            ("MQTT-Retain", Some("false")),
+            ("MQTT-Dup", Some("false")),
+            ("Authorization", Some("Bearer x")),
+        ] {
+            assert_eq!(header(&headers, name), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_json_request_has_the_object_of_a_stream() {
+        let (webhook, message) = (webhook("json"), message());
+        let request = Request::new(&webhook, "msg_1", &message, at(7));
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(
+            (&body["topic"], &body["payload"], &body["time"]),
+            (&"orders/ö 1%".into(), &"{}".into(), &7.0.into())
+        );
+        let headers = request.headers(at(8));
+        assert_eq!(header(&headers, "Content-Type"), Some("application/json"));
+        assert_eq!((header(&headers, "MQTT-Topic"), header(&headers, "MQTT-QoS")), (None, None));
+    }
+
+    #[test]
+    fn each_attempt_is_signed_with_each_key_and_a_timestamp_of_its_own() {
+        // the example of Standard Webhooks, "Verifying webhook authenticity"
+        let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let keys = vec![SigningKey(key), SigningKey(b"another".to_vec())];
+        let webhook = Webhook { keys, ..webhook("raw") };
+        let message = Received { payload: br#"{"test": 2432232314}"#.to_vec(), ..Received::default() };
+        let request = Request::new(&webhook, "msg_p5jXN8AQM9LWM0D4loKWxJek", &message, at(0));
+        let signatures = |seconds| {
+            let headers = request.headers(at(seconds));
+            header(&headers, "webhook-signature").unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>()
+        };
+        let signed = signatures(1_614_265_330);
+        assert_eq!(signed[0], "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(signed.len(), 2);
+        assert!(signatures(1_614_265_331).iter().all(|other| !signed.contains(other)));
+    }
+}
