@@ -124,7 +124,7 @@ fn a_missing_websocket_is_logged() {
 }
 
 #[test]
-fn builds_without_tls_or_websocket_report_it() {
+fn builds_without_tls_websocket_or_webhooks_report_it() {
     let fault = |mut command: Command, lines: &str| {
         let folder = Folder::new();
         let config = folder.write("bridge.toml", lines);
@@ -141,6 +141,10 @@ fn builds_without_tls_or_websocket_report_it() {
     assert_eq!(fault(build("no-tls"), "[mqtt.tls]\nenabled = false\nca-file = \"ca.crt\""), (Some(0), String::new()));
     let no_websocket = "2: `server` needs WebSocket, which this build has not: build it with `--features websocket`";
     assert_eq!(fault(program(), "[mqtt]\nserver = \"ws://a/mqtt\""), refused(no_websocket));
+    let webhook = "[[webhook]]\nname = \"a\"\ntopic = \"a\"\nurl = \"http://localhost\"";
+    let no_webhooks = "2: this build has no webhooks: build it with its default features";
+    assert_eq!(fault(build("no-tls"), webhook), refused(no_webhooks));
+    assert_eq!(fault(program(), webhook), (Some(0), String::new()));
     let broker = Mosquitto::start();
     let daemon = daemon_of(build("no-tls"), &format!("[mqtt]\nport = {}", broker.port()));
     assert_acknowledged(&daemon, "hello");

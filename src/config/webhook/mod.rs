@@ -151,8 +151,9 @@ fn tls(keys: &WebhookKeys, table: &WebhookTable, source: &Source, others: &[Webh
         };
     }
     let files = Files { authorities: table.ca_file.as_ref().map(|path| source.beside(path)), client: None };
-    if let Some(tls) = others.iter().filter_map(|other| other.tls.as_ref()).find(|tls| *tls.files() == files) {
-        return Ok(Some(tls.clone()));
+    let shared = others.iter().filter_map(|other| other.tls.as_ref()).find(|tls| *tls.files() == files).cloned();
+    if shared.is_some() {
+        return Ok(shared);
     }
     Tls::load(files, Vec::new()).map(Some).map_err(|unusable| {
         let slot: &Slot = if unusable.role == Role::System { url } else { ca_file };
