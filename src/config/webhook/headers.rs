@@ -10,7 +10,7 @@ use crate::config::secret_file::SecretFile;
 /// The header whose value may be in a file.
 pub const AUTHORIZATION: &str = "Authorization";
 const MAX_HEADERS: usize = 32;
-/// Of names and values together: servers refuse more, nginx and Apache above 8 KiB in one line.
+/// Of names and values together: by default, nginx and Apache refuse a single line that is longer.
 const MAX_BYTES: usize = 8192;
 /// What a value must be.
 const VALUE_RULE: &str = "visible ASCII characters, with spaces and tabs only between them";
