@@ -7,7 +7,7 @@ use super::inbox::Inbox;
 use crate::message::Received;
 use crate::metrics::Stray;
 use crate::mqtt::session::deliveries::{Full, Owed};
-use crate::mqtt::session::subscriptions::Route;
+use crate::mqtt::session::subscriptions::log_stray;
 
 impl Inbound {
     /// Why the connection is ended to get messages again that found no room.
@@ -28,7 +28,7 @@ impl Inbound {
         }
         let is_wanted = inbox.wants(message);
         if !is_wanted {
-            Route::nowhere(Stray::UnaskedTopic).log_stray(message);
+            log_stray(Stray::UnaskedTopic, &message.topic);
         }
         match inbox.put(message, owed, is_wanted) {
             Ok(()) => {}

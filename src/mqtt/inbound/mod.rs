@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub use self::inbox::{Backlog, Delivery, Inbox};
 
 use super::publisher::Publisher;
+use super::session::subscriptions::log_stray;
 use super::subscriber::Subscriber;
 use crate::journal::{self, Done, Full};
 use crate::message::{Priority, Received};
@@ -61,7 +62,9 @@ impl Inbound {
             return;
         }
         let route = self.subscriber.route(message);
-        route.log_stray(message);
+        if let Some(stray) = route.stray {
+            log_stray(stray, &message.topic);
+        }
         let is_taken = match message.qos {
             0 => {
                 if route.journal.is_some() && journal::received(message, route.journal, None).is_err() {

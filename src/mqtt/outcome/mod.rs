@@ -121,29 +121,6 @@ impl Failure {
         words.map_or(Self::Refused(code), |words| Self::RefusedSaying { code, words })
     }
 
-    /// Whether the same message would fail again.
-    #[must_use]
-    pub fn is_of_message(&self) -> bool {
-        match self {
-            Self::NotConnected
-            | Self::NotReady(_)
-            | Self::Busy
-            | Self::Stopping
-            | Self::TooManyWaiting
-            | Self::ShareTaken
-            | Self::NoRoom
-            | Self::Unknown => false,
-            Self::PacketTooLarge { .. }
-            | Self::RetainNotSupported
-            | Self::QosNotSupported(_)
-            | Self::PropertiesNotSupported
-            | Self::Refused(_)
-            | Self::RefusedSaying { .. }
-            | Self::TooLargeForBroker { .. }
-            | Self::GivenUp => true,
-        }
-    }
-
     /// The reason code of the broker, for this message or for one that was no larger.
     #[must_use]
     pub fn reason_code(&self) -> Option<u8> {

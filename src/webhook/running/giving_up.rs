@@ -83,7 +83,7 @@ impl Worker {
         loop {
             match consumer.publish(message.clone(), TIMEOUT) {
                 Ok(_) => return Some(Ok(())),
-                Err(failure) if failure.is_of_message() => return Some(Err(failure)),
+                Err(failure) if is_final(&failure) => return Some(Err(failure)),
                 Err(_) => {}
             }
             if consumer.inbox.pause(backoff.pause(Duration::ZERO)) {
@@ -106,5 +106,29 @@ fn properties(message: &Received, reasons: &[(&str, String)]) -> Properties {
         correlation_data: properties.correlation_data.clone(),
         content_type: properties.content_type.as_deref().and_then(string),
         user_properties: own.chain(reasons.iter().filter_map(|(name, value)| pair(name, value))).collect(),
+    }
+}
+
+/// Whether the broker would not take the same message later either.
+fn is_final(failure: &mqtt::Failure) -> bool {
+    use mqtt::Failure as Of;
+
+    match failure {
+        Of::NotConnected
+        | Of::NotReady(_)
+        | Of::Busy
+        | Of::Stopping
+        | Of::TooManyWaiting
+        | Of::ShareTaken
+        | Of::NoRoom
+        | Of::Unknown => false,
+        Of::PacketTooLarge { .. }
+        | Of::RetainNotSupported
+        | Of::QosNotSupported(_)
+        | Of::PropertiesNotSupported
+        | Of::Refused(_)
+        | Of::RefusedSaying { .. }
+        | Of::TooLargeForBroker { .. }
+        | Of::GivenUp => true,
     }
 }

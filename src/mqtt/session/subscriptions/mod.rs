@@ -37,7 +37,7 @@ pub use self::filter_status::{FilterStatus, Source};
 pub use self::interest::Interest;
 pub use self::operation::Operation;
 pub use self::probation::{Breach, Culprit, Finding};
-pub use self::report::Report;
+pub use self::report::{Report, log_stray};
 pub use self::routing::Route;
 pub use self::waiter::{Answer, Caller};
 

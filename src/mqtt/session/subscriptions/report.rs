@@ -1,11 +1,14 @@
-//! The log records of SUBSCRIBEs.
+//! The log records of SUBSCRIBEs, and of messages that nobody subscribed to.
 
 use crate::message::{Qos, TopicFilter};
+use crate::metrics::{self, Stray};
 use crate::mqtt::reason::Reason;
 use crate::printable::Printable;
 
 /// How many bytes of a topic filter a record shows.
 const SHOWN: usize = 1024;
+/// How much of the topic name of a message it shows, in bytes.
+const SHOWN_NAME: usize = 256;
 
 /// The broker's answer for one filter.
 pub struct Report {
@@ -48,4 +51,18 @@ pub fn log_oversized(filter: &TopicFilter, is_passing: bool, size: usize, limit:
     } else {
         log::warn!("not subscribed to {topic}: {words} {limit} bytes, and our SUBSCRIBE takes up to {size}");
     }
+}
+
+/// Counts a message on this topic that the broker should not have sent. The first one of each kind is recorded.
+pub fn log_stray(stray: Stray, topic: &[u8]) {
+    if !metrics::dropped_stray(stray) {
+        return;
+    }
+    let why = match stray {
+        Stray::WildcardTopic => "which is no topic name, as it has a wildcard in it",
+        Stray::UnaskedTopic => "which no topic filter of ours matches",
+        Stray::UnknownSubscription | Stray::UnknownPacket => "for a subscription that we do not have",
+    };
+    let topic = Printable::new(topic, SHOWN_NAME);
+    log::warn!("the broker sent a message on {topic}, {why}: it is dropped, and others like it are counted alone");
 }

@@ -7,12 +7,8 @@ use super::entry::Entry;
 use super::identifiers;
 use super::index::{Key, KeySet};
 use crate::message::{Priority, Received};
-use crate::metrics::{self, Stray};
+use crate::metrics::Stray;
 use crate::mqtt::session::topic_buffer::{Retained, TopicBuffer};
-use crate::printable::Printable;
-
-/// How much of a topic name is shown, in bytes.
-const SHOWN: usize = 256;
 
 /// Where a received message goes.
 #[derive(Default)]
@@ -28,20 +24,8 @@ pub struct Route {
 }
 
 impl Route {
-    pub fn nowhere(stray: Stray) -> Self {
+    fn nowhere(stray: Stray) -> Self {
         Self { stray: Some(stray), ..Self::default() }
-    }
-
-    /// Counts a message that the broker should not have sent. The first one of each kind is recorded.
-    pub fn log_stray(&self, message: &Received) {
-        let Some(stray) = self.stray.filter(|stray| metrics::dropped_stray(*stray)) else { return };
-        let why = match stray {
-            Stray::WildcardTopic => "which is no topic name, as it has a wildcard in it",
-            Stray::UnaskedTopic => "which no topic filter of ours matches",
-            Stray::UnknownSubscription | Stray::UnknownPacket => "for a subscription that we do not have",
-        };
-        let topic = Printable::new(&message.topic, SHOWN);
-        log::warn!("the broker sent a message on {topic}, {why}: it is dropped, and others like it are counted alone");
     }
 }
 
