@@ -46,8 +46,10 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        let result = self.thread.take().unwrap().join();
-        assert!(thread::panicking() || result.is_ok());
+        // after a failure nobody connects any more
+        if !thread::panicking() {
+            self.thread.take().unwrap().join().unwrap();
+        }
     }
 }
 
