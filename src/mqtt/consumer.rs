@@ -28,8 +28,8 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Connects with a configuration that is made for this connection, subscribes to a topic filter, and stays connected
-    /// until [`Self::end`]. Records call it by `name`; `number` is its own.
+    /// Connects with a configuration that is made for this connection, subscribes to a topic filter, and stays
+    /// connected until [`Self::end`]. Records call it by `name`; `number` is its own.
     ///
     /// # Errors
     /// If the system cannot create a thread.

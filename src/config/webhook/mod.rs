@@ -155,7 +155,8 @@ fn tls(keys: &WebhookKeys, table: &WebhookTable, source: &Source, others: &[Webh
     if shared.is_some() {
         return Ok(shared);
     }
-    Tls::load(files, Vec::new()).map(Some).map_err(|unusable| {
+    // HTTP/2 is not spoken (RFC 7301, 6)
+    Tls::load(files, vec!["http/1.1".to_owned()]).map(Some).map_err(|unusable| {
         let slot: &Slot = if unusable.role == Role::System { url } else { ca_file };
         slot.fault(unusable.to_string()).passing(unusable.may_pass)
     })

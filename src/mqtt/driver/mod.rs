@@ -78,8 +78,8 @@ impl Driver {
         }
     }
 
-    /// Received messages go into the inbox of a webhook, whose name records have. Such a connection publishes nothing at
-    /// QoS 2, so that an earlier process has left nothing to be released.
+    /// Received messages go into the inbox of a webhook, whose name records have. Such a connection publishes nothing
+    /// at QoS 2, so that an earlier process has left nothing to be released.
     pub fn consuming(self, inbox: Inbox, name: &str) -> Self {
         let whom = format!("{} for webhook {name}", self.whom);
         Self { whom, inbox: Some(inbox), session_unknown: false, ..self }
@@ -176,8 +176,8 @@ impl Driver {
         Some(self.backoff.pause_after(aftermath.found || *culprit != Culprit::Unknown))
     }
 
-    /// The session to ask for: not the kept one if its messages ended connections again and again. But that of a webhook
-    /// has the messages that are not delivered, and is never left.
+    /// The session to ask for: not the kept one if its messages ended connections again and again. But that of a
+    /// webhook has the messages that are not delivered, and is never left.
     fn session(&self) -> Session {
         if self.session_spoilt && self.inbox.is_none() { Session::Clean } else { self.mqtt.session }
     }
