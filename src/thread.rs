@@ -8,7 +8,7 @@ use std::thread::Builder;
 use std::time::Instant;
 
 /// More than there can be threads, so that no thread has to wait when it ends.
-const CAPACITY: usize = 256;
+const CAPACITY: usize = 1024;
 
 /// What main waits for.
 #[derive(Debug)]

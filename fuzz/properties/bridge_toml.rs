@@ -96,7 +96,7 @@ fn assert_ranges(config: &Config) {
         };
         assert!((1..=2).contains(&count), "{proof:?}");
     }
-    assert!(config.webhooks.len() <= 32 && (config.webhooks.is_empty() || !config.mqtt.client_id.is_empty()));
+    assert!(config.webhooks.len() <= 16 && (config.webhooks.is_empty() || !config.mqtt.client_id.is_empty()));
     for (position, webhook) in config.webhooks.iter().enumerate() {
         assert!(config.webhooks[..position].iter().all(|other| other.name != webhook.name), "{webhook:?}");
         assert_webhook(webhook);

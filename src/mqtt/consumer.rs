@@ -29,16 +29,22 @@ pub struct Consumer {
 
 impl Consumer {
     /// Connects with a configuration that is made for this connection, subscribes to a topic filter, and stays
-    /// connected until [`Self::end`]. Records call it by `name`; `number` is its own.
+    /// connected until [`Self::end`]. Messages that wait take `max_bytes`, or one more. Records call it by `name`; `number` is its own.
     ///
     /// # Errors
     /// If the system cannot create a thread.
-    pub fn start(config: &Config, filter: TopicFilter, name: &str, number: usize, watch: &Watch) -> io::Result<Self> {
+    pub fn start(
+        config: &Config,
+        (filter, max_bytes): (TopicFilter, usize),
+        name: &str,
+        number: usize,
+        watch: &Watch,
+    ) -> io::Result<Self> {
         let clock = Arc::new(Clock::default());
         let publisher = Publisher::new(config, clock.clone());
         let subscriber = Subscriber::new(config, publisher.clone(), clock.clone());
         let presence = Presence::new(config, publisher.clone());
-        let inbox = Inbox::new(publisher.clone(), filter);
+        let inbox = Inbox::new(publisher.clone(), filter, max_bytes);
         let driver =
             Driver::new(config, publisher.clone(), subscriber.clone(), presence).consuming(inbox.clone(), name);
         driver.spawn(clock, &format!("-{number}"), watch)?;

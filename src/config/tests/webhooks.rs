@@ -79,10 +79,10 @@ fn each_fault_of_a_webhook_is_one_line_too() {
 }
 
 #[test]
-fn there_are_at_most_32_webhooks() {
+fn there_are_at_most_16_webhooks() {
     let some = |count: usize| -> String { (0..count).map(|n| WEBHOOK.replace("\"a\"", &format!("\"{n}\""))).collect() };
-    assert_eq!(parse(&some(32)).unwrap().webhooks.len(), 32);
-    assert_eq!(fault(&some(33)), "bridge.toml:130: there must be at most 32 [[webhook]]");
+    assert_eq!(parse(&some(16)).unwrap().webhooks.len(), 16);
+    assert_eq!(fault(&some(17)), "bridge.toml:66: there must be at most 16 [[webhook]]");
 }
 
 #[test]
@@ -346,5 +346,32 @@ fn variables_make_a_webhook() {
         variables[4].1 = value;
         let fault = parse_with("", &Environment::from(variables)).unwrap_err().to_string();
         assert_eq!(fault, format!("MQTT_BRIDGE_WEBHOOK_0_HEADERS: `headers` {braces}"));
+    }
+}
+
+#[test]
+fn all_webhooks_together_have_at_most_256_requests_under_way() {
+    let of = |count, in_flight| {
+        let table = |n| format!("{}in-flight = {in_flight}\n", WEBHOOK.replace("\"a\"", &format!("\"{n}\"")));
+        (0..count).map(table).collect::<String>()
+    };
+    assert_eq!(parse(&of(4, 64)).unwrap().webhooks.len(), 4);
+    let what = "`in-flight` of all webhooks together must be at most 256";
+    assert!(fault(&of(5, 64)).ends_with(what), "{}", fault(&of(5, 64)));
+}
+
+#[test]
+fn dead_letters_do_not_come_back() {
+    let of = |topic: &str, dead_letter: &str| {
+        let name = topic.replace(['/', '#'], "");
+        format!(
+            "[[webhook]]\nname = \"{name}\"\nurl = \"http://localhost\"\ntopic = \"{topic}\"\n\
+             dead-letter = \"{dead_letter}\"\n"
+        )
+    };
+    assert!(parse(&(of("a/#", "dead/a") + &of("dead/#", "lost"))).is_ok());
+    let what = "`dead-letter` must not lead back to this webhook through those of others";
+    for several in [of("a/#", "b/x") + &of("b/#", "a/x"), of("a/#", "b/x") + &of("b/#", "c/x") + &of("c/#", "a/x")] {
+        assert!(fault(&several).ends_with(what), "{}", fault(&several));
     }
 }

@@ -1,5 +1,6 @@
 //! `[[webhook]]`: endpoints that received messages are sent to by HTTP.
 
+mod dead_letters;
 mod headers;
 mod keys;
 mod url;
@@ -22,7 +23,9 @@ use crate::message::{Qos, TopicFilter, TopicName};
 use crate::tls::{Files, Role, Tls};
 
 /// Each has a connection to the broker and threads of its own.
-const MAX_WEBHOOKS: usize = 32;
+const MAX_WEBHOOKS: usize = 16;
+/// Each has a thread and a connection.
+const MAX_REQUESTS: u32 = 256;
 
 /// An endpoint that the messages of a topic filter are sent to.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,8 +101,17 @@ pub fn read(
             let what = format!("{} is not https://, so that others on the way to {host} can read messages", keys.url);
             warnings.push(keys.url.fault(what).to_string());
         }
+        let others = webhooks.iter().map(|other| u32::from(other.in_flight)).sum::<u32>();
+        if others + u32::from(table.in_flight) > MAX_REQUESTS {
+            let key = &keys.in_flight;
+            return Err(key.fault(format!("{key} of all webhooks together must be at most {MAX_REQUESTS}")));
+        }
         let tls = tls(keys, &table, source, &webhooks)?;
         webhooks.push(webhook(keys, table, tls, source, environment)?);
+    }
+    if let Some(position) = dead_letters::circle(&webhooks) {
+        let key = &tables.tables()[position].dead_letter;
+        return Err(key.fault(format!("{key} must not lead back to this webhook through those of others")));
     }
     Ok((webhooks, warnings))
 }

@@ -54,9 +54,10 @@ pub struct Backlog {
 }
 
 impl Inbox {
-    /// For the messages of one topic filter.
-    pub(in crate::mqtt) fn new(publisher: Publisher, filter: TopicFilter) -> Self {
-        Self(Arc::new(Shared { publisher, filter, state: Mutex::default(), changed: Condvar::new() }))
+    /// For the messages of one topic filter, which take so many bytes.
+    pub(in crate::mqtt) fn new(publisher: Publisher, filter: TopicFilter, max_bytes: usize) -> Self {
+        let state = State { table: Deliveries::new(max_bytes), ..State::default() };
+        Self(Arc::new(Shared { publisher, filter, state: Mutex::new(state), changed: Condvar::new() }))
     }
 
     /// A connection was made.

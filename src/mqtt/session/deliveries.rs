@@ -12,8 +12,6 @@ use crate::message::Received;
 
 /// Messages that a table holds. More come only at QoS 0, or from brokers that no Receive Maximum limits.
 const MAX_MESSAGES: usize = 1000;
-/// Bytes that they may take together. A single message may take more.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The table has no room.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +38,8 @@ pub struct Due {
 /// The table.
 #[derive(Default)]
 pub struct Deliveries {
+    /// Bytes that the messages may take together. A single one may take more.
+    max_bytes: usize,
     /// The oldest first. The acknowledgement of a message waits for those of all before it (MQTT 5, 4.6.0-2).
     entries: VecDeque<Entry>,
     /// The number of the first entry.
@@ -63,6 +63,10 @@ struct Entry {
 }
 
 impl Deliveries {
+    pub fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, ..Self::default() }
+    }
+
     /// A connection was made. Without its session the broker awaits nothing of what came before.
     pub fn connected(&mut self, session_present: bool) {
         if !session_present {
@@ -91,7 +95,7 @@ impl Deliveries {
             }
         }
         let bytes = message.size();
-        let is_full = self.entries.len() >= MAX_MESSAGES || self.bytes.saturating_add(bytes) > MAX_BYTES;
+        let is_full = self.entries.len() >= MAX_MESSAGES || self.bytes.saturating_add(bytes) > self.max_bytes;
         if is_full && !self.entries.is_empty() {
             return Err(Full);
         }

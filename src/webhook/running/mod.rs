@@ -92,8 +92,9 @@ impl Webhooks {
 
 impl Running {
     fn start(config: &Config, webhook: &Webhook, number: usize, watch: &Watch) -> io::Result<Arc<Self>> {
-        let consumer =
-            Consumer::start(&connection(config, webhook), webhook.topic.clone(), &webhook.name, number, watch)?;
+        let max_bytes = MAX_BYTES.min(MAX_BYTES_OF_ALL / config.webhooks.len());
+        let source = (webhook.topic.clone(), max_bytes);
+        let consumer = Consumer::start(&connection(config, webhook), source, &webhook.name, number, watch)?;
         let running = Arc::new(Self {
             consumer,
             client: Client::new(webhook),
@@ -148,6 +149,10 @@ fn connection(config: &Config, webhook: &Webhook) -> Config {
         ..config.clone()
     }
 }
+
+/// Bytes that the received messages of a webhook may take, and those of all webhooks: each has an equal part.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_BYTES_OF_ALL: usize = 32 * 1024 * 1024;
 
 /// Messages that an MQTT 5 broker sends before their acknowledgement. The others wait with the broker, where they can
 /// expire, and where others of a shared subscription get them.

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const MAX_BYTES: usize = 1024 * 1024;
+
 fn message(payload: &str, dup: bool) -> Arc<Received> {
     Received { topic: b"a".to_vec(), payload: payload.into(), qos: 1, dup, ..Received::default() }.into()
 }
@@ -22,7 +24,7 @@ struct Session {
 
 impl Session {
     fn new() -> Self {
-        Self { table: Deliveries::default(), connection: 1, sent: Vec::new() }
+        Self { table: Deliveries::new(MAX_BYTES), connection: 1, sent: Vec::new() }
     }
 
     fn push(&mut self, payload: &str, packet_identifier: u16, dup: bool) {
@@ -151,7 +153,7 @@ fn without_the_session_all_that_came_is_delivered_and_nothing_is_taken_for_it() 
 
 #[test]
 fn the_table_is_bounded_but_takes_one_message_of_any_size() {
-    let mut table = Deliveries::default();
+    let mut table = Deliveries::new(MAX_BYTES);
     let huge = message(&"x".repeat(MAX_BYTES), false);
     assert_eq!(table.push(&huge, None, true, Instant::now()), Ok(None));
     assert_eq!(table.push(&message("x", false), None, true, Instant::now()), Err(Full));
