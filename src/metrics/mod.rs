@@ -86,6 +86,22 @@ mod tests {
             webhooks: Vec::new(),
         };
         let text = String::from_utf8(render(&state)).unwrap();
+        let webhooks = vec![WebhookState {
+            name: "a".to_owned(),
+            is_subscribed: true,
+            waiting: 2,
+            oldest_waiting: Duration::from_millis(2500),
+        }];
+        webhook("a").settled(WebhookResult::DeadLettered);
+        let with_webhook = String::from_utf8(render(&State { webhooks, ..state })).unwrap();
+        for line in [
+            r#"mqtt_bridge_webhook_waiting_messages{webhook="a"} 2"#,
+            r#"mqtt_bridge_webhook_oldest_waiting_seconds{webhook="a"} 2.5"#,
+            r#"mqtt_bridge_webhook_deliveries_total{result="dead_lettered",webhook="a"} 1"#,
+        ] {
+            assert!(with_webhook.lines().any(|found| found == line), "{line} is not in {with_webhook}");
+        }
+        assert!([&text, &with_webhook].iter().all(|text| text.contains("process_cpu_seconds_total")), "to its end");
         for line in [
             "mqtt_bridge_connected 1",
             "mqtt_bridge_oldest_waiting_seconds 1.5",

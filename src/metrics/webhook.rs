@@ -100,6 +100,10 @@ impl WebhookMetrics {
 
 /// The metrics of these states.
 pub fn sample(webhooks: &[WebhookState]) -> Vec<MetricFamily> {
+    // a family without metrics has no text form
+    if webhooks.is_empty() {
+        return Vec::new();
+    }
     let gauge = |name: &str, help: &str, value: &dyn Fn(&WebhookState) -> f64| {
         let gauges = GaugeVec::new(Opts::new(name, help), &["webhook"]);
         let Ok(gauges) = gauges else { return Vec::new() };
