@@ -1,6 +1,6 @@
 //! What is published and subscribed to, checked when it is made. Does no I/O.
 
-mod headers;
+pub mod headers;
 pub mod json;
 mod memory;
 mod priority;

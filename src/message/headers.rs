@@ -9,7 +9,7 @@ use super::received::{Received, ReceivedProperties};
 /// The type of a payload without a content type, or with one that HTTP cannot express (RFC 9110, 8.3).
 const ANY_TYPE: &str = "application/octet-stream";
 /// The longest value of a header, in bytes: proxies, clients and servers refuse a head that is a few times longer.
-const MAX_HEADER: usize = 4096;
+pub const MAX_HEADER: usize = 4096;
 
 impl Received {
     /// The value of `Content-Type`: the content type of the message, if it has one that HTTP can express.

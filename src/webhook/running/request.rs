@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::config::{Webhook, WebhookFormat};
 use crate::message::Received;
+use crate::message::headers::MAX_HEADER;
 use crate::message::json::EventJson;
 use crate::signature::sign;
 
@@ -28,11 +29,11 @@ impl<'a> Request<'a> {
         let body = match webhook.format {
             WebhookFormat::Raw => {
                 headers.push(("Content-Type".to_owned(), message.media_type()));
-                headers.push(("MQTT-Topic".to_owned(), encoded(&message.topic)));
                 headers.push(("MQTT-Dup".to_owned(), message.dup.to_string()));
-                if let Some(topic) = &message.properties.response_topic {
-                    headers.push(("MQTT-Response-Topic".to_owned(), encoded(topic.as_bytes())));
-                }
+                let response_topic = message.properties.response_topic.as_deref().map(str::as_bytes);
+                let topics = [("MQTT-Topic", Some(&*message.topic)), ("MQTT-Response-Topic", response_topic)];
+                let topics = topics.into_iter().filter_map(|(name, topic)| Some((name.to_owned(), encoded(topic?)?)));
+                headers.extend(topics);
                 headers.extend(message.headers().map(|(name, value)| (name.to_owned(), value)));
                 Cow::Borrowed(&*message.payload)
             }
@@ -64,9 +65,9 @@ impl<'a> Request<'a> {
 }
 
 /// A topic name as the value of a header: in percent-encoding where it is not visible ASCII, and for `%` itself
-/// (RFC 3986, 2.1).
-fn encoded(topic: &[u8]) -> String {
-    topic.iter().fold(String::with_capacity(topic.len()), |mut text, &byte| {
+/// (RFC 3986, 2.1). `None` for one that is too long.
+fn encoded(topic: &[u8]) -> Option<String> {
+    let text = topic.iter().fold(String::with_capacity(topic.len()), |mut text, &byte| {
         if byte.is_ascii_graphic() && byte != b'%' {
             text.push(char::from(byte));
         } else {
@@ -74,7 +75,8 @@ fn encoded(topic: &[u8]) -> String {
             let _ = write!(text, "%{byte:02X}");
         }
         text
-    })
+    });
+    Some(text).filter(|text| text.len() <= MAX_HEADER)
 }
 
 #[cfg(test)]
@@ -138,6 +140,16 @@ mod tests {
             ("Authorization", Some("Bearer x")),
         ] {
             assert_eq!(header(&headers, name), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn topics_that_are_too_long_for_a_header_are_left_out() {
+        let webhook = webhook("raw");
+        for (length, is_there) in [(MAX_HEADER, true), (MAX_HEADER + 1, false)] {
+            let message = Received { topic: vec![b'x'; length], ..Received::default() };
+            let headers = Request::new(&webhook, "msg_1", &message, at(7)).headers(at(8));
+            assert_eq!(header(&headers, "MQTT-Topic").is_some(), is_there, "{length}");
         }
     }
 

@@ -7,7 +7,8 @@ use httpdate::parse_http_date;
 
 /// The longest pause between two attempts that nobody asked for.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// The longest pause that an endpoint may ask for.
+/// The shortest and the longest pause that an endpoint may ask for: it is not called at full speed, nor never again.
+const SHORTEST_RETRY_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// What an attempt led to.
@@ -30,11 +31,12 @@ pub fn verdict(status: u16) -> Verdict {
     }
 }
 
-/// How long an endpoint asks to wait by `Retry-After`: seconds or a date (RFC 9110, 10.2.3), up to an hour.
+/// How long an endpoint asks to wait by `Retry-After`: seconds or a date (RFC 9110, 10.2.3), a second at least
+/// and an hour at most.
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let seconds = value.trim().parse().map(Duration::from_secs).ok();
     let date = || parse_http_date(value.trim()).ok().map(|date| date.duration_since(now).unwrap_or_default());
-    seconds.or_else(date).map(|wait| wait.min(LONGEST_RETRY_AFTER))
+    seconds.or_else(date).map(|wait| wait.clamp(SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER))
 }
 
 /// Until when an endpoint asked not to be called. It holds for all threads of a webhook.
@@ -78,15 +80,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_is_asked_for_is_seconds_or_a_date_up_to_an_hour() {
+    fn a_pause_that_is_asked_for_is_seconds_or_a_date_from_a_second_to_an_hour() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         for (value, seconds) in [
-            ("0", Some(0)),
+            ("0", Some(1)),
             (" 7 ", Some(7)),
             ("86400", Some(3600)),
             ("18446744073709551615", Some(3600)),
             ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
-            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(1)),
             ("Sat, 06 Nov 2094 08:49:27 GMT", Some(3600)),
             ("-1", None),
             ("1.5", None),
