@@ -7,6 +7,7 @@ pub mod builds;
 pub mod certificates;
 pub mod clients;
 pub mod daemon;
+pub mod endpoint;
 pub mod events;
 pub mod folder;
 pub mod hook;
@@ -33,6 +34,8 @@ pub mod supervisor;
 pub mod tls_broker;
 pub mod token;
 pub mod waiting;
+pub mod webhook;
+pub mod webhook_broker;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -49,6 +49,17 @@ impl Mosquitto {
         Self::in_folder(folder, port, &configuration)
     }
 
+    /// A broker that keeps its sessions over a restart, and over SIGKILL after [`Self::save`]. By itself it writes its file
+    /// after each acknowledgement of a subscriber, but not when it passes a message on to one that is connected.
+    pub fn persistent(configuration: &str) -> Self {
+        let folder = Folder::new();
+        let location = folder.path().display();
+        let persistence = format!("persistence true\npersistence_location {location}/");
+        let saving = "autosave_on_changes true\nautosave_interval 1";
+        let configuration = format!("allow_anonymous true\n{persistence}\n{saving}\n{configuration}");
+        Self::in_folder(folder, free_port(), &configuration)
+    }
+
     fn in_folder(folder: Folder, port: u16, configuration: &str) -> Self {
         // without `user` mosquitto drops root, and then cannot read the files of the test
         let always = format!("user root\nlistener {port} 127.0.0.1\nlog_dest stderr\nlog_type all\n");
@@ -78,6 +89,15 @@ impl Mosquitto {
 
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Has it write its file, and waits until it has.
+    pub fn save(&self) {
+        self.signal("USR1");
+        // it looks at the signal after it has answered a packet, and before the next one
+        for _ in 0..2 {
+            self.publish(&["-q", "1", "-t", "saved", "-n"]);
+        }
     }
 
     /// Starts it again on the same port.

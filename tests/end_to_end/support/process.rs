@@ -154,6 +154,7 @@ pub fn signal(process: u32, name: &str) {
         "KILL" => Signal::KILL,
         "STOP" => Signal::STOP,
         "TERM" => Signal::TERM,
+        "USR1" => Signal::USR1,
         _ => panic!("{name} is not among the signals that tests send"),
     };
     let process = Pid::from_raw(process.try_into().unwrap()).unwrap();

@@ -14,6 +14,8 @@ use super::waiting::pause;
 pub struct Proxy {
     port: u16,
     latest: Arc<Mutex<Option<Link>>>,
+    /// All that were made.
+    all: Arc<Mutex<Vec<Link>>>,
     /// Kept open towards the broker.
     stranded: Mutex<Vec<Link>>,
 }
@@ -51,28 +53,34 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let latest = Arc::new(Mutex::new(None));
-        let current = latest.clone();
+        let all = Arc::new(Mutex::new(Vec::new()));
+        let (current, every) = (latest.clone(), all.clone());
         thread::spawn(move || {
             for client in listener.incoming() {
                 // while the broker is down the connection ends at once
                 let (Ok(client), Ok(broker)) = (client, TcpStream::connect(("127.0.0.1", broker))) else { continue };
-                *current.lock().unwrap() = Some(Link::start(client, broker, delay, rate));
+                let link = Link::start(client, broker, delay, rate);
+                every.lock().unwrap().push(link.clone());
+                *current.lock().unwrap() = Some(link);
             }
         });
-        Self { port, latest, stranded: Mutex::default() }
+        Self { port, latest, all, stranded: Mutex::default() }
     }
 
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Loses bytes in transit for a moment, and then cuts the connection.
+    /// Loses bytes in transit for a moment, and then cuts the latest connection.
     pub fn cut(&self, loss: Loss, moment: Duration) {
-        let Some(link) = self.latest.lock().unwrap().take() else { return };
-        link.loses_upwards.store(!matches!(loss, Loss::ToClient), Ordering::SeqCst);
-        link.loses_downwards.store(!matches!(loss, Loss::ToBroker), Ordering::SeqCst);
-        pause(moment);
-        link.close();
+        let link = self.latest.lock().unwrap().take();
+        cut(link.as_slice(), loss, moment);
+    }
+
+    /// The same with all connections.
+    pub fn cut_all(&self, loss: Loss, moment: Duration) {
+        let links = std::mem::take(&mut *self.all.lock().unwrap());
+        cut(&links, loss, moment);
     }
 
     /// Cuts the connection towards the client only, so that the broker keeps its end.
@@ -82,6 +90,15 @@ impl Proxy {
         link.close();
         self.stranded.lock().unwrap().push(link);
     }
+}
+
+fn cut(links: &[Link], loss: Loss, moment: Duration) {
+    for link in links {
+        link.loses_upwards.store(!matches!(loss, Loss::ToClient), Ordering::SeqCst);
+        link.loses_downwards.store(!matches!(loss, Loss::ToBroker), Ordering::SeqCst);
+    }
+    pause(moment);
+    links.iter().for_each(Link::close);
 }
 
 impl Link {

@@ -16,7 +16,8 @@ use super::waiting::pause;
 pub struct ScriptedBroker {
     port: u16,
     packets: Receiver<Packet>,
-    latest: Arc<Mutex<Option<TcpStream>>>,
+    /// All connections, in their order.
+    connections: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 /// A packet from a client.
@@ -72,16 +73,16 @@ impl ScriptedBroker {
     ) -> Self {
         let port = listener.local_addr().unwrap().port();
         let (sender, packets) = channel();
-        let latest = Arc::new(Mutex::new(None));
-        let (script, current) = (Arc::new(Mutex::new(script)), latest.clone());
+        let connections = Arc::new(Mutex::new(Vec::new()));
+        let (script, all) = (Arc::new(Mutex::new(script)), connections.clone());
         thread::spawn(move || {
             for (n, stream) in listener.incoming().enumerate() {
                 let (Ok(stream), script, sender) = (stream, script.clone(), sender.clone()) else { break };
-                *current.lock().unwrap() = stream.try_clone().ok();
+                all.lock().unwrap().push(stream.try_clone().unwrap());
                 thread::spawn(move || serve(n, stream, rate, &script, &sender));
             }
         });
-        Self { port, packets, latest }
+        Self { port, packets, connections }
     }
 
     pub fn port(&self) -> u16 {
@@ -90,12 +91,22 @@ impl ScriptedBroker {
 
     /// Sends bytes on the latest connection.
     pub fn send(&self, bytes: &[u8]) {
-        self.latest.lock().unwrap().as_ref().expect("a connection").write_all(bytes).unwrap();
+        self.connections.lock().unwrap().last().expect("a connection").write_all(bytes).unwrap();
+    }
+
+    /// Sends bytes on the `n`th connection, from 0.
+    pub fn send_on(&self, n: usize, bytes: &[u8]) {
+        self.connections.lock().unwrap()[n].write_all(bytes).unwrap();
+    }
+
+    /// Ends the `n`th connection, from 0.
+    pub fn close_nth(&self, n: usize) {
+        drop(self.connections.lock().unwrap()[n].shutdown(std::net::Shutdown::Both));
     }
 
     /// Ends the latest connection.
     pub fn close(&self) {
-        drop(self.latest.lock().unwrap().as_ref().expect("a connection").shutdown(std::net::Shutdown::Both));
+        drop(self.connections.lock().unwrap().last().expect("a connection").shutdown(std::net::Shutdown::Both));
     }
 
     /// Waits for the next packet of this type from any connection; returns it and the packets before it.
@@ -257,7 +268,7 @@ fn serve(
             _ => break,
         }
     }
-    // `latest` holds another handle, which would keep it open
+    // `connections` holds another handle, which would keep it open
     drop(stream.shutdown(std::net::Shutdown::Both));
 }
 

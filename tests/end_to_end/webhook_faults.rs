@@ -1,0 +1,93 @@
+//! What a webhook that is stuck or fails leaves alone, and what is no failure of it.
+
+use std::time::{Duration, Instant};
+
+use crate::support::SLACK;
+use crate::support::endpoint::{Answer, Endpoint};
+use crate::support::mosquitto::Mosquitto;
+use crate::support::webhook::{orders, publish, records, subscribed, table};
+
+#[test]
+fn a_stuck_webhook_holds_up_nothing_else() {
+    const COUNT: usize = 50;
+    let broker = Mosquitto::unlimited();
+    let (stuck, full, other) = (Endpoint::holding(), Endpoint::holding(), Endpoint::willing());
+    let tables = [
+        "[[subscribe]]\ntopic = \"orders/#\"\nqos = 1\n".to_owned(),
+        table("stuck", "orders/#", &stuck.url(), "timeout = 300"),
+        table("full", "orders/#", &full.url(), "timeout = 300\nin-flight = 16"),
+        table("other", "orders/#", &other.url(), ""),
+    ];
+    let daemon = subscribed(&broker, "", &["stuck", "full", "other"], &tables.concat());
+    let started = Instant::now();
+    for n in 0..COUNT {
+        let reply = daemon.publish(&format!(r#"{{"topic":"orders/1","msg":"{n}","qos":1}}"#));
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    assert_eq!(other.await_requests(COUNT).len(), COUNT);
+    daemon.wait_for_nth(COUNT, "Received message on topic: orders/1 with payload: ");
+    assert!(started.elapsed() < SLACK + Duration::from_secs(5), "{:?}", started.elapsed());
+    full.await_requests(16);
+    assert_eq!((stuck.texts().len(), full.texts().len()), (1, 16));
+    assert_eq!((daemon.get("/readyz").status, daemon.get("/healthz").status), (200, 200));
+    stuck.release(0);
+    (0..COUNT).for_each(|number| full.release(number));
+    stuck.await_requests(2);
+    full.await_requests(COUNT);
+}
+
+#[test]
+fn a_webhook_that_fails_does_not_make_the_bridge_unready() {
+    let (broker, endpoint) = (Mosquitto::start(), Endpoint::start(|_| Answer::Status(500)));
+    let daemon = subscribed(&broker, "", &["failing"], &table("failing", "t", &endpoint.url(), ""));
+    publish(&broker, "t", ["tea"]);
+    endpoint.await_requests(2);
+    assert_eq!(daemon.get("/readyz").status, 200);
+    let mut daemon = daemon;
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_for_end().code(), Some(0), "nor does it hold up a stop");
+}
+
+#[test]
+fn a_queue_that_grows_takes_no_memory_of_the_bridge() {
+    const COUNT: usize = 3000;
+    let (broker, endpoint) = (Mosquitto::unlimited(), Endpoint::holding());
+    let table = table("stuck", "orders/#", &endpoint.url(), "timeout = 300\nin-flight = 16");
+    let daemon = subscribed(&broker, "", &["stuck"], &table);
+    let before = daemon.resources().peak_kib;
+    let text = "x".repeat(10_000);
+    let message = serde_json::json!({"topic": "orders/1", "msg": text, "qos": 0}).to_string();
+    let mut connection = daemon.served_connection();
+    for _ in 0..COUNT {
+        connection.post("/publish", message.as_bytes()).assert_published();
+    }
+    endpoint.await_requests(16);
+    let peak = daemon.resources().peak_kib;
+    assert!(peak < before + 15 * 1024, "{before} KiB, then {peak} KiB after {} KiB", COUNT * 10);
+}
+
+#[test]
+fn an_endpoint_that_closes_each_connection_is_no_failure() {
+    let broker = Mosquitto::start();
+    let endpoint = Endpoint::start(|_| Answer::With(204, "Connection: close".to_owned()));
+    let daemon = orders(&broker, &endpoint.url(), "");
+    publish(&broker, "orders/1", 0..5);
+    endpoint.await_requests(5);
+    assert_eq!(endpoint.texts(), ["0", "1", "2", "3", "4"]);
+    assert!(records(&daemon, "orders").is_empty(), "{:?}", records(&daemon, "orders"));
+}
+
+#[test]
+fn a_connection_that_was_closed_while_it_was_idle_is_no_failure() {
+    let (broker, mut endpoint) = (Mosquitto::start(), Endpoint::willing());
+    let daemon = orders(&broker, &endpoint.url(), "");
+    for n in 0..3 {
+        publish(&broker, "orders/1", [n]);
+        endpoint.await_requests(n + 1);
+        broker.wait_for_nth(n + 1, "Received PUBACK from b-hook-orders");
+        endpoint.stop();
+        endpoint.resume();
+    }
+    assert_eq!(endpoint.texts(), ["0", "1", "2"]);
+    assert!(records(&daemon, "orders").is_empty(), "{:?}", records(&daemon, "orders"));
+}
