@@ -167,6 +167,11 @@ impl Endpoint {
         self.shared.state.lock().unwrap().requests.clone()
     }
 
+    /// Those from this number on.
+    pub fn requests_from(&self, number: usize) -> Vec<Request> {
+        self.shared.state.lock().unwrap().requests[number..].to_vec()
+    }
+
     /// The bodies of the requests so far, as text.
     pub fn texts(&self) -> Vec<String> {
         texts(&self.requests())

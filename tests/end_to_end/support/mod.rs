@@ -25,6 +25,7 @@ pub mod nginx;
 pub mod page;
 pub mod process;
 pub mod proxy;
+pub mod publisher;
 pub mod reader;
 pub mod request;
 pub mod resources;
