@@ -163,9 +163,8 @@ fn judge(name: &str, requests: &[Request], messages: usize, times: usize, in_fli
     }
     let lost = messages - seen.len();
     println!(
-        "{name:28} {messages:8} messages, {} times each of {times} {TROUBLES:?} in {:5.1} s | lost {lost} | out of order \
-         {out_of_order} | delivered again {}",
-        TROUBLES.len(),
+        "{name:28} {messages:8} messages, interrupted {times} times each by {TROUBLES:?} in {:5.1} s | lost {lost} | out of \
+         order {out_of_order} | delivered again {}",
         took.as_secs_f64(),
         requests.len() - seen.len()
     );
