@@ -27,27 +27,38 @@ fn names<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
     text.match_indices(prefix).map(|(start, _)| &text[start..start + end(&text[start..])]).collect()
 }
 
+/// Those of a bridge that shows all it has.
+fn metrics_with_a_webhook() -> String {
+    let webhook = "[[webhook]]\nname = \"orders\"\ntopic = \"orders/#\"\nurl = \"http://127.0.0.1:9000\"";
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{webhook}", free_port()));
+    metrics(daemon.address())
+}
+
 #[test]
 fn the_page_on_monitoring_names_every_metric_and_no_other() {
-    let daemon = Daemon::start(free_port());
-    let text = metrics(daemon.address());
+    let text = metrics_with_a_webhook();
     // a histogram has three lines, and its name in their comment
     let exposed: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let exposed = exposed.into_iter().filter(|name| name.starts_with("mqtt_bridge_")).collect::<BTreeSet<_>>();
     assert_eq!(names(MONITORING, "mqtt_bridge_"), exposed);
-    let results: BTreeSet<&str> =
-        text.match_indices("result=\"").map(|(at, name)| text[at + name.len()..].split('"').next().unwrap()).collect();
+    let results = |metric: &str| -> BTreeSet<&str> {
+        let lines = text.lines().filter(|line| line.starts_with(metric));
+        lines.map(|line| line.split("result=\"").nth(1).unwrap().split('"').next().unwrap()).collect()
+    };
     let (_, table) = MONITORING.split_once("| `result` | the client got").unwrap();
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let described: BTreeSet<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
-    assert_eq!(described, results);
+    assert_eq!(described, results("mqtt_bridge_publishes_total{"));
+    let deliveries = "mqtt_bridge_webhook_deliveries_total";
+    let row = MONITORING.lines().find(|line| line.starts_with(&format!("| `{deliveries}`"))).unwrap();
+    let described: BTreeSet<&str> = row.split('`').skip(1).step_by(2).skip(3).collect();
+    assert_eq!(described, results(&format!("{deliveries}{{")));
 }
 
 #[test]
 fn alerts_and_dashboard_use_metrics_that_exist() {
-    let daemon = Daemon::start(free_port());
-    let text = metrics(daemon.address());
+    let text = metrics_with_a_webhook();
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     assert!(dashboard["panels"].as_array().unwrap().len() > 5);
     for name in names(ALERTS, "mqtt_bridge_").into_iter().chain(names(DASHBOARD, "mqtt_bridge_")) {
