@@ -99,6 +99,7 @@ mod webhook_counterparts;
 mod webhook_faults;
 mod webhook_giving_up;
 mod webhook_monitoring;
+mod webhook_pages;
 mod webhook_retries;
 mod webhook_sessions;
 mod webhook_signatures;
