@@ -20,6 +20,7 @@ const DASHBOARD: &str = include_str!("../../docs/monitoring/dashboard.json");
 const CONTAINERS: &str = include_str!("../../docs/containers.md");
 const LOCAL_BROKER: &str = include_str!("../../docs/local-broker.md");
 const ARCHITECTURE: &str = include_str!("../../docs/architecture.md");
+const ENDED_CONNECTIONS: &str = include_str!("../../docs/ended-connections.md");
 
 /// The words of a text that begin with `prefix`, up to the first character that is not of a name.
 fn names<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
@@ -141,7 +142,7 @@ fn a_local_broker_keeps_messages_while_the_upstream_broker_is_away() {
 #[test]
 fn every_file_that_the_architecture_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let quoted = ARCHITECTURE.split('`').skip(1).step_by(2);
+    let quoted = [ARCHITECTURE, ENDED_CONNECTIONS].into_iter().flat_map(|page| page.split('`').skip(1).step_by(2));
     let is_path =
         |text: &&str| text.contains('/') && !text.contains([' ', '{', '*', '<', '#']) && !text.starts_with('/');
     let mut found = 0;
