@@ -1,8 +1,13 @@
 //! The end of a connection, and what was read before it.
 
+use std::time::{Duration, Instant};
+
 use super::{Established, violated};
 use crate::mqtt::client::{Event, Lost};
 use crate::mqtt::inbound::Unreleased;
+
+/// How long the broker may take to end the connection after our DISCONNECT.
+const LONGEST_END: Duration = Duration::from_secs(5);
 
 /// How a connection ended.
 pub struct Ending {
@@ -35,14 +40,28 @@ impl Established {
     }
 
     /// A DISCONNECT was written.
-    pub(super) fn disconnected(&self) -> Result<(), Lost> {
+    pub(super) fn disconnected(&mut self) -> Result<(), Lost> {
         if self.is_leaving {
+            self.read_to_end();
             return Err(Lost::new(self.inbound.regained()));
         }
         if !self.publisher.is_ending() {
             return Err(Lost::new("the connection was ended over a packet that the broker must not send"));
         }
         Ok(())
+    }
+
+    /// Reads until the broker ends the connection, too. One that is closed while packets are unread is reset, and then
+    /// the broker loses acknowledgements that it has not read, and sends these messages again.
+    fn read_to_end(&mut self) {
+        let deadline = Instant::now() + LONGEST_END;
+        self.publisher.announce(Instant::now(), LONGEST_END);
+        while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+            match self.connection.next(left) {
+                Ok(event) => event.into_iter().for_each(|event| self.take_left_over(event)),
+                Err(_) => return,
+            }
+        }
     }
 
     /// Takes an event that was pending at the end. A packet that was written may not have been sent; a violation has no
