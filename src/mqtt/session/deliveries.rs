@@ -10,8 +10,9 @@ use std::time::Instant;
 
 use crate::message::Received;
 
-/// Messages that a table holds. More come only at QoS 0, or from brokers that no Receive Maximum limits.
-const MAX_MESSAGES: usize = 1000;
+/// Messages that a table holds: as many as a broker has packet identifiers for. mosquitto 2.0.11 sends a backlog without
+/// regard to Receive Maximum.
+const MAX_MESSAGES: usize = 65_535;
 
 /// The table has no room.
 #[derive(Debug, PartialEq, Eq)]

@@ -157,8 +157,7 @@ fn the_table_is_bounded_but_takes_one_message_of_any_size() {
     let huge = message(&"x".repeat(MAX_BYTES), false);
     assert_eq!(table.push(&huge, None, true, Instant::now()), Ok(None));
     assert_eq!(table.push(&message("x", false), None, true, Instant::now()), Err(Full));
-    table.settle(0);
-    table.acknowledge(|_| true);
+    let mut table = Deliveries::new(usize::MAX);
     for _ in 0..MAX_MESSAGES {
         assert_eq!(table.push(&message("x", false), None, true, Instant::now()), Ok(None));
     }
