@@ -49,8 +49,8 @@ fn a_webhook_that_fails_does_not_make_the_bridge_unready() {
 }
 
 #[test]
-fn a_queue_that_grows_takes_no_memory_of_the_bridge() {
-    const COUNT: usize = 3000;
+fn a_queue_that_grows_takes_bounded_memory_of_the_bridge() {
+    const COUNT: usize = 6000;
     let (broker, endpoint) = (Mosquitto::unlimited(), Endpoint::holding());
     let table = table("stuck", "orders/#", &endpoint.url(), "timeout = 300\nin-flight = 16");
     let daemon = subscribed(&broker, "", &["stuck"], &table);
@@ -63,7 +63,8 @@ fn a_queue_that_grows_takes_no_memory_of_the_bridge() {
     }
     endpoint.await_requests(16);
     let peak = daemon.resources().peak_kib;
-    assert!(peak < before + 15 * 1024, "{before} KiB, then {peak} KiB after {} KiB", COUNT * 10);
+    // 16 MiB of messages, and what their requests take
+    assert!(peak < before + 26 * 1024, "{before} KiB, then {peak} KiB after {} KiB", COUNT * 10);
 }
 
 #[test]

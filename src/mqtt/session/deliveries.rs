@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use crate::message::Received;
 
-/// Messages that a table holds: as many as a broker has packet identifiers for. mosquitto 2.0.11 sends a backlog without
-/// regard to Receive Maximum.
+/// Messages that a table holds: as many as a broker has packet identifiers for. mosquitto 2.0.11 sends a backlog
+/// without regard to Receive Maximum.
 const MAX_MESSAGES: usize = 65_535;
 
 /// The table has no room.
