@@ -17,8 +17,10 @@ struct Shared {
     /// What is delivered.
     filter: TopicFilter,
     state: Mutex<State>,
-    /// Notified when there is a message, when a delivery ends, and at a stop.
-    changed: Condvar,
+    /// Notified when there is a message, and at a stop.
+    filled: Condvar,
+    /// Notified at a stop, and then when a delivery ends.
+    stopping: Condvar,
 }
 
 #[derive(Default)]
@@ -57,7 +59,8 @@ impl Inbox {
     /// For the messages of one topic filter, which take so many bytes.
     pub(in crate::mqtt) fn new(publisher: Publisher, filter: TopicFilter, max_bytes: usize) -> Self {
         let state = State { table: Deliveries::new(max_bytes), ..State::default() };
-        Self(Arc::new(Shared { publisher, filter, state: Mutex::new(state), changed: Condvar::new() }))
+        let (filled, stopping) = (Condvar::new(), Condvar::new());
+        Self(Arc::new(Shared { publisher, filter, state: Mutex::new(state), filled, stopping }))
     }
 
     /// A connection was made.
@@ -77,7 +80,9 @@ impl Inbox {
         if let Some(delivered) = state.table.push(message, owed, wanted, Instant::now())? {
             self.acknowledge(delivered);
         }
-        self.settle(state);
+        self.settle(&mut state);
+        drop(state);
+        self.0.filled.notify_one();
         Ok(())
     }
 
@@ -103,27 +108,28 @@ impl Inbox {
                 state.under_way += 1;
                 return Some(Delivery { inbox: self.clone(), number, message, since });
             }
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.0.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Waits for this time, or until a stop: then it returns true.
+    /// Waits for this time, or until a stop. Returns whether there is one.
     #[must_use]
     pub fn pause(&self, duration: Duration) -> bool {
-        let waited = self.0.changed.wait_timeout_while(self.lock(), duration, |state| !state.is_stopping);
+        let waited = self.0.stopping.wait_timeout_while(self.lock(), duration, |state| !state.is_stopping);
         waited.unwrap_or_else(PoisonError::into_inner).0.is_stopping
     }
 
     /// Begins no further delivery.
     pub fn stop(&self) {
         self.lock().is_stopping = true;
-        self.0.changed.notify_all();
+        self.0.filled.notify_all();
+        self.0.stopping.notify_all();
     }
 
     /// Waits until no thread works on a delivery, or until the deadline. Returns how many do.
     pub fn drain(&self, deadline: Instant) -> usize {
         let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.0.changed.wait_timeout_while(self.lock(), left, |state| state.under_way > 0);
+        let waited = self.0.stopping.wait_timeout_while(self.lock(), left, |state| state.under_way > 0);
         waited.unwrap_or_else(PoisonError::into_inner).0.under_way
     }
 
@@ -134,12 +140,9 @@ impl Inbox {
         Backlog { messages: state.table.len(), oldest: state.table.oldest(), dropped: state.dropped }
     }
 
-    /// Acknowledges what is settled.
-    fn settle(&self, mut state: MutexGuard<'_, State>) {
-        // under the lock, so that threads acknowledge in order
+    /// Acknowledges what is settled: under the lock, so that threads do so in order.
+    fn settle(&self, state: &mut State) {
         state.table.acknowledge(|owed| self.acknowledge(owed));
-        drop(state);
-        self.0.changed.notify_all();
     }
 
     fn acknowledge(&self, owed: Owed) -> bool {
@@ -162,7 +165,10 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         let mut state = self.inbox.lock();
         state.under_way -= 1;
-        self.inbox.settle(state);
+        self.inbox.settle(&mut state);
+        if state.is_stopping {
+            self.inbox.0.stopping.notify_all();
+        }
     }
 }
 
