@@ -91,12 +91,14 @@ mod tests {
             is_subscribed: true,
             waiting: 2,
             oldest_waiting: Duration::from_millis(2500),
+            dropped: 7,
         }];
         webhook("a").settled(WebhookResult::DeadLettered);
         let with_webhook = String::from_utf8(render(&State { webhooks, ..state })).unwrap();
         for line in [
             r#"mqtt_bridge_webhook_waiting_messages{webhook="a"} 2"#,
             r#"mqtt_bridge_webhook_oldest_waiting_seconds{webhook="a"} 2.5"#,
+            r#"mqtt_bridge_webhook_dropped_messages_total{webhook="a"} 7"#,
             r#"mqtt_bridge_webhook_deliveries_total{result="dead_lettered",webhook="a"} 1"#,
         ] {
             assert!(with_webhook.lines().any(|found| found == line), "{line} is not in {with_webhook}");

@@ -18,13 +18,13 @@ pub enum WebhookResult {
     Delivered,
     /// It was given up, and published as a dead letter.
     DeadLettered,
-    /// It was given up, and recorded.
-    Dropped,
+    /// It was given up, and only recorded.
+    GivenUp,
 }
 
 impl WebhookResult {
     /// In the order of the declaration, which is that of the counters.
-    pub const ALL: [&str; 3] = ["delivered", "dead_lettered", "dropped"];
+    pub const ALL: [&str; 3] = ["delivered", "dead_lettered", "given_up"];
 }
 
 /// The state of a webhook when metrics are asked for.
@@ -38,6 +38,8 @@ pub struct WebhookState {
     pub waiting: usize,
     /// How long the oldest of these has waited.
     pub oldest_waiting: Duration,
+    /// Messages at QoS 0 that found no room.
+    pub dropped: u64,
 }
 
 /// The families that all webhooks share.
@@ -113,6 +115,7 @@ pub fn sample(webhooks: &[WebhookState]) -> Vec<MetricFamily> {
         gauges.collect()
     };
     [
+        dropped(webhooks),
         gauge(
             "mqtt_bridge_webhook_subscribed",
             "1 while the webhook has a connection to the broker, and its topic filter is granted.",
@@ -130,4 +133,14 @@ pub fn sample(webhooks: &[WebhookState]) -> Vec<MetricFamily> {
         ),
     ]
     .concat()
+}
+
+fn dropped(webhooks: &[WebhookState]) -> Vec<MetricFamily> {
+    let name = "mqtt_bridge_webhook_dropped_messages_total";
+    let counters = IntCounterVec::new(Opts::new(name, "Messages at QoS 0 that found no room."), &["webhook"]);
+    let Ok(counters) = counters else { return Vec::new() };
+    for webhook in webhooks {
+        counters.with_label_values(&[&webhook.name]).inc_by(webhook.dropped);
+    }
+    counters.collect()
 }

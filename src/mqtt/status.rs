@@ -116,10 +116,18 @@ impl Status {
         if self.stopping {
             return Some("the bridge is stopping".to_owned());
         }
+        let missing = self.missing_subscription();
+        let missing = missing.or_else(|| self.configured().next().and_then(|_| unrecorded()));
+        missing.or_else(|| self.window.is_none().then(|| format!("{}, not yet ready", self.connection())))
+    }
+
+    /// Why the messages of a configured topic filter are not received, if they are not.
+    #[must_use]
+    pub fn missing_subscription(&self) -> Option<String> {
         if self.history.connected_since.is_none() {
             return Some(self.connection());
         }
-        let missing = self.configured().find_map(|filter_status| {
+        self.configured().find_map(|filter_status| {
             let topic = Printable::new(filter_status.filter.as_str(), SHOWN);
             match filter_status.answer {
                 _ if filter_status.is_left_out => {
@@ -129,9 +137,7 @@ impl Status {
                 Some(Err(code)) => Some(format!("subscription to {topic} refused: {}", Reason(code))),
                 None => Some(format!("not subscribed to {topic}")),
             }
-        });
-        let missing = missing.or_else(|| self.configured().next().and_then(|_| unrecorded()));
-        missing.or_else(|| self.window.is_none().then(|| format!("{}, not yet ready", self.connection())))
+        })
     }
 
     fn connection(&self) -> String {

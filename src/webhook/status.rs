@@ -9,8 +9,9 @@ pub struct WebhookStatus {
     pub name: String,
     /// The topic filter.
     pub topic: String,
-    /// Whether there is a connection to the broker, on which the topic filter is granted.
-    pub is_subscribed: bool,
+    /// Why it receives nothing, if it does not: there is no connection to the broker, or the topic filter is not
+    /// granted.
+    pub missing: Option<String>,
     /// Messages that are received and not acknowledged.
     pub waiting: usize,
     /// How long the oldest of them has waited.

@@ -14,6 +14,6 @@ pub fn metrics(call: &mut Call) -> Result<Handled, Reply> {
 }
 
 fn state(webhook: WebhookStatus) -> WebhookState {
-    let WebhookStatus { name, is_subscribed, waiting, oldest_waiting, .. } = webhook;
-    WebhookState { name, is_subscribed, waiting, oldest_waiting }
+    let WebhookStatus { name, missing, waiting, oldest_waiting, dropped, .. } = webhook;
+    WebhookState { name, is_subscribed: missing.is_none(), waiting, oldest_waiting, dropped }
 }

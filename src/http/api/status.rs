@@ -63,6 +63,8 @@ struct Webhook<'a> {
     name: &'a str,
     topic: &'a str,
     subscribed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
     waiting: usize,
     oldest_waiting_seconds: f64,
     dropped: u64,
@@ -138,7 +140,8 @@ impl<'a> Webhook<'a> {
         Self {
             name: &status.name,
             topic: &status.topic,
-            subscribed: status.is_subscribed,
+            subscribed: status.missing.is_none(),
+            reason: status.missing.as_deref(),
             waiting: status.waiting,
             oldest_waiting_seconds: status.oldest_waiting.as_secs_f64(),
             dropped: status.dropped,

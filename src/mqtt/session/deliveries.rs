@@ -48,6 +48,8 @@ pub struct Deliveries {
     /// The number of the next entry to be delivered.
     next: u64,
     bytes: usize,
+    /// The entries that are owed, by their packet identifiers.
+    by_identifier: HashMap<u16, u64>,
     /// Packet identifiers of delivered messages whose acknowledgement could not be sent, as their connection had ended.
     unacknowledged: HashMap<u16, u64>,
     hasher: RandomState,
@@ -72,6 +74,7 @@ impl Deliveries {
     pub fn connected(&mut self, session_present: bool) {
         if !session_present {
             self.unacknowledged.clear();
+            self.by_identifier.clear();
             self.entries.iter_mut().for_each(|entry| entry.owed = None);
         }
     }
@@ -101,18 +104,27 @@ impl Deliveries {
             return Err(Full);
         }
         self.bytes += bytes;
+        if let Some(owed) = owed {
+            self.by_identifier.insert(owed.packet_identifier, self.first + self.entries.len() as u64);
+        }
         self.entries.push_back(Entry { message: message.clone(), hash, owed, since: now, is_settled: !wanted });
         Ok(None)
     }
 
-    /// A message that came on an earlier connection is awaited on this one.
+    /// A message that came on an earlier connection is awaited on this one. Returns whether it did.
     fn renew(&mut self, owed: Owed, hash: u64) -> bool {
-        let is_same = |entry: &&mut Entry| {
-            let earlier = entry.owed.filter(|earlier| earlier.connection != owed.connection);
-            earlier.is_some_and(|earlier| earlier.packet_identifier == owed.packet_identifier) && entry.hash == hash
-        };
-        let known = self.entries.iter_mut().find(is_same);
-        known.map(|entry| entry.owed = Some(owed)).is_some()
+        let number = self.by_identifier.get(&owed.packet_identifier).copied();
+        let Some(entry) = number.and_then(|number| self.entry(number)) else { return false };
+        let is_same = entry.hash == hash && entry.owed.is_some_and(|earlier| earlier.connection != owed.connection);
+        if is_same {
+            entry.owed = Some(owed);
+        }
+        is_same
+    }
+
+    fn entry(&mut self, number: u64) -> Option<&mut Entry> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.entries.get_mut(index)
     }
 
     /// The next message that is to be delivered.
@@ -129,8 +141,7 @@ impl Deliveries {
 
     /// A message was delivered, or given up.
     pub fn settle(&mut self, number: u64) {
-        let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
-        if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
+        if let Some(entry) = self.entry(number) {
             entry.is_settled = true;
         }
     }
@@ -140,11 +151,16 @@ impl Deliveries {
     pub fn acknowledge(&mut self, acknowledge: impl Fn(Owed) -> bool) {
         while self.entries.front().is_some_and(|entry| entry.is_settled) {
             let Some(entry) = self.entries.pop_front() else { return };
-            self.first += 1;
             self.bytes -= entry.message.size();
-            if let Some(owed) = entry.owed.filter(|owed| !acknowledge(*owed)) {
-                self.unacknowledged.insert(owed.packet_identifier, entry.hash);
+            if let Some(owed) = entry.owed {
+                if self.by_identifier.get(&owed.packet_identifier) == Some(&self.first) {
+                    self.by_identifier.remove(&owed.packet_identifier);
+                }
+                if !acknowledge(owed) {
+                    self.unacknowledged.insert(owed.packet_identifier, entry.hash);
+                }
             }
+            self.first += 1;
         }
     }
 

@@ -27,7 +27,7 @@ impl Worker {
         outage.gave_up(id, &failure.words, SystemTime::now());
         let topic = Printable::new(&delivery.message.topic, SHOWN);
         let what = format!(
-            "webhook {}: message {id} on {topic} is given up after {attempts} attempts: {}",
+            "webhook {}: message {id} on {topic} is given up at attempt {attempts}: {}",
             webhook.name, failure.words
         );
         let refused = match &webhook.dead_letter {
@@ -48,7 +48,7 @@ impl Worker {
                 return;
             }
         }
-        self.settle(delivery, WebhookResult::Dropped);
+        self.settle(delivery, WebhookResult::GivenUp);
     }
 
     /// Publishes a message until the broker has acknowledged it, or has refused it for good. `None` at a stop.

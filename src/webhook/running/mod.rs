@@ -74,7 +74,7 @@ impl Webhooks {
             if left > 0 {
                 let name = &running.webhook.name;
                 log::warn!(
-                    "webhook {name}: {left} requests were not answered in time: their messages will be sent again"
+                    "webhook {name}: the stop did not wait for {left} of its requests: their messages will be sent again"
                 );
             }
             running.consumer.drain(deadline);
@@ -118,7 +118,7 @@ impl Running {
         WebhookStatus {
             name: self.webhook.name.clone(),
             topic: self.webhook.topic.as_str().to_owned(),
-            is_subscribed: status.history.connected_since.is_some() && status.granted() > 0,
+            missing: status.missing_subscription(),
             waiting: backlog.messages,
             oldest_waiting: backlog.oldest.map(|since| since.elapsed()).unwrap_or_default(),
             dropped: backlog.dropped,

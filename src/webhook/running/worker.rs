@@ -96,9 +96,10 @@ impl Worker {
         let Running { webhook, outage, .. } = &*self.running;
         if let Some(ended) = outage.delivered(id, SystemTime::now()) {
             let (name, failures, seconds) = (&webhook.name, ended.failures, ended.lasted.as_secs_f64());
+            let attempts = if failures == 1 { "attempt" } else { "attempts" };
             log::info!(
                 WEBHOOK = name;
-                "webhook {name}: the outage is over after {failures} failed attempts in {seconds:.1} s"
+                "webhook {name}: the outage is over after {failures} failed {attempts} in {seconds:.1} s"
             );
         }
         self.settle(delivery, WebhookResult::Delivered);
