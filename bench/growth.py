@@ -34,10 +34,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from measuring import DAEMON, ROOT, connects, cpu_seconds, free_port, mosquitto, resident_mebibytes, running, save, until, wrk
+from measuring import (
+    DAEMON,
+    FAKES,
+    ROOT,
+    build_fakes,
+    connects,
+    cpu_seconds,
+    free_port,
+    mosquitto,
+    resident_mebibytes,
+    running,
+    save,
+    until,
+    wrk,
+)
 from plots import Panel, Plot
 
-FAKES = ROOT / "target/fakes"
 PLACE = ROOT / "docs/growth"
 FIGURES = PLACE / "figures.json"
 # limits for 1,000 connections and 1 MiB, and a short timeout for the stop; otherwise the defaults
@@ -167,7 +180,7 @@ def with_link(folder, series, milliseconds, seconds):
 
 @contextlib.contextmanager
 def fake(name, port, *arguments):
-    with running([FAKES / "release" / name, *map(str, [port, *arguments])]):
+    with running([FAKES / name, *map(str, [port, *arguments])]):
         until(lambda: connects(port), name)
         yield
 
@@ -341,9 +354,7 @@ def prepare():
         sys.exit(f"{DAEMON[-1]} is not there: cargo build --profile dist")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, DESCRIPTORS), hard))
-    env = {**os.environ, "CARGO_TARGET_DIR": str(FAKES)}
-    build = ["cargo", "build", "--release", "--locked", "--quiet"]
-    subprocess.run(build, cwd=ROOT / "bench/fakes", env=env, check=True)
+    build_fakes()
 
 
 def main():

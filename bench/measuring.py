@@ -23,6 +23,8 @@ SAVE = "--save"
 AS_BATCH = ["chrt", "--batch", "0"]
 # another binary can be measured with BENCH_DAEMON
 DAEMON = [*AS_BATCH, pathlib.Path(os.environ.get("BENCH_DAEMON", ROOT / "target/dist/mqtt-bridge")).resolve()]
+# where `build_fakes` puts the programs of bench/fakes
+FAKES = ROOT / "target/fakes/release"
 # for writing only, as a shell opens it: the daemon takes subprocess.DEVNULL, which is open for reading too, for closed
 NULL = open(os.devnull, "wb")
 TICK = os.sysconf("SC_CLK_TCK")
@@ -134,6 +136,11 @@ def bridge(folder, mqtt, *more, around=(), limits=(), **options):
     with running([*AS_BATCH, *around, DAEMON[-1], "--config", config], **options) as process:
         until(lambda: answers(f"http://127.0.0.1:{http}/readyz"), "the daemon", process=process)
         yield process, http
+
+
+def build_fakes():
+    env = {**os.environ, "CARGO_TARGET_DIR": str(FAKES.parent)}
+    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT / "bench/fakes", env=env, check=True)
 
 
 @contextlib.contextmanager

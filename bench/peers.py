@@ -110,7 +110,7 @@ def install_node():
         run("npm", "install", "--prefix", PLACE, "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
         done()
     # modules are searched beside the script
-    for name in ("node.mjs", "node-red.cjs"):
+    for name in ("node.mjs", "node-red.cjs", "webhook.mjs", "webhook-node-red.cjs"):
         shutil.copy(HERE / name, PLACE)
 
 
@@ -430,4 +430,5 @@ def main():
         save_table("peers.md", name, map(summary_row, rows))
 
 
-main()
+if __name__ == "__main__":
+    main()
