@@ -34,7 +34,7 @@ impl Log for Logger {
             let _ = record.key_values().visit(&mut fields);
             fields.0.extend(RequestId::current().map(|id| (REQUEST_ID.to_owned(), id.to_string())));
             let own = Own { level: record.level(), message: record.args().to_string(), fields: fields.0 };
-            QUEUE.push_own(Entry::Own(own));
+            QUEUE.push_own(Entry::Own(own), None);
         }
     }
 

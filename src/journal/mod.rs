@@ -47,12 +47,13 @@ pub fn received(message: &Arc<Received>, priority: Option<Priority>, done: Optio
     QUEUE.push_received(message, priority, done)
 }
 
-/// Records an error, and waits until it is written, or until the deadline. Returns whether it is.
+/// Records an error. The thread that writes calls `done` when it is written. Returns false if there is no room: then
+/// `done` is never called.
 #[must_use]
-pub fn error_by(deadline: Instant, words: &str, fields: &[(&str, &str)]) -> bool {
+pub fn error(words: &str, fields: &[(&str, &str)], done: Done) -> bool {
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let own = Own { level: log::Level::Error, message: words.to_owned(), fields };
-    QUEUE.push_own(Entry::Own(own)) && QUEUE.flush(deadline)
+    QUEUE.push_own(Entry::Own(own), Some(done))
 }
 
 /// Counts a received message that is lost. A record tells how many are.

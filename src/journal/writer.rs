@@ -80,7 +80,7 @@ impl Writer {
             (None, _) => None,
         };
         if let Some(words) = told {
-            QUEUE.push_own(Entry::Own(Own::warning(words)));
+            QUEUE.push_own(Entry::Own(Own::warning(words)), None);
         }
     }
 }

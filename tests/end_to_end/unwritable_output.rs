@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::support::daemon::{clean, program};
+use crate::support::endpoint::{Answer, Endpoint};
 use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::http::Connection;
@@ -13,6 +14,7 @@ use crate::support::metrics::await_figure;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Process, without_time};
 use crate::support::waiting::eventually;
+use crate::support::webhook::table;
 
 /// The daemon with a redirected standard error.
 struct Bridge {
@@ -106,6 +108,23 @@ fn unrecorded_messages_of_a_kept_session_are_delivered_again() {
         }
         broker.wait_for_nth(5, "Received PUBACK from me");
     }
+}
+
+#[test]
+fn a_message_that_a_webhook_gives_up_is_acknowledged_when_its_record_is_written() {
+    let (broker, endpoint) = (Mosquitto::start(), Endpoint::start(|_| Answer::Status(410)));
+    let table = table("orders", "orders/#", &endpoint.url(), "");
+    let bridge = Bridge::start(&broker, &format!("\n{table}"), 1, UNWRITABLE[2]);
+    broker.wait_for("Sending SUBACK to me-hook-orders");
+    broker.publish(&["-q", "1", "-t", "orders/1", "-m", "tea"]);
+    endpoint.await_requests(1);
+    bridge.await_metric("mqtt_bridge_webhook_failed_attempts_total{webhook=\"orders\"} 1");
+    // a while later, by the clock of the broker
+    (0..20).for_each(|_| bridge.publish());
+    assert_eq!(broker.log_with("Received PUBACK from me-hook-orders"), [""; 0]);
+    let reader = bridge.read_pipe();
+    reader.wait_for("on orders/1 is given up at attempt 1: the endpoint answered with 410");
+    broker.wait_for("Received PUBACK from me-hook-orders");
 }
 
 #[test]

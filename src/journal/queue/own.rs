@@ -3,7 +3,7 @@
 use std::sync::MutexGuard;
 use std::time::SystemTime;
 
-use super::{Queue, State, Taken};
+use super::{Done, Queue, State, Taken};
 use crate::journal::entry::Entry;
 use crate::metrics::METRICS;
 
@@ -11,12 +11,13 @@ use crate::metrics::METRICS;
 const MAX_OWN: usize = 1000;
 
 impl Queue {
-    /// Takes a record of our own; beyond [`MAX_OWN`] it is lost and counted. Returns whether it was taken.
-    pub fn push_own(&self, record: Entry) -> bool {
+    /// Takes a record of our own; beyond [`MAX_OWN`] it is lost and counted. `done` is called when it is written. Returns
+    /// whether it was taken.
+    pub fn push_own(&self, record: Entry, done: Option<Done>) -> bool {
         let state = self.lock();
         let is_taken = state.own < MAX_OWN && !state.has_ended;
         if is_taken {
-            self.push_record(state, record);
+            self.push_record(state, record, done);
         } else {
             METRICS.journal_dropped.inc();
         }
@@ -28,12 +29,13 @@ impl Queue {
         let mut state = self.lock();
         state.has_ended = true;
         if let Some(record) = last {
-            self.push_record(state, record);
+            self.push_record(state, record, None);
         }
     }
 
-    fn push_record(&self, mut state: MutexGuard<'_, State>, record: Entry) {
+    fn push_record(&self, mut state: MutexGuard<'_, State>, record: Entry, done: Option<Done>) {
         state.own += 1;
-        self.push(state, Taken { entry: Some(record), time: SystemTime::now(), done: None, bytes: None });
+        state.unsettled += usize::from(done.is_some());
+        self.push(state, Taken { entry: Some(record), time: SystemTime::now(), done, bytes: None });
     }
 }

@@ -49,9 +49,26 @@ fn done_is_called_once_in_order_when_a_message_is_written() {
 }
 
 #[test]
+fn a_record_of_our_own_tells_when_it_is_written() {
+    let queue = Queue::default();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let done = Done::new(true, move || _ = counted.fetch_add(1, Ordering::SeqCst));
+    assert!(queue.push_own(Entry::Own(Own::warning("ours".to_owned())), Some(done)));
+    assert!(!queue.is_settled());
+    let taken = queue.next();
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+    queue.finish(taken);
+    assert!(calls.load(Ordering::SeqCst) == 1 && queue.is_settled());
+    queue.end(None);
+    let done = Done::new(true, || panic!("it is not taken"));
+    assert!(!queue.push_own(Entry::Own(Own::warning("late".to_owned())), Some(done)));
+}
+
+#[test]
 fn dropped_messages_are_recorded_when_all_else_is_written() {
     let queue = Queue::default();
-    queue.push_own(Entry::Own(Own::warning("first".to_owned())));
+    queue.push_own(Entry::Own(Own::warning("first".to_owned())), None);
     queue.count_dropped();
     queue.count_dropped();
     assert!(!queue.flush(Instant::now()));
@@ -82,7 +99,7 @@ fn only_what_is_delivered_again_is_kept_while_nothing_can_be_written() {
     };
     let push = |done| queue.push_received(&message(1), Some(Priority::default()), done).is_ok();
     assert!(push(done(true)) && push(done(false)) && push(None));
-    queue.push_own(Entry::Own(Own::warning("ours".to_owned())));
+    queue.push_own(Entry::Own(Own::warning("ours".to_owned())), None);
     let taken = queue.next();
     let taken = queue.block(taken, "why").unwrap();
     assert_eq!(queue.fault().as_deref(), Some("why"));

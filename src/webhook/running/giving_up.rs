@@ -1,6 +1,7 @@
 //! Messages that are given up: each is published as a dead letter, or else recorded, before it is acknowledged.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -9,14 +10,16 @@ use super::retry::LONGEST_PAUSE;
 use super::worker::{Failure, Worker};
 use crate::backoff::Backoff;
 use crate::config::Protocol;
-use crate::journal;
+use crate::journal::{self, Done};
 use crate::message::{Message, MqttString, Properties, Qos, Received, TopicName};
 use crate::metrics::WebhookResult;
 use crate::mqtt::{self, Delivery};
 use crate::printable::Printable;
 
-/// How long the broker may take for a dead letter, and the journal for a record.
+/// How long the broker may take for a dead letter.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often to look whether the journal has room, or has written a record.
+const LOOK: Duration = Duration::from_secs(1);
 /// How much of a topic name is shown, in bytes.
 const SHOWN: usize = 256;
 
@@ -43,12 +46,31 @@ impl Worker {
         };
         let words = format!("{what}{}; it is acknowledged to the broker, and lost", refused.unwrap_or_default());
         let fields = [("WEBHOOK", webhook.name.as_str()), ("WEBHOOK_ID", id)];
-        while !journal::error_by(Instant::now() + TIMEOUT, &words, &fields) {
-            if self.running.consumer.inbox.pause(Duration::from_secs(1)) {
-                return;
+        if self.record(&words, &fields) {
+            self.settle(delivery, WebhookResult::GivenUp);
+        }
+    }
+
+    /// Records an error, and waits until it is written. Returns false at a stop.
+    fn record(&self, words: &str, fields: &[(&str, &str)]) -> bool {
+        let inbox = &self.running.consumer.inbox;
+        let (sender, written) = sync_channel(1);
+        loop {
+            let sender = sender.clone();
+            let done = Done::new(true, move || _ = sender.try_send(()));
+            if journal::error(words, fields, done) {
+                break;
+            }
+            if inbox.pause(LOOK) {
+                return false;
             }
         }
-        self.settle(delivery, WebhookResult::GivenUp);
+        while written.recv_timeout(LOOK).is_err() {
+            if inbox.pause(Duration::ZERO) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Publishes a message until the broker has acknowledged it, or has refused it for good. `None` at a stop.
