@@ -77,6 +77,9 @@ fn without_a_dead_letter_there_is_a_record() {
     assert_eq!(texts(&requests), ["dead", "tea"]);
     let record = assert_recorded(&daemon, &requests[0]);
     assert!(record.contains("410"), "{record}");
+    broker.wait_for_nth(2, "Received PUBACK from b-hook-orders");
+    let records = records(&daemon, "orders");
+    assert_eq!(records, [record], "no outage, and so no end of one");
 }
 
 #[test]

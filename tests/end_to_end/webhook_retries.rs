@@ -1,8 +1,10 @@
 //! Deliveries that fail are tried again, each with the same identifier, until the endpoint takes them.
 
+use std::net::TcpListener;
 use std::time::{Duration, SystemTime};
 
 use crate::support::endpoint::{Answer, Endpoint, texts};
+use crate::support::folder::Folder;
 use crate::support::mosquitto::Mosquitto;
 use crate::support::waiting::eventually;
 use crate::support::webhook::{orders, publish, records, subscribed, table};
@@ -83,6 +85,8 @@ fn an_outage_is_recorded_at_its_begin_and_at_its_end() {
     publish(&broker, "orders/1", ["before"]);
     endpoint.await_requests(1);
     for outage in 1..=2 {
+        // all answers were taken
+        broker.wait_for_nth(2 * outage - 1, "Received PUBACK from b-hook-orders");
         endpoint.stop();
         publish(&broker, "orders/1", ["tea", "milk"]);
         let of_outage = || records(&daemon, "orders");
@@ -138,6 +142,23 @@ fn a_large_answer_of_success_takes_no_memory() {
     eventually("the second", || endpoint.texts(), |texts| texts.last().is_some_and(|text| text == "milk"));
     let peak = daemon.resources().peak_kib;
     assert!(peak < before + 10 * 1024, "{before} KiB, then {peak} KiB");
+}
+
+#[test]
+fn an_endpoint_that_reads_nothing_is_tried_again() {
+    let (broker, mut endpoint) = (Mosquitto::start(), Endpoint::willing());
+    endpoint.stop();
+    // connections wait in its backlog, and a payload of this length finds no room in the buffers of the system
+    let deaf = TcpListener::bind(("127.0.0.1", endpoint.port())).unwrap();
+    let table = table("orders", "orders/#", &endpoint.url(), TIMEOUT);
+    let daemon = subscribed(&broker, "max-packet-size = 33554432", &["orders"], &table);
+    let folder = Folder::new();
+    let file = folder.write("payload", &"x".repeat(20_000_000));
+    broker.publish(&["-q", "1", "-t", "orders/1", "-f", &file.display().to_string()]);
+    eventually("a record", || records(&daemon, "orders"), |records| !records.is_empty());
+    drop(deaf);
+    endpoint.resume();
+    assert_eq!(texts(&endpoint.await_requests(1)), ["20000000 bytes"]);
 }
 
 #[test]
