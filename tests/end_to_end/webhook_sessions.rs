@@ -104,6 +104,19 @@ fn a_retained_message_is_posted_once_however_often_the_bridge_connects() {
     assert_eq!(endpoint.texts(), ["retained", "1", "2", "3"]);
 }
 
+#[test]
+fn in_mqtt_3_1_1_a_retained_message_comes_at_each_connection_and_says_so() {
+    let Retained { broker, proxy, endpoint, .. } = &Retained::start("protocol = \"3.1.1\"");
+    for cut in 1..=2 {
+        proxy.cut_all(Loss::Both, Duration::ZERO);
+        broker.wait_for_nth(1 + cut, &format!("Sending SUBACK to {}", client_id("orders")));
+        let requests = endpoint.await_requests(1 + cut);
+        assert_eq!((&*requests[cut].text(), requests[cut].one("MQTT-Retain")), ("retained", "true"));
+        assert_ne!(requests[cut].id(), requests[cut - 1].id());
+        broker.wait_for_nth(1 + cut, &format!("Received PUBACK from {}", client_id("orders")));
+    }
+}
+
 /// A webhook that has got a retained message.
 struct Retained {
     broker: Mosquitto,
