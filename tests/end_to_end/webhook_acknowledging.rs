@@ -2,7 +2,7 @@
 
 use crate::support::daemon::Daemon;
 use crate::support::endpoint::{Answer, Endpoint, texts};
-use crate::support::scripted_broker::{CONNECT, DISCONNECT, PINGREQ, Packet};
+use crate::support::scripted_broker::{CONNECT, DISCONNECT, PINGREQ, Packet, SUBSCRIBE, ScriptedBroker, behave};
 use crate::support::webhook::{configuration, table};
 use crate::support::webhook_broker::{Connect, FROM_CLIENT_PUBACK, WebhookBroker};
 
@@ -95,24 +95,32 @@ fn a_message_that_comes_again_while_its_request_is_under_way_is_not_sent_twice()
 #[test]
 fn each_webhook_is_a_client_with_a_kept_session_and_without_a_will() {
     let endpoint = Endpoint::willing();
-    for (mqtt, has_expiry) in [("protocol = \"5\"", true), ("protocol = \"5\"\nclean-session = true", true)] {
-        let broker = WebhookBroker::start();
+    for protocol in ["5", "3.1.1"] {
+        let broker = ScriptedBroker::start(move |_, packet| {
+            Some(match packet.kind {
+                // without properties, in 3.1.1
+                CONNECT if protocol == "3.1.1" => vec![0x20, 2, 0, 0],
+                SUBSCRIBE if protocol == "3.1.1" => vec![0x90, 3, packet.body[0], packet.body[1], 1],
+                _ => behave(packet, &[]),
+            })
+        });
         let tables = [
             "[mqtt.will]\ntopic = \"gone\"\npayload = \"it ended\"\n".to_owned(),
             table("orders", "orders/#", &endpoint.url(), "session-expiry = 1234"),
             table("others", "others/#", &endpoint.url(), ""),
         ];
-        let _daemon = Daemon::with(&configuration(broker.port(), mqtt, &tables.concat()));
-        let mut connects: Vec<Connect> = (0..3).map(|_| Connect::of(&broker.wait_for_any(CONNECT).0)).collect();
+        let mqtt = format!("clean-session = true\nprotocol = \"{protocol}\"");
+        let _daemon = Daemon::with(&configuration(broker.port(), &mqtt, &tables.concat()));
+        let mut connects: Vec<Connect> = (0..3).map(|_| Connect::of(&broker.wait_for(CONNECT).0)).collect();
         connects.sort_by(|a, b| a.client_id.cmp(&b.client_id));
         let webhook = |name: &str, seconds: u32| Connect {
             client_id: format!("b-hook-{name}"),
             is_clean: false,
             has_will: false,
-            session_expiry: has_expiry.then_some(seconds),
+            session_expiry: (protocol == "5").then_some(seconds),
         };
         assert_eq!(connects[1..], [webhook("orders", 1234), webhook("others", 604_800)]);
-        assert_eq!((&*connects[0].client_id, connects[0].has_will), ("b", true));
+        assert_eq!((&*connects[0].client_id, connects[0].is_clean, connects[0].has_will), ("b", true, true));
     }
 }
 
