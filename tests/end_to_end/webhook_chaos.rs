@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::Daemon;
-use crate::support::endpoint::{Endpoint, Request};
+use crate::support::endpoint::{Answer, Endpoint, Request};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::proxy::{Loss, Proxy};
 use crate::support::publisher::Publisher;
@@ -18,6 +18,8 @@ const TOPICS: usize = 5;
 /// The most messages that are published and have not come, so that mosquitto 2.0.11 sends all of them at once. From a
 /// session that it has read from its file, it sends those beyond its window out of order.
 const BACKLOG: usize = 50;
+/// How long the endpoint takes, so that messages wait in the bridge when something is interrupted.
+const ANSWER: Duration = Duration::from_millis(3);
 const TROUBLES: [Trouble; 4] = [Trouble::Bridge, Trouble::Broker, Trouble::Endpoint, Trouble::Links];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,7 +94,11 @@ fn run(protocol: &str, in_flight: usize) {
 impl Chaos {
     fn start(protocol: &str, in_flight: usize) -> Self {
         let broker = Mosquitto::persistent("max_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true");
-        let (endpoint, proxy) = (Endpoint::willing(), Proxy::start(broker.port(), Duration::ZERO));
+        let endpoint = Endpoint::start(|_| {
+            pause(ANSWER);
+            Answer::Status(204)
+        });
+        let proxy = Proxy::start(broker.port(), Duration::ZERO);
         let table = table("chaos", "chaos/#", &endpoint.url(), &format!("in-flight = {in_flight}\ntimeout = 5"));
         let configuration = configuration(proxy.port(), &format!("protocol = \"{protocol}\""), &table);
         let bridge = Some(Daemon::with(&configuration));
