@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::support::SLACK;
+use crate::support::daemon::Daemon;
 use crate::support::endpoint::{Answer, Endpoint};
 use crate::support::mosquitto::Mosquitto;
-use crate::support::webhook::{orders, publish, records, subscribed, table};
+use crate::support::webhook::{configuration, orders, publish, records, subscribed, table};
 
 #[test]
 fn a_stuck_webhook_holds_up_nothing_else() {
@@ -65,6 +66,33 @@ fn a_queue_that_grows_takes_bounded_memory_of_the_bridge() {
     let peak = daemon.resources().peak_kib;
     // 16 MiB of messages, and what their requests take
     assert!(peak < before + 26 * 1024, "{before} KiB, then {peak} KiB after {} KiB", COUNT * 10);
+}
+
+#[test]
+fn a_backlog_beyond_the_room_is_delivered_without_growing_pauses() {
+    const COUNT: usize = 100;
+    let (broker, endpoint) = (Mosquitto::unlimited(), Endpoint::holding());
+    let (table, text) = (table("orders", "orders/#", &endpoint.url(), "timeout = 300"), "x".repeat(800_000));
+    let mut daemon = subscribed(&broker, "", &["orders"], &table);
+    for n in 0..COUNT {
+        let message = serde_json::json!({"topic": "orders/1", "msg": format!("{n} {text}"), "qos": 1});
+        assert_eq!(daemon.publish(&message.to_string()).status, 200);
+    }
+    endpoint.await_requests(1);
+    // mosquitto sends all that a resumed session has at once
+    daemon.signal("KILL");
+    daemon.wait_for_end();
+    let daemon = Daemon::connected_with(&configuration(broker.port(), "", &table));
+    (0..=COUNT).for_each(|number| endpoint.release(number));
+    let requests = endpoint.await_requests(COUNT + 1);
+    let numbers: Vec<usize> =
+        requests.iter().map(|request| request.text().split(' ').next().unwrap().parse().unwrap()).collect();
+    let mut first = numbers.clone();
+    let mut seen = std::collections::HashSet::new();
+    first.retain(|number| seen.insert(*number));
+    assert!(first.is_sorted(), "{numbers:?}");
+    assert!(broker.log_with("New client connected from").len() > 4, "it connected again for more than it had room for");
+    assert_eq!(daemon.lines().iter().filter(|line| line.contains(" lost: ")).count(), 0);
 }
 
 #[test]

@@ -165,10 +165,15 @@ fn another_topic_filter_in_the_file_replaces_that_of_the_kept_session() {
         let mut daemon = subscribed(&broker, protocol, &["orders"], &table("orders", "old/#", &endpoint.url(), ""));
         daemon.signal("TERM");
         daemon.wait_for_end();
-        let _daemon = start_again(&broker, 2, protocol, &table("orders", "new/#", &endpoint.url(), ""));
+        // it waits in the session, whose old filter remains
+        publish(&broker, "old/1", ["milk"]);
+        let daemon = start_again(&broker, 2, protocol, &table("orders", "new/#", &endpoint.url(), ""));
         broker.wait_for_nth(2, &format!("Sending SUBACK to {}", client_id("orders")));
         publish(&broker, "new/1", ["tea"]);
         assert_eq!(texts(&endpoint.await_requests(1)), ["tea"], "{protocol}");
+        let record = daemon.wait_for("`topic` does not match it any more");
+        assert!(record.contains(" on old/1 is given up: ") && record.contains("and lost"), "{record}");
+        broker.wait_for_nth(2, &format!("Received PUBACK from {}", client_id("orders")));
     }
 }
 

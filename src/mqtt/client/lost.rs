@@ -24,6 +24,8 @@ pub struct Lost {
 pub enum Cause {
     /// Any other.
     Other,
+    /// We ended it, to be sent again what had found no room.
+    Left,
     /// The broker sent a packet over the limit for what comes in.
     InboundTooLarge,
     /// The broker sent a packet that cannot be decoded.

@@ -52,6 +52,11 @@ impl Driver {
         );
     }
 
+    /// We ended the connection of a webhook, to be sent further messages.
+    pub(super) fn log_left(&self, lost: &Lost) {
+        log::debug!(CLIENT_ID = self.client_id; "connection to {} left: {lost}", self.whom);
+    }
+
     /// Several connections in a row were closed without a reason.
     pub(super) fn log_likely_takeover(&self) {
         log::warn!(

@@ -161,6 +161,12 @@ impl Driver {
         self.session_spoilt |= aftermath.given_up;
         let lost = lost?;
         self.lost_at = Some(Instant::now());
+        if lost.cause == Cause::Left && self.inbox.is_some() {
+            self.log_left(&lost);
+            // all that had found room is delivered, so that it is no loop without progress
+            self.backoff.reset();
+            return Some(self.backoff.pause(Duration::ZERO));
+        }
         self.log_lost(&lost);
         if let Culprit::Filter(finding) = culprit {
             Self::log_left_out(finding, &lost);

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::Inbound;
 use super::inbox::Inbox;
 use crate::message::Received;
-use crate::metrics::Stray;
 use crate::mqtt::session::deliveries::{Full, Owed};
-use crate::mqtt::session::subscriptions::log_stray;
 
 impl Inbound {
     /// Why the connection is ended to get messages again that found no room.
@@ -26,11 +24,7 @@ impl Inbound {
         if self.is_starved || (self.is_kept && self.publisher.is_stopping()) {
             return;
         }
-        let is_wanted = inbox.wants(message);
-        if !is_wanted {
-            log_stray(Stray::UnaskedTopic, &message.topic);
-        }
-        match inbox.put(message, owed, is_wanted) {
+        match inbox.put(message, owed) {
             Ok(()) => {}
             Err(Full) if owed.is_some() && self.is_kept => {
                 log::debug!(

@@ -14,7 +14,7 @@ pub struct Inbox(Arc<Shared>);
 
 struct Shared {
     publisher: Publisher,
-    /// What is delivered.
+    /// What was subscribed to.
     filter: TopicFilter,
     state: Mutex<State>,
     /// Notified when there is a message, and at a stop.
@@ -70,14 +70,15 @@ impl Inbox {
 
     /// Whether the filter matches a message. A session also has the messages of filters that were subscribed to in it
     /// by earlier processes.
-    pub(super) fn wants(&self, message: &Received) -> bool {
+    #[must_use]
+    pub fn wants(&self, message: &Received) -> bool {
         self.0.filter.matches_name(&String::from_utf8_lossy(&message.topic))
     }
 
-    /// Takes a message with its place in the order of acknowledgements; one that is not `wanted` is only acknowledged.
-    pub(super) fn put(&self, message: &Arc<Received>, owed: Option<Owed>, wanted: bool) -> Result<(), Full> {
+    /// Takes a message with its place in the order of acknowledgements.
+    pub(super) fn put(&self, message: &Arc<Received>, owed: Option<Owed>) -> Result<(), Full> {
         let mut state = self.lock();
-        if let Some(delivered) = state.table.push(message, owed, wanted, Instant::now())? {
+        if let Some(delivered) = state.table.push(message, owed, Instant::now())? {
             self.acknowledge(delivered);
         }
         self.settle(&mut state);

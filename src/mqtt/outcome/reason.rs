@@ -11,6 +11,9 @@ pub const NOT_AUTHORIZED: u8 = 135;
 /// The broker refuses a packet because of its size (MQTT 5, 2.4).
 pub const PACKET_TOO_LARGE: u8 = 149;
 
+/// An implementation limit or one of administration is reached for now (MQTT 5, 2.4).
+pub const QUOTA_EXCEEDED: u8 = 151;
+
 /// A reason code of any packet, or a return code of a CONNACK in MQTT 3.1.1; shown as `words (reason code N)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason(pub u8);

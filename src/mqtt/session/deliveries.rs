@@ -26,6 +26,14 @@ pub struct Owed {
     pub qos: u8,
 }
 
+impl Owed {
+    /// Whether it was owed on the connection directly before. After a longer time the broker may have given up the
+    /// message, and used its packet identifier for another one with the same content.
+    fn follows(self, connection: u64) -> bool {
+        connection + 1 == self.connection
+    }
+}
+
 /// A message that is to be delivered.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Due {
@@ -50,8 +58,9 @@ pub struct Deliveries {
     bytes: usize,
     /// The entries that are owed, by their packet identifiers.
     by_identifier: HashMap<u16, u64>,
-    /// Packet identifiers of delivered messages whose acknowledgement could not be sent, as their connection had ended.
-    unacknowledged: HashMap<u16, u64>,
+    /// Delivered messages whose acknowledgement could not be sent, as their connection had ended: by their packet
+    /// identifiers the connection and the hash.
+    unacknowledged: HashMap<u16, (u64, u64)>,
     hasher: RandomState,
 }
 
@@ -79,19 +88,13 @@ impl Deliveries {
         }
     }
 
-    /// Takes a message; one that is not `wanted` is only acknowledged in its turn. Returns what is to be acknowledged
-    /// at once: a message that was delivered before.
-    pub fn push(
-        &mut self,
-        message: &Arc<Received>,
-        owed: Option<Owed>,
-        wanted: bool,
-        now: Instant,
-    ) -> Result<Option<Owed>, Full> {
+    /// Takes a message. Returns what is to be acknowledged at once: a message that was delivered before.
+    pub fn push(&mut self, message: &Arc<Received>, owed: Option<Owed>, now: Instant) -> Result<Option<Owed>, Full> {
         let hash = self.hash(message);
         if let Some(owed) = owed {
             let delivered = self.unacknowledged.remove(&owed.packet_identifier);
-            if message.dup && delivered == Some(hash) {
+            let is_same = |(connection, other)| owed.follows(connection) && hash == other;
+            if message.dup && delivered.is_some_and(is_same) {
                 return Ok(Some(owed));
             }
             if message.dup && self.renew(owed, hash) {
@@ -107,7 +110,7 @@ impl Deliveries {
         if let Some(owed) = owed {
             self.by_identifier.insert(owed.packet_identifier, self.first + self.entries.len() as u64);
         }
-        self.entries.push_back(Entry { message: message.clone(), hash, owed, since: now, is_settled: !wanted });
+        self.entries.push_back(Entry { message: message.clone(), hash, owed, since: now, is_settled: false });
         Ok(None)
     }
 
@@ -115,7 +118,7 @@ impl Deliveries {
     fn renew(&mut self, owed: Owed, hash: u64) -> bool {
         let number = self.by_identifier.get(&owed.packet_identifier).copied();
         let Some(entry) = number.and_then(|number| self.entry(number)) else { return false };
-        let is_same = entry.hash == hash && entry.owed.is_some_and(|earlier| earlier.connection != owed.connection);
+        let is_same = entry.hash == hash && entry.owed.is_some_and(|earlier| owed.follows(earlier.connection));
         if is_same {
             entry.owed = Some(owed);
         }
@@ -129,14 +132,11 @@ impl Deliveries {
 
     /// The next message that is to be delivered.
     pub fn next(&mut self) -> Option<Due> {
-        loop {
-            let number = self.next.max(self.first);
-            let entry = self.entries.get(usize::try_from(number - self.first).ok()?)?;
-            self.next = number + 1;
-            if !entry.is_settled {
-                return Some(Due { number, message: entry.message.clone(), since: entry.since });
-            }
-        }
+        let number = self.next;
+        let entry = self.entry(number)?;
+        let due = Due { number, message: entry.message.clone(), since: entry.since };
+        self.next += 1;
+        Some(due)
     }
 
     /// A message was delivered, or given up.
@@ -157,7 +157,7 @@ impl Deliveries {
                     self.by_identifier.remove(&owed.packet_identifier);
                 }
                 if !acknowledge(owed) {
-                    self.unacknowledged.insert(owed.packet_identifier, entry.hash);
+                    self.unacknowledged.insert(owed.packet_identifier, (owed.connection, entry.hash));
                 }
             }
             self.first += 1;

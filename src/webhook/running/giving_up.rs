@@ -13,7 +13,8 @@ use crate::config::Protocol;
 use crate::journal::{self, Done};
 use crate::message::{Message, MqttString, Properties, Qos, Received, TopicName};
 use crate::metrics::WebhookResult;
-use crate::mqtt::{self, Delivery};
+use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, QUOTA_EXCEEDED};
+use crate::mqtt::{self, Delivery, Outcome, Published};
 use crate::printable::Printable;
 
 /// How long the broker may take for a dead letter.
@@ -29,16 +30,22 @@ impl Worker {
         let Running { webhook, outage, .. } = &*self.running;
         outage.gave_up(id, &failure.words, SystemTime::now());
         let topic = Printable::new(&delivery.message.topic, SHOWN);
-        let what = format!(
-            "webhook {}: message {id} on {topic} is given up at attempt {attempts}: {}",
-            webhook.name, failure.words
-        );
+        let (name, why) = (&webhook.name, &failure.words);
+        let what = match attempts {
+            0 => format!("webhook {name}: message {id} on {topic} is given up: {why}"),
+            _ => format!("webhook {name}: message {id} on {topic} is given up at attempt {attempts}: {why}"),
+        };
         let refused = match &webhook.dead_letter {
             None => None,
             Some(dead_letter) => match self.publish_dead_letter(dead_letter, &delivery, id, failure, attempts) {
                 None => return,
-                Some(Ok(())) => {
-                    log::warn!(WEBHOOK = webhook.name, WEBHOOK_ID = id; "{what}; it is published on {}", dead_letter.as_str());
+                Some(Ok(published)) => {
+                    let unheard = if is_unheard(published) { ", which nobody subscribes to" } else { "" };
+                    let dead_letter = dead_letter.as_str();
+                    log::warn!(
+                        WEBHOOK = webhook.name, WEBHOOK_ID = id;
+                        "{what}; it is published on {dead_letter}{unheard}"
+                    );
                     return self.settle(delivery, WebhookResult::DeadLettered);
                 }
                 Some(Err(refusal)) => Some(format!("; the dead letter was not published: {refusal}")),
@@ -81,7 +88,7 @@ impl Worker {
         id: &str,
         failure: &Failure,
         attempts: u64,
-    ) -> Option<Result<(), mqtt::Failure>> {
+    ) -> Option<Outcome> {
         let consumer = &self.running.consumer;
         let reasons = [
             ("webhook", self.running.webhook.name.clone()),
@@ -104,7 +111,7 @@ impl Worker {
         let mut backoff = Backoff::new(LONGEST_PAUSE);
         loop {
             match consumer.publish(message.clone(), TIMEOUT) {
-                Ok(_) => return Some(Ok(())),
+                Ok(published) => return Some(Ok(published)),
                 Err(failure) if is_final(&failure) => return Some(Err(failure)),
                 Err(_) => {}
             }
@@ -131,11 +138,17 @@ fn properties(message: &Received, reasons: &[(&str, String)]) -> Properties {
     }
 }
 
+/// Whether the broker said that nobody gets it.
+fn is_unheard(published: Published) -> bool {
+    matches!(published, Published::Acknowledged { reason_code: Some(NO_MATCHING_SUBSCRIBERS), .. })
+}
+
 /// Whether the broker would not take the same message later either.
 fn is_final(failure: &mqtt::Failure) -> bool {
     use mqtt::Failure as Of;
 
     match failure {
+        _ if failure.reason_code() == Some(QUOTA_EXCEEDED) => false,
         Of::NotConnected
         | Of::NotReady(_)
         | Of::Busy

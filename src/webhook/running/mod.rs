@@ -152,7 +152,7 @@ fn connection(config: &Config, webhook: &Webhook) -> Config {
 
 /// Bytes that the received messages of a webhook may take, and those of all webhooks: each has an equal part.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-const MAX_BYTES_OF_ALL: usize = 32 * 1024 * 1024;
+const MAX_BYTES_OF_ALL: usize = 64 * 1024 * 1024;
 
 /// Messages that an MQTT 5 broker sends before their acknowledgement. The others wait with the broker, where they can
 /// expire, and where others of a shared subscription get them.

@@ -34,8 +34,10 @@ pub fn verdict(status: u16) -> Verdict {
 /// How long an endpoint asks to wait by `Retry-After`: seconds or a date (RFC 9110, 10.2.3), a second at least
 /// and an hour at most.
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
-    let seconds = value.trim().parse().map(Duration::from_secs).ok();
-    let date = || parse_http_date(value.trim()).ok().map(|date| date.duration_since(now).unwrap_or_default());
+    let value = value.trim();
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = is_number.then(|| Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    let date = || parse_http_date(value).ok().map(|date| date.duration_since(now).unwrap_or_default());
     seconds.or_else(date).map(|wait| wait.clamp(SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER))
 }
 
@@ -87,6 +89,8 @@ mod tests {
             (" 7 ", Some(7)),
             ("86400", Some(3600)),
             ("18446744073709551615", Some(3600)),
+            ("99999999999999999999999", Some(3600)),
+            ("+7", None),
             ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
             ("Sun, 06 Nov 1994 08:49:27 GMT", Some(1)),
             ("Sat, 06 Nov 2094 08:49:27 GMT", Some(3600)),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Established, violated};
-use crate::mqtt::client::{Event, Lost};
+use crate::mqtt::client::{Cause, Event, Lost};
 use crate::mqtt::inbound::Unreleased;
 
 /// How long the broker may take to end the connection after our DISCONNECT.
@@ -43,7 +43,7 @@ impl Established {
     pub(super) fn disconnected(&mut self) -> Result<(), Lost> {
         if self.is_leaving {
             self.read_to_end();
-            return Err(Lost::new(self.inbound.regained()));
+            return Err(Lost::because(Cause::Left, self.inbound.regained()));
         }
         if !self.publisher.is_ending() {
             return Err(Lost::new("the connection was ended over a packet that the broker must not send"));
