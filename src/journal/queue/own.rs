@@ -11,8 +11,8 @@ use crate::metrics::METRICS;
 const MAX_OWN: usize = 1000;
 
 impl Queue {
-    /// Takes a record of our own; beyond [`MAX_OWN`] it is lost and counted. `done` is called when it is written. Returns
-    /// whether it was taken.
+    /// Takes a record of our own; beyond [`MAX_OWN`] it is lost and counted. `done` is called when it is written.
+    /// Returns whether it was taken.
     pub fn push_own(&self, record: Entry, done: Option<Done>) -> bool {
         let state = self.lock();
         let is_taken = state.own < MAX_OWN && !state.has_ended;
