@@ -64,7 +64,7 @@ impl WebhookFamilies {
         let failures = Opts::new("mqtt_bridge_webhook_failed_attempts_total", "Requests of webhooks without a 2xx.");
         let attempts = HistogramOpts::new(
             "mqtt_bridge_webhook_attempt_seconds",
-            "From the beginning of a request of a webhook to its answer or its failure.",
+            "From the beginning of a request of a webhook to the end of its answer or its failure.",
         );
         Self {
             deliveries: register(registry, IntCounterVec::new(deliveries, &["webhook", "result"])),

@@ -29,8 +29,8 @@ pub struct Consumer {
 
 impl Consumer {
     /// Connects with a configuration that is made for this connection, subscribes to a topic filter, and stays
-    /// connected until [`Self::end`]. Messages that wait take `max_bytes`, or one more. Records call it by `name`;
-    /// `number` is its own.
+    /// connected until [`Self::end`]. Unacknowledged messages take up to `max_bytes`, or a single larger one
+    /// does. Records call it by `name`; `number` tells its threads apart.
     ///
     /// # Errors
     /// If the system cannot create a thread.

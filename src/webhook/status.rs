@@ -18,13 +18,13 @@ pub struct WebhookStatus {
     pub oldest_waiting: Duration,
     /// Messages at QoS 0 that found no room.
     pub dropped: u64,
-    /// Since when no attempt has succeeded, if the last one failed.
+    /// When the present outage of the endpoint began, if there is one.
     pub failing_since: Option<SystemTime>,
     /// Why the last attempt failed that did.
     pub last_error: Option<LastError>,
 }
 
-/// A failed attempt.
+/// A failed attempt, or a message that was given up.
 #[derive(Debug, Clone)]
 pub struct LastError {
     /// Printable.

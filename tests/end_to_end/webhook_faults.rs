@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use crate::support::SLACK;
 use crate::support::daemon::Daemon;
 use crate::support::endpoint::{Answer, Endpoint};
+use crate::support::metrics::{metrics, value};
 use crate::support::mosquitto::Mosquitto;
+use crate::support::waiting::eventually;
 use crate::support::webhook::{configuration, orders, publish, records, subscribed, table};
 
 #[test]
@@ -83,6 +85,9 @@ fn a_backlog_beyond_the_room_is_delivered_without_growing_pauses() {
     daemon.signal("KILL");
     daemon.wait_for_end();
     let daemon = Daemon::connected_with(&configuration(broker.port(), "", &table));
+    // as many as find room in 16 MiB, while more come
+    let waiting = "mqtt_bridge_webhook_waiting_messages{webhook=\"orders\"}";
+    eventually(waiting, || value(&metrics(daemon.address()), waiting), |waiting| *waiting >= 19.0);
     (0..=COUNT).for_each(|number| endpoint.release(number));
     let requests = endpoint.await_requests(COUNT + 1);
     let numbers: Vec<usize> =

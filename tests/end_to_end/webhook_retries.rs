@@ -133,6 +133,18 @@ fn retry_after_is_honoured() {
 }
 
 #[test]
+fn retry_after_holds_for_all_messages_though_each_is_given_up() {
+    let broker = Mosquitto::start();
+    let endpoint = Endpoint::start(|_| Answer::With(503, "Retry-After: 2".to_owned()));
+    let _daemon = subscribed(&broker, "", &["hasty"], &table("hasty", "t", &endpoint.url(), "retry-for = 0"));
+    publish(&broker, "t", ["tea", "milk"]);
+    let requests = endpoint.await_requests(2);
+    assert_eq!(texts(&requests), ["tea", "milk"]);
+    let passed = requests[1].at.duration_since(requests[0].at);
+    assert!(passed >= Duration::from_secs(2), "{passed:?}");
+}
+
+#[test]
 fn a_large_answer_of_success_takes_no_memory() {
     let broker = Mosquitto::start();
     let endpoint = Endpoint::answering(vec![Answer::Large(200, 100_000_000)]);

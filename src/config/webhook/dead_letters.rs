@@ -2,8 +2,7 @@
 
 use super::Webhook;
 
-/// The webhook whose dead letters go to itself, perhaps through others: the position of the last one on that way, if
-/// there is one.
+/// The position of a webhook whose dead letters come back to itself through others, if there is one.
 pub fn circle(webhooks: &[Webhook]) -> Option<usize> {
     let leads = |from: &Webhook, to: &Webhook| from.dead_letter.as_ref().is_some_and(|topic| to.topic.matches(topic));
     let mut left: Vec<usize> = (0..webhooks.len()).collect();
@@ -13,7 +12,12 @@ pub fn circle(webhooks: &[Webhook]) -> Option<usize> {
         let in_doubt = left.clone();
         left.retain(|from| in_doubt.iter().any(|to| leads(&webhooks[*from], &webhooks[*to])));
         if left.len() == before {
-            return left.last().copied();
+            let mut last = *left.last()?;
+            // some of them only lead into a circle, which this many steps reach
+            for _ in &left {
+                last = left.iter().copied().find(|to| leads(&webhooks[last], &webhooks[*to]))?;
+            }
+            return Some(last);
         }
     }
 }

@@ -21,22 +21,17 @@ impl Inbound {
         let qos = message.qos;
         let owed = (qos > 0).then_some(Owed { connection: self.connection, packet_identifier, qos });
         // what is left unacknowledged comes again, in its order: on another connection, or to the next process
-        if self.is_starved || (self.is_kept && self.publisher.is_stopping()) {
+        if owed.is_some() && (self.is_starved || self.publisher.is_stopping()) {
             return;
         }
         match inbox.put(message, owed) {
             Ok(()) => {}
-            Err(Full) if owed.is_some() && self.is_kept => {
+            Err(Full) if owed.is_none() => inbox.drop_message(),
+            Err(Full) => {
                 log::debug!(
                     "messages wait for a webhook: the broker is asked for further ones when they are delivered"
                 );
                 self.is_starved = true;
-            }
-            Err(Full) => {
-                inbox.drop_message();
-                if let Some(owed) = owed {
-                    self.publisher.acknowledge(owed.connection, owed.packet_identifier, owed.qos);
-                }
             }
         }
     }

@@ -56,7 +56,7 @@ pub struct Backlog {
 }
 
 impl Inbox {
-    /// For the messages of one topic filter, which take so many bytes.
+    /// For the messages of one topic filter. Unacknowledged ones take up to so many bytes, or a single larger one does.
     pub(in crate::mqtt) fn new(publisher: Publisher, filter: TopicFilter, max_bytes: usize) -> Self {
         let state = State { table: Deliveries::new(max_bytes), ..State::default() };
         let (filled, stopping) = (Condvar::new(), Condvar::new());
@@ -79,6 +79,7 @@ impl Inbox {
     pub(super) fn put(&self, message: &Arc<Received>, owed: Option<Owed>) -> Result<(), Full> {
         let mut state = self.lock();
         if let Some(delivered) = state.table.push(message, owed, Instant::now())? {
+            // by the thread of this connection, so that it is still there
             self.acknowledge(delivered);
         }
         self.settle(&mut state);

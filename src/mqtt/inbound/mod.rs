@@ -1,4 +1,4 @@
-//! Received messages: into the journal, to subscribers, and acknowledged to the broker when they are recorded.
+//! Received messages: into the journal and to subscribers, or into the inbox of a webhook, and acknowledged after that.
 
 mod consuming;
 mod inbox;
@@ -30,8 +30,8 @@ pub struct Inbound {
     is_kept: bool,
     /// At first those of the session that is resumed.
     pub unreleased: Unreleased,
-    /// A message found no room in the journal and was left unacknowledged. So are all that follow it, and all of them
-    /// come again in their order, on another connection.
+    /// A message found no room in the journal or the inbox, and was left unacknowledged. So are all that follow it, and
+    /// all of them come again in their order, on another connection.
     pub is_starved: bool,
     /// Takes the messages in place of the journal and of subscribers: they are delivered elsewhere.
     inbox: Option<Inbox>,

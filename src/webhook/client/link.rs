@@ -13,7 +13,7 @@ use super::timed::{Timed, is_late};
 use super::tls::Encrypted;
 use super::words::Words;
 
-/// Bytes that pass, encrypted or not.
+/// The byte stream of a connection, encrypted or not.
 #[derive(Debug)]
 pub enum Channel {
     Plain(Timed),
@@ -140,7 +140,7 @@ impl Channel {
     }
 }
 
-/// When this timeout is over. All have one: a day stands for those that are none.
+/// When this timeout is over: in a day at most, as ureq's endless timeout would overflow.
 pub fn deadline(timeout: &NextTimeout) -> Instant {
     Instant::now() + (*timeout.after).min(Duration::from_secs(86_400))
 }

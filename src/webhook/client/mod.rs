@@ -19,10 +19,9 @@
 //!   an error has a name of its own, and the request is sent once more on a new connection: [`Stale`](link::Stale)
 //! - A server that refuses a body before it has read all of it (413) may close the connection, and ureq reports that
 //!   the body could not be written instead of the status: `link.rs` reads the answer first
-//! - It looks for bytes that nobody asked for in the socket only, and not in what TLS has decrypted: `link.rs`
+//! - It looks for bytes that nobody asked for in the socket only, and not in what TLS has decrypted: `tls.rs`
 //! - It closes idle connections only when it makes or takes one: there are at most as many as requests at a time, until
 //!   the next request
-//!
 //! - Its limit for heads counts the bytes that follow an informational response too, a body among them: `link.rs` says
 //!   when a head does not fit into the buffer
 //!
@@ -77,7 +76,7 @@ const OURS: [HeaderName; 5] =
 #[derive(Debug)]
 pub struct Client {
     agent: Agent,
-    /// `None` if it is none that HTTP has.
+    /// `None` if ureq cannot parse it: then each attempt fails.
     uri: Option<Uri>,
     timeout: Duration,
 }

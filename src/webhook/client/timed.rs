@@ -13,7 +13,7 @@ pub struct Timed {
     deadline: Instant,
 }
 
-/// What its reads and writes fail with after the deadline.
+/// Whether a read or a write failed because the deadline had passed.
 pub fn is_late(error: &io::Error) -> bool {
     // the system's own error has a number: it is about packets that nobody acknowledged
     error.kind() == ErrorKind::TimedOut && error.raw_os_error().is_none()

@@ -25,10 +25,13 @@ const LOOK: Duration = Duration::from_secs(1);
 const SHOWN: usize = 256;
 
 impl Worker {
-    /// Gives a message up after so many attempts. At a stop it is left unacknowledged.
+    /// Gives a message up after so many attempts; without an attempt it is only recorded. At a stop it is left
+    /// unacknowledged.
     pub fn give_up(&self, delivery: Delivery, id: &str, failure: &Failure, attempts: u64) {
         let Running { webhook, outage, .. } = &*self.running;
-        outage.gave_up(id, &failure.words, SystemTime::now());
+        if attempts > 0 {
+            outage.gave_up(id, &failure.words, SystemTime::now());
+        }
         let topic = Printable::new(&delivery.message.topic, SHOWN);
         let (name, why) = (&webhook.name, &failure.words);
         let what = match attempts {
@@ -37,6 +40,8 @@ impl Worker {
         };
         let refused = match &webhook.dead_letter {
             None => None,
+            // an old topic filter that brought it may match the dead letter too
+            Some(_) if attempts == 0 => None,
             Some(dead_letter) => match self.publish_dead_letter(dead_letter, &delivery, id, failure, attempts) {
                 None => return,
                 Some(Ok(published)) => {
@@ -112,7 +117,7 @@ impl Worker {
         loop {
             match consumer.publish(message.clone(), TIMEOUT) {
                 Ok(published) => return Some(Ok(published)),
-                Err(failure) if is_final(&failure) => return Some(Err(failure)),
+                Err(refusal) if is_refused_for_good(&refusal) => return Some(Err(refusal)),
                 Err(_) => {}
             }
             if consumer.inbox.pause(backoff.pause(Duration::ZERO)) {
@@ -144,7 +149,7 @@ fn is_unheard(published: Published) -> bool {
 }
 
 /// Whether the broker would not take the same message later either.
-fn is_final(failure: &mqtt::Failure) -> bool {
+fn is_refused_for_good(failure: &mqtt::Failure) -> bool {
     use mqtt::Failure as Of;
 
     match failure {

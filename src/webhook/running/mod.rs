@@ -81,7 +81,7 @@ impl Webhooks {
         }
     }
 
-    /// Ends the connections by DISCONNECT. Returns how many of their threads end after that.
+    /// Ends the connections by DISCONNECT. Returns how many there are: their MQTT threads end after that.
     #[must_use]
     pub fn disconnect(&self) -> usize {
         let disconnecting = self.0.iter().filter(|running| running.consumer.disconnect()).count();

@@ -30,7 +30,7 @@ pub struct Ended {
 }
 
 impl Outage {
-    /// An attempt failed, and another one is to follow. Returns whether an outage begins.
+    /// An attempt failed, which may succeed later. Returns whether an outage begins.
     pub fn failed(&self, id: &str, error: &str, now: SystemTime) -> bool {
         let mut state = self.lock();
         let begins = state.since.is_none();
@@ -45,7 +45,6 @@ impl Outage {
     pub fn gave_up(&self, id: &str, error: &str, now: SystemTime) {
         let mut state = self.lock();
         state.failing.remove(id);
-        state.failures += u64::from(state.since.is_some());
         state.last_error = Some(LastError { error: error.to_owned(), time: now });
     }
 
@@ -94,6 +93,6 @@ mod tests {
         assert!(outage.failed("a", "refused", at(8)), "another one");
         outage.gave_up("a", "gone", at(9));
         assert_eq!((outage.since(), outage.last_error().unwrap().error), (Some(at(8)), "gone".to_owned()));
-        assert_eq!(outage.delivered("b", at(10)), Some(Ended { lasted: Duration::from_secs(2), failures: 2 }));
+        assert_eq!(outage.delivered("b", at(10)), Some(Ended { lasted: Duration::from_secs(2), failures: 1 }));
     }
 }

@@ -7,7 +7,8 @@ use httpdate::parse_http_date;
 
 /// The longest pause between two attempts that nobody asked for.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// The shortest and the longest pause that an endpoint may ask for: it is not called at full speed, nor never again.
+/// The shortest and the longest pause that an endpoint may ask for, so that it is neither called at full speed nor left
+/// alone for good.
 const SHORTEST_RETRY_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -18,7 +19,7 @@ pub enum Verdict {
     Delivered,
     /// Another attempt may succeed.
     Retry,
-    /// The endpoint will not take this message: 410 Gone, 413 Content Too Large.
+    /// The endpoint will not take this message: 410 Gone, 413 Content Too Large, also with `Retry-After`.
     Hopeless,
 }
 

@@ -59,13 +59,19 @@ impl Worker {
             let Err(failure) = self.attempt(&request) else { return self.delivered(delivery, &id) };
             metrics.failed();
             let now = Instant::now();
-            if failure.is_final || now >= deadline {
+            let is_last = now >= deadline;
+            if failure.is_final {
                 return self.give_up(delivery, &id, &failure, attempts);
             }
-            self.failed(&id, &failure);
+            self.failed(&id, &failure, is_last);
             if let Some(pause) = failure.retry_after {
-                pace.hold_until((now + pause).min(deadline));
-            } else if consumer.inbox.pause(backoff.pause(Duration::ZERO).min(deadline - now)) {
+                pace.hold_until(now + pause);
+            }
+            if is_last {
+                return self.give_up(delivery, &id, &failure, attempts);
+            }
+            let pause = if failure.retry_after.is_none() { backoff.pause(Duration::ZERO) } else { Duration::ZERO };
+            if consumer.inbox.pause(pause.min(deadline - now)) {
                 return;
             }
         }
@@ -87,10 +93,12 @@ impl Worker {
         }
     }
 
-    /// An attempt failed, and another one is to follow.
-    fn failed(&self, id: &str, failure: &Failure) {
+    /// An attempt failed, which may succeed later. If it `is_last`, the record of the message that is given up
+    /// tells it.
+    fn failed(&self, id: &str, failure: &Failure, is_last: bool) {
         let Running { webhook, outage, .. } = &*self.running;
-        if outage.failed(id, &failure.words, SystemTime::now()) {
+        let begins = outage.failed(id, &failure.words, SystemTime::now());
+        if begins && !is_last {
             log::warn!(WEBHOOK = webhook.name; "webhook {}: {}; trying again", webhook.name, failure.words);
         }
     }
