@@ -94,6 +94,7 @@ mod unit_file;
 mod unix_sockets;
 mod unwritable_output;
 mod webhook_acknowledging;
+mod webhook_brokers;
 mod webhook_chaos;
 mod webhook_counterparts;
 mod webhook_faults;
