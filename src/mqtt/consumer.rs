@@ -30,14 +30,13 @@ pub struct Consumer {
 impl Consumer {
     /// Connects with a configuration that is made for this connection, subscribes to a topic filter, and stays
     /// connected until [`Self::end`]. Unacknowledged messages take up to `max_bytes`, or a single larger one
-    /// does. Records call it by `name`; `number` tells its threads apart.
+    /// does. `number` tells its threads apart.
     ///
     /// # Errors
     /// If the system cannot create a thread.
     pub fn start(
         config: &Config,
         (filter, max_bytes): (TopicFilter, usize),
-        name: &str,
         number: usize,
         watch: &Watch,
     ) -> io::Result<Self> {
@@ -46,8 +45,7 @@ impl Consumer {
         let subscriber = Subscriber::new(config, publisher.clone(), clock.clone());
         let presence = Presence::new(config, publisher.clone());
         let inbox = Inbox::new(publisher.clone(), filter, max_bytes);
-        let driver =
-            Driver::new(config, publisher.clone(), subscriber.clone(), presence).consuming(inbox.clone(), name);
+        let driver = Driver::new(config, publisher.clone(), subscriber.clone(), presence).consuming(inbox.clone());
         driver.spawn(clock, &format!("-{number}"), watch)?;
         Ok(Self { publisher, subscriber, inbox })
     }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// Where it is empty, the broker assigns one.
     pub client_id: String,
+    /// " for webhook NAME", or nothing.
+    pub purpose: String,
     /// When the bridge was started.
     pub started: Instant,
 }
@@ -75,6 +77,7 @@ impl Settings {
             broker: config.mqtt.address(),
             protocol: config.mqtt.protocol,
             client_id: config.mqtt.client_id.clone(),
+            purpose: config.mqtt.named(""),
             started: Instant::now(),
         }
     }

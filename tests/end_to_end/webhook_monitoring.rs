@@ -92,6 +92,8 @@ fn a_webhook_without_a_broker_is_not_subscribed() {
     let (mut broker, endpoint) = (Mosquitto::start(), Endpoint::willing());
     let daemon = subscribed(&broker, "", &["orders"], &table("orders", "orders/#", &endpoint.url(), ""));
     await_figure(daemon.address(), &of("subscribed", "orders"), "1");
+    daemon.wait_for(&format!("connected to 127.0.0.1:{} for webhook orders", broker.port()));
+    daemon.wait_for("subscribed to orders/# for webhook orders at QoS 1");
     broker.kill();
     await_figure(daemon.address(), &of("subscribed", "orders"), "0");
     let without = status(&daemon, "orders");

@@ -63,6 +63,7 @@ pub fn read(keys: &mut MqttKeys, source: &Source, environment: &Environment) -> 
             Protocol::V311 => 100,
             Protocol::V5 => MAX_INFLIGHT,
         }),
+        webhook: None,
         receive_maximum: RECEIVE_MAXIMUM,
         retained_once: false,
         reconnect_max,

@@ -29,6 +29,8 @@ pub struct Mqtt {
     pub max_packet_size: u32,
     /// Publishes at QoS 1 and 2 that may be unacknowledged at a time; an MQTT 5 broker may allow less.
     pub max_inflight: u16,
+    /// The webhook that the connection is for, if it is for one. Records name it.
+    pub webhook: Option<String>,
     /// Messages at QoS 1 and 2 that an MQTT 5 broker may send before their acknowledgement.
     pub receive_maximum: u16,
     /// An MQTT 5 broker sends retained messages only when a topic filter is new to the session, not for each SUBSCRIBE.
@@ -40,6 +42,13 @@ pub struct Mqtt {
 }
 
 impl Mqtt {
+    /// What records say of the connection, of a topic filter or of something else that belongs to it.
+    #[must_use]
+    pub fn named(&self, what: impl fmt::Display) -> String {
+        let webhook = self.webhook.as_ref().map(|name| format!(" for webhook {name}"));
+        format!("{what}{}", webhook.unwrap_or_default())
+    }
+
     /// Where the broker is: `HOST:PORT` or a URL.
     #[must_use]
     pub fn address(&self) -> String {

@@ -239,6 +239,7 @@ fn every_key_is_read() {
             session: Session::Kept { expiry: 60 },
             max_packet_size: 2048,
             max_inflight: 16,
+            webhook: None,
             receive_maximum: 10_000,
             retained_once: false,
             reconnect_max: Duration::from_millis(500),

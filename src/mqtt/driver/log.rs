@@ -75,8 +75,8 @@ impl Driver {
     }
 
     /// A topic filter is left out, and what to do about it.
-    pub(super) fn log_left_out(finding: &Finding, lost: &Lost) {
-        let topic = Printable::new(finding.filter.as_str(), SHOWN_TOPIC);
+    pub(super) fn log_left_out(&self, finding: &Finding, lost: &Lost) {
+        let topic = self.mqtt.named(Printable::new(finding.filter.as_str(), SHOWN_TOPIC));
         let minutes = finding.pause.as_secs() / 60;
         if let Some(code) = finding.code {
             log::warn!(

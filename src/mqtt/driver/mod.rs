@@ -66,7 +66,7 @@ impl Driver {
             backoff: Backoff::new(config.mqtt.reconnect_max),
             takeover: Takeover::new(config.mqtt.reconnect_max),
             client_id: config.mqtt.client_id.clone(),
-            whom: config.mqtt.address(),
+            whom: config.mqtt.named(config.mqtt.address()),
             inbox: None,
             logged: Vec::new(),
             lost_at: None,
@@ -78,11 +78,10 @@ impl Driver {
         }
     }
 
-    /// Received messages go into the inbox of a webhook, whose name records have. Such a connection publishes nothing
-    /// at QoS 2, so that an earlier process has left nothing to be released.
-    pub fn consuming(self, inbox: Inbox, name: &str) -> Self {
-        let whom = format!("{} for webhook {name}", self.whom);
-        Self { whom, inbox: Some(inbox), session_unknown: false, ..self }
+    /// Received messages go into the inbox of a webhook. Such a connection publishes nothing at QoS 2, so that an
+    /// earlier process has left nothing to be released.
+    pub fn consuming(self, inbox: Inbox) -> Self {
+        Self { inbox: Some(inbox), session_unknown: false, ..self }
     }
 
     /// Returns at the end of a stop.
@@ -169,7 +168,7 @@ impl Driver {
         }
         self.log_lost(&lost);
         if let Culprit::Filter(finding) = culprit {
-            Self::log_left_out(finding, &lost);
+            self.log_left_out(finding, &lost);
         }
         // some brokers end the connection over a message that we may not publish
         let is_explained = aftermath.given_up || aftermath.found;

@@ -8,13 +8,18 @@ use crate::config::Protocol;
 use crate::memory::Memory;
 use crate::mqtt::session::lifecycle::Lifecycle;
 use crate::mqtt::session::subscriptions::FilterStatus;
-use crate::mqtt::status::Status;
+use crate::mqtt::status::{Settings, Status};
 
 impl Publisher {
     /// The memory of all requests, including waiting messages.
     #[must_use]
     pub fn memory(&self) -> &Memory {
         &self.0.memory
+    }
+
+    /// The part of the status that does not change.
+    pub(in crate::mqtt) fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     /// The status of the connection and of the topic filters.

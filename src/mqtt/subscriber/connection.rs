@@ -63,6 +63,14 @@ impl Subscriber {
         reports
     }
 
+    /// Logs what [`Self::subscribed`] returned, with the broker's reason string.
+    pub(in crate::mqtt) fn log(&self, reports: &[Report], words: Option<&str>) {
+        let settings = self.0.publisher.settings();
+        for report in reports {
+            report.log(&settings.purpose, words);
+        }
+    }
+
     /// An UNSUBACK came.
     pub(in crate::mqtt) fn unsubscribed(&self, packet_identifier: u16, failure: Option<u8>) {
         let ordinal = self.with_state(|state| state.table.unsubscribed(packet_identifier, failure));

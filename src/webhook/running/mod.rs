@@ -94,7 +94,7 @@ impl Running {
     fn start(config: &Config, webhook: &Webhook, number: usize, watch: &Watch) -> io::Result<Arc<Self>> {
         let max_bytes = MAX_BYTES.min(MAX_BYTES_OF_ALL / config.webhooks.len());
         let source = (webhook.topic.clone(), max_bytes);
-        let consumer = Consumer::start(&connection(config, webhook), source, &webhook.name, number, watch)?;
+        let consumer = Consumer::start(&connection(config, webhook), source, number, watch)?;
         let running = Arc::new(Self {
             consumer,
             client: Client::new(webhook),
@@ -134,6 +134,7 @@ fn connection(config: &Config, webhook: &Webhook) -> Config {
         client_id: format!("{}-hook-{}", config.mqtt.client_id, webhook.name),
         session: Session::Kept { expiry: webhook.session_expiry },
         will: None,
+        webhook: Some(webhook.name.clone()),
         receive_maximum: RECEIVE_MAXIMUM.max(2 * webhook.in_flight),
         retained_once: true,
         ..config.mqtt.clone()

@@ -135,9 +135,7 @@ impl Established {
                 let reports = self.subscriber.subscribed(packet_identifier, &answers);
                 // before the record, whose reader may publish at once
                 self.proceed()?;
-                for report in reports {
-                    report.log(words.as_deref());
-                }
+                self.subscriber.log(&reports, words.as_deref());
             }
             Event::Unsubscribed(packet_identifier, failure) => self.subscriber.unsubscribed(packet_identifier, failure),
             Event::Received(message, packet_identifier) => self.inbound.take(&message, packet_identifier),

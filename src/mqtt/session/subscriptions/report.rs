@@ -23,9 +23,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Logs it, with the broker's reason string, which is printable.
-    pub fn log(&self, words: Option<&str>) {
-        let topic = Printable::new(self.filter.as_str(), SHOWN);
+    /// Logs it, with the broker's reason string, which is printable. `purpose` says what the
+    /// connection is for, if that is not the main one.
+    pub fn log(&self, purpose: &str, words: Option<&str>) {
+        let topic = format!("{}{purpose}", Printable::new(self.filter.as_str(), SHOWN));
         match self.answer {
             _ if self.is_passing => log::debug!("subscribed to {topic} for a listener: {:?}", self.answer),
             Some(Ok(granted)) if granted == self.qos as u8 => log::info!("subscribed to {topic} at QoS {granted}"),
