@@ -132,6 +132,15 @@ fn a_dead_letter_that_the_broker_refuses_is_a_record() {
 }
 
 #[test]
+fn a_dead_letter_that_nobody_gets_is_recorded_as_such() {
+    let (broker, endpoint) = (Mosquitto::start(), gone(410));
+    let daemon = orders(&broker, &endpoint.url(), &format!("dead-letter = \"{DEAD}\""));
+    publish(&broker, "orders/1", ["dead"]);
+    let record = daemon.wait_for(&format!("it is published on {DEAD}"));
+    assert!(record.ends_with(", which nobody subscribes to"), "{record}");
+}
+
+#[test]
 fn nothing_is_acknowledged_before_the_broker_has_the_dead_letter() {
     let (broker, endpoint) = (WebhookBroker::start(), gone(410));
     broker.withhold(true);

@@ -25,42 +25,43 @@ const LOOK: Duration = Duration::from_secs(1);
 const SHOWN: usize = 256;
 
 impl Worker {
-    /// Gives a message up after so many attempts; without an attempt it is only recorded. At a stop it is left
+    /// Gives a message up after so many attempts: publishes it as a dead letter, or loses it. At a stop it is left
     /// unacknowledged.
     pub fn give_up(&self, delivery: Delivery, id: &str, failure: &Failure, attempts: u64) {
         let Running { webhook, outage, .. } = &*self.running;
-        if attempts > 0 {
-            outage.gave_up(id, &failure.words, SystemTime::now());
+        outage.gave_up(id, &failure.words, SystemTime::now());
+        let why = format!("is given up at attempt {attempts}: {}", failure.words);
+        let Some(dead_letter) = &webhook.dead_letter else { return self.lose(delivery, id, &why) };
+        match self.publish_dead_letter(dead_letter, &delivery, id, failure, attempts) {
+            None => {}
+            Some(Ok(published)) => {
+                let unheard = if is_unheard(published) { ", which nobody subscribes to" } else { "" };
+                let (what, dead_letter) = (self.named(&delivery.message, id), dead_letter.as_str());
+                log::warn!(
+                    WEBHOOK = webhook.name, WEBHOOK_ID = id;
+                    "{what} {why}; it is published on {dead_letter}{unheard}"
+                );
+                self.settle(delivery, WebhookResult::DeadLettered);
+            }
+            Some(Err(refusal)) => {
+                self.lose(delivery, id, &format!("{why}; the dead letter was not published: {refusal}"));
+            }
         }
-        let topic = Printable::new(&delivery.message.topic, SHOWN);
-        let (name, why) = (&webhook.name, &failure.words);
-        let what = match attempts {
-            0 => format!("webhook {name}: message {id} on {topic} is given up: {why}"),
-            _ => format!("webhook {name}: message {id} on {topic} is given up at attempt {attempts}: {why}"),
-        };
-        let refused = match &webhook.dead_letter {
-            None => None,
-            // an old topic filter that brought it may match the dead letter too
-            Some(_) if attempts == 0 => None,
-            Some(dead_letter) => match self.publish_dead_letter(dead_letter, &delivery, id, failure, attempts) {
-                None => return,
-                Some(Ok(published)) => {
-                    let unheard = if is_unheard(published) { ", which nobody subscribes to" } else { "" };
-                    let dead_letter = dead_letter.as_str();
-                    log::warn!(
-                        WEBHOOK = webhook.name, WEBHOOK_ID = id;
-                        "{what}; it is published on {dead_letter}{unheard}"
-                    );
-                    return self.settle(delivery, WebhookResult::DeadLettered);
-                }
-                Some(Err(refusal)) => Some(format!("; the dead letter was not published: {refusal}")),
-            },
-        };
-        let words = format!("{what}{}; it is acknowledged to the broker, and lost", refused.unwrap_or_default());
-        let fields = [("WEBHOOK", webhook.name.as_str()), ("WEBHOOK_ID", id)];
-        if self.record(&words, &fields) {
+    }
+
+    /// Records why a message is lost, and acknowledges it. At a stop it is left unacknowledged.
+    pub fn lose(&self, delivery: Delivery, id: &str, why: &str) {
+        let what = self.named(&delivery.message, id);
+        let words = format!("{what} {why}; it is acknowledged to the broker, and lost");
+        if self.record(&words, &[("WEBHOOK", &self.running.webhook.name), ("WEBHOOK_ID", id)]) {
             self.settle(delivery, WebhookResult::GivenUp);
         }
+    }
+
+    /// What records call a message.
+    fn named(&self, message: &Received, id: &str) -> String {
+        let (name, topic) = (&self.running.webhook.name, Printable::new(&message.topic, SHOWN));
+        format!("webhook {name}: message {id} on {topic}")
     }
 
     /// Records an error, and waits until it is written. Returns false at a stop.
@@ -170,5 +171,28 @@ fn is_refused_for_good(failure: &mqtt::Failure) -> bool {
         | Of::RefusedSaying { .. }
         | Of::TooLargeForBroker { .. }
         | Of::GivenUp => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_is_tried_again_unless_the_broker_refused_it_for_good() {
+        use mqtt::Failure as Of;
+
+        let size = Of::PacketTooLarge { size: 2, limit: 1 };
+        for (failure, is_final) in [
+            (Of::NotConnected, false),
+            (Of::Unknown, false),
+            (Of::Refused(QUOTA_EXCEEDED), false),
+            (Of::refused(QUOTA_EXCEEDED, Some("for now".into())), false),
+            (Of::Refused(135), true),
+            (Of::GivenUp, true),
+            (size, true),
+        ] {
+            assert_eq!(is_refused_for_good(&failure), is_final, "{failure}");
+        }
     }
 }

@@ -21,6 +21,14 @@ use crate::metrics::{self, WebhookMetrics};
 use crate::mqtt::Consumer;
 use crate::thread::Watch;
 
+/// Bytes that the received messages of a webhook may take, and those of all webhooks: each has an equal part.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_BYTES_OF_ALL: usize = 64 * 1024 * 1024;
+
+/// Messages that an MQTT 5 broker sends before their acknowledgement. The others wait with the broker, where they can
+/// expire, and where others of a shared subscription get them.
+const RECEIVE_MAXIMUM: u16 = 100;
+
 /// The webhooks. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Webhooks(Arc<[Arc<Running>]>);
@@ -150,11 +158,3 @@ fn connection(config: &Config, webhook: &Webhook) -> Config {
         ..config.clone()
     }
 }
-
-/// Bytes that the received messages of a webhook may take, and those of all webhooks: each has an equal part.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
-const MAX_BYTES_OF_ALL: usize = 64 * 1024 * 1024;
-
-/// Messages that an MQTT 5 broker sends before their acknowledgement. The others wait with the broker, where they can
-/// expire, and where others of a shared subscription get them.
-const RECEIVE_MAXIMUM: u16 = 100;

@@ -45,7 +45,8 @@ impl Worker {
         let Running { webhook, consumer, pace, metrics, .. } = &*self.running;
         let (id, message) = (new_id(), delivery.message.clone());
         if !consumer.inbox.wants(&message) {
-            return self.give_up(delivery, &id, &Failure::of_filter(), 0);
+            // no dead letter: the old topic filter that brought it may match that too
+            return self.lose(delivery, &id, "is given up: `topic` does not match it any more");
         }
         let request = Request::new(webhook, &id, &message, SystemTime::now() - delivery.since.elapsed());
         let mut backoff = Backoff::new(LONGEST_PAUSE);
@@ -124,11 +125,6 @@ impl Worker {
 }
 
 impl Failure {
-    /// The session has the message of a topic filter of an earlier configuration.
-    fn of_filter() -> Self {
-        Self { words: "`topic` does not match it any more".to_owned(), is_final: true, retry_after: None }
-    }
-
     /// There was no answer.
     fn of_transfer(words: &str) -> Self {
         Self { words: words.to_owned(), is_final: false, retry_after: None }
