@@ -16,6 +16,7 @@ pub mod tls;
 
 pub mod http;
 pub mod mqtt;
+pub mod outbox;
 pub mod webhook;
 
 mod backoff;
