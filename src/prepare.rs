@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::config::{Config, Environment, Log, Source};
+use crate::files::require_writable;
 use crate::http::{self, BindError, Listener};
 
 /// Why the bridge cannot start as it is configured: the configuration is wrong, or a socket cannot be taken.
@@ -48,6 +49,11 @@ pub fn check(source: &Source, environment: &Environment) -> Result<Vec<String>, 
         Err(error) if error.may_pass() => warnings.push(format!("{error}; a start would wait for that")),
         Err(error) => return Err(StartError::of_socket(&error, config.log)),
         Ok(()) => {}
+    }
+    if let Some(path) = &config.outbox.path
+        && let Err(error) = require_writable(path)
+    {
+        warnings.push(format!("the outbox `{}` {error}", path.display()));
     }
     Ok(warnings)
 }

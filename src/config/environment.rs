@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
@@ -35,6 +36,13 @@ impl Environment {
     /// The path of a credential, if systemd passes any (systemd.exec(5), `LoadCredential=`).
     pub(super) fn credential(&self, name: &str) -> Option<PathBuf> {
         self.value("CREDENTIALS_DIRECTORY").map(|directory| Path::new(directory).join(name))
+    }
+
+    /// The folder that systemd makes for what the service keeps, if the unit has one (systemd.exec(5),
+    /// `StateDirectory=`). Of several it is the first.
+    pub(super) fn state_folder(&self) -> Option<PathBuf> {
+        let folders = self.value("STATE_DIRECTORY")?;
+        folders.as_bytes().split(|&byte| byte == b':').next().map(|first| OsStr::from_bytes(first).into())
     }
 
     /// `None` if it is not set, or empty: a compose file passes on variables that are not set as empty ones.

@@ -10,6 +10,7 @@ use super::hook::{self, Hook, HookKeys};
 use super::http::{Http, HttpKeys};
 use super::log::{Log, LogKeys};
 use super::mqtt::{self, Mqtt, MqttKeys};
+use super::outbox::{Outbox, OutboxKeys};
 use super::publish::{Publish, PublishKeys};
 use super::source::Source;
 use super::subscription::{Subscription, Subscriptions};
@@ -28,6 +29,8 @@ pub struct Config {
     pub subscribe: Vec<Subscription>,
     /// `[publish]`: what holds for every publish.
     pub publish: Publish,
+    /// `[outbox]`: where messages are kept until the broker has them.
+    pub outbox: Outbox,
     /// `[http]`: where and how requests are served.
     pub http: Http,
     /// `[[token]]`: who may do what; if there is none, everybody may do everything.
@@ -47,6 +50,7 @@ keys! {
         mqtt: MqttKeys,
         subscribe: Subscriptions,
         publish: PublishKeys,
+        outbox: OutboxKeys,
         http: HttpKeys,
         token: Several<TokenKeys>,
         hook: Several<HookKeys>,
@@ -82,14 +86,17 @@ impl Config {
         let client_id = (&*tables.mqtt.client_id, mqtt.client_id.as_str());
         let (webhooks, unencrypted) = webhook::read(&tables.webhook, client_id, source, environment)?;
         warnings.extend(unencrypted);
-        let (publish, http) = (tables.publish.read()?, tables.http.read_each()?);
+        let outbox = tables.outbox.read(source, environment)?;
+        let publish = tables.publish.read(mqtt.protocol, &outbox)?;
+        let http = tables.http.read_each()?;
         Ok(Self {
             subscribe: tables.subscribe.read(mqtt.session)?,
             mqtt,
             tokens: token::read(&tables.token, &publish, &http)?,
-            hooks: hook::read(&tables.hook, &publish, source, environment)?,
+            hooks: hook::read(&tables.hook, &publish, &outbox, source, environment)?,
             webhooks,
             publish,
+            outbox,
             http,
             log: tables.log.read_each()?,
             warnings,

@@ -59,8 +59,17 @@ impl Row {
         }
     }
 
+    /// What other tables must have for the key to be used.
+    fn others(&self) -> &'static str {
+        match (self.table.as_str(), self.key.as_str()) {
+            ("[publish]", "store") => "[outbox]\npath = \"a\"",
+            ("[[hook]]", "ttl") => "[outbox]\npath = \"a\"\n[publish]\nstore = true",
+            _ => "",
+        }
+    }
+
     fn load(&self, line: &str) -> Result<Config, String> {
-        let text = format!("{}\n{}\n{line}", self.table, self.context());
+        let text = format!("{}\n{}\n{}\n{line}", self.others(), self.table, self.context());
         let config = Config::parse(&text, &Source::File("bridge.toml".into()), &Environment::default());
         config.map_err(|fault| fault.to_string())
     }

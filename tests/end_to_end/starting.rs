@@ -122,6 +122,27 @@ fn check_binds_no_socket_and_leaves_no_file() {
 }
 
 #[test]
+fn check_says_that_the_outbox_cannot_be_written_and_makes_none() {
+    let folder = Folder::new();
+    let path = folder.path().display().to_string();
+    for (outbox, words) in [
+        (
+            "gone/o.redb",
+            Some("`PATH/gone/o.redb` cannot be written in its folder: No such file or directory (os error 2)"),
+        ),
+        ("bridge.toml/o.redb", Some("`PATH/bridge.toml/o.redb` cannot be written in its folder: not a directory")),
+        (".", Some("`PATH/.` cannot be written: is a directory")),
+        ("o.redb", None),
+    ] {
+        let (code, out, lines) = run(&folder, &format!("[outbox]\npath = \"{outbox}\""), &["--check"]);
+        let expected = words.map(|words| format!("mqtt-bridge: the outbox {}", words.replace("PATH", &path)));
+        assert_eq!((code, out), (Some(0), format!("{path}/bridge.toml: ok\n")));
+        assert_eq!(lines, expected.into_iter().collect::<Vec<_>>());
+    }
+    assert!(!folder.path().join("o.redb").exists());
+}
+
+#[test]
 fn temporary_errors_exit_1_after_5_s() {
     let folder = Folder::new();
     let path = folder.path().display().to_string();

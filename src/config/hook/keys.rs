@@ -5,6 +5,7 @@ use std::time::Duration;
 use toml::Value;
 
 use crate::config::kind::{FilePath, Payload, Rate, Seconds, choice, is_header_name, list, shown, text};
+use crate::config::outbox::LONGEST;
 use crate::config::secret::{self, Name};
 use crate::config::secret_file::MAX_SECRETS;
 use crate::message::{MqttString, Qos, TopicTemplate};
@@ -46,6 +47,8 @@ table! {
         rate: Option<Rate> = None,
         /// How long the broker may take.
         timeout: Seconds<1> = Duration::from_secs(8),
+        /// How long a message may wait in the outbox.
+        ttl: Seconds<1, LONGEST> = Duration::ZERO,
         /// Whether web pages and browsers may call it.
         allow_browsers: bool = false,
     }

@@ -3,15 +3,19 @@
 mod keys;
 mod proof;
 
+use std::time::Duration;
+
 pub use self::keys::{Encoding, HookKeys, HookTable, Method};
 pub use self::proof::{Proof, Scheme};
 
 use super::environment::Environment;
 use super::fault::Fault;
+use super::outbox::Outbox;
 use super::publish::Publish;
 use super::source::Source;
 use super::table::Several;
 use super::token::{Sees, Token, half};
+use crate::message::Qos;
 
 /// A named URL that publishes.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +49,7 @@ impl Hook {
 pub fn read(
     tables: &Several<HookKeys>,
     publish: &Publish,
+    outbox: &Outbox,
     source: &Source,
     environment: &Environment,
 ) -> Result<Vec<Hook>, Fault> {
@@ -66,8 +71,29 @@ pub fn read(
             }
             table.timeout = publish.max_timeout;
         }
+        table.ttl = ttl(keys, &table, publish, outbox)?;
         let proof = proof::read(keys, &table, source, environment)?;
         hooks.push(Hook { table, proof });
     }
     Ok(hooks)
+}
+
+/// How long a message may wait in the outbox, and whether it may go there at all.
+fn ttl(keys: &HookKeys, table: &HookTable, publish: &Publish, outbox: &Outbox) -> Result<Duration, Fault> {
+    let (key, qos) = (&keys.ttl, &keys.qos);
+    if publish.store && table.qos == Qos::AtMostOnce {
+        let why = "nobody could tell whether the message arrived";
+        return Err(qos.fault(format!("{qos} must be 1 or 2 where `store` is true: {why}")));
+    }
+    if key.value.is_none() {
+        return Ok(outbox.max_ttl);
+    }
+    if !publish.store {
+        return Err(key.fault(format!("{key} needs `store = true` in [publish]")));
+    }
+    if table.ttl > outbox.max_ttl {
+        let most = outbox.max_ttl.as_secs_f64();
+        return Err(key.fault(format!("{key} must be at most `max-ttl` in [outbox], which is {most} s")));
+    }
+    Ok(table.ttl)
 }

@@ -7,6 +7,8 @@ use crate::message::MqttString;
 
 /// The longest UTF-8 string in MQTT, in bytes (MQTT 5, 1.5.4).
 const MAX_STRING: usize = 65_535;
+/// The longest path that Linux takes, in bytes: `PATH_MAX` without the NUL after it.
+const MAX_PATH: usize = 4095;
 
 kinds! {
     struct Text -> String = text;
@@ -69,7 +71,11 @@ fn limited(text: String) -> Result<String, String> {
 
 fn file_path(value: &Value) -> Result<String, String> {
     let path = text(value)?;
-    if path.is_empty() || path.contains('\0') { Err("must be the path of a file".to_owned()) } else { Ok(path) }
+    if path.is_empty() || path.len() > MAX_PATH || path.contains('\0') {
+        Err("must be the path of a file".to_owned())
+    } else {
+        Ok(path)
+    }
 }
 
 fn alpn(value: &Value) -> Result<Vec<String>, String> {

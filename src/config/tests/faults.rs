@@ -8,7 +8,7 @@ fn each_fault_is_one_line_with_file_line_key_and_rule() {
         ("[mqtt]\nprot = 1", "bridge.toml:2: unknown field `prot`, expected one of `server`, `port`"),
         (
             "\n[mqt]",
-            "bridge.toml:2: unknown field `mqt`, expected one of `mqtt`, `subscribe`, `publish`, `http`, `token`, `hook`, `webhook`, `log`",
+            "bridge.toml:2: unknown field `mqt`, expected one of `mqtt`, `subscribe`, `publish`, `outbox`, `http`, `token`, `hook`, `webhook`, `log`",
         ),
         ("[mqtt]\nport = 1\nport = 2", "bridge.toml:3: duplicate key"),
         ("[mqtt]\n\nport", "bridge.toml:3: "),

@@ -7,6 +7,7 @@ mod files;
 mod hooks;
 mod http;
 mod login;
+mod outbox;
 mod tokens;
 mod variables;
 #[cfg(feature = "webhook")]

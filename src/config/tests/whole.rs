@@ -21,6 +21,7 @@ fn the_shipped_file_has_the_built_in_defaults_and_every_key() {
         "[log]\nx=1",
         "[[subscribe]]\nx=1",
         "[publish]\nx=1",
+        "[outbox]\nx=1",
         "[http]\nx=1",
         "[[token]]\nx=1",
         "[[hook]]\nx=1",
@@ -91,6 +92,7 @@ fn expected_hook() -> Hook {
         properties: vec!["X-Event".to_owned()],
         rate: Some(5.0),
         timeout: Duration::from_secs(2),
+        ttl: Duration::from_secs(30),
         allow_browsers: true,
     };
     Hook { table, proof: Proof::Path(vec![[0; 32]]) }
@@ -179,6 +181,16 @@ const EVERY_KEY: &str = r#"
         timeout = 2.5
         max-timeout = 3
         max-waiting = 7
+        store = true
+        idempotency-keys = 8
+        idempotency-ttl = 9.5
+        forward-idempotency-key = false
+        [outbox]
+        path = "/outbox.redb"
+        max-messages = 10
+        max-bytes = 2097152
+        max-ttl = 60
+        keep = 2592000
         [http]
         listen = "[::1]:0"
         workers = 3
@@ -218,6 +230,7 @@ const EVERY_KEY: &str = r#"
         properties = ["X-Event"]
         rate = 5
         timeout = 2
+        ttl = 30
         allow-browsers = true
         [log]
         level = "debug"
@@ -249,7 +262,22 @@ fn every_key_is_read() {
             Subscription { topic: filter("a/+"), qos: Qos::AtLeastOnce, priority: Priority::INFORMATIONAL },
             Subscription { topic: filter("b"), qos: Qos::AtMostOnce, priority: Priority::ERROR },
         ],
-        publish: Publish { timeout: Duration::from_millis(2500), max_timeout: Duration::from_secs(3), max_waiting: 7 },
+        publish: Publish {
+            timeout: Duration::from_millis(2500),
+            max_timeout: Duration::from_secs(3),
+            max_waiting: 7,
+            store: true,
+            idempotency_keys: 8,
+            idempotency_ttl: Duration::from_millis(9500),
+            forward_idempotency_key: false,
+        },
+        outbox: Outbox {
+            path: Some("/outbox.redb".into()),
+            max_messages: 10,
+            max_bytes: 2 * 1024 * 1024,
+            max_ttl: Duration::from_secs(60),
+            keep: Duration::from_secs(30 * 86_400),
+        },
         http: Http {
             listen: Listen::Tcp("[::1]:0".parse().unwrap()),
             workers: 3,

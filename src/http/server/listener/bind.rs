@@ -7,12 +7,12 @@ use std::path::Path;
 use std::{fs, io};
 
 use listenfd::ListenFd;
-use rustix::fs::{Access, access};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
 use super::socket::{Listener, Reach};
 use crate::config::{Http, Listen};
+use crate::files::require_folder;
 use crate::passing::may_pass;
 
 /// Permissions of a Unix socket: its owner and its group may connect.
@@ -140,11 +140,7 @@ fn require_bindable(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket"));
     }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    if !fs::metadata(folder)?.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
-    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+    require_folder(path)
 }
 
 /// Binds a path, and removes a socket there that no process listens on any more.
