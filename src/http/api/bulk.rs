@@ -50,7 +50,7 @@ impl Call<'_> {
                             drop(slot);
                             tell(outcome);
                         });
-                        accepted.push((message, share, caller));
+                        accepted.push((message, share, caller.into()));
                     }
                     Err(failure) => tell(Err(failure)),
                 }

@@ -29,12 +29,12 @@ impl Call<'_> {
         let share = self.exchange.hand_over_room(message.bytes())?;
         let slot = self.principal.take_slot()?;
         Ok(Box::new(move |caller: Caller| {
-            let caller = move |outcome| {
+            let caller: Caller = Box::new(move |outcome| {
                 // frees the slot before the reply, after which the client may publish again at once
                 drop(slot);
                 caller(outcome);
-            };
-            publisher.publish(message, share, timeout, Box::new(caller));
+            });
+            publisher.publish(message, share, timeout, caller.into());
         }))
     }
 }

@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use super::session::in_flight::Caller;
+pub use super::session::in_flight::{Caller, Callers};
 
 use self::operations::Alternation;
 use self::too_large::TooLarge;
@@ -24,7 +24,7 @@ use super::outcome::Failure;
 use super::protocol::{Acknowledgement, Limits};
 use super::session::clock::Clock;
 use super::session::heartbeat::Heartbeat;
-use super::session::in_flight::{InFlight, OnWritten, Violation, Waiting, settle};
+use super::session::in_flight::{InFlight, OnWritten, Violation, Waiting};
 use super::session::lifecycle::Lifecycle;
 use super::status::{History, Settings};
 use crate::config::Config;
@@ -79,30 +79,30 @@ impl Publisher {
         }))
     }
 
-    /// Accepts a message with its share of the [memory](Self::memory). The caller gets the outcome at once if the
+    /// Accepts a message with its share of the [memory](Self::memory). Its caller gets the outcome at once if the
     /// message cannot be sent at all, and after `timeout` at the latest. A message over which the broker would end the
     /// shared connection is refused here.
-    pub fn publish(&self, message: Message, share: Share, timeout: Duration, caller: Caller) {
-        self.publish_all([(message, share, caller)], timeout);
+    pub fn publish(&self, message: Message, share: Share, timeout: Duration, callers: Callers) {
+        self.publish_all([(message, share, callers)], timeout);
     }
 
     /// The same for many messages, which have one deadline and are accepted in their order, with no others in between.
-    pub fn publish_all(&self, messages: impl IntoIterator<Item = (Message, Share, Caller)>, timeout: Duration) {
-        let messages = messages.into_iter().map(|(message, share, caller)| (message, Some(share), None, caller));
+    pub fn publish_all(&self, messages: impl IntoIterator<Item = (Message, Share, Callers)>, timeout: Duration) {
+        let messages = messages.into_iter().map(|(message, share, callers)| (message, Some(share), None, callers));
         self.accept(messages, timeout, Lifecycle::Running);
     }
 
     /// Accepts messages in this phase only, and hands over what the connection takes now.
     fn accept(
         &self,
-        messages: impl IntoIterator<Item = (Message, Option<Share>, Option<OnWritten>, Caller)>,
+        messages: impl IntoIterator<Item = (Message, Option<Share>, Option<OnWritten>, Callers)>,
         timeout: Duration,
         phase: Lifecycle,
     ) {
         let now = Instant::now();
         self.with_state(|state| {
-            for (message, share, on_written, caller) in messages {
-                let caller = Waiting { caller, on_written, qos: message.qos, since: now };
+            for (message, share, on_written, callers) in messages {
+                let caller = Waiting { callers, on_written, qos: message.qos, since: now };
                 match self.0.check(&message, Limits::default()) {
                     Err(failure) => state.table.reject(caller, failure),
                     Ok(()) if state.lifecycle != phase => state.table.reject(caller, Failure::Stopping),
@@ -156,7 +156,7 @@ impl Publisher {
         let deadline = state.table.next_deadline();
         drop(state);
         self.0.clock.wake_at(deadline);
-        settle(settled);
+        settled.call();
         if drained {
             self.0.changed.notify_all();
         }

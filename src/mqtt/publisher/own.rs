@@ -17,12 +17,12 @@ impl Publisher {
         on_written: OnWritten,
         caller: Caller,
     ) {
-        self.accept([(message, Some(share), Some(on_written), caller)], timeout, Lifecycle::Running);
+        self.accept([(message, Some(share), Some(on_written), caller.into())], timeout, Lifecycle::Running);
     }
 
     /// As [`Publisher::publish`], but however many messages wait, and only in this phase: while running, or in a stop
     /// before its DISCONNECT, after all other messages.
     pub(in crate::mqtt) fn publish_own(&self, message: Message, timeout: Duration, phase: Lifecycle, caller: Caller) {
-        self.accept([(message, None, None, caller)], timeout, phase);
+        self.accept([(message, None, None, caller.into())], timeout, phase);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::InFlight;
-use super::entry::{Sequence, State};
+use super::entry::{Reached, Sequence, State};
 use crate::message::Message;
 use crate::mqtt::outcome::Failure;
 use crate::mqtt::protocol::{Retransmission, Window};
@@ -60,7 +60,7 @@ impl InFlight {
     pub fn interrupt(&mut self) -> bool {
         let handed_over = self.handed_over;
         if let Some(sequence) = handed_over {
-            self.change(sequence, |entry| entry.interrupted = true);
+            self.change(sequence, |entry| (entry.interrupted, entry.reached) = (true, Reached::Network));
         }
         handed_over.is_some()
     }

@@ -1,7 +1,7 @@
 //! What becomes of messages when their connection ends.
 
 use super::InFlight;
-use super::entry::{Sequence, State};
+use super::entry::{Reached, Sequence, State};
 use crate::message::Message;
 use crate::mqtt::outcome::Failure;
 
@@ -118,7 +118,9 @@ impl InFlight {
         let entry = &self.entries[&sequence];
         let is_promised = matches!(entry.state, State::HandedOver { is_promised: true, .. });
         if entry.caller.is_none() && !is_promised {
-            self.entries.remove(&sequence);
+            let never_left = entry.reached < Reached::Network;
+            let late = self.entries.remove(&sequence).and_then(|entry| entry.late);
+            self.settled.tell_late(late.filter(|_| never_left), Err(Failure::NotConnected));
             return;
         }
         // a caller that had its outcome at the hand-over has no deadline any more, and its message needs one

@@ -16,7 +16,7 @@ impl InFlight {
         while let Some(&(deadline, sequence)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.remove(&(deadline, sequence));
             let entry = &self.entries[&sequence];
-            let failure = match entry.ever_handed_over {
+            let failure = match entry.ever_handed_over() {
                 true => Failure::Unknown,
                 false if self.window.is_some() => Failure::Busy,
                 false => self.awaited.map_or(Failure::NotConnected, Failure::NotReady),
@@ -33,7 +33,7 @@ impl InFlight {
     /// Settles everything, because there is no more time.
     pub fn stop(&mut self) {
         for sequence in self.entries.keys().copied().collect::<Vec<_>>() {
-            let failure = if self.entries[&sequence].ever_handed_over { Failure::Unknown } else { Failure::Stopping };
+            let failure = if self.entries[&sequence].ever_handed_over() { Failure::Unknown } else { Failure::Stopping };
             self.settle(sequence, Err(failure));
         }
     }

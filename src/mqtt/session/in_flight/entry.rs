@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::waiting::Waiting;
+use super::waiting::{Caller, Waiting};
 use crate::memory::Share;
 use crate::message::Message;
 
@@ -21,10 +21,12 @@ pub struct Entry {
     pub _share: Option<Share>,
     /// `None` once the caller has the outcome.
     pub caller: Option<Waiting>,
+    /// Is told an outcome that is known after the caller got "unknown".
+    pub late: Option<Caller>,
     pub deadline: Instant,
     pub state: State,
-    /// Whether it was ever handed to a connection: then only the broker can know.
-    pub ever_handed_over: bool,
+    /// How far it ever came, on any connection.
+    pub reached: Reached,
     pub losses: Losses,
     /// The ordinal of the packet identifier that it got last.
     pub ordinal: Option<u64>,
@@ -34,6 +36,23 @@ pub struct Entry {
     pub received: bool,
     /// Of the PUBREC, in MQTT 5.
     pub reason_code: Option<u8>,
+}
+
+impl Entry {
+    /// Whether it was ever handed to a connection: then only the broker can know.
+    pub fn ever_handed_over(&self) -> bool {
+        self.reached > Reached::Nothing
+    }
+}
+
+/// How far a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reached {
+    Nothing,
+    /// It was handed over to the MQTT client.
+    Client,
+    /// The MQTT client wrote it, or may have written it.
+    Network,
 }
 
 /// The states of a message until it is settled.

@@ -19,9 +19,9 @@ use std::time::Instant;
 
 pub use self::connection_end::{Aftermath, Blame};
 pub use self::violation::Violation;
-pub use self::waiting::{Caller, OnWritten, Waiting, settle};
+pub use self::waiting::{Caller, Callers, OnWritten, Settled, Waiting};
 
-use self::entry::{Entry, Losses, Sequence, State};
+use self::entry::{Entry, Losses, Reached, Sequence, State};
 use self::packet_identifiers::PacketIdentifiers;
 use crate::memory::Share;
 use crate::message::{Message, Qos};
@@ -39,7 +39,7 @@ pub struct InFlight {
     /// Those of SUBSCRIBE and UNSUBSCRIBE packets are in it too.
     pub packet_identifiers: PacketIdentifiers,
     deadlines: BTreeSet<(Instant, Sequence)>,
-    settled: Vec<(Waiting, Outcome)>,
+    settled: Settled,
     window: Option<Window>,
     /// What the broker has to do before a connection has a window.
     awaited: Option<&'static str>,
@@ -56,7 +56,7 @@ impl InFlight {
 
     /// Settles a message that is not accepted.
     pub fn reject(&mut self, caller: Waiting, failure: Failure) {
-        self.settled.push((caller, Err(failure)));
+        self.settled.tell(caller, Err(failure));
     }
 
     /// Accepts a message with its share of the memory, or rejects it if `max_waiting` are unsettled. One without a
@@ -70,9 +70,10 @@ impl InFlight {
             message,
             _share: share,
             caller: Some(caller),
+            late: None,
             deadline,
             state: State::Waiting,
-            ever_handed_over: false,
+            reached: Reached::Nothing,
             losses: Losses::default(),
             ordinal: None,
             interrupted: false,
@@ -106,7 +107,7 @@ impl InFlight {
         self.handed_over = Some(sequence);
         self.change(sequence, |entry| {
             entry.state = State::HandedOver { since: now, is_promised };
-            entry.ever_handed_over = true;
+            entry.reached = entry.reached.max(Reached::Client);
         });
         if is_promised {
             self.notify(sequence, Ok(Published::HandedOver));
@@ -120,7 +121,7 @@ impl InFlight {
     /// same.
     pub fn refuse(&mut self, failure: Failure) {
         if let Some(&sequence) = self.waiting.first() {
-            let sent = self.entries[&sequence].ever_handed_over;
+            let sent = self.entries[&sequence].ever_handed_over();
             self.settle(sequence, Err(if sent { Failure::Unknown } else { failure }));
         }
     }
@@ -150,7 +151,7 @@ impl InFlight {
             self.settle(sequence, if is_sent { Ok(Published::HandedOver) } else { Err(Failure::Unknown) });
             return Ok(None);
         }
-        entry.state = State::Sent { packet_identifier, since: now };
+        (entry.state, entry.reached) = (State::Sent { packet_identifier, since: now }, Reached::Network);
         self.handed_over = None;
         self.sent.insert(packet_identifier, sequence);
         Ok(on_written)
@@ -196,7 +197,7 @@ impl InFlight {
     }
 
     /// The outcomes since the last call, with their callers.
-    pub fn take_settled(&mut self) -> Vec<(Waiting, Outcome)> {
+    pub fn take_settled(&mut self) -> Settled {
         std::mem::take(&mut self.settled)
     }
 
@@ -216,11 +217,14 @@ impl InFlight {
         }
     }
 
-    /// Gives the caller its outcome, once.
+    /// Gives the caller its outcome, once, or tells a later one to whom that matters.
     fn notify(&mut self, sequence: Sequence, outcome: Outcome) {
         let Some(entry) = self.entries.get_mut(&sequence) else { return };
         self.deadlines.remove(&(entry.deadline, sequence));
-        self.settled.extend(entry.caller.take().map(|caller| (caller, outcome)));
+        match entry.caller.take() {
+            Some(caller) => entry.late = self.settled.tell(caller, outcome),
+            None => self.settled.tell_late(entry.late.take(), outcome),
+        }
     }
 
     /// Gives the caller its outcome and forgets the message.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::message::Qos;
 use crate::metrics;
-use crate::mqtt::outcome::{self, Outcome};
+use crate::mqtt::outcome::{self, Failure, Outcome};
 
 /// Gets the outcome of a message, once. Must not block.
 pub type Caller = Box<dyn FnOnce(Outcome) + Send>;
@@ -13,19 +13,63 @@ pub type Caller = Box<dyn FnOnce(Outcome) + Send>;
 /// [`Caller`] of a message at QoS 0 gets its outcome at the same time, instead of at the hand-over. Must not block.
 pub type OnWritten = Box<dyn FnOnce() + Send>;
 
-pub struct Waiting {
+/// Who is told what became of a message. Made of a [`Caller`] alone, it has nobody who is told late.
+pub struct Callers {
+    /// Gets the outcome, at the deadline at the latest.
     pub caller: Caller,
+    /// Gets a second outcome, once, if the first one was [`Failure::Unknown`] at the deadline, and later it is known
+    /// whether the broker has the message. It is dropped if that is never known. Must not block.
+    pub late: Option<Caller>,
+}
+
+impl From<Caller> for Callers {
+    fn from(caller: Caller) -> Self {
+        Self { caller, late: None }
+    }
+}
+
+pub struct Waiting {
+    pub callers: Callers,
     pub on_written: Option<OnWritten>,
     pub qos: Qos,
     pub since: Instant,
 }
 
-/// Gives each caller its outcome.
-pub fn settle(settled: Vec<(Waiting, Outcome)>) {
-    let now = Instant::now();
-    for (waiting, outcome) in settled {
-        let took = now.saturating_duration_since(waiting.since);
-        metrics::published(waiting.qos as u8, outcome::result(&outcome), took);
-        (waiting.caller)(outcome);
+/// Outcomes that are to be told.
+#[derive(Default)]
+pub struct Settled {
+    first: Vec<(Waiting, Outcome)>,
+    late: Vec<(Caller, Outcome)>,
+}
+
+impl Settled {
+    /// The caller gets this outcome. Returns whom another one may still be told.
+    pub fn tell(&mut self, mut waiting: Waiting, outcome: Outcome) -> Option<Caller> {
+        let late = waiting.callers.late.take().filter(|_| outcome == Err(Failure::Unknown));
+        self.first.push((waiting, outcome));
+        late
+    }
+
+    /// Who got [`Failure::Unknown`] before gets this outcome, if it says more.
+    pub fn tell_late(&mut self, late: Option<Caller>, outcome: Outcome) {
+        if !matches!(outcome, Err(Failure::Unknown | Failure::GivenUp)) {
+            self.late.extend(late.map(|late| (late, outcome)));
+        }
+    }
+
+    /// Calls all callers. The first outcome of a message is counted.
+    pub fn call(self) {
+        if self.first.is_empty() && self.late.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        for (waiting, outcome) in self.first {
+            let took = now.saturating_duration_since(waiting.since);
+            metrics::published(waiting.qos as u8, outcome::result(&outcome), took);
+            (waiting.callers.caller)(outcome);
+        }
+        for (late, outcome) in self.late {
+            late(outcome);
+        }
     }
 }

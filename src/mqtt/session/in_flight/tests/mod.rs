@@ -4,6 +4,7 @@ mod acknowledgements;
 mod blame;
 mod deadlines;
 mod hand_over;
+mod late;
 mod losses;
 mod random;
 
@@ -24,6 +25,8 @@ struct Table {
     in_flight: InFlight,
     told: mpsc::Receiver<(u32, Outcome)>,
     tell: mpsc::Sender<(u32, Outcome)>,
+    told_late: mpsc::Receiver<(u32, Outcome)>,
+    tell_late: mpsc::Sender<(u32, Outcome)>,
 }
 
 const WINDOW: Window = Window { size: 3, cycle: 3 };
@@ -61,15 +64,22 @@ fn table(max_waiting: usize) -> Table {
 
 impl Table {
     fn new(max_waiting: usize) -> Self {
-        let (tell, told) = mpsc::channel();
-        Self { in_flight: InFlight::new(max_waiting), told, tell }
+        let ((tell, told), (tell_late, told_late)) = (mpsc::channel(), mpsc::channel());
+        Self { in_flight: InFlight::new(max_waiting), told, tell, told_late, tell_late }
     }
 
     fn accept(&mut self, message: Message, share: Share, deadline: Instant, caller: u32) {
-        let tell = self.tell.clone();
-        let (qos, since) = (message.qos, Instant::now());
-        let caller = Box::new(move |outcome| tell.send((caller, outcome)).unwrap());
-        self.in_flight.accept(message, Some(share), deadline, Waiting { caller, on_written: None, qos, since });
+        let waiting = self.caller(message.qos, caller);
+        self.in_flight.accept(message, Some(share), deadline, waiting);
+    }
+
+    fn caller(&self, qos: Qos, caller: u32) -> Waiting {
+        let (tell, tell_late) = (self.tell.clone(), self.tell_late.clone());
+        let callers = Callers {
+            caller: Box::new(move |outcome| tell.send((caller, outcome)).unwrap()),
+            late: Some(Box::new(move |outcome| tell_late.send((caller, outcome)).unwrap())),
+        };
+        Waiting { callers, on_written: None, qos, since: Instant::now() }
     }
 
     /// Accepts a message that takes no memory.
@@ -92,10 +102,14 @@ impl Table {
 
     /// The outcomes since the last call, with their callers.
     fn take_settled(&mut self) -> Vec<(u32, Outcome)> {
-        for (waiting, outcome) in self.in_flight.take_settled() {
-            (waiting.caller)(outcome);
-        }
+        self.in_flight.take_settled().call();
         self.told.try_iter().collect()
+    }
+
+    /// The outcomes that were told late since the last call of this and of [`Self::take_settled`], with their callers.
+    fn take_late(&mut self) -> Vec<(u32, Outcome)> {
+        self.in_flight.take_settled().call();
+        self.told_late.try_iter().collect()
     }
 }
 

@@ -57,6 +57,8 @@ struct World {
     ever_handed_over: HashSet<u32>,
     deadlines: HashMap<u32, u64>,
     outcomes: HashMap<u32, Outcome>,
+    late: HashMap<u32, Outcome>,
+    ever_written: HashSet<u32>,
     acknowledged: HashSet<u32>,
 }
 
@@ -77,6 +79,8 @@ impl World {
             ever_handed_over: HashSet::new(),
             deadlines: HashMap::new(),
             outcomes: HashMap::new(),
+            late: HashMap::new(),
+            ever_written: HashSet::new(),
             acknowledged: HashSet::new(),
         }
     }
@@ -129,6 +133,7 @@ impl World {
 
     /// As the MQTT client gives them: in a cycle, without a look whether one is free.
     fn identifier_for(&mut self, caller: u32) -> u16 {
+        self.ever_written.insert(caller);
         if self.levels[&caller] == 0 {
             return 0;
         }
@@ -164,9 +169,10 @@ impl World {
         // an identifier that is owed, but not sent again yet, is not acknowledged by a sane broker
         self.table.acknowledged(kind, identifier, Some(code), None).unwrap();
         self.collect();
-        if last && !was_told {
+        if last {
             let expected = if refused { Err(Failure::Refused(135)) } else { acknowledged(identifier, 0) };
-            assert_eq!(self.outcomes.get(&caller), Some(&expected), "{caller}");
+            let told = if was_told { &self.late } else { &self.outcomes };
+            assert_eq!(told.get(&caller), Some(&expected), "{caller}");
         }
     }
 
@@ -236,7 +242,7 @@ impl World {
         self.table.acknowledged(PubComp, identifier, Some(0), None).unwrap();
     }
 
-    /// Every caller gets one outcome, and it is true.
+    /// Every caller gets one outcome, and it is true. Who got "unknown" may get another one.
     fn collect(&mut self) {
         for (caller, outcome) in self.table.take_settled() {
             let handed_over = self.ever_handed_over.contains(&caller);
@@ -251,6 +257,17 @@ impl World {
             }
             let before = self.outcomes.insert(caller, outcome);
             assert_eq!(before, None, "{caller} got two outcomes");
+        }
+        for (caller, outcome) in self.table.take_late() {
+            match outcome {
+                Ok(Published::Acknowledged { .. }) => assert!(self.acknowledged.contains(&caller), "{caller}"),
+                Ok(Published::HandedOver) => assert!(self.levels[&caller] == 0 && self.ever_written.contains(&caller)),
+                Err(Failure::NotConnected) => assert!(!self.ever_written.contains(&caller), "{caller} was written"),
+                Err(Failure::Refused(_)) => assert!(self.ever_written.contains(&caller), "{caller}"),
+                other => panic!("{caller}: {other:?}"),
+            }
+            assert_eq!(self.outcomes.get(&caller), Some(&Err(Failure::Unknown)), "{caller}");
+            assert_eq!(self.late.insert(caller, outcome), None, "{caller} got two late outcomes");
         }
         assert!(self.table.unsettled() <= 8 + 1, "those who wait, and one with an outcome that has not left");
     }
