@@ -3,6 +3,7 @@
 mod connection;
 mod leaving;
 mod listening;
+mod operations;
 mod permit;
 mod requesting;
 mod stopping;
@@ -11,21 +12,20 @@ use std::fmt;
 use std::hash::RandomState;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use self::listening::Listener;
 
 use self::leaving::Leaving;
-use super::outcome::Refusal;
 use super::publisher::Publisher;
 use super::session::clock::Clock;
 use super::session::lifecycle::Lifecycle;
 use super::session::requests::Requests;
-use super::session::subscriptions::{Caller, FilterStatus, Interest, Route, Subscriptions};
+use super::session::subscriptions::{FilterStatus, Route, Subscriptions};
 use super::session::topic_buffer::{Budget, BufferedMessage};
 use crate::config::{Config, Protocol, Session};
 use crate::instance_id::instance_id;
-use crate::message::{Qos, Received, TopicFilter};
+use crate::message::{Received, TopicFilter};
 
 /// Keeps topic filters subscribed to, and delivers their messages.
 #[derive(Clone)]
@@ -90,17 +90,6 @@ impl Subscriber {
         }))
     }
 
-    /// Subscribes to a filter, whose messages go to the journal. The caller gets the broker's answer, or a refusal
-    /// after `timeout`. Without a success nothing changes.
-    pub fn subscribe(&self, filter: &TopicFilter, qos: Qos, timeout: Duration, caller: Caller) {
-        self.with_state(|state| state.register(filter, Interest::Record(qos), timeout, caller));
-    }
-
-    /// Ends what [`Self::subscribe`] began. A filter that is not subscribed to is a success.
-    pub fn unsubscribe(&self, filter: &TopicFilter, timeout: Duration, caller: Caller) {
-        self.with_state(|state| state.register(filter, Interest::Unsubscribe, timeout, caller));
-    }
-
     /// Where a message goes.
     pub(super) fn route(&self, message: &Received) -> Route {
         let mut state = self.lock();
@@ -143,18 +132,6 @@ impl Subscriber {
         result
     }
 
-    /// Returns whether an operation had been left, and none is any more.
-    fn hand_over(&self, state: &mut State) -> bool {
-        let was_left = std::mem::replace(&mut state.is_left, true);
-        while let Some(operation) = state.table.next() {
-            // the queue has room again when the connection has made its next step
-            let Some(ordinal) = self.0.publisher.hand_over(&operation) else { return false };
-            state.table.hand_over(&operation, ordinal, Instant::now());
-        }
-        state.is_left = false;
-        was_left
-    }
-
     /// Uses a poisoned state as it is. A panic ends the process, except in the handler of a request, where it is
     /// caught.
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,14 +140,6 @@ impl Subscriber {
 }
 
 impl State {
-    fn register(&mut self, filter: &TopicFilter, interest: Interest, timeout: Duration, caller: Caller) {
-        if self.lifecycle != Lifecycle::Running {
-            return self.table.reject(caller, Refusal::Stopping);
-        }
-        let now = Instant::now();
-        self.table.register(filter, interest, (now, now + timeout), caller);
-    }
-
     /// When something is due; never again at the end of a stop.
     fn next_deadline(&self) -> Option<Instant> {
         let deadlines = self.table.next_deadline().into_iter().chain(self.requests.next_deadline());

@@ -2,25 +2,24 @@
 
 mod codes;
 mod connack;
+mod event;
 mod losses;
 mod options;
 mod packet;
 mod received;
 mod sender;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubCompReason, PubRel, Publish, RetainForwardRule};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubRel, Publish, RetainForwardRule};
 use rumqttc::v5::{Client, ConnectionError, Event as Rumqttc5, RecvTimeoutError, Request, StateError};
 
-use self::codes::{granted, puback_code, pubrec_code, unsuback_failure};
+use self::event::translate;
 use self::losses::{disconnected, lost};
 use self::options::options;
 use self::packet::publish;
-use self::received::received;
 use self::sender::Sender5;
 use super::bounds::QUEUE;
 use super::connection::{Event, Sender};
@@ -28,14 +27,7 @@ use super::lost::Lost;
 use super::outgoing;
 use super::version::Rumqttc;
 use crate::config::{Mqtt, Session};
-use crate::mqtt::protocol::{Acknowledgement, Connack, Retransmission, Terms};
-use crate::printable::Printable;
-
-/// How much of a reason string about one message is shown, in bytes.
-const SHOWN: usize = 256;
-
-/// The reason code of a PUBCOMP that is no success (MQTT 5, 3.7.2.1).
-const PACKET_IDENTIFIER_NOT_FOUND: u8 = 146;
+use crate::mqtt::protocol::{Connack, Retransmission, Terms};
 
 struct Connection5 {
     rumqttc: rumqttc::v5::Connection,
@@ -127,46 +119,4 @@ impl Connection5 {
         let reference = properties.and_then(|properties| properties.server_reference.as_ref());
         disconnected(*reason_code as u8, reason_string.as_ref(), reference)
     }
-}
-
-fn translate(packet: Packet) -> Event {
-    match packet {
-        Packet::SubAck(suback) => {
-            let words = suback.properties.and_then(|properties| properties.reason_string);
-            let answers = suback.return_codes.into_iter().map(granted).collect();
-            Event::Subscribed(suback.pkid, answers, printable(words))
-        }
-        Packet::UnsubAck(unsuback) => {
-            Event::Unsubscribed(unsuback.pkid, unsuback.reasons.first().copied().and_then(unsuback_failure))
-        }
-        // with a topic alias that was never set: rumqttc ends the connection over it
-        Packet::Publish(message) if message.topic.is_empty() => Event::Other,
-        Packet::Publish(message) => {
-            let packet_identifier = message.pkid;
-            Event::Received(received(message).into(), packet_identifier)
-        }
-        Packet::PubRel(release) => Event::Released(release.pkid),
-        Packet::PubAck(ack) => {
-            let words = ack.properties.and_then(|properties| properties.reason_string);
-            let code = puback_code(ack.reason);
-            Event::Acknowledged(Acknowledgement::PubAck, ack.pkid, Some(code), printable(words))
-        }
-        Packet::PubRec(ack) => {
-            let words = ack.properties.and_then(|properties| properties.reason_string);
-            let code = pubrec_code(ack.reason);
-            Event::Acknowledged(Acknowledgement::PubRec, ack.pkid, Some(code), printable(words))
-        }
-        Packet::PubComp(ack) => {
-            let code = if ack.reason == PubCompReason::Success { 0 } else { PACKET_IDENTIFIER_NOT_FOUND };
-            Event::Acknowledged(Acknowledgement::PubComp, ack.pkid, Some(code), None)
-        }
-        Packet::PingResp(_) => Event::Alive,
-        _ => Event::Other,
-    }
-}
-
-/// A reason string, if it says anything.
-fn printable(words: Option<String>) -> Option<Arc<str>> {
-    let words = words.filter(|words| !words.trim().is_empty())?;
-    Some(Printable::new(&words, SHOWN).to_string().into())
 }
