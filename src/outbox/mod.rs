@@ -8,6 +8,7 @@
 
 mod answer;
 mod id;
+pub mod store;
 mod stored;
 
 use std::sync::Arc;

@@ -1,0 +1,139 @@
+//! What a transaction changes.
+
+use std::borrow::Borrow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::{Key, Table, WriteTransaction};
+
+use super::codec::{decode, encode, encode_key};
+use super::error::Fault;
+use super::tables::{KEYS, META, NEXT, OUTCOMES, QUEUED};
+use crate::message::Properties;
+use crate::outbox::{KeyHash, KeyRecord, Settled, Stored};
+
+/// A change of the file. Each of them can be repeated: it then changes nothing more.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Adds a message that is to be sent.
+    Put {
+        /// Its order; larger than all before.
+        sequence: u64,
+        /// The message, not settled.
+        stored: Arc<Stored>,
+    },
+    /// Moves a queued message to the outcomes, without its payload and its properties. If none is queued, nothing.
+    Settle {
+        /// Its order.
+        sequence: u64,
+        /// What became of it.
+        settled: Settled,
+    },
+    /// Removes a queued message.
+    Remove {
+        /// Its order.
+        sequence: u64,
+    },
+    /// Removes an outcome.
+    Forget {
+        /// The order of its message.
+        sequence: u64,
+    },
+    /// Adds or replaces an idempotency key.
+    PutKey {
+        /// The key.
+        key: KeyHash,
+        /// What is known of its request.
+        record: KeyRecord,
+    },
+    /// Removes an idempotency key.
+    RemoveKey {
+        /// The key.
+        key: KeyHash,
+    },
+}
+
+/// The tables, open for changes.
+struct Tables<'a> {
+    queued: Table<'a, u64, &'static [u8]>,
+    outcomes: Table<'a, u64, &'static [u8]>,
+    keys: Table<'a, &'static KeyHash, &'static [u8]>,
+    meta: Table<'a, &'static str, u64>,
+}
+
+/// Makes the changes, in their order.
+pub fn apply(transaction: &WriteTransaction, changes: &[Change]) -> Result<(), Fault> {
+    let mut tables = Tables::open(transaction)?;
+    let mut last = None;
+    for change in changes {
+        if let Change::Put { sequence, .. } = change {
+            last = last.max(Some(*sequence));
+        }
+        tables.make(change)?;
+    }
+    match last {
+        Some(last) => tables.set_next(last.saturating_add(1)),
+        None => Ok(()),
+    }
+}
+
+/// Removes all messages from a sequence on, also settled ones.
+pub fn remove_from(transaction: &WriteTransaction, sequence: u64) -> Result<(), Fault> {
+    for table in [QUEUED, OUTCOMES] {
+        transaction.open_table(table)?.retain_in(sequence.., |_, _| false)?;
+    }
+    Ok(())
+}
+
+impl<'a> Tables<'a> {
+    fn open(transaction: &'a WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            queued: transaction.open_table(QUEUED)?,
+            outcomes: transaction.open_table(OUTCOMES)?,
+            keys: transaction.open_table(KEYS)?,
+            meta: transaction.open_table(META)?,
+        })
+    }
+
+    fn make(&mut self, change: &Change) -> Result<(), Fault> {
+        match change {
+            Change::Put { sequence, stored } => put(&mut self.queued, *sequence, &encode(stored)),
+            Change::Settle { sequence, settled } => self.settle(*sequence, settled),
+            Change::Remove { sequence } => remove(&mut self.queued, *sequence),
+            Change::Forget { sequence } => remove(&mut self.outcomes, *sequence),
+            Change::PutKey { key, record } => put(&mut self.keys, key, &encode_key(record)),
+            Change::RemoveKey { key } => remove(&mut self.keys, key),
+        }
+    }
+
+    fn settle(&mut self, sequence: u64, settled: &Settled) -> Result<(), Fault> {
+        let removed = self.queued.remove(sequence)?;
+        let Some(row) = removed else { return Ok(()) };
+        let decoded = decode(row.value());
+        drop(row);
+        let mut stored = decoded.map_err(|error| Fault::Damaged(format!("message {sequence}: {error}")))?;
+        stored.message.payload = Bytes::new();
+        stored.message.properties = Properties::default();
+        stored.settled = Some(settled.clone());
+        put(&mut self.outcomes, sequence, &encode(&stored))
+    }
+
+    fn set_next(&mut self, sequence: u64) -> Result<(), Fault> {
+        self.meta.insert(NEXT, sequence)?;
+        Ok(())
+    }
+}
+
+fn put<'k, K: Key>(
+    table: &mut Table<K, &'static [u8]>,
+    key: impl Borrow<K::SelfType<'k>>,
+    row: &[u8],
+) -> Result<(), Fault> {
+    table.insert(key, row)?;
+    Ok(())
+}
+
+fn remove<'k, K: Key>(table: &mut Table<K, &'static [u8]>, key: impl Borrow<K::SelfType<'k>>) -> Result<(), Fault> {
+    table.remove(key)?;
+    Ok(())
+}
