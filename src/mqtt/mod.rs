@@ -56,7 +56,7 @@ pub use inbound::{Backlog, Delivery, Inbox};
 pub use outcome::reason;
 pub use outcome::{Failure, NoAnswer, Outcome, Published, Refusal};
 pub use presence::Presence;
-pub use publisher::{Caller, Callers, Publisher};
+pub use publisher::{Caller, Callers, OnWritten, Publisher, StoredPublish};
 pub use session::subscriptions::{Answer, FilterStatus, Source};
 pub use session::topic_buffer::{Batch, BufferedMessage, Handle, Missed, Start};
 pub use status::{History, Settings, Status};

@@ -29,7 +29,7 @@
 //! - Events of a lost connection come after the next CONNACK: callers take what is [`Connection::buffered`] at the end
 //! - A lower Receive Maximum on reconnect breaks its counter; a new client starts with a new one: `receiving.rs`
 //! - It resends without DUP: `resend` in `v4/mod.rs` and `v5/mod.rs`
-//! - It does not subscribe again, and only logs a refusal: [`Event::Subscribed`], from `v4/mod.rs` and `v5/mod.rs`
+//! - It does not subscribe again, and only logs a refusal: [`Event::Subscribed`], from `v4/mod.rs` and `v5/event.rs`
 //! - Its DISCONNECT does not wait for acknowledgements, and without one the broker publishes the will: callers hand it
 //!   over when everything is acknowledged, and read until [`Event::Disconnected`]
 //! - Its event loop never ends by itself, though every sender is dropped: whoever calls [`Connection::next`] stops
@@ -47,7 +47,7 @@
 //! - It ends the connection over a packet that it cannot decode, an answer with a reason code that it does not know
 //!   included: such a [`Cause`] has a name of its own: `lost.rs`, from `v4/losses.rs` and `v5/losses.rs`
 //! - With topic aliases, messages come without a topic: none are allowed, and a broker that uses one breaks the
-//!   protocol: `v5/mod.rs`
+//!   protocol: `v5/event.rs`
 //!
 //! Time:
 //! - `publish` and the like block while the queue is full, on its own thread for ever: only `try_…` is used:

@@ -31,9 +31,9 @@ impl Publisher {
         self.lock().history.failed(error);
     }
 
-    /// What a resumed session may send again now.
-    pub(in crate::mqtt) fn retransmissions(&self, receive_maximum: u16) -> Vec<Retransmission> {
-        self.lock().table.retransmissions(receive_maximum, Instant::now())
+    /// What a resumed session may send again now; `None` if the session cannot be resumed.
+    pub(in crate::mqtt) fn retransmissions(&self, receive_maximum: u16) -> Option<Vec<Retransmission>> {
+        self.with_state(|state| state.table.retransmissions(receive_maximum, Instant::now()))
     }
 
     /// How many messages were sent and are not acknowledged.

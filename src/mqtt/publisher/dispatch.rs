@@ -9,13 +9,14 @@ use crate::message::Message;
 use crate::mqtt::client::packet_size;
 use crate::mqtt::outcome::Failure;
 use crate::mqtt::protocol::Limits;
+use crate::mqtt::session::lifecycle::Lifecycle;
 
 impl Shared {
     /// Hands over the messages that the connection takes now.
     pub(super) fn dispatch(&self, state: &mut State, now: Instant) {
         let Some((sender, limits)) = &state.connection else { return };
         state.table.expire(now);
-        while let Some(message) = state.table.next().filter(|_| state.alternation.is_for_messages()) {
+        while let Some(message) = state.table.next(now).filter(|_| state.alternation.is_for_messages()) {
             let failure = self.check(message, *limits).err();
             match failure.or_else(|| state.too_large.refuses(self.size(message), now)) {
                 Some(failure) => state.table.refuse(failure),
@@ -27,6 +28,12 @@ impl Shared {
                 None => break,
             }
         }
+    }
+
+    /// Refuses a message that no broker can get, or in another phase than this one.
+    pub(super) fn admit(&self, message: &Message, state: &State, phase: Lifecycle) -> Result<(), Failure> {
+        self.check(message, Limits::default())?;
+        if state.lifecycle == phase { Ok(()) } else { Err(Failure::Stopping) }
     }
 
     /// Refuses a message that a broker with these limits does not accept.

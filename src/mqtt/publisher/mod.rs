@@ -9,22 +9,23 @@ mod operations;
 mod own;
 mod status;
 mod stopping;
+mod stored;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use super::session::in_flight::{Caller, Callers};
+pub use self::stored::StoredPublish;
+pub use super::session::in_flight::{Caller, Callers, OnWritten};
 
 use self::operations::Alternation;
 use self::too_large::TooLarge;
 use super::client::Sender;
-use super::outcome::Failure;
 use super::protocol::{Acknowledgement, Limits};
 use super::session::clock::Clock;
 use super::session::heartbeat::Heartbeat;
-use super::session::in_flight::{InFlight, OnWritten, Violation, Waiting};
+use super::session::in_flight::{InFlight, Violation, Waiting};
 use super::session::lifecycle::Lifecycle;
 use super::status::{History, Settings};
 use crate::config::Config;
@@ -103,9 +104,8 @@ impl Publisher {
         self.with_state(|state| {
             for (message, share, on_written, callers) in messages {
                 let caller = Waiting { callers, on_written, qos: message.qos, since: now };
-                match self.0.check(&message, Limits::default()) {
+                match self.0.admit(&message, state, phase) {
                     Err(failure) => state.table.reject(caller, failure),
-                    Ok(()) if state.lifecycle != phase => state.table.reject(caller, Failure::Stopping),
                     Ok(()) => state.table.accept(message, share, now + timeout, caller),
                 }
             }
@@ -152,7 +152,7 @@ impl Publisher {
         let mut state = self.lock();
         let result = change(&mut state);
         let settled = state.table.take_settled();
-        let drained = state.lifecycle != Lifecycle::Running && state.table.unsettled() == 0;
+        let drained = state.lifecycle != Lifecycle::Running && state.table.is_drained();
         let deadline = state.table.next_deadline();
         drop(state);
         self.0.clock.wake_at(deadline);

@@ -13,11 +13,11 @@ const DISCONNECTING: Duration = Duration::from_millis(200);
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 impl Publisher {
-    /// After [`Self::stop_accepting`]: waits until everything accepted is settled. At the deadline the rest is settled
-    /// as not sent or unknown.
+    /// After [`Self::stop_accepting`]: waits until everything accepted is settled, less the messages of the outbox that
+    /// are not with the connection. At the deadline the rest is settled as not sent or unknown.
     pub fn drain(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
-        drop(self.0.changed.wait_timeout_while(self.lock(), left, |state| state.table.unsettled() > 0));
+        drop(self.0.changed.wait_timeout_while(self.lock(), left, |state| !state.table.is_drained()));
         self.with_state(|state| state.table.stop());
     }
 

@@ -53,7 +53,15 @@ impl Established {
                 return self.proceed();
             }
             Stage::Resuming if self.publisher.unacknowledged() > 0 => {
-                self.connection.resend(self.publisher.retransmissions(self.connection.window().size));
+                let Some(owed) = self.publisher.retransmissions(self.connection.window().size) else {
+                    self.is_spoilt = true;
+                    return Err(Lost::new("the session owes a message of the outbox whose time is over: it is left"));
+                };
+                self.connection.resend(owed);
+                // what is past its deadline was forgotten
+                if self.publisher.unacknowledged() == 0 {
+                    return self.proceed();
+                }
             }
             Stage::Resuming => {
                 let connack = &self.connection.connack;

@@ -16,14 +16,18 @@ impl InFlight {
         }
     }
 
-    /// What may be sent again now, in the order of acceptance, with at most `size` unacknowledged at a time.
-    pub fn retransmissions(&mut self, size: u16, now: Instant) -> Vec<Retransmission> {
+    /// What may be sent again now, in the order of acceptance, with at most `size` unacknowledged at a time. `None` if
+    /// the session cannot be resumed.
+    pub fn retransmissions(&mut self, size: u16, now: Instant) -> Option<Vec<Retransmission>> {
+        if !self.forget_overdue(now) {
+            return None;
+        }
         let sent = self.sent();
         let has_suspect = sent.iter().any(|sequence| self.entries[sequence].losses.is_suspicious());
         let size = if has_suspect { 1 } else { usize::from(size) };
         let (here, others): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sequence| self.is_sent_here(*sequence));
         let free = size.saturating_sub(here.len());
-        others.into_iter().take(free).filter_map(|sequence| self.send_again(sequence, now)).collect()
+        Some(others.into_iter().take(free).filter_map(|sequence| self.send_again(sequence, now)).collect())
     }
 
     /// Settles what the session has to send again and this broker does not take. Returns whether there was any: then
@@ -73,6 +77,10 @@ impl InFlight {
     fn send_again(&mut self, sequence: Sequence, now: Instant) -> Option<Retransmission> {
         self.take_packet_identifier(sequence);
         let entry = self.entries.get_mut(&sequence)?;
+        entry.renew_expiry(now);
+        if entry.stored.is_some() && !entry.received {
+            self.unwritten.insert(sequence);
+        }
         let State::Sent { packet_identifier, since } = &mut entry.state else { return None };
         *since = now;
         Some(if entry.received {

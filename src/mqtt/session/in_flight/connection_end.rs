@@ -37,6 +37,7 @@ impl InFlight {
     /// still waits, and is forgotten otherwise.
     pub fn lost(&mut self, session_may_be_kept: bool, blame: Blame) -> Aftermath {
         (self.window, self.awaited) = (None, None);
+        self.unwritten.clear();
         if let Some(sequence) = self.handed_over.take() {
             self.wait_again(sequence);
         }
@@ -120,11 +121,12 @@ impl InFlight {
         if entry.caller.is_none() && !is_promised {
             let never_left = entry.reached < Reached::Network;
             let late = self.entries.remove(&sequence).and_then(|entry| entry.late);
-            self.settled.tell_late(late.filter(|_| never_left), Err(Failure::NotConnected));
+            let outcome = if never_left { Failure::NotConnected } else { Failure::Unknown };
+            self.settled.tell_late(late, Err(outcome));
             return;
         }
         // a caller that had its outcome at the hand-over has no deadline any more, and its message needs one
-        self.deadlines.insert((entry.deadline, sequence));
+        self.set_deadline(sequence);
         self.change(sequence, |entry| {
             entry.state = State::Waiting;
             entry.interrupted = false;

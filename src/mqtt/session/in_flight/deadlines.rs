@@ -13,8 +13,8 @@ pub const OVERDUE: Duration = Duration::from_millis(100);
 impl InFlight {
     /// Gives their outcome to callers whose deadline has come.
     pub fn expire(&mut self, now: Instant) {
-        while let Some(&(deadline, sequence)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
-            self.deadlines.remove(&(deadline, sequence));
+        while let Some(&(_, sequence)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
+            self.clear_deadline(sequence);
             let entry = &self.entries[&sequence];
             let failure = match entry.ever_handed_over() {
                 true => Failure::Unknown,
@@ -52,19 +52,41 @@ impl InFlight {
         self.packet_identifiers.oldest_message().into_iter().chain(self.handed_over).filter_map(since).min()
     }
 
-    /// When a message that was handed over, and not written, must not be sent any more.
+    /// When a message that was handed over, or of the outbox one that is sent again, must not be sent any more, as long
+    /// as it is not written.
     pub fn overdue_at(&self) -> Option<Instant> {
-        self.handed_over.map(|sequence| self.entries[&sequence].deadline + OVERDUE)
+        let unwritten = self.handed_over.iter().chain(&self.unwritten);
+        unwritten.map(|sequence| self.entries[sequence].deadline + OVERDUE).min()
     }
 
-    /// How many messages have a caller that waits.
+    /// How many messages of requests have a caller that waits.
     pub fn unsettled(&self) -> usize {
-        self.deadlines.len()
+        self.unsettled
     }
 
-    /// The caller that has waited longest.
+    /// Whether a stop has nothing to wait for. It does not wait for messages of the outbox that are not with the
+    /// connection.
+    pub fn is_drained(&self) -> bool {
+        self.deadlines.iter().all(|(_, sequence)| self.entries[sequence].is_stored_and_waits())
+    }
+
+    /// The caller of a request that has waited longest.
     pub fn oldest_caller(&self) -> Option<&Waiting> {
-        self.entries.values().find_map(|entry| entry.caller.as_ref())
+        self.entries.values().filter(|entry| entry.share.is_some()).find_map(|entry| entry.caller.as_ref())
+    }
+
+    /// The caller is to get its outcome at the deadline.
+    pub(super) fn set_deadline(&mut self, sequence: Sequence) {
+        let entry = &self.entries[&sequence];
+        let is_new = self.deadlines.insert((entry.deadline, sequence));
+        self.unsettled += usize::from(is_new && entry.share.is_some());
+    }
+
+    /// The caller has its outcome.
+    pub(super) fn clear_deadline(&mut self, sequence: Sequence) {
+        let Some(entry) = self.entries.get(&sequence) else { return };
+        let was_set = self.deadlines.remove(&(entry.deadline, sequence));
+        self.unsettled -= usize::from(was_set && entry.share.is_some());
     }
 
     /// How many messages were sent and are not acknowledged.

@@ -17,8 +17,10 @@ pub type Sequence = u64;
 /// An accepted message.
 pub struct Entry {
     pub message: Message,
-    /// Its share of the memory; the bridge's own messages have none.
-    pub _share: Option<Share>,
+    /// Its share of the memory; the bridge's own messages, and those of the outbox, have none.
+    pub share: Option<Share>,
+    /// Its place in the outbox, if it is stored there.
+    pub stored: Option<u64>,
     /// `None` once the caller has the outcome.
     pub caller: Option<Waiting>,
     /// Is told an outcome that is known after the caller got "unknown".

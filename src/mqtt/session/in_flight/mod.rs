@@ -11,6 +11,7 @@ mod waiting;
 mod connection;
 mod connection_end;
 mod deadlines;
+mod stored;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -39,6 +40,12 @@ pub struct InFlight {
     /// Those of SUBSCRIBE and UNSUBSCRIBE packets are in it too.
     pub packet_identifiers: PacketIdentifiers,
     deadlines: BTreeSet<(Instant, Sequence)>,
+    /// How many of these are of requests.
+    unsettled: usize,
+    /// What was never handed over of the messages of the outbox, by their place there.
+    unsent: BTreeMap<u64, Sequence>,
+    /// Messages of the outbox that are sent again, and not written yet.
+    unwritten: BTreeSet<Sequence>,
     settled: Settled,
     window: Option<Window>,
     /// What the broker has to do before a connection has a window.
@@ -60,15 +67,27 @@ impl InFlight {
     }
 
     /// Accepts a message with its share of the memory, or rejects it if `max_waiting` are unsettled. One without a
-    /// share, which is the bridge's own, is accepted however many wait. Its caller gets the outcome at the deadline at
-    /// the latest.
+    /// share, which is the bridge's own, is accepted however many wait, and does not count. Its caller gets the outcome
+    /// at the deadline at the latest.
     pub fn accept(&mut self, message: Message, share: Option<Share>, deadline: Instant, caller: Waiting) {
-        if share.is_some() && self.unsettled() >= self.max_waiting {
+        if share.is_some() && self.unsettled >= self.max_waiting {
             return self.reject(caller, Failure::TooManyWaiting);
         }
+        self.insert(message, share, None, deadline, caller);
+    }
+
+    fn insert(
+        &mut self,
+        message: Message,
+        share: Option<Share>,
+        stored: Option<u64>,
+        deadline: Instant,
+        caller: Waiting,
+    ) {
         let entry = Entry {
             message,
-            _share: share,
+            share,
+            stored,
             caller: Some(caller),
             late: None,
             deadline,
@@ -82,19 +101,22 @@ impl InFlight {
         };
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.deadlines.insert((deadline, sequence));
         self.entries.insert(sequence, entry);
+        self.set_deadline(sequence);
         self.waiting.insert(sequence);
     }
 
     /// The message that is to be handed over now, if there is one and the connection takes it.
-    pub fn next(&self) -> Option<&Message> {
+    pub fn next(&mut self, now: Instant) -> Option<&Message> {
         let window = self.window.filter(|_| self.handed_over.is_none() && !self.paused)?;
-        let entry = &self.entries[self.waiting.first()?];
+        let sequence = *self.waiting.first()?;
+        let entry = &self.entries[&sequence];
         let free = self.sent.len() < usize::from(window.size) && self.packet_identifiers.has_free(window.cycle);
         // a suspect is handed over where nothing is unacknowledged, and nothing behind it before its acknowledgement
         let alone = self.sent.is_empty() || (!entry.losses.is_suspicious() && !self.sends_a_suspect());
-        (free && alone).then_some(&entry.message)
+        let entry = self.entries.get_mut(&sequence).filter(|_| free && alone)?;
+        entry.renew_expiry(now);
+        Some(&entry.message)
     }
 
     /// The message of [`Self::next`] was handed over to a live connection. At QoS 0 that is the outcome, unless the
@@ -104,6 +126,7 @@ impl InFlight {
         let entry = &self.entries[&sequence];
         let at_most_once = entry.message.qos == Qos::AtMostOnce;
         let is_promised = at_most_once && entry.caller.as_ref().is_none_or(|caller| caller.on_written.is_none());
+        entry.stored.map(|stored| self.unsent.remove(&stored));
         self.handed_over = Some(sequence);
         self.change(sequence, |entry| {
             entry.state = State::HandedOver { since: now, is_promised };
@@ -135,7 +158,8 @@ impl InFlight {
         now: Instant,
     ) -> Result<Option<OnWritten>, Violation> {
         // a retransmission, which `retransmissions` has recorded
-        if packet_identifier != 0 && self.sent.contains_key(&packet_identifier) {
+        if let Some(sequence) = self.sent.get(&packet_identifier).filter(|_| packet_identifier != 0) {
+            self.unwritten.remove(sequence);
             return Ok(None);
         }
         let violation = Violation::Written(packet_identifier);
@@ -219,8 +243,8 @@ impl InFlight {
 
     /// Gives the caller its outcome, once, or tells a later one to whom that matters.
     fn notify(&mut self, sequence: Sequence, outcome: Outcome) {
+        self.clear_deadline(sequence);
         let Some(entry) = self.entries.get_mut(&sequence) else { return };
-        self.deadlines.remove(&(entry.deadline, sequence));
         match entry.caller.take() {
             Some(caller) => entry.late = self.settled.tell(caller, outcome),
             None => self.settled.tell_late(entry.late.take(), outcome),
@@ -231,6 +255,8 @@ impl InFlight {
     fn settle(&mut self, sequence: Sequence, outcome: Outcome) {
         self.notify(sequence, outcome);
         let Some(entry) = self.entries.remove(&sequence) else { return };
+        self.settled.forget(None, entry.late);
+        entry.stored.map(|stored| self.unsent.remove(&stored));
         if let Some(ordinal) = entry.ordinal {
             self.packet_identifiers.release(ordinal);
         }

@@ -40,20 +40,30 @@ pub struct Waiting {
 pub struct Settled {
     first: Vec<(Waiting, Outcome)>,
     late: Vec<(Caller, Outcome)>,
+    /// They are dropped without the lock, as callers are called.
+    forgotten: Vec<(Option<Waiting>, Option<Caller>)>,
 }
 
 impl Settled {
     /// The caller gets this outcome. Returns whom another one may still be told.
     pub fn tell(&mut self, mut waiting: Waiting, outcome: Outcome) -> Option<Caller> {
-        let late = waiting.callers.late.take().filter(|_| outcome == Err(Failure::Unknown));
+        let late = if outcome == Err(Failure::Unknown) { waiting.callers.late.take() } else { None };
         self.first.push((waiting, outcome));
         late
     }
 
     /// Who got [`Failure::Unknown`] before gets this outcome, if it says more.
     pub fn tell_late(&mut self, late: Option<Caller>, outcome: Outcome) {
-        if !matches!(outcome, Err(Failure::Unknown | Failure::GivenUp)) {
-            self.late.extend(late.map(|late| (late, outcome)));
+        match outcome {
+            Err(Failure::Unknown | Failure::GivenUp) => self.forget(None, late),
+            outcome => self.late.extend(late.map(|late| (late, outcome))),
+        }
+    }
+
+    /// These are never called.
+    pub fn forget(&mut self, waiting: Option<Waiting>, late: Option<Caller>) {
+        if waiting.is_some() || late.is_some() {
+            self.forgotten.push((waiting, late));
         }
     }
 
@@ -62,6 +72,7 @@ impl Settled {
         if self.first.is_empty() && self.late.is_empty() {
             return;
         }
+        drop(self.forgotten);
         let now = Instant::now();
         for (waiting, outcome) in self.first {
             let took = now.saturating_duration_since(waiting.since);

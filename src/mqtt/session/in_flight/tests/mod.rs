@@ -7,6 +7,7 @@ mod hand_over;
 mod late;
 mod losses;
 mod random;
+mod stored;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::mpsc;
@@ -73,6 +74,13 @@ impl Table {
         self.in_flight.accept(message, Some(share), deadline, waiting);
     }
 
+    /// Accepts a message of the outbox, whose place is the number of the caller, with an expiry interval to be set.
+    fn accept_stored(&mut self, mut message: Message, deadline: Instant, caller: u32) {
+        message.properties.message_expiry_interval = Some(u32::MAX);
+        let waiting = self.caller(message.qos, caller);
+        self.in_flight.accept_stored(u64::from(caller), message, deadline, waiting);
+    }
+
     fn caller(&self, qos: Qos, caller: u32) -> Waiting {
         let (tell, tell_late) = (self.tell.clone(), self.tell_late.clone());
         let callers = Callers {
@@ -94,6 +102,16 @@ impl Table {
             caller.on_written = waits.then(|| Box::new(|| ()) as OnWritten);
         }
         self.in_flight.hand_over(now);
+    }
+
+    /// The message that is to be handed over, at a time that matters only to the outbox.
+    fn next(&mut self) -> Option<&Message> {
+        self.in_flight.next(Instant::now())
+    }
+
+    /// What a session that can be resumed sends again.
+    fn retransmissions(&mut self, size: u16, now: Instant) -> Vec<Retransmission> {
+        self.in_flight.retransmissions(size, now).unwrap()
     }
 
     fn written(&mut self, packet_identifier: u16, flushed: bool, now: Instant) -> Result<(), Violation> {

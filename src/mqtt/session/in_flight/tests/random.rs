@@ -10,7 +10,8 @@ use crate::proptests;
 /// One step of a random test; numbers choose among what is possible.
 #[derive(Debug, Clone)]
 enum Step {
-    Accept { qos: u8, timeout: u64 },
+    Accept { qos: u8, stored: bool, timeout: u64 },
+    Withdraw { which: u32 },
     HandOver,
     Write,
     Acknowledge { which: usize, refuse: bool },
@@ -26,7 +27,9 @@ fn blame() -> impl Strategy<Value = Blame> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0u8..3, 1u64..200).prop_map(|(qos, timeout)| Step::Accept { qos, timeout }),
+        3 => (0u8..3, prop::bool::weighted(0.3), 1u64..200)
+            .prop_map(|(qos, stored, timeout)| Step::Accept { qos, stored: stored && qos > 0, timeout }),
+        1 => any::<u32>().prop_map(|which| Step::Withdraw { which }),
         4 => Just(Step::HandOver),
         4 => Just(Step::Write),
         4 => (any::<usize>(), prop::bool::weighted(0.1))
@@ -54,6 +57,8 @@ struct World {
     session_kept: bool,
     next_caller: u32,
     levels: HashMap<u32, u8>,
+    stored: HashSet<u32>,
+    withdrawn: HashSet<u32>,
     ever_handed_over: HashSet<u32>,
     deadlines: HashMap<u32, u64>,
     outcomes: HashMap<u32, Outcome>,
@@ -76,6 +81,8 @@ impl World {
             session_kept: false,
             next_caller: 0,
             levels: HashMap::new(),
+            stored: HashSet::new(),
+            withdrawn: HashSet::new(),
             ever_handed_over: HashSet::new(),
             deadlines: HashMap::new(),
             outcomes: HashMap::new(),
@@ -87,7 +94,8 @@ impl World {
 
     fn take(&mut self, step: &Step) {
         match *step {
-            Step::Accept { qos, timeout } => self.accept(qos, timeout),
+            Step::Accept { qos, stored, timeout } => self.accept(qos, stored, timeout),
+            Step::Withdraw { which } => self.withdraw(which),
             Step::HandOver => self.hand_over(),
             Step::Write => self.write(),
             Step::Acknowledge { which, refuse } => self.acknowledge(which, refuse),
@@ -101,20 +109,45 @@ impl World {
         self.collect();
     }
 
-    fn accept(&mut self, qos: u8, timeout: u64) {
+    fn accept(&mut self, qos: u8, stored: bool, timeout: u64) {
         let caller = self.next_caller;
         self.next_caller += 1;
         // the payload names the caller
         let message = Message { payload: caller.to_string().into(), ..message(qos) };
         self.levels.insert(caller, qos);
         self.deadlines.insert(caller, self.now + timeout);
+        if stored {
+            self.stored.insert(caller);
+            return self.table.accept_stored(message, self.start.at(self.now + timeout), caller);
+        }
         self.table.accept_free(message, self.start.at(self.now + timeout), caller);
     }
 
+    fn withdraw(&mut self, which: u32) {
+        let caller = which % self.next_caller.max(1);
+        let is_there = self.stored.contains(&caller)
+            && !self.withdrawn.contains(&caller)
+            && !self.ever_handed_over.contains(&caller)
+            && !self.outcomes.contains_key(&caller);
+        assert_eq!(self.table.withdraw(u64::from(caller)), is_there, "{caller}");
+        self.withdrawn.extend(is_there.then_some(caller));
+    }
+
+    /// Nothing of the outbox is sent after its deadline, or for longer than is left.
+    fn check_stored(&self, caller: u32, message: &Message) {
+        if self.stored.contains(&caller) {
+            assert!(self.deadlines[&caller] > self.now, "{caller} goes out after its deadline");
+            let left = self.deadlines[&caller] - self.now;
+            assert_eq!(message.properties.message_expiry_interval.map(u64::from), Some(left.div_ceil(1000)));
+        }
+    }
+
     fn hand_over(&mut self) {
-        let Some(message) = self.table.next() else { return };
+        let Some(message) = self.table.in_flight.next(self.start.at(self.now)).cloned() else { return };
         assert!(self.connected && self.handed_over.is_none());
         let caller: u32 = std::str::from_utf8(&message.payload).unwrap().parse().unwrap();
+        assert!(!self.withdrawn.contains(&caller), "{caller} was taken back");
+        self.check_stored(caller, &message);
         let is_told = self.outcomes.get(&caller) == Some(&Ok(Published::HandedOver));
         assert!(is_told || !self.outcomes.contains_key(&caller), "{caller} no longer waits");
         assert!(self.deadlines[&caller] > self.now, "{caller} goes out after its deadline");
@@ -210,8 +243,10 @@ impl World {
         // retransmissions are sent within the window and acknowledged, before anything new
         let mut sent_again = 0;
         while self.table.unacknowledged() > 0 {
-            let retransmissions = self.table.retransmissions(size, self.start.at(self.now));
-            assert!(!retransmissions.is_empty() && retransmissions.len() <= usize::from(size));
+            let retransmissions = self.table.in_flight.retransmissions(size, self.start.at(self.now));
+            let Some(retransmissions) = retransmissions else { return self.leave_session() };
+            let is_over = retransmissions.is_empty() && self.table.unacknowledged() > 0;
+            assert!(!is_over && retransmissions.len() <= usize::from(size));
             for retransmission in retransmissions {
                 sent_again += 1;
                 self.settle_retransmission(retransmission);
@@ -222,12 +257,24 @@ impl World {
         self.table.ready(self.window);
     }
 
+    /// The session cannot be resumed.
+    fn leave_session(&mut self) {
+        let is_overdue = |(caller, received): &(u32, bool)| {
+            self.stored.contains(caller) && !received && self.levels[caller] == 2 && self.deadlines[caller] <= self.now
+        };
+        assert!(self.with_broker.values().any(is_overdue), "all may be sent again");
+        self.with_broker.clear();
+        (self.connected, self.session_kept) = (false, false);
+        self.table.lost(false, Blame::Elsewhere);
+    }
+
     fn settle_retransmission(&mut self, retransmission: Retransmission) {
         let identifier = match retransmission {
             Retransmission::Publish(identifier, message) => {
                 let (caller, received) = self.with_broker[&identifier];
                 assert_eq!(message.payload, caller.to_string(), "the message of this identifier");
                 assert!(!received);
+                self.check_stored(caller, &message);
                 self.table.written(identifier, true, self.start.at(self.now)).unwrap();
                 if self.levels[&caller] == 1 {
                     self.acknowledged.insert(caller);
@@ -255,6 +302,7 @@ impl World {
                 Err(Failure::Unknown | Failure::Refused(_) | Failure::GivenUp) => assert!(handed_over),
                 Err(other) => panic!("{caller}: {other:?}"),
             }
+            assert!(!self.withdrawn.contains(&caller), "{caller} was taken back");
             let before = self.outcomes.insert(caller, outcome);
             assert_eq!(before, None, "{caller} got two outcomes");
         }
@@ -285,7 +333,9 @@ proptest! {
         world.now += 1000;
         world.table.expire(world.start.at(world.now));
         world.collect();
-        prop_assert_eq!(world.outcomes.len(), usize::try_from(world.next_caller).unwrap());
+        let told = world.outcomes.len() + world.withdrawn.len();
+        prop_assert_eq!(told, usize::try_from(world.next_caller).unwrap());
+        prop_assert_eq!(world.table.unsettled(), 0);
         prop_assert_eq!(world.table.next_deadline(), None);
     }
 }
