@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::http::{self, Listener, Server, Tokens};
 use crate::mqtt::{self, Presence, Publisher, Subscriber};
+use crate::outbox::{Outbox, OutboxFile};
 use crate::systemd::{self, Service, Vitals};
 use crate::thread::Watch;
 use crate::webhook::Webhooks;
@@ -19,6 +20,7 @@ pub struct Bridge {
     pub(crate) subscriber: Subscriber,
     pub(crate) presence: Presence,
     pub(crate) webhooks: Webhooks,
+    pub(crate) outbox: Outbox,
     pub(crate) service: Service,
     /// `[publish] timeout`, which a stop may take too.
     pub(crate) timeout: Duration,
@@ -30,20 +32,26 @@ impl Bridge {
     ///
     /// # Errors
     /// If the system lacks something, in words that say what.
-    pub fn start(config: &Config, listeners: Vec<Listener>, watch: &Watch) -> io::Result<Self> {
+    pub fn start(
+        config: &Config,
+        listeners: Vec<Listener>,
+        outbox: Option<OutboxFile>,
+        watch: &Watch,
+    ) -> io::Result<Self> {
         let (publisher, subscriber, presence) = mqtt::start(config, watch)?;
         let webhooks = Webhooks::start(config, watch)?;
+        let outbox = Outbox::start(outbox, &config.outbox, &publisher, watch)?;
         let tokens = Tokens::new(config, publisher.memory());
         let open = |listener| {
             let words = format!("listening on {listener}");
-            let server = http::serve(listener, config, &tokens, &publisher, &subscriber, &webhooks, watch)?;
+            let server = http::serve(listener, config, &tokens, &publisher, &subscriber, &webhooks, &outbox, watch)?;
             log::info!("{words}");
             Ok(server)
         };
         let servers = listeners.into_iter().map(open).collect::<io::Result<Vec<_>>>()?;
         let service = systemd::start(watch, vitals(servers.clone(), &publisher, &subscriber, &webhooks))?;
         let timeout = config.publish.timeout;
-        Ok(Self { servers, publisher, subscriber, presence, webhooks, service, timeout })
+        Ok(Self { servers, publisher, subscriber, presence, webhooks, outbox, service, timeout })
     }
 
     /// Where requests go, as a URL.

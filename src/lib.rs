@@ -39,4 +39,4 @@ pub mod systemd;
 pub mod thread;
 
 pub use self::bridge::Bridge;
-pub use self::prepare::{StartError, check, prepare};
+pub use self::prepare::{Prepared, StartError, check, prepare};

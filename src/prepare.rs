@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::config::{Config, Environment, Log, Source};
 use crate::files::require_writable;
 use crate::http::{self, BindError, Listener};
+use crate::outbox::{OpenError, OutboxFile};
 
 /// Why the bridge cannot start as it is configured: the configuration is wrong, or a socket cannot be taken.
 #[derive(Debug, Error)]
@@ -17,22 +18,37 @@ pub struct StartError {
     pub log: Log,
 }
 
+/// What a start needs.
+pub struct Prepared {
+    /// Valid.
+    pub config: Config,
+    /// One for each address.
+    pub listeners: Vec<Listener>,
+    /// `None` if no outbox is configured.
+    pub outbox: Option<OutboxFile>,
+}
+
 impl StartError {
     fn of_socket(error: &BindError, log: Log) -> Self {
         Self { what: error.to_string(), may_pass: error.may_pass(), log }
     }
+
+    fn of_outbox(error: &OpenError, log: Log) -> Self {
+        Self { what: error.to_string(), may_pass: error.may_pass(), log }
+    }
 }
 
-/// Reads the configuration and takes the sockets.
+/// Reads the configuration, takes the sockets and opens the file of the outbox.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn prepare(source: &Source, environment: &Environment) -> Result<(Config, Vec<Listener>), StartError> {
+pub fn prepare(source: &Source, environment: &Environment) -> Result<Prepared, StartError> {
     let config = load(source, environment)?;
-    match http::listen(&config.http, !config.tokens.is_empty()) {
-        Ok(listeners) => Ok((config, listeners)),
-        Err(error) => Err(StartError::of_socket(&error, config.log)),
-    }
+    let listeners = http::listen(&config.http, !config.tokens.is_empty());
+    let listeners = listeners.map_err(|error| StartError::of_socket(&error, config.log))?;
+    let outbox = config.outbox.path.as_deref().map(OutboxFile::open).transpose();
+    let outbox = outbox.map_err(|error| StartError::of_outbox(&error, config.log))?;
+    Ok(Prepared { config, listeners, outbox })
 }
 
 /// Checks what [`prepare()`] would do, without taking a socket. Returns warnings, which include what would keep a start

@@ -81,6 +81,7 @@ impl Bridge {
     fn refuse_new_requests(&self, deadlines: &Deadlines) {
         self.servers.iter().for_each(Server::stop_accepting);
         self.servers.iter().for_each(|server| server.await_first_requests(deadlines.first_requests));
+        self.outbox.stop_accepting();
         self.publisher.stop_accepting();
         self.subscriber.stop_accepting();
         self.webhooks.stop_accepting();
@@ -89,6 +90,7 @@ impl Bridge {
     fn settle(&self, deadlines: &Deadlines) {
         self.publisher.drain(deadlines.settled);
         self.subscriber.drain(deadlines.settled);
+        self.outbox.close(deadlines.forgotten);
         self.webhooks.drain(deadlines.settled);
         self.subscriber.leave_groups(deadlines.settled);
         // a message that is recorded now is acknowledged before the end: the broker does not deliver it again

@@ -77,7 +77,8 @@ fn start_bridge(broker: u16, watch: &Watch) -> Result<Bridge, String> {
         let config = Config::parse(&toml, &Source::BuiltIn, &environment).map_err(|fault| fault.to_string())?;
         match http::listen(&config.http, false) {
             Ok(listeners) => {
-                return Bridge::start(&config, listeners, watch).map_err(|error| format!("cannot start: {error}"));
+                return Bridge::start(&config, listeners, None, watch)
+                    .map_err(|error| format!("cannot start: {error}"));
             }
             Err(error) => refused = error.to_string(),
         }

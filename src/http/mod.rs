@@ -34,6 +34,7 @@ use self::reply::Reply;
 use self::server::{Exchange, Head, Responder, Target};
 use crate::config::Config;
 use crate::mqtt::{Publisher, Subscriber};
+use crate::outbox::Outbox;
 use crate::thread::Watch;
 use crate::webhook::Webhooks;
 
@@ -45,6 +46,8 @@ const ROUTES: &[(&str, Endpoint)] = &[
     ("/hooks/*", Hook(api::hooks::hooks)),
     (api::emqx::PUBLISH, NeedsToken(api::emqx::publish)),
     (api::emqx::PUBLISH_BULK, NeedsToken(api::emqx::publish_bulk)),
+    ("/outbox", NeedsToken(api::outbox::list)),
+    ("/outbox/*", NeedsToken(api::outbox::one)),
     ("/request", NeedsToken(api::request::request)),
     ("/messages", NeedsToken(api::messages::messages)),
     ("/subscriptions", NeedsToken(api::subscriptions::subscriptions)),
@@ -81,10 +84,11 @@ pub fn serve(
     publisher: &Publisher,
     subscriber: &Subscriber,
     webhooks: &Webhooks,
+    outbox: &Outbox,
     watch: &Watch,
 ) -> io::Result<Server> {
     let memory = publisher.memory().clone();
-    let parts = (publisher.clone(), subscriber.clone(), webhooks.clone());
+    let parts = (publisher.clone(), subscriber.clone(), webhooks.clone(), outbox.clone());
     let context = Context::new(config, tokens.clone(), listener.reach(), parts);
     Server::start(listener, &config.http, memory, watch, Arc::new(move |responder| handle(&context, responder)))
 }

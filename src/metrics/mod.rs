@@ -2,6 +2,7 @@
 
 mod family;
 mod label;
+mod outbox;
 mod process;
 mod registry;
 mod state;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use prometheus::{Encoder, TextEncoder};
 
 pub use self::label::{PublishResult, Stray};
+pub use self::outbox::OutboxMetrics;
 pub(crate) use self::registry::METRICS;
 pub use self::state::State;
 pub use self::webhook::{WebhookMetrics, WebhookResult, WebhookState};
@@ -52,6 +54,12 @@ pub fn webhook(name: &str) -> WebhookMetrics {
     METRICS.webhooks.of(name)
 }
 
+/// The metrics of the outbox.
+#[must_use]
+pub fn outbox() -> &'static OutboxMetrics {
+    &METRICS.outbox
+}
+
 /// All metrics, in the text format 0.0.4.
 #[must_use]
 pub fn render(state: &State) -> Vec<u8> {
@@ -84,6 +92,7 @@ mod tests {
             listeners: 0,
             reconnects: 0,
             webhooks: Vec::new(),
+            outbox: None,
         };
         let text = String::from_utf8(render(&state)).unwrap();
         let webhooks = vec![WebhookState {

@@ -6,6 +6,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 
 use super::family::register;
 use super::label::{PublishResult, Stray};
+use super::outbox::OutboxMetrics;
 use super::webhook::WebhookFamilies;
 
 /// In seconds. A broker on this machine takes a fraction of a millisecond, and `max-timeout` limits every publish.
@@ -35,6 +36,7 @@ pub struct Metrics {
     pub strays: [IntCounter; Stray::ALL.len()],
     pub http_connections: IntGauge,
     pub webhooks: WebhookFamilies,
+    pub outbox: OutboxMetrics,
     pub replies: IntCounterVec,
     /// Of `replies`, the most frequent.
     pub success: IntCounter,
@@ -90,6 +92,7 @@ impl Metrics {
                 IntGauge::new("mqtt_bridge_http_connections", "HTTP connections that are open."),
             ),
             webhooks: WebhookFamilies::new(&registry),
+            outbox: OutboxMetrics::new(&registry),
             registry,
         }
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use prometheus::proto::MetricFamily;
 
 use super::family::{counter, gauge};
+use super::outbox;
 use super::webhook::{self, WebhookState};
+use crate::outbox::OutboxStatus;
 
 /// The state of the bridge when metrics are asked for.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct State {
     pub reconnects: u64,
     /// In the order of the configuration.
     pub webhooks: Vec<WebhookState>,
+    /// `None` where there is no outbox.
+    pub outbox: Option<OutboxStatus>,
 }
 
 pub fn sample(state: &State) -> Vec<MetricFamily> {
@@ -73,6 +77,7 @@ pub fn sample(state: &State) -> Vec<MetricFamily> {
             u32::try_from(state.reconnects).map_or(f64::INFINITY, f64::from),
         ),
         webhook::sample(&state.webhooks),
+        outbox::sample(state.outbox.as_ref()),
     ]
     .concat()
 }

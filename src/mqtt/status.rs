@@ -166,6 +166,7 @@ impl Status {
             listeners: self.listeners,
             reconnects: self.history.reconnects,
             webhooks: Vec::new(),
+            outbox: None,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use super::id::Id;
+
 /// SHA-256 of an owner and a key: the key itself is not kept.
 pub type KeyHash = [u8; 32];
 
@@ -32,3 +34,6 @@ pub struct Answer {
     /// Whether no cache may store it.
     pub not_stored: bool,
 }
+
+/// Makes the record of a key from the identifiers, to be stored together with the messages. Must not block.
+pub type KeyOf = Box<dyn FnOnce(&[Id]) -> (KeyHash, KeyRecord) + Send>;

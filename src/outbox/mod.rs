@@ -1,63 +1,136 @@
-//! The outbox: messages that are kept on disk until the broker has them or their time is over, and the keys of requests.
+//! The outbox: messages that are kept on disk until the broker has them or their time is over, and the keys of
+//! requests.
 //!
-//! 1. An endpoint hands over messages with the time that is left for them: [`Outbox::store`]. They are answered when they
-//!    are on disk.
-//! 2. The thread `outbox` writes what came meanwhile in one transaction. `store/`
-//! 3. It hands stored messages to the connection in their order, a bounded number at a time. `mqtt/publisher/stored.rs`
-//! 4. What became of each is written too, and can be asked for until it is forgotten.
+//! 1. An endpoint hands over messages with the time that they have: [`Outbox::store`]. The thread `outbox` writes what
+//!    came while it was writing in one transaction, and then tells those who asked. `worker/storing.rs`,
+//!    `worker/batch.rs`, `store/`
+//! 2. It gives stored messages to the connection in their order, a bounded number at a time. `worker/sending.rs`,
+//!    `mqtt/publisher/stored.rs`
+//! 3. What became of each is written too, and can be asked for until it is forgotten. `worker/looking_up.rs`
+//! 4. Which messages there are, and which are due, is in memory. `ledger/`
+//!
+//! Only the thread `outbox` waits for the disk. The thread `outbox-clock` tells those whose time is over. `callers.rs`
 
 mod answer;
+mod callers;
+mod commands;
 mod id;
-pub mod store;
+mod ledger;
+mod not_stored;
+mod status;
+mod store;
 mod stored;
+mod view;
+mod worker;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use thiserror::Error;
-
-pub use self::answer::{Answer, KeyHash, KeyRecord};
+pub use self::answer::{Answer, KeyHash, KeyOf, KeyRecord};
+pub use self::callers::Callback;
+pub use self::commands::May;
 pub use self::id::Id;
+pub use self::not_stored::NotStored;
+pub use self::status::OutboxStatus;
+pub use self::store::OpenError;
 pub use self::stored::{Settled, Settlement, Stored};
+pub use self::view::{Page, Query, State, TakenBack, View};
 
+use self::callers::Callers;
+use self::commands::{Command, Commands};
+use self::ledger::Limits;
+use self::status::Board;
+use self::store::{Loaded, Store};
+use self::worker::Worker;
+use crate::config;
 use crate::memory::Share;
 use crate::message::Message;
-
-/// Why nothing was stored, or why it is unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum NotStored {
-    /// No outbox is configured.
-    #[error("there is no outbox: set `path` in the table [outbox] of the configuration, and restart the bridge")]
-    Off,
-    /// `max-messages` or `max-bytes` is reached.
-    #[error("not stored: the outbox is full: it has {0}")]
-    Full(String),
-    /// The disk did not take it.
-    #[error("not stored: the disk of the outbox fails: {0}")]
-    Failing(Arc<str>),
-    /// The bridge is stopping.
-    #[error("not stored: the bridge is stopping")]
-    Stopping,
-    /// The disk did not answer in time: the message may be stored.
-    #[error("outcome unknown: the disk of the outbox did not answer in time")]
-    Unknown,
-}
+use crate::mqtt::Publisher;
+use crate::thread::Watch;
 
 /// Gets the identifiers of stored messages, in their order. Must not block.
-pub type Done = Box<dyn FnOnce(Result<Vec<Id>, NotStored>) + Send>;
+pub type Done = Callback<Vec<Id>>;
 
-/// Makes the record of a key from the identifiers, to be stored together with the messages. Must not block.
-pub type KeyOf = Box<dyn FnOnce(&[Id]) -> (KeyHash, KeyRecord) + Send>;
+/// An opened file, of which nothing is sent yet.
+pub struct OutboxFile(Store, Loaded);
 
-/// The outbox. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Outbox;
+/// The outbox, or none. Clones share it.
+#[derive(Clone, Default)]
+pub struct Outbox(Option<Arc<Shared>>);
 
+struct Shared {
+    commands: Arc<Commands>,
+    callers: Callers,
+    board: Arc<Board>,
+    keys: Mutex<Vec<(KeyHash, KeyRecord)>>,
+}
+
+impl OutboxFile {
+    /// Opens the file, or makes it if there is none.
+    ///
+    /// # Errors
+    /// If it is damaged, of another version, in use, or cannot be read or written.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Store::open(path).map(|(store, loaded)| Self(store, loaded))
+    }
+}
+
+/// How it starts and stops.
 impl Outbox {
-    /// Whether one is configured.
+    /// Starts the threads, if there is a file. What an earlier process left is sent as soon as there is a broker.
+    ///
+    /// # Errors
+    /// If the system cannot create a thread.
+    pub fn start(
+        file: Option<OutboxFile>,
+        config: &config::Outbox,
+        publisher: &Publisher,
+        watch: &Watch,
+    ) -> io::Result<Self> {
+        let Some(OutboxFile(store, mut loaded)) = file else { return Ok(Self(None)) };
+        let limits = Limits { messages: config.max_messages, bytes: config.max_bytes, keep: config.keep };
+        let keys = Mutex::new(std::mem::take(&mut loaded.keys));
+        let (commands, board, callers) = (Arc::<Commands>::default(), Arc::<Board>::default(), Callers::default());
+        let shared = (commands.clone(), board.clone());
+        let worker = Worker::new((store, loaded), limits, publisher.clone(), shared);
+        watch.spawn("outbox", move || {
+            worker.run();
+            Ok(())
+        })?;
+        let clock = callers.clone();
+        watch.spawn("outbox-clock", move || {
+            clock.run();
+            Ok(())
+        })?;
+        Ok(Self(Some(Arc::new(Shared { commands, callers, board, keys }))))
+    }
+
+    /// Stores and sends nothing more.
+    pub fn stop_accepting(&self) {
+        if let Some(shared) = &self.0 {
+            shared.commands.stop();
+        }
+    }
+
+    /// Writes what is known of messages that were sent, and closes the file.
+    pub fn close(&self, deadline: Instant) {
+        let Some(shared) = &self.0 else { return };
+        if !shared.commands.close(deadline) {
+            log::warn!("the outbox was not closed in time: the disk does not answer");
+        }
+        shared.callers.end();
+    }
+}
+
+/// What endpoints ask for. Each callback is called after the timeout at the latest.
+impl Outbox {
+    /// Whether there is one.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        false
+        self.0.is_some()
     }
 
     /// Stores messages, all or none, for at most this time. `owner` is the name of the token or of the hook, or empty.
@@ -71,25 +144,68 @@ impl Outbox {
         timeout: Duration,
         done: Done,
     ) {
-        drop((messages, ttl, owner.len(), key, timeout));
-        done(Err(NotStored::Off));
+        let owner = owner.into();
+        self.ask(timeout, done, |caller| Command::Store { messages, ttl, owner, key, caller });
+    }
+
+    /// Looks one up, among those of this owner, or among all.
+    pub fn get(&self, id: Id, owner: Option<&str>, timeout: Duration, done: Callback<Option<View>>) {
+        let owner = owner.map(Into::into);
+        self.ask(timeout, done, |caller| Command::Get { id, owner, caller });
+    }
+
+    /// Lists some.
+    pub fn list(&self, query: Query, timeout: Duration, done: Callback<Page>) {
+        self.ask(timeout, done, |caller| Command::List { query, caller });
+    }
+
+    /// Takes one back that was not sent, if one may publish to its topic.
+    pub fn take_back(&self, id: Id, owner: Option<&str>, may: May, timeout: Duration, done: Callback<TakenBack>) {
+        let owner = owner.map(Into::into);
+        self.ask(timeout, done, |caller| Command::TakeBack { id, owner, may, caller });
     }
 
     /// The keys that were stored by an earlier process, the oldest first. Call it once, at the start.
     #[must_use]
     pub fn take_keys(&self) -> Vec<(KeyHash, KeyRecord)> {
-        Vec::new()
+        let Some(shared) = &self.0 else { return Vec::new() };
+        std::mem::take(&mut *shared.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Stores the record of a key. `done` is called when it is on disk, at once where there is no outbox, and after
-    /// `timeout` at the latest.
+    /// Stores the record of a key. `done` is called when it is on disk, and at once where there is no outbox.
     pub fn put_key(&self, key: KeyHash, record: KeyRecord, timeout: Duration, done: Done) {
-        drop((key, record, timeout));
-        done(Ok(Vec::new()));
+        if !self.is_on() {
+            return done(Ok(Vec::new()));
+        }
+        self.ask(timeout, done, |caller| Command::PutKey { key, record, caller });
     }
 
     /// Stores the record of a key, or removes it, some time soon.
     pub fn update_key(&self, key: KeyHash, record: Option<KeyRecord>) {
-        drop((key, record));
+        if let Some(shared) = &self.0 {
+            shared.commands.tell(Command::UpdateKey { key, record });
+        }
+    }
+
+    /// The state; `None` where there is no outbox.
+    #[must_use]
+    pub fn status(&self) -> Option<OutboxStatus> {
+        self.0.as_ref().map(|shared| shared.board.status())
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        done: Callback<T>,
+        command: impl FnOnce(callers::Caller<T>) -> Command,
+    ) {
+        let Some(shared) = &self.0 else { return done(Err(NotStored::Off)) };
+        shared.commands.ask(command(shared.callers.caller(done, timeout)));
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
     }
 }

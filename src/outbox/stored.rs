@@ -38,6 +38,14 @@ pub struct Settled {
     pub may_have_arrived: bool,
 }
 
+impl Settled {
+    /// Whether the broker may have it all the same.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        self.may_have_arrived
+    }
+}
+
 /// How a stored message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {

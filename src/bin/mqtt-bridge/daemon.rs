@@ -5,10 +5,9 @@ use std::thread::{Builder, sleep};
 use std::time::{Duration, Instant};
 
 use mqtt_bridge::config::{Config, DEFAULT_PATHS, Environment, Source};
-use mqtt_bridge::http::Listener;
 use mqtt_bridge::message::Priority;
 use mqtt_bridge::thread::{self, Event, Events, Watch};
-use mqtt_bridge::{Bridge, StartError, journal};
+use mqtt_bridge::{Bridge, Prepared, StartError, journal};
 
 use crate::output::fail;
 use crate::status::Status;
@@ -22,7 +21,7 @@ const STOP_SLACK: Duration = Duration::from_millis(500);
 const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 pub fn run(source: &Source) -> Status {
-    let (config, listeners) = match prepare(source) {
+    let prepared = match prepare(source) {
         Ok(prepared) => prepared,
         Err(error) => {
             journal::say_alone(&error.to_string(), Priority::ERROR, &error.log);
@@ -30,10 +29,10 @@ pub fn run(source: &Source) -> Status {
         }
     };
     let (watch, events) = thread::watch();
-    if let Err(error) = journal::start(&config.log, &watch) {
+    if let Err(error) = journal::start(&prepared.config.log, &watch) {
         return fail(Status::Failed, &format!("cannot write records: {error}"));
     }
-    let served = serve(source, &config, listeners, &watch, events);
+    let served = serve(source, prepared, &watch, events);
     let deadline = Instant::now() + LAST_RECORDS;
     match served {
         Ok(()) => {
@@ -48,7 +47,7 @@ pub fn run(source: &Source) -> Status {
 }
 
 /// Tries again for a while if that may help: systemd then need not start the daemon many times a second.
-fn prepare(source: &Source) -> Result<(Config, Vec<Listener>), StartError> {
+fn prepare(source: &Source) -> Result<Prepared, StartError> {
     let deadline = Instant::now() + START_PATIENCE;
     let mut is_told = false;
     loop {
@@ -66,18 +65,13 @@ fn prepare(source: &Source) -> Result<(Config, Vec<Listener>), StartError> {
 }
 
 /// Runs the bridge to its end; an error says why it failed.
-fn serve(
-    source: &Source,
-    config: &Config,
-    listeners: Vec<Listener>,
-    watch: &Watch,
-    events: Events,
-) -> Result<(), String> {
-    greet(source, config);
+fn serve(source: &Source, prepared: Prepared, watch: &Watch, events: Events) -> Result<(), String> {
+    let Prepared { config, listeners, outbox } = prepared;
+    greet(source, &config);
     let signalled = watch.clone();
     ctrlc::set_handler(move || signalled.request_stop())
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let bridge = Bridge::start(config, listeners, watch).map_err(|error| format!("cannot start: {error}"))?;
+    let bridge = Bridge::start(&config, listeners, outbox, watch).map_err(|error| format!("cannot start: {error}"))?;
     match events.next() {
         Event::StopRequested => {
             stop(bridge, events);

@@ -6,6 +6,7 @@ use crate::config::{Config, Protocol};
 use crate::http::access::{Access, Tokens};
 use crate::http::server::Reach;
 use crate::mqtt::{Publisher, Subscriber};
+use crate::outbox::Outbox;
 use crate::webhook::Webhooks;
 
 /// The bridge, for the endpoints of one listener.
@@ -14,6 +15,7 @@ pub struct Context {
     pub publisher: Publisher,
     pub subscriber: Subscriber,
     pub webhooks: Webhooks,
+    pub outbox: Outbox,
     /// Bytes.
     pub max_body: usize,
     /// The default timeout of a request.
@@ -31,13 +33,14 @@ impl Context {
         config: &Config,
         tokens: Tokens,
         reach: Reach,
-        (publisher, subscriber, webhooks): (Publisher, Subscriber, Webhooks),
+        (publisher, subscriber, webhooks, outbox): (Publisher, Subscriber, Webhooks, Outbox),
     ) -> Self {
         Self {
             access: Access::new(config, tokens, reach),
             publisher,
             subscriber,
             webhooks,
+            outbox,
             max_body: config.http.max_body,
             timeout: config.publish.timeout,
             max_timeout: config.publish.max_timeout,

@@ -21,6 +21,7 @@ pub fn readyz(context: &Context, head: Head) -> Result<Handled, Reply> {
     let sees_all = context.access.may_see_all(head)?;
     require_method(head, READ)?;
     let missing = context.subscriber.status().missing();
+    let missing = missing.or_else(|| Some(format!("the outbox cannot be used: {}", context.outbox.status()?.trouble?)));
     let missing = missing.map(|missing| if sees_all { missing } else { NOT_READY.to_owned() });
     Ok(Handled::Reply(missing.map_or_else(Reply::success, Reply::not_ready)))
 }

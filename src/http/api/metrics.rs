@@ -9,7 +9,11 @@ use crate::webhook::WebhookStatus;
 pub fn metrics(call: &mut Call) -> Result<Handled, Reply> {
     require_method(call.head()?, READ)?;
     let (status, webhooks) = (call.context.subscriber.status(), call.context.webhooks.statuses());
-    let state = State { webhooks: webhooks.into_iter().map(state).collect(), ..status.metrics() };
+    let state = State {
+        webhooks: webhooks.into_iter().map(state).collect(),
+        outbox: call.context.outbox.status(),
+        ..status.metrics()
+    };
     Ok(Handled::Reply(Reply::document(CONTENT_TYPE, render(&state))))
 }
 

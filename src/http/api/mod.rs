@@ -28,6 +28,7 @@ pub mod page;
 
 mod bulk;
 mod message_context;
+pub mod outbox;
 mod outcomes;
 mod publishing;
 mod subscription_json;

@@ -11,14 +11,18 @@ use crate::http::access::Quota;
 use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
 use crate::mqtt::Status;
+use crate::outbox::OutboxStatus;
 use crate::webhook::WebhookStatus;
 
 /// Reports everything except secrets.
 pub fn status(call: &mut Call) -> Result<Handled, Reply> {
     require_method(call.head()?, READ)?;
     let status = call.context.subscriber.status();
-    let (webhooks, quota) = (call.context.webhooks.statuses(), call.principal.restricted_to());
-    let report = quota.map_or_else(|| Report::of(&status, &webhooks), |quota| Report::restricted(&status, quota));
+    let (webhooks, outbox) = (call.context.webhooks.statuses(), call.context.outbox.status());
+    let report = match call.principal.restricted_to() {
+        Some(quota) => Report::restricted(&status, quota),
+        None => Report { outbox: outbox.as_ref().map(Outbox::of), ..Report::of(&status, &webhooks) },
+    };
     Ok(Handled::Reply(Reply::json(&report)))
 }
 
@@ -33,6 +37,8 @@ struct Report<'a> {
     publishes: Publishes,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     webhooks: Vec<Webhook<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outbox: Option<Outbox<'a>>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +78,20 @@ struct Webhook<'a> {
     failing_since: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<Failure<'a>>,
+}
+
+#[derive(Serialize)]
+struct Outbox<'a> {
+    queued: u64,
+    sent: u64,
+    acknowledged: u64,
+    expired: u64,
+    refused: u64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
 #[derive(Serialize, Default)]
@@ -120,6 +140,7 @@ impl<'a> Report<'a> {
                 window: status.window,
             },
             webhooks: webhooks.iter().map(Webhook::of).collect(),
+            outbox: None,
         }
     }
 
@@ -132,6 +153,15 @@ impl<'a> Report<'a> {
             publishes: Publishes { waiting: quota.waiting(), ..Publishes::default() },
             ..report
         }
+    }
+}
+
+impl<'a> Outbox<'a> {
+    fn of(status: &'a OutboxStatus) -> Self {
+        let [queued, sent, acknowledged, expired, refused] = status.counts;
+        let (bytes, oldest_since) = (status.bytes, status.oldest.map(unix_seconds));
+        let error = status.trouble.as_deref();
+        Self { queued, sent, acknowledged, expired, refused, bytes, oldest_since, error }
     }
 }
 

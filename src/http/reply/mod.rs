@@ -13,6 +13,7 @@ mod no_answer;
 mod outcome;
 mod payload;
 mod refusals;
+mod stored;
 mod successes;
 
 use std::sync::Arc;

@@ -22,7 +22,8 @@ pub enum Change {
         /// The message, not settled.
         stored: Arc<Stored>,
     },
-    /// Moves a queued message to the outcomes, without its payload and its properties. If none is queued, nothing.
+    /// Moves a queued message to the outcomes, without its payload and its properties. An outcome that
+    /// is there is replaced; if there is neither, nothing.
     Settle {
         /// Its order.
         sequence: u64,
@@ -107,11 +108,15 @@ impl<'a> Tables<'a> {
     }
 
     fn settle(&mut self, sequence: u64, settled: &Settled) -> Result<(), Fault> {
-        let removed = self.queued.remove(sequence)?;
-        let Some(row) = removed else { return Ok(()) };
-        let decoded = decode(row.value());
-        drop(row);
-        let mut stored = decoded.map_err(|error| Fault::Damaged(format!("message {sequence}: {error}")))?;
+        // what is known later takes the place of what was known before
+        let row = match take(&mut self.queued, sequence)? {
+            Some(row) => row,
+            None => match take(&mut self.outcomes, sequence)? {
+                Some(row) => row,
+                None => return Ok(()),
+            },
+        };
+        let mut stored = decode(&row).map_err(|error| Fault::Damaged(format!("message {sequence}: {error}")))?;
         stored.message.payload = Bytes::new();
         stored.message.properties = Properties::default();
         stored.settled = Some(settled.clone());
@@ -131,6 +136,10 @@ fn put<'k, K: Key>(
 ) -> Result<(), Fault> {
     table.insert(key, row)?;
     Ok(())
+}
+
+fn take(table: &mut Table<u64, &'static [u8]>, sequence: u64) -> Result<Option<Vec<u8>>, Fault> {
+    Ok(table.remove(sequence)?.map(|row| row.value().to_vec()))
 }
 
 fn remove<'k, K: Key>(table: &mut Table<K, &'static [u8]>, key: impl Borrow<K::SelfType<'k>>) -> Result<(), Fault> {

@@ -1,0 +1,231 @@
+//! What is in the outbox, without the messages themselves: which ones are to be sent, which ones are due, and how many
+//! there are. Does no I/O.
+
+mod entry;
+mod listing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+pub use self::entry::{Entry, Phase};
+
+use super::store::Brief;
+use super::view::State;
+use super::{NotStored, Settlement};
+
+/// Messages and bytes of the payloads that are with the connection at a time. More would not make it faster, and these
+/// are in memory.
+const MAX_GIVEN: usize = 500;
+const MAX_GIVEN_BYTES: u64 = 8 * 1024 * 1024;
+
+/// What the configuration allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Messages that are not settled, and as many that are.
+    pub messages: usize,
+    /// Bytes of those that are not settled.
+    pub bytes: u64,
+    /// How long outcomes can be asked for.
+    pub keep: Duration,
+}
+
+/// All messages by their sequence numbers.
+pub struct Ledger {
+    limits: Limits,
+    entries: BTreeMap<u64, Entry>,
+    /// On disk, and not with the connection.
+    ready: BTreeSet<u64>,
+    /// With the connection.
+    given: BTreeMap<u64, Arc<AtomicBool>>,
+    given_bytes: u64,
+    /// The ends of all that are not settled.
+    ends: BTreeSet<(Instant, u64)>,
+    /// The settled ones, by when they were settled.
+    outcomes: BTreeSet<(SystemTime, u64)>,
+    /// How many of these ended in which way.
+    settlements: [u64; 5],
+    bytes: u64,
+}
+
+impl Ledger {
+    /// With what an earlier process left. `wall` and `now` are the same moment. A message that was stored in the future
+    /// gets no more time than it had then: the clock was put back.
+    pub fn new(limits: Limits, left: &[Brief], wall: SystemTime, now: Instant) -> Self {
+        let mut ledger = Self {
+            limits,
+            entries: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            given: BTreeMap::new(),
+            given_bytes: 0,
+            ends: BTreeSet::new(),
+            outcomes: BTreeSet::new(),
+            settlements: [0; 5],
+            bytes: 0,
+        };
+        for brief in left {
+            let ttl = brief.until.duration_since(brief.since).unwrap_or_default();
+            let rest = brief.until.duration_since(wall).unwrap_or_default().min(ttl);
+            ledger.insert(brief.sequence, Entry::new(brief, now + rest));
+            match brief.settlement {
+                Some((at, settlement)) => ledger.settle(brief.sequence, settlement, at),
+                None => ledger.stored(brief.sequence),
+            }
+        }
+        ledger
+    }
+
+    /// Whether there is room for messages.
+    pub fn check_room(&self, messages: usize, bytes: u64) -> Result<(), NotStored> {
+        let (Limits { messages: most, bytes: most_bytes, .. }, waiting) = (self.limits, self.ends.len());
+        if waiting + messages > most {
+            return Err(NotStored::Full(format!("{waiting} messages, and `max-messages` is {most}")));
+        }
+        if self.bytes + bytes > most_bytes {
+            let words = format!("{} bytes in its messages, and `max-bytes` is {most_bytes}", self.bytes);
+            return Err(NotStored::Full(words));
+        }
+        Ok(())
+    }
+
+    /// A message is being written.
+    pub fn insert(&mut self, sequence: u64, entry: Entry) {
+        self.bytes += entry.size;
+        self.ends.insert((entry.end, sequence));
+        self.entries.insert(sequence, entry);
+    }
+
+    /// A message is on disk, and may be sent, again if it was with the connection.
+    pub fn stored(&mut self, sequence: u64) {
+        self.take_from_connection(sequence);
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.phase = Phase::Ready;
+            self.ready.insert(sequence);
+        }
+    }
+
+    /// A message is about to be taken back: it is not given to the connection meanwhile.
+    pub fn hold(&mut self, sequence: u64) {
+        self.take_from_connection(sequence);
+        self.ready.remove(&sequence);
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.phase = Phase::Writing;
+        }
+    }
+
+    /// A message is not in the outbox any more, or never was on disk.
+    pub fn remove(&mut self, sequence: u64) {
+        self.take_from_connection(sequence);
+        let Some(entry) = self.entries.remove(&sequence) else { return };
+        self.ready.remove(&sequence);
+        self.leave_phase(sequence, &entry);
+    }
+
+    /// The messages that may be given to the connection now, in their order, at most so many.
+    pub fn next_ready(&self, most: usize) -> Vec<u64> {
+        let room = MAX_GIVEN.saturating_sub(self.given.len()).min(most);
+        self.ready.iter().copied().take(if self.given_bytes < MAX_GIVEN_BYTES { room } else { 0 }).collect()
+    }
+
+    /// A message is given to the connection. Returns when its time is over, and what is set when it is sent.
+    pub fn give(&mut self, sequence: u64) -> Option<(Instant, Arc<AtomicBool>)> {
+        let entry = self.entries.get_mut(&sequence).filter(|entry| matches!(entry.phase, Phase::Ready))?;
+        entry.phase = Phase::Given;
+        self.ready.remove(&sequence);
+        self.given_bytes += entry.size;
+        self.given.insert(sequence, entry.was_sent.clone());
+        Some((entry.end, entry.was_sent.clone()))
+    }
+
+    /// It is known what became of a message, or known better than before.
+    pub fn settle(&mut self, sequence: u64, settlement: Settlement, at: SystemTime) {
+        self.take_from_connection(sequence);
+        let Some(mut entry) = self.entries.remove(&sequence) else { return };
+        self.ready.remove(&sequence);
+        self.leave_phase(sequence, &entry);
+        entry.phase = Phase::Settled(settlement, at);
+        self.outcomes.insert((at, sequence));
+        self.settlements[State::from(settlement) as usize] += 1;
+        self.entries.insert(sequence, entry);
+    }
+
+    /// Messages on disk whose time is over.
+    pub fn expired(&self, now: Instant) -> Vec<u64> {
+        let due = self.ends.iter().take_while(|(end, _)| *end <= now);
+        due.map(|(_, sequence)| *sequence).filter(|sequence| self.ready.contains(sequence)).collect()
+    }
+
+    /// Outcomes that are forgotten now, at most so many.
+    pub fn forgotten(&self, wall: SystemTime, most: usize) -> Vec<u64> {
+        let too_many = self.outcomes.len().saturating_sub(self.limits.messages);
+        let is_over = |(index, (at, _)): &(usize, &(SystemTime, u64))| {
+            *index < too_many || wall.duration_since(*at).is_ok_and(|age| age >= self.limits.keep)
+        };
+        let forgotten = self.outcomes.iter().enumerate().take_while(is_over).take(most);
+        forgotten.map(|(_, (_, sequence))| *sequence).collect()
+    }
+
+    /// When [`Self::expired`] has something next, in the time of `now`.
+    pub fn next_end(&self) -> Option<Instant> {
+        // one that is with the connection is told by it
+        self.ends.iter().find(|(_, sequence)| self.ready.contains(sequence)).map(|(end, _)| *end)
+    }
+
+    /// How long until [`Self::forgotten`] has something next.
+    pub fn next_forgotten(&self, wall: SystemTime) -> Option<Duration> {
+        let (at, _) = self.outcomes.first()?;
+        Some((*at + self.limits.keep).duration_since(wall).unwrap_or_default())
+    }
+
+    /// One message.
+    pub fn get(&self, sequence: u64) -> Option<&Entry> {
+        self.entries.get(&sequence)
+    }
+
+    /// Whether a message is with the connection.
+    pub fn is_given(&self, sequence: u64) -> bool {
+        self.given.contains_key(&sequence)
+    }
+
+    /// Bytes of those that are not settled.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The oldest that is not settled.
+    pub fn oldest(&self) -> Option<&Entry> {
+        let first = |sequence: Option<&u64>| sequence.copied();
+        let oldest = first(self.ready.first()).into_iter().chain(first(self.given.keys().next())).min()?;
+        self.get(oldest)
+    }
+
+    /// In the order of [`State::ALL`].
+    pub fn counts(&self) -> [u64; 5] {
+        let sent = self.given.values().filter(|sent| sent.load(Ordering::Relaxed)).count() as u64;
+        let mut counts = self.settlements;
+        counts[State::Sent as usize] = sent;
+        counts[State::Queued as usize] = (self.ready.len() + self.given.len()) as u64 - sent;
+        counts
+    }
+
+    fn take_from_connection(&mut self, sequence: u64) {
+        if self.given.remove(&sequence).is_some() {
+            let size = self.entries.get(&sequence).map_or(0, |entry| entry.size);
+            self.given_bytes = self.given_bytes.saturating_sub(size);
+        }
+    }
+
+    fn leave_phase(&mut self, sequence: u64, entry: &Entry) {
+        if let Phase::Settled(settlement, at) = entry.phase {
+            self.outcomes.remove(&(at, sequence));
+            self.settlements[State::from(settlement) as usize] -= 1;
+        } else {
+            self.bytes -= entry.size;
+            self.ends.remove(&(entry.end, sequence));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

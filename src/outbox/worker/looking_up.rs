@@ -1,0 +1,83 @@
+//! Messages are looked up, listed and taken back.
+
+use super::Worker;
+use super::batch::Batch;
+use crate::outbox::callers::Caller;
+use crate::outbox::commands::May;
+use crate::outbox::store::Change;
+use crate::outbox::view::{Page, Query, State, TakenBack, View};
+use crate::outbox::{Id, NotStored, Stored};
+
+impl Worker {
+    /// One message, if its owner is this one.
+    pub fn get(&mut self, id: Id, owner: Option<&str>) -> Result<Option<View>, NotStored> {
+        let Some(state) = self.state(id, owner) else { return Ok(None) };
+        Ok(self.read_one(id.sequence)?.map(|stored| self.view(id, state, stored)))
+    }
+
+    /// A page.
+    pub fn list(&mut self, query: &Query) -> Result<Page, NotStored> {
+        let listing = self.contents.ledger.list(query);
+        let mut messages = Vec::with_capacity(listing.sequences.len());
+        for sequence in listing.sequences {
+            let id = Id { file: self.file, sequence };
+            messages.extend(self.get(id, None)?);
+        }
+        let next = listing.next.map(|sequence| Id { file: self.file, sequence });
+        Ok(Page { counts: listing.counts, bytes: listing.bytes, messages, next })
+    }
+
+    /// Takes a message back, if it was not sent.
+    pub fn take_back(&mut self, id: Id, owner: Option<&str>, may: &May, caller: Caller<TakenBack>, batch: &mut Batch) {
+        let sequence = id.sequence;
+        let found = match self.get(id, owner) {
+            Err(failure) => return caller.tell(Err(failure)),
+            Ok(found) => found,
+        };
+        let verdict = match found {
+            None => Some(TakenBack::Unknown),
+            Some(view) if !may(&view.stored.message.topic) => Some(TakenBack::Denied),
+            Some(view) if view.state != State::Queued => Some(TakenBack::Not(view.state)),
+            Some(_) if !self.withdraw(sequence) => Some(TakenBack::Not(State::Sent)),
+            Some(_) => None,
+        };
+        if let Some(verdict) = verdict {
+            return caller.tell(Ok(verdict));
+        }
+        self.contents.ledger.hold(sequence);
+        self.contents.fresh.take(sequence);
+        batch.push(vec![Change::Remove { sequence }], move |contents, written| {
+            match written {
+                Ok(()) => contents.ledger.remove(sequence),
+                Err(_) => contents.ledger.stored(sequence),
+            }
+            caller.tell(written.map(|()| TakenBack::Done));
+        });
+    }
+
+    /// Whether a message is not with a connection any more, or never was.
+    fn withdraw(&self, sequence: u64) -> bool {
+        !self.contents.ledger.is_given(sequence) || self.publisher.withdraw_stored(sequence)
+    }
+
+    fn state(&self, id: Id, owner: Option<&str>) -> Option<State> {
+        let entry = self.contents.ledger.get(id.sequence).filter(|_| id.file == self.file)?;
+        entry.is_seen_by(owner).then(|| entry.state())
+    }
+
+    fn view(&self, id: Id, state: State, mut stored: Stored) -> View {
+        // what is known, and not on disk yet
+        let is_it = |change: &&Change| matches!(change, Change::Settle { sequence, .. } if *sequence == id.sequence);
+        if let Some(Change::Settle { settled, .. }) = self.unwritten.iter().rev().find(is_it) {
+            stored.settled = Some(settled.clone());
+        }
+        View { id, state, stored }
+    }
+
+    fn read_one(&mut self, sequence: u64) -> Result<Option<Stored>, NotStored> {
+        self.board.disk_begins();
+        let read = self.store.get(sequence);
+        self.board.disk_ends();
+        read.map_err(|error| NotStored::Failing(error.to_string().into()))
+    }
+}

@@ -1,0 +1,142 @@
+//! The thread `outbox`: it alone reads and writes the file.
+//!
+//! What was asked while it was writing is written next, in one transaction: so many connections share one wait for the
+//! disk.
+
+mod batch;
+mod looking_up;
+mod sending;
+mod storing;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use self::batch::{Batch, Trouble};
+use self::sending::Fresh;
+use super::commands::{Command, Commands, Due};
+use super::ledger::{Ledger, Limits};
+use super::status::Board;
+use super::store::{Change, Loaded, Store};
+use crate::mqtt::Publisher;
+
+/// Outcomes that are forgotten in one transaction.
+const FORGOTTEN_AT_ONCE: usize = 1000;
+
+pub struct Worker {
+    commands: Arc<Commands>,
+    board: Arc<Board>,
+    publisher: Publisher,
+    store: Store,
+    /// Of the identifiers.
+    file: u32,
+    next_sequence: u64,
+    contents: Contents,
+    /// What became of messages, and is not on disk yet.
+    unwritten: Vec<Change>,
+    trouble: Option<Trouble>,
+    is_stopping: bool,
+}
+
+/// What changes when a transaction is written.
+pub struct Contents {
+    pub ledger: Ledger,
+    pub fresh: Fresh,
+}
+
+impl Worker {
+    /// A worker for an opened file.
+    pub fn new(
+        (store, loaded): (Store, Loaded),
+        limits: Limits,
+        publisher: Publisher,
+        (commands, board): (Arc<Commands>, Arc<Board>),
+    ) -> Self {
+        let left: Vec<_> = loaded.queued.into_iter().chain(loaded.outcomes).collect();
+        let ledger = Ledger::new(limits, &left, SystemTime::now(), Instant::now());
+        let (file, next_sequence) = (loaded.file, loaded.next_sequence);
+        let contents = Contents { ledger, fresh: Fresh::default() };
+        let (unwritten, trouble, is_stopping) = (Vec::new(), None, false);
+        let worker =
+            Self { commands, board, publisher, store, file, next_sequence, contents, unwritten, trouble, is_stopping };
+        worker.report();
+        worker
+    }
+
+    /// Works until the queue is closed, and closes the file.
+    pub fn run(mut self) {
+        // at once, what an earlier process left
+        self.work(Due { commands: VecDeque::new(), is_stopping: false });
+        while let Some(due) = self.commands.wait(self.next_time(), self.is_stopping) {
+            self.work(due);
+        }
+        let commands = self.commands.clone();
+        drop(self);
+        commands.closed();
+    }
+
+    fn work(&mut self, due: Due) {
+        if due.is_stopping && !self.is_stopping {
+            self.is_stopping = true;
+            // these stay queued; what is with the broker gets its time
+            let _ = self.publisher.withdraw_all_stored();
+        }
+        let mut batch = Batch::default();
+        for command in due.commands {
+            self.take(command, &mut batch);
+        }
+        self.expire();
+        self.forget(&mut batch);
+        // what is on disk goes out while the rest is written
+        self.send();
+        self.write(batch);
+        self.send();
+        self.report();
+    }
+
+    fn take(&mut self, command: Command, batch: &mut Batch) {
+        match command {
+            Command::Store { messages, ttl, owner, key, caller } => {
+                self.store(messages, (ttl, owner), key, caller, batch);
+            }
+            Command::PutKey { key, record, caller } => {
+                let change = Change::PutKey { key, record };
+                batch.push(vec![change], move |_, written| caller.tell(written.map(|()| Vec::new())));
+            }
+            Command::UpdateKey { key, record } => {
+                let change = record.map_or(Change::RemoveKey { key }, |record| Change::PutKey { key, record });
+                self.unwritten.push(change);
+            }
+            Command::Get { id, owner, caller } => caller.tell(self.get(id, owner.as_deref())),
+            Command::List { query, caller } => caller.tell(self.list(&query)),
+            Command::TakeBack { id, owner, may, caller } => self.take_back(id, owner.as_deref(), &may, caller, batch),
+            Command::Settled { sequence, outcome, is_late } => self.settled(sequence, outcome, is_late),
+        }
+    }
+
+    fn forget(&mut self, batch: &mut Batch) {
+        for sequence in self.contents.ledger.forgotten(SystemTime::now(), FORGOTTEN_AT_ONCE) {
+            let forgotten = move |contents: &mut Contents, written: Result<(), _>| {
+                if written.is_ok() {
+                    contents.ledger.remove(sequence);
+                }
+            };
+            batch.push(vec![Change::Forget { sequence }], forgotten);
+        }
+    }
+
+    /// When there is something to do if nothing is asked.
+    fn next_time(&self) -> Option<Instant> {
+        let (now, ledger) = (Instant::now(), &self.contents.ledger);
+        if let Some(trouble) = &self.trouble {
+            return Some(trouble.retry_at);
+        }
+        // one second longer, so that a clock that runs slowly does not keep the thread busy
+        let forgotten = ledger.next_forgotten(SystemTime::now()).map(|left| now + left + Duration::from_secs(1));
+        ledger.next_end().filter(|_| !self.is_stopping).into_iter().chain(forgotten).min()
+    }
+
+    fn report(&self) {
+        self.board.report(&self.contents.ledger, self.trouble.as_ref().map(|trouble| trouble.words.clone()));
+    }
+}

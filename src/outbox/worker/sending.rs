@@ -1,0 +1,166 @@
+//! Stored messages go to the connection, and what becomes of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime};
+
+use super::Worker;
+use crate::metrics;
+use crate::mqtt::{Failure, Outcome, Published, StoredPublish};
+use crate::outbox::commands::Command;
+use crate::outbox::store::Change;
+use crate::outbox::{Settled, Settlement, Stored};
+
+/// Messages that are read from disk at a time, and their bytes.
+const READ_AT_ONCE: usize = 250;
+const READ_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of the messages that need not be read from disk, as they were stored just now.
+const MAX_FRESH_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Messages that were just stored, and are not with the connection yet.
+#[derive(Default)]
+pub struct Fresh {
+    messages: BTreeMap<u64, Arc<Stored>>,
+    bytes: u64,
+}
+
+impl Fresh {
+    /// Keeps a message, if there is room.
+    pub fn keep(&mut self, sequence: u64, stored: Arc<Stored>) {
+        if self.bytes + stored.size <= MAX_FRESH_BYTES && self.messages.len() < 2 * READ_AT_ONCE {
+            self.bytes += stored.size;
+            self.messages.insert(sequence, stored);
+        }
+    }
+
+    /// Returns a message, and forgets it.
+    pub fn take(&mut self, sequence: u64) -> Option<Arc<Stored>> {
+        let stored = self.messages.remove(&sequence)?;
+        self.bytes -= stored.size;
+        Some(stored)
+    }
+}
+
+impl Worker {
+    /// Gives messages to the connection, as many as it may have.
+    pub fn send(&mut self) {
+        if self.is_stopping {
+            return;
+        }
+        loop {
+            let ready = self.contents.ledger.next_ready(READ_AT_ONCE);
+            let (Some(&first), Some(&last)) = (ready.first(), ready.last()) else { return };
+            let messages = match self.read(&ready, first, last) {
+                Ok(messages) if messages.is_empty() => return,
+                Ok(messages) => messages,
+                Err(()) => return,
+            };
+            let publishes: Vec<_> =
+                messages.into_iter().filter_map(|(sequence, stored)| self.give(sequence, stored)).collect();
+            self.publisher.publish_stored(publishes);
+        }
+    }
+
+    /// The first of these messages, which are ready.
+    fn read(&mut self, ready: &[u64], first: u64, last: u64) -> Result<Vec<(u64, Arc<Stored>)>, ()> {
+        let fresh: Vec<_> =
+            ready.iter().map_while(|sequence| Some((*sequence, self.contents.fresh.take(*sequence)?))).collect();
+        if !fresh.is_empty() {
+            return Ok(fresh);
+        }
+        if self.trouble.as_ref().is_some_and(|trouble| Instant::now() < trouble.retry_at) {
+            return Err(());
+        }
+        self.board.disk_begins();
+        let read = self.store.queued_from(first, READ_AT_ONCE, READ_BYTES);
+        self.board.disk_ends();
+        match read {
+            Ok(read) => {
+                let is_ready = |sequence: &u64| *sequence <= last && ready.binary_search(sequence).is_ok();
+                let read = read.into_iter().filter(|(sequence, _)| is_ready(sequence));
+                Ok(read.map(|(sequence, stored)| (sequence, Arc::new(stored))).collect())
+            }
+            Err(error) => {
+                self.note(&error, None);
+                Err(())
+            }
+        }
+    }
+
+    fn give(&mut self, sequence: u64, stored: Arc<Stored>) -> Option<StoredPublish> {
+        // the wall clock may have gone forward, as after a suspension of the machine
+        if stored.until <= SystemTime::now() {
+            self.settle(sequence, Settled::expired(false));
+            return None;
+        }
+        let (deadline, was_sent) = self.contents.ledger.give(sequence)?;
+        let message = Arc::try_unwrap(stored).map_or_else(|stored| stored.message.clone(), |stored| stored.message);
+        let tell = |is_late| {
+            let commands = self.commands.clone();
+            Box::new(move |outcome| commands.tell(Command::Settled { sequence, outcome, is_late }))
+        };
+        let on_written = Box::new(move || was_sent.store(true, Ordering::Relaxed));
+        Some(StoredPublish { sequence, message, deadline, on_written, caller: tell(false), late: tell(true) })
+    }
+
+    /// The connection tells what became of a message.
+    pub fn settled(&mut self, sequence: u64, outcome: Outcome, is_late: bool) {
+        if let Some(settled) = self.settlement(sequence, outcome, is_late) {
+            self.settle(sequence, settled);
+        }
+    }
+
+    /// What an outcome means; nothing if the message stays queued.
+    fn settlement(&self, sequence: u64, outcome: Outcome, is_late: bool) -> Option<Settled> {
+        let is_over = self.contents.ledger.get(sequence)?.end <= Instant::now();
+        Some(match outcome {
+            Ok(published) => Settled::acknowledged(match published {
+                Published::Acknowledged { reason_code, .. } => reason_code,
+                Published::HandedOver => None,
+            }),
+            Err(Failure::Stopping | Failure::Unknown) if self.is_stopping && !is_over => return None,
+            Err(Failure::Unknown) if is_over => Settled::expired(true),
+            Err(Failure::NotConnected | Failure::NotReady(_) | Failure::Busy | Failure::Stopping) => {
+                Settled::expired(false)
+            }
+            Err(failure) => {
+                let may_have_arrived = !is_late && matches!(failure, Failure::Unknown | Failure::GivenUp);
+                Settled {
+                    reason_code: failure.reason_code(),
+                    error: Some(failure.to_string().into()),
+                    may_have_arrived,
+                    ..Settled::now(Settlement::Refused)
+                }
+            }
+        })
+    }
+
+    /// Expires what is on disk only.
+    pub fn expire(&mut self) {
+        for sequence in self.contents.ledger.expired(Instant::now()) {
+            self.settle(sequence, Settled::expired(false));
+        }
+    }
+
+    fn settle(&mut self, sequence: u64, settled: Settled) {
+        self.contents.fresh.take(sequence);
+        self.contents.ledger.settle(sequence, settled.result, settled.at);
+        metrics::outbox().settled(settled.result);
+        self.unwritten.push(Change::Settle { sequence, settled });
+    }
+}
+
+impl Settled {
+    fn now(result: Settlement) -> Self {
+        Self { at: SystemTime::now(), result, reason_code: None, error: None, may_have_arrived: false }
+    }
+
+    fn acknowledged(reason_code: Option<u8>) -> Self {
+        Self { reason_code, ..Self::now(Settlement::Acknowledged) }
+    }
+
+    fn expired(may_have_arrived: bool) -> Self {
+        Self { may_have_arrived, ..Self::now(Settlement::Expired) }
+    }
+}
