@@ -40,6 +40,11 @@ pub fn timeout(value: impl Scalar, longest: Duration) -> Result<Duration, String
     })
 }
 
+/// How long a message may be kept until the broker has it.
+pub fn ttl(value: impl Scalar, longest: Duration) -> Result<Duration, String> {
+    timeout(value, longest)
+}
+
 /// Seconds after which a message expires.
 pub fn expiry(value: impl Scalar) -> Result<u32, String> {
     let seconds = value.integer()?;
