@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::http::{self, Listener, Server, Tokens};
+use crate::http::{self, Keys, Listener, Parts, Server, Tokens};
 use crate::mqtt::{self, Presence, Publisher, Subscriber};
 use crate::outbox::{Outbox, OutboxFile};
 use crate::systemd::{self, Service, Vitals};
@@ -42,9 +42,17 @@ impl Bridge {
         let webhooks = Webhooks::start(config, watch)?;
         let outbox = Outbox::start(outbox, &config.outbox, &publisher, watch)?;
         let tokens = Tokens::new(config, publisher.memory());
+        let keys = Keys::new(config, &outbox);
+        let parts = Parts {
+            publisher: publisher.clone(),
+            subscriber: subscriber.clone(),
+            webhooks: webhooks.clone(),
+            outbox: outbox.clone(),
+            keys,
+        };
         let open = |listener| {
             let words = format!("listening on {listener}");
-            let server = http::serve(listener, config, &tokens, &publisher, &subscriber, &webhooks, &outbox, watch)?;
+            let server = http::serve(listener, config, &tokens, &parts, watch)?;
             log::info!("{words}");
             Ok(server)
         };

@@ -10,6 +10,7 @@
 
 mod access;
 mod api;
+mod idempotency;
 mod input;
 mod reply;
 mod server;
@@ -18,13 +19,15 @@ use std::io;
 use std::sync::Arc;
 
 pub use self::access::Tokens;
+pub use self::api::context::Parts;
+pub use self::idempotency::Keys;
 // for `fuzz/` only
 #[doc(hidden)]
 pub use self::access::verify as verify_signature;
 #[doc(hidden)]
 pub use self::api::hooks::query_and_topic as hook_query_and_topic;
 #[doc(hidden)]
-pub use self::api::publish::parse as publish_body;
+pub use self::api::publish::parse_body as publish_body;
 pub use self::server::{BindError, Listener, REPLY_THREAD, Server, check, listen};
 
 use self::Endpoint::{Hook, NeedsToken, Open};
@@ -33,10 +36,7 @@ use self::api::context::Context;
 use self::reply::Reply;
 use self::server::{Exchange, Head, Responder, Target};
 use crate::config::Config;
-use crate::mqtt::{Publisher, Subscriber};
-use crate::outbox::Outbox;
 use crate::thread::Watch;
-use crate::webhook::Webhooks;
 
 /// Every path. One that ends with `*` stands for all paths that begin with the rest.
 const ROUTES: &[(&str, Endpoint)] = &[
@@ -77,19 +77,9 @@ enum Endpoint {
 ///
 /// # Errors
 /// If the system has no thread or no descriptor left.
-pub fn serve(
-    listener: Listener,
-    config: &Config,
-    tokens: &Tokens,
-    publisher: &Publisher,
-    subscriber: &Subscriber,
-    webhooks: &Webhooks,
-    outbox: &Outbox,
-    watch: &Watch,
-) -> io::Result<Server> {
-    let memory = publisher.memory().clone();
-    let parts = (publisher.clone(), subscriber.clone(), webhooks.clone(), outbox.clone());
-    let context = Context::new(config, tokens.clone(), listener.reach(), parts);
+pub fn serve(listener: Listener, config: &Config, tokens: &Tokens, parts: &Parts, watch: &Watch) -> io::Result<Server> {
+    let memory = parts.publisher.memory().clone();
+    let context = Context::new(config, tokens.clone(), listener.reach(), parts.clone());
     Server::start(listener, &config.http, memory, watch, Arc::new(move |responder| handle(&context, responder)))
 }
 

@@ -30,7 +30,7 @@ fn cors(reply: &Reply) -> [Option<&str>; 3] {
     ["access-control-allow-origin", "vary", "access-control-expose-headers"].map(|name| reply.header(name))
 }
 
-const EXPOSED: &str = "Retry-After, X-Request-ID, MQTT-QoS, MQTT-Retain, x-amz-mqtt5-user-properties, \
+const EXPOSED: &str = "Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Request-ID, MQTT-QoS, MQTT-Retain, x-amz-mqtt5-user-properties, \
                        x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
 const READABLE: [Option<&str>; 3] = [Some("https://panel.example"), Some("Origin"), Some(EXPOSED)];
 
@@ -111,7 +111,7 @@ fn a_preflight_of_an_allowed_origin_is_answered_without_a_token() {
     assert_eq!(cors(&reply), READABLE);
     assert_eq!(reply.header("access-control-allow-methods"), Some("GET, POST, PUT, DELETE"));
     let headers = reply.header("access-control-allow-headers").unwrap();
-    let last = "Last-Event-ID, X-Request-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
+    let last = "Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
     assert_eq!(headers, format!("Authorization, Content-Type, {last}"));
     assert_eq!(reply.header("access-control-max-age"), Some("600"));
     assert_eq!(reply.header("content-type"), None);

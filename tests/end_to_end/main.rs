@@ -32,6 +32,7 @@ mod hook_signatures;
 mod hooks;
 mod hostile_requests;
 mod http_semantics;
+mod idempotency;
 mod in_flight;
 mod journal;
 mod keep_alive;

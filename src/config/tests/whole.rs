@@ -186,7 +186,7 @@ const EVERY_KEY: &str = r#"
         idempotency-ttl = 9.5
         forward-idempotency-key = false
         [outbox]
-        path = "/outbox.redb"
+        path = "/outbox.db"
         max-messages = 10
         max-bytes = 2097152
         max-ttl = 60
@@ -272,7 +272,7 @@ fn every_key_is_read() {
             forward_idempotency_key: false,
         },
         outbox: Outbox {
-            path: Some("/outbox.redb".into()),
+            path: Some("/outbox.db".into()),
             max_messages: 10,
             max_bytes: 2 * 1024 * 1024,
             max_ttl: Duration::from_secs(60),

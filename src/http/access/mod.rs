@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use self::hooks::{Begun, Hook, verify};
 pub use self::hosts::base_url;
 pub use self::principal::Principal;
-pub use self::quota::{Quota, ReaderKind, Unsubscribe};
+pub use self::quota::{Quota, ReaderKind, Slot, Unsubscribe};
 pub use self::tokens::Tokens;
 
 use self::credentials::Credentials;

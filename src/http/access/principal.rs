@@ -18,21 +18,14 @@ pub struct Principal<'a> {
 
 /// Rights. Each message and each refusal has a record at debug.
 impl Principal<'_> {
-    /// Whether a message may be published now. If it may, it counts towards the token's rate.
-    pub fn may_publish(&self, message: &Message) -> Result<(), Reply> {
-        self.may_use_topics(message)?;
-        self.count(std::slice::from_ref(message))
-    }
-
-    /// The same for many messages: either all of them may be published or none.
+    /// Whether many messages may be published: either all of them or none.
     pub fn may_publish_all(&self, messages: &[Message]) -> Result<(), Reply> {
-        for (index, message) in messages.iter().enumerate() {
-            self.may_use_topics(message).map_err(|refusal| refusal.for_item(index))?;
-        }
-        self.count(messages)
+        let may = |(index, message)| self.may_publish(message).map_err(|refusal| refusal.for_item(index));
+        messages.iter().enumerate().try_for_each(may)
     }
 
-    fn may_use_topics(&self, message: &Message) -> Result<(), Reply> {
+    /// Whether a message may be published.
+    pub fn may_publish(&self, message: &Message) -> Result<(), Reply> {
         let Some(Token { rules, .. }) = self.token else { return Ok(()) };
         let topic = &message.topic;
         if !rules.publish.iter().any(|filter| filter.matches(topic)) {
@@ -62,8 +55,8 @@ impl Principal<'_> {
         Err(Reply::filter_denied(&rules.name, filter))
     }
 
-    /// Takes messages from the token's rate.
-    fn count(&self, messages: &[Message]) -> Result<(), Reply> {
+    /// Takes messages from the token's rate. Either all of them may be published now, or none.
+    pub fn count(&self, messages: &[Message]) -> Result<(), Reply> {
         let Some(Token { rules, rate_limit, .. }) = self.token else { return Ok(()) };
         let (kind, name) = rules.kind_and_name();
         if let Some(rate_limit) = rate_limit {
@@ -82,7 +75,12 @@ impl Principal<'_> {
 }
 
 /// Quota. Without tokens there is none.
-impl Principal<'_> {
+impl<'a> Principal<'a> {
+    /// The name of the token or of the hook; empty without tokens.
+    pub fn name(&self) -> &'a str {
+        self.token.map_or("", |token| &token.rules.name)
+    }
+
     pub fn quota(&self) -> Option<&Arc<Quota>> {
         self.token.map(|token| &token.quota)
     }

@@ -27,8 +27,10 @@ pub mod openapi;
 pub mod page;
 
 mod bulk;
+mod keyed;
 mod message_context;
 pub mod outbox;
 mod outcomes;
 mod publishing;
+mod storing;
 mod subscription_json;

@@ -3,31 +3,41 @@
 use std::time::Duration;
 
 use super::call::{Call, Handled};
+use super::storing::{Longest, Times};
 use crate::http::input::json::Fields;
 use crate::http::input::values::{self, Scalar};
 use crate::http::input::{payload, properties};
 use crate::http::reply::Reply;
 use crate::message::{Message, Qos};
 
-const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`";
+const FIELDS: &str =
+    "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties`, `timeout` and `ttl`";
 
 pub fn publish(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    let (message, timeout) = parse(&call.json()?, call.context.max_timeout)?;
-    call.principal.may_publish(&message)?;
-    call.publish(message, timeout, Reply::from)
+    let (message, Times { timeout, ttl }) = parse(&call.json()?, Longest::of(call.context))?;
+    let when = call.when(ttl, timeout)?;
+    call.publish("publish", message, when, Reply::from)
 }
 
-/// The message in a body, and its timeout if it has one.
+/// The message in a body, and the longest time that it may wait for its answer. For `fuzz/` only.
 ///
 /// # Errors
 /// The text names the field and the rule.
-pub fn parse(body: &[u8], max_timeout: Duration) -> Result<(Message, Option<Duration>), String> {
+pub fn parse_body(body: &[u8], longest: Duration) -> Result<(Message, Option<Duration>), String> {
+    parse(body, Longest { timeout: longest, ttl: longest }).map(|(message, times)| (message, times.timeout))
+}
+
+/// The message in a body, and its times.
+///
+/// # Errors
+/// The text names the field and the rule.
+pub fn parse(body: &[u8], longest: Longest) -> Result<(Message, Times), String> {
     let mut fields = Fields::parse(body)?;
     let message = message(&mut fields)?;
-    let timeout = fields.read("timeout", |value| values::timeout(value, max_timeout))?;
+    let times = longest.read(&mut fields)?;
     fields.finish(FIELDS)?;
-    Ok((message, timeout))
+    Ok((message, times))
 }
 
 /// The message in the fields of an object.

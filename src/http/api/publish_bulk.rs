@@ -2,26 +2,29 @@
 
 use super::call::{Call, Handled};
 use super::publish;
+use super::storing::{Longest, Times};
 use crate::http::input::json::Fields;
-use crate::http::input::values;
 use crate::http::reply::Reply;
 use crate::message::Message;
 
 const FIELDS: &str = "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain` and `properties`";
 
 pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
-    let (mut parameters, longest) = (call.parameters("POST")?, call.context.max_timeout);
-    let timeout = parameters.read("timeout", |value| values::timeout(value, longest))?;
-    parameters.finish("`timeout`")?;
-    call.publish_all(message, timeout, Reply::results)
+    let mut parameters = call.parameters("POST")?;
+    let Times { timeout, ttl } = Longest::of(call.context).read(&mut parameters)?;
+    parameters.finish("`timeout` and `ttl`")?;
+    let when = call.when(ttl, timeout)?;
+    call.publish_all("publish/bulk", message, when, Reply::from)
 }
 
 /// The message in the fields of an item.
 fn message(mut fields: Fields) -> Result<Message, Reply> {
     let message = publish::message(&mut fields)?;
-    if fields.take("timeout").is_some() {
-        let error = "there is one `timeout` for all items, and it stands behind the path: `?timeout=`";
-        return Err(Reply::invalid(error.to_owned()));
+    for name in ["timeout", "ttl"] {
+        if fields.take(name).is_some() {
+            let error = format!("there is one `{name}` for all items, and it stands behind the path: `?{name}=`");
+            return Err(Reply::invalid(error));
+        }
     }
     fields.finish(FIELDS)?;
     Ok(message)
@@ -41,7 +44,8 @@ mod tests {
     #[test]
     fn each_item_is_read_like_the_body_of_a_single_publish() {
         let body = br#"[{"topic":"a","msg":1},{"topic":"b","payload":"YQ==","payload_encoding":"base64","qos":2,"retain":true}]"#;
-        let single = |body: &[u8]| publish::parse(body, Duration::from_secs(1)).unwrap().0;
+        let longest = Longest { timeout: Duration::from_secs(1), ttl: Duration::from_secs(1) };
+        let single = |body: &[u8]| publish::parse(body, longest).unwrap().0;
         let expected =
             [single(br#"{"topic":"a","msg":1}"#), single(br#"{"topic":"b","payload":"a","qos":2,"retain":true}"#)];
         assert_eq!(messages(body).unwrap(), expected);
@@ -67,6 +71,10 @@ mod tests {
             (
                 r#"{"topic":"a","msg":1,"timeout":1}"#,
                 "there is one `timeout` for all items, and it stands behind the path: `?timeout=`",
+            ),
+            (
+                r#"{"topic":"a","msg":1,"ttl":1}"#,
+                "there is one `ttl` for all items, and it stands behind the path: `?ttl=`",
             ),
             (
                 r#"{"topic":"a","msg":1,"x":1}"#,

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{Call, Handled};
+use super::keyed::{self, Turn};
 use crate::http::access::ReaderKind;
+use crate::http::idempotency::Fingerprint;
 use crate::http::input::json::Fields;
 use crate::http::input::{payload, properties, values};
 use crate::http::reply::Reply;
 use crate::message::json::ResponseJson;
 use crate::message::{Message, Qos, Received, TopicFilter, TopicName};
-use crate::mqtt::NoAnswer;
+use crate::mqtt::{Failure, NoAnswer};
 
 const FIELDS: &str =
     "`topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `properties`, `response_topic` and `timeout`";
@@ -20,7 +22,6 @@ pub fn request(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
     let context = call.context;
     let (mut message, response_topic, timeout) = parse(&call.json()?, context.max_timeout)?;
-    call.add_context(&mut message)?;
     if response_topic.is_none() && !context.has_properties {
         return Err(Reply::invalid(
             "field `response_topic` is missing: MQTT 3.1.1 has no way to tell a device where to answer".to_owned(),
@@ -34,19 +35,48 @@ pub fn request(call: &mut Call) -> Result<Handled, Reply> {
         call.principal.may_use_response_topic(topic)?;
     }
     call.principal.may_publish(&message)?;
+    let fingerprint = || {
+        let messages = Fingerprint::of("request").with_messages(std::slice::from_ref(&message));
+        messages.with_optional(response_topic.as_ref().map(TopicName::as_str))
+    };
+    let key = match call.turn(None, fingerprint, || Reply::from(NoAnswer::Publish(Failure::Unknown)))? {
+        Turn::Publishes(key) => key,
+        Turn::Repeats(reply) => return Ok(Handled::Reply(reply)),
+    };
+    call.principal.count(std::slice::from_ref(&message))?;
+    call.add_context(&mut message)?;
     let slot = call.principal.take_slot()?;
     let reader = call.principal.quota().zip(filter).map(|(quota, filter)| quota.read(&filter, ReaderKind::Request));
     let reader = reader.transpose()?;
     let share = call.exchange.hand_over_room(message.bytes())?;
     let (subscriber, timeout) = (context.subscriber.clone(), timeout.unwrap_or(context.timeout));
     Ok(Handled::later(move |responder| {
-        let responded = move |response: Result<Arc<Received>, NoAnswer>| {
-            drop((slot, reader));
-            let reply = response.map_or_else(Reply::from, |received| Reply::json(&ResponseJson::of(&received)));
-            responder.reply_or(reply, Reply::response_without_room);
-        };
-        subscriber.request((message, share), response_topic, timeout, Box::new(responded));
+        keyed::begin(key.clone(), timeout, move |begun| {
+            let left = match begun {
+                Ok(left) => left,
+                Err(error) => return responder.reply(Reply::key_not_stored(&error)),
+            };
+            let responded = move |response: Result<Arc<Received>, NoAnswer>| {
+                drop((slot, reader));
+                let is_done = is_done(&response);
+                let reply = response.map_or_else(Reply::from, |received| Reply::json(&ResponseJson::of(&received)));
+                if let Some(key) = key {
+                    key.end(&reply, is_done);
+                }
+                responder.reply_or(reply, Reply::response_without_room);
+            };
+            subscriber.request((message, share), response_topic, left, Box::new(responded));
+        });
     }))
+}
+
+/// Whether a device has the request or may have it.
+fn is_done(response: &Result<Arc<Received>, NoAnswer>) -> bool {
+    match response {
+        Ok(_) | Err(NoAnswer::TimedOut | NoAnswer::Stopping) => true,
+        Err(NoAnswer::Publish(failure)) => matches!(failure, Failure::Unknown | Failure::GivenUp),
+        Err(_) => false,
+    }
 }
 
 /// The message, where the response is expected if not on a topic of the bridge's own, and the timeout.

@@ -10,15 +10,18 @@ mod size;
 
 mod denied;
 mod no_answer;
+mod outbox;
 mod outcome;
 mod payload;
 mod refusals;
+mod repeated;
 mod stored;
 mod successes;
 
 use std::sync::Arc;
 
 pub use self::error_text::{SHOWN, in_field, shown};
+pub use self::stored::Told;
 
 use self::body::Content;
 use self::return_code::ReturnCode;
@@ -36,8 +39,9 @@ pub struct Reply {
 }
 
 /// The headers that pages of allowed origins may read.
-const EXPOSED_HEADERS: &str = "Retry-After, X-Request-ID, MQTT-QoS, MQTT-Retain, x-amz-mqtt5-user-properties, \
-                               x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
+const EXPOSED_HEADERS: &str = "Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Request-ID, MQTT-QoS, \
+                               MQTT-Retain, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, \
+                               x-amz-mqtt5-payload-format-indicator";
 
 /// Seconds after which a client should try again.
 const RETRY_AFTER: &str = "1";

@@ -15,3 +15,22 @@ pub enum ReturnCode {
     Unknown = 13,
     QueueSize = 15,
 }
+
+impl ReturnCode {
+    /// The one with this number, which was one of them.
+    pub fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Success,
+            3 => Self::Invalid,
+            4 => Self::NoConnection,
+            6 => Self::NotFound,
+            7 => Self::ConnectionLost,
+            9 => Self::PayloadSize,
+            10 => Self::NotSupported,
+            11 => Self::Authentication,
+            12 => Self::AclDenied,
+            15 => Self::QueueSize,
+            _ => Self::Unknown,
+        }
+    }
+}

@@ -1,34 +1,120 @@
-//! Replies about stored messages.
+//! The reply where the outbox has messages, or does not take them.
+
+use serde::Serialize;
 
 use super::{Reply, ReturnCode};
-use crate::outbox::NotStored;
+use crate::mqtt::Outcome;
+use crate::outbox::{Id, NotStored};
+
+/// The header that says which preference was followed.
+const PREFERENCE: &str = "Preference-Applied";
+
+/// What became of the messages of a request; `O` has the outcome of one or of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told<O = Outcome> {
+    /// They were for the broker.
+    Published(O),
+    /// They were for the outbox, which has them by these identifiers.
+    Stored(Result<Vec<Id>, NotStored>),
+    /// Nothing was done, as the outbox does not have the idempotency key.
+    KeyNotStored(NotStored),
+}
+
+impl<O> Told<O> {
+    /// Whether the messages are in the outbox, or may be.
+    pub fn may_be_stored(&self) -> bool {
+        matches!(self, Self::Stored(Ok(_) | Err(NotStored::Unknown)))
+    }
+}
+
+impl Told<()> {
+    /// The same of messages with outcomes. There must be none yet.
+    pub fn of_messages<O>(self) -> Told<O> {
+        match self {
+            Self::Stored(stored) => Told::Stored(stored),
+            Self::KeyNotStored(error) => Told::KeyNotStored(error),
+            Self::Published(()) => Told::Stored(Err(NotStored::Unknown)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct StoredJson {
+    code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<Vec<String>>,
+}
+
+impl From<Told> for Reply {
+    /// As its outcome, or 202 with `Location`.
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Published(outcome) => Self::from(outcome),
+            Told::Stored(Ok(ids)) => {
+                let id = ids.first().map(ToString::to_string);
+                let location = id.as_deref().map(|id| format!("/outbox/{id}"));
+                let reply = Self::accepted().with_json(&StoredJson { code: 0, id, ids: None }).stored();
+                location.into_iter().fold(reply, |reply, location| reply.with("Location", location))
+            }
+            Told::Stored(Err(error)) => Self::from(error),
+            Told::KeyNotStored(error) => Self::key_not_stored(&error),
+        }
+    }
+}
+
+impl From<Told<Vec<Outcome>>> for Reply {
+    /// 200 or 207 with the outcome of each, or 202.
+    fn from(told: Told<Vec<Outcome>>) -> Self {
+        match told {
+            Told::Published(outcomes) => Self::results(outcomes),
+            Told::Stored(Ok(ids)) => {
+                let ids = ids.iter().map(ToString::to_string).collect();
+                Self::accepted().with_json(&StoredJson { code: 0, id: None, ids: Some(ids) }).stored()
+            }
+            Told::Stored(Err(error)) => Self::from(error),
+            Told::KeyNotStored(error) => Self::key_not_stored(&error),
+        }
+    }
+}
 
 impl From<NotStored> for Reply {
-    fn from(not_stored: NotStored) -> Self {
-        let (status, code) = match not_stored {
+    fn from(error: NotStored) -> Self {
+        let (status, code) = match error {
             NotStored::Off => (501, ReturnCode::NotSupported),
             NotStored::Full(_) | NotStored::Failing(_) => (507, ReturnCode::QueueSize),
-            NotStored::Busy | NotStored::Stopping => (503, ReturnCode::QueueSize),
-            NotStored::Unknown => (504, ReturnCode::Unknown),
+            NotStored::Stopping => (503, ReturnCode::NoConnection),
+            NotStored::Busy => (503, ReturnCode::QueueSize),
+            NotStored::Unknown => (504, ReturnCode::ConnectionLost),
         };
-        Self::refusal(status, code, not_stored.to_string())
+        Self::refusal(status, code, error.to_string())
     }
 }
 
 impl Reply {
-    /// 404: there is no such stored message, or none that the sender may see.
-    pub fn no_stored_message() -> Self {
-        Self::refusal(404, ReturnCode::NotFound, "there is no such message in the outbox, or it is forgotten")
-            .not_stored()
+    /// The same where the messages are on disk, and are published later: the client has asked for that (RFC 7240, 3).
+    pub(super) fn stored(self) -> Self {
+        self.with(PREFERENCE, "respond-async")
     }
 
-    /// 403: the sender may not publish to the topic of the message.
-    pub fn may_not_take_back() -> Self {
-        Self::refusal(403, ReturnCode::AclDenied, "the token may not publish to the topic of this message")
+    /// The same for a client that has not asked for it.
+    pub fn without_preference(mut self) -> Self {
+        self.headers.retain(|(name, _)| *name != PREFERENCE);
+        self
     }
 
-    /// 409: the message cannot be taken back any more.
-    pub fn too_late(what: &str) -> Self {
-        Self::refusal(409, ReturnCode::Invalid, format!("too late: {what}"))
+    /// 507 or 503: nothing was sent, as a repetition after a restart would not be known.
+    pub fn key_not_stored(error: &NotStored) -> Self {
+        let (status, code) = match error {
+            NotStored::Stopping => (503, ReturnCode::NoConnection),
+            NotStored::Busy => (503, ReturnCode::QueueSize),
+            _ => (507, ReturnCode::QueueSize),
+        };
+        let words = match error {
+            NotStored::Unknown => "the disk of the outbox did not answer in time".to_owned(),
+            error => error.to_string(),
+        };
+        Self::refusal(status, code, format!("not sent, as its idempotency key is not on disk: {words}"))
     }
 }

@@ -10,8 +10,9 @@ use super::{Reply, ReturnCode};
 use crate::mqtt::Outcome;
 
 /// The headers that pages of allowed origins may send.
-const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Last-Event-ID, X-Request-ID, x-amz-mqtt5-user-properties, \
-                               x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator";
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID, \
+                               x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, \
+                               x-amz-mqtt5-payload-format-indicator";
 
 impl Reply {
     /// 200 without data.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::signature::TOLERANCE;
-use crate::mqtt::{Failure, Outcome};
+use crate::http::reply::Told;
 
 /// How long a call is remembered: its timestamp may be this far ahead, and is accepted until it is as far behind.
 const REMEMBERED: Duration = Duration::from_secs(2 * TOLERANCE.as_secs());
@@ -24,7 +24,7 @@ struct State<W> {
 
 enum Call<W> {
     Running(Vec<W>),
-    Settled(Outcome),
+    Settled(Told),
 }
 
 /// What a call is to do.
@@ -35,7 +35,7 @@ pub enum Begun<W> {
     /// Nothing: the first call has no outcome yet. Its outcome answers this call too.
     Waits,
     /// Answer as the first call, whose message was published, or perhaps was.
-    Repeats(W, Outcome),
+    Repeats(W, Told),
 }
 
 impl<W> Replays<W> {
@@ -51,7 +51,7 @@ impl<W> Replays<W> {
         let mut state = self.lock();
         state.forget(now);
         match state.calls.get_mut(id) {
-            Some(Call::Settled(outcome)) => Begun::Repeats(who, outcome.clone()),
+            Some(Call::Settled(told)) => Begun::Repeats(who, told.clone()),
             Some(Call::Running(waiting)) => {
                 waiting.push(who);
                 Begun::Waits
@@ -63,16 +63,14 @@ impl<W> Replays<W> {
         }
     }
 
-    /// The first call is settled. Returns those that wait for the same outcome. An outcome is remembered if the broker
-    /// may have the message. After any other the sender tries again with the same identifier.
-    pub fn end(&self, id: &str, outcome: &Outcome, now: Instant) -> Vec<W> {
+    /// The first call is settled. Returns those that wait for the same result, which is remembered if the call `is_done`.
+    pub fn end(&self, id: &str, told: &Told, is_done: bool, now: Instant) -> Vec<W> {
         let mut state = self.lock();
-        let ended = match outcome {
-            Ok(_) | Err(Failure::Unknown) => {
-                state.settled.push_back((now, id.to_owned()));
-                state.calls.insert(id.to_owned(), Call::Settled(outcome.clone()))
-            }
-            Err(_) => state.calls.remove(id),
+        let ended = if is_done {
+            state.settled.push_back((now, id.to_owned()));
+            state.calls.insert(id.to_owned(), Call::Settled(told.clone()))
+        } else {
+            state.calls.remove(id)
         };
         if let Some(Call::Running(waiting)) = ended { waiting } else { Vec::new() }
     }
@@ -113,9 +111,10 @@ impl<W> fmt::Debug for Replays<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::Published;
+    use crate::mqtt::{Failure, Published};
 
-    const DONE: Published = Published::Acknowledged { packet_identifier: 7, reason_code: Some(0) };
+    const DONE: Told = Told::Published(Ok(Published::Acknowledged { packet_identifier: 7, reason_code: Some(0) }));
+    const UNKNOWN: Told = Told::Published(Err(Failure::Unknown));
 
     #[test]
     fn a_repetition_waits_for_the_outcome_of_the_first_call_or_has_it() {
@@ -125,8 +124,8 @@ mod tests {
         assert!(replays.is_repetition("a", now));
         assert_eq!(replays.begin("a", 2, now), Begun::Waits);
         assert_eq!(replays.begin("b", 3, now), Begun::First(3));
-        assert_eq!(replays.end("a", &Ok(DONE), now), [2]);
-        assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, Ok(DONE)));
+        assert_eq!(replays.end("a", &DONE, true, now), [2]);
+        assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, DONE));
     }
 
     #[test]
@@ -134,12 +133,12 @@ mod tests {
         let (replays, now) = (Replays::default(), Instant::now());
         assert_eq!(replays.begin("a", 1, now), Begun::First(1));
         assert_eq!(replays.begin("a", 2, now), Begun::Waits);
-        assert_eq!(replays.end("a", &Err(Failure::NotConnected), now), [2]);
+        assert_eq!(replays.end("a", &Told::Published(Err(Failure::NotConnected)), false, now), [2]);
         assert!(!replays.is_repetition("a", now));
         assert_eq!(replays.begin("a", 3, now), Begun::First(3));
         // the message may be with a subscriber
-        assert_eq!(replays.end("a", &Err(Failure::Unknown), now), [0; 0]);
-        assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, Err(Failure::Unknown)));
+        assert_eq!(replays.end("a", &UNKNOWN, true, now), [0; 0]);
+        assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, UNKNOWN));
     }
 
     #[test]
@@ -147,14 +146,14 @@ mod tests {
         let (replays, now) = (Replays::default(), Instant::now());
         replays.begin("running", 0, now);
         replays.begin("a", 1, now);
-        replays.end("a", &Ok(DONE), now);
+        replays.end("a", &DONE, true, now);
         let just_before = now + REMEMBERED.saturating_sub(Duration::from_millis(1));
-        assert_eq!(replays.begin("a", 2, just_before), Begun::Repeats(2, Ok(DONE)));
+        assert_eq!(replays.begin("a", 2, just_before), Begun::Repeats(2, DONE));
         let later = now + REMEMBERED;
         assert_eq!(replays.begin("a", 3, later), Begun::First(3));
         for number in 0..2 * MAX_CALLS {
             replays.begin(&number.to_string(), 0, later);
-            replays.end(&number.to_string(), &Ok(DONE), later);
+            replays.end(&number.to_string(), &DONE, true, later);
         }
         assert!(!replays.is_repetition("0", later), "the oldest is forgotten");
         assert!(replays.is_repetition(&MAX_CALLS.to_string(), later));

@@ -56,13 +56,13 @@ fn a_preflight_of_an_allowed_origin_needs_no_token() {
         ("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE"),
         (
             "Access-Control-Allow-Headers",
-            "Authorization, Content-Type, Last-Event-ID, X-Request-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator",
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator",
         ),
         ("Access-Control-Max-Age", "600"),
         ("Access-Control-Allow-Origin", "https://good.example"),
         (
             "Access-Control-Expose-Headers",
-            "Retry-After, X-Request-ID, MQTT-QoS, MQTT-Retain, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator",
+            "Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Request-ID, MQTT-QoS, MQTT-Retain, x-amz-mqtt5-user-properties, x-amz-mqtt5-correlation-data, x-amz-mqtt5-payload-format-indicator",
         ),
         ("Vary", "Origin"),
     ];

@@ -75,7 +75,8 @@ fn a_token_may_publish_only_to_topics_that_its_filters_match() {
         let words = format!("not sent: token `a` may not publish to `{name}`");
         assert_eq!((refusal.status(), error(&refusal)), (403, words));
     }
-    assert_eq!(a.may_publish(&message("a")), Ok(()), "refusals do not count towards the rate");
+    assert_eq!(a.may_publish(&message("a")), Ok(()));
+    assert_eq!(a.count(&[message("a")]), Ok(()), "refusals do not count towards the rate");
     assert_eq!(b.may_publish(&message("a")).unwrap_err().status(), 403, "a token without filters may not publish");
 }
 
@@ -83,8 +84,8 @@ fn a_token_may_publish_only_to_topics_that_its_filters_match() {
 fn the_rate_of_a_token_covers_all_its_requests() {
     let access = access_with_tokens("");
     let request = TestHead::post(&[HERE, ("Authorization", "Bearer secret-a")]);
-    assert_eq!(access.admit(request.head()).unwrap().may_publish(&message("a")), Ok(()));
-    let refusal = access.admit(request.head()).unwrap().may_publish(&message("c/d")).unwrap_err();
+    assert_eq!(access.admit(request.head()).unwrap().count(&[message("a")]), Ok(()));
+    let refusal = access.admit(request.head()).unwrap().count(&[message("c/d")]).unwrap_err();
     assert_eq!((refusal.status(), error(&refusal).as_str()), (429, "not sent: token `a` is over its rate"));
     assert_eq!(header_of(&refusal, "Retry-After"), Some("4"));
 }

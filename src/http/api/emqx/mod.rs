@@ -18,13 +18,12 @@ pub const PUBLISH_BULK: &str = "/api/v5/publish/bulk";
 pub fn publish(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
     let message = message(Fields::parse(&call.json()?)?)?;
-    call.principal.may_publish(&message)?;
-    call.publish(message, None, replies::single)
+    call.publish(PUBLISH, message, call.when(None, None)?, replies::single())
 }
 
 pub fn publish_bulk(call: &mut Call) -> Result<Handled, Reply> {
     call.require("POST")?;
-    call.publish_all(message, None, replies::bulk)
+    call.publish_all(PUBLISH_BULK, message, call.when(None, None)?, replies::bulk())
 }
 
 /// Gives a refusal the form of EMQX if it is for one of these paths.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::reason_codes::{IMPLEMENTATION_SPECIFIC, QOS_NOT_SUPPORTED, QUOTA_EXCEEDED, RETAIN_NOT_SUPPORTED};
-use crate::http::reply::Reply;
+use crate::http::reply::{Reply, Told};
 use crate::instance_id::instance_id;
 use crate::mqtt::reason::{NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED};
 use crate::mqtt::{Failure, Outcome, Published};
@@ -29,30 +29,59 @@ enum Body {
     Unauthorized { code: &'static str, message: String },
 }
 
-/// The reply for one message.
-pub fn single(outcome: Outcome) -> Reply {
-    let reply = match &outcome {
-        Err(failure) => Reply::from(failure.clone()),
-        Ok(published) if has_no_subscriber(*published) => Reply::accepted(),
-        Ok(_) => Reply::success(),
-    };
-    reply.with_json(&Body::from(outcome))
+/// Makes the reply for one message, with the same identifier each time.
+pub fn single() -> impl Fn(Told) -> Reply + Clone {
+    let ids = Ids::new();
+    move |told| {
+        let outcome = match told {
+            Told::Published(outcome) => outcome,
+            told => return refused(Reply::from(told)),
+        };
+        let reply = match &outcome {
+            Err(failure) => Reply::from(failure.clone()),
+            Ok(published) if has_no_subscriber(*published) => Reply::accepted(),
+            Ok(_) => Reply::success(),
+        };
+        reply.with_json(&ids.body(0, outcome))
+    }
 }
 
-/// The reply for many messages: 503 if one of them failed for any reason, as EMQX has no other status for that.
-pub fn bulk(outcomes: Vec<Outcome>) -> Reply {
-    let reply = if outcomes.iter().any(Result::is_err) {
-        Reply::unavailable()
-    } else if outcomes.iter().flatten().any(|published| has_no_subscriber(*published)) {
-        Reply::accepted()
-    } else {
-        Reply::success()
-    };
-    reply.with_json(&outcomes.into_iter().map(Body::from).collect::<Vec<_>>())
+/// Makes the reply for many messages: 503 if one of them failed for any reason, as EMQX has no other status for that.
+pub fn bulk() -> impl Fn(Told<Vec<Outcome>>) -> Reply + Clone {
+    let ids = Ids::new();
+    move |told| {
+        let outcomes = match told {
+            Told::Published(outcomes) => outcomes,
+            told => return refused(Reply::from(told)),
+        };
+        let reply = if outcomes.iter().any(Result::is_err) {
+            Reply::unavailable()
+        } else if outcomes.iter().flatten().any(|published| has_no_subscriber(*published)) {
+            Reply::accepted()
+        } else {
+            Reply::success()
+        };
+        let bodies = outcomes.into_iter().enumerate().map(|(index, outcome)| ids.body(index, outcome));
+        reply.with_json(&bodies.collect::<Vec<_>>())
+    }
 }
 
-impl From<Outcome> for Body {
-    fn from(outcome: Outcome) -> Self {
+/// The identifiers of the messages of one request.
+#[derive(Debug, Clone, Copy)]
+struct Ids(u64);
+
+impl Ids {
+    fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        Self(NUMBER.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A unique identifier of 32 hexadecimal digits, half of which are those of this run of the daemon.
+    fn id(self, index: usize) -> String {
+        format!("{:016X}{:012X}{index:04X}", instance_id(), self.0)
+    }
+
+    fn body(self, index: usize, outcome: Outcome) -> Body {
         match outcome {
             Err(failure) => {
                 let message = failure.to_string();
@@ -61,12 +90,12 @@ impl From<Outcome> for Body {
                     Failure::QosNotSupported(_) => QOS_NOT_SUPPORTED,
                     failure => reason_code(&Reply::from(failure)),
                 };
-                Self::Refused { reason_code, message }
+                Body::Refused { reason_code, message }
             }
             Ok(published) if has_no_subscriber(published) => {
-                Self::Refused { reason_code: NO_MATCHING_SUBSCRIBERS, message: "no_matching_subscribers".to_owned() }
+                Body::Refused { reason_code: NO_MATCHING_SUBSCRIBERS, message: "no_matching_subscribers".to_owned() }
             }
-            Ok(_) => Self::Published { id: new_id() },
+            Ok(_) => Body::Published { id: self.id(index) },
         }
     }
 }
@@ -85,21 +114,17 @@ fn reason_code(reply: &Reply) -> u8 {
     })
 }
 
-/// A unique identifier of 32 hexadecimal digits, half of which are those of this run of the daemon.
-fn new_id() -> String {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    format!("{:016X}{:016X}", instance_id(), NUMBER.fetch_add(1, Ordering::Relaxed))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn each_id_is_unique_and_has_32_digits() {
-        let (one, other) = (new_id(), new_id());
+        let (ids, others) = (Ids::new(), Ids::new());
+        let (one, other) = (ids.id(0), ids.id(999));
         assert!(one.len() == 32 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
         assert_ne!(one, other);
+        assert!(one == ids.id(0) && one != others.id(0));
         assert_eq!(one[..16], other[..16]);
     }
 
@@ -109,10 +134,10 @@ mod tests {
         let text = |reply: &Reply| String::from_utf8(reply.body().into_owned()).unwrap();
         let nobody = r#"{"reason_code":16,"message":"no_matching_subscribers"}"#;
         for good in [Ok(Published::HandedOver), acknowledged(Some(0)), acknowledged(None)] {
-            let reply = single(good);
+            let reply = single()(Told::Published(good));
             assert!(reply.status() == 200 && text(&reply).starts_with(r#"{"id":""#), "{reply:?}");
         }
-        let reply = single(acknowledged(Some(16)));
+        let reply = single()(Told::Published(acknowledged(Some(16))));
         assert_eq!((reply.status(), text(&reply).as_str()), (202, nobody));
         for (failure, status, reason_code) in [
             (Failure::NotConnected, 503, 131),
@@ -126,7 +151,7 @@ mod tests {
             (Failure::Refused(151), 502, 151),
             (Failure::Unknown, 504, 131),
         ] {
-            let reply = single(Err(failure.clone()));
+            let reply = single()(Told::Published(Err(failure.clone())));
             let words = format!(
                 "{{\"reason_code\":{reason_code},\"message\":\"{}\"}}",
                 failure.to_string().replace('"', "\\\"")
@@ -138,9 +163,9 @@ mod tests {
             (vec![acknowledged(Some(0)), acknowledged(Some(16))], 202),
             (vec![acknowledged(Some(16)), Err(Failure::Busy), acknowledged(Some(0))], 503),
         ] {
-            assert_eq!(bulk(outcomes.clone()).status(), status, "{outcomes:?}");
+            assert_eq!(bulk()(Told::Published(outcomes.clone())).status(), status, "{outcomes:?}");
         }
-        let two = bulk(vec![acknowledged(Some(16)), acknowledged(Some(16))]);
+        let two = bulk()(Told::Published(vec![acknowledged(Some(16)), acknowledged(Some(16))]));
         assert_eq!(text(&two), format!("[{nobody},{nobody}]"));
     }
 }

@@ -9,17 +9,21 @@ pub use self::message::query_and_topic;
 use self::message::Inputs;
 use super::call::{Call, Handled};
 use super::context::Context;
+use super::keyed::{self, Turn};
+use super::storing::When;
 use crate::config::Method;
 use crate::http::access::{Begun, Hook, Principal};
 use crate::http::input::query::Parameters;
 use crate::http::input::requirements::{require_method, require_no_coding};
-use crate::http::reply::Reply;
+use crate::http::reply::{Reply, Told};
 use crate::http::server::{Exchange, Responder, Target};
 use crate::message::Message;
-use crate::mqtt::{Caller, Failure, Outcome};
+use crate::mqtt::Failure;
 
 /// The path before the name of a hook.
 const PATH: &str = "/hooks/";
+/// What makes a repetition of a call differ from other requests.
+const ENDPOINT: &str = "hooks";
 
 /// Calls a hook. No cache may store an answer.
 pub fn hooks(context: &Context, target: &Target, exchange: &mut Exchange) -> Result<Handled, Reply> {
@@ -63,44 +67,52 @@ fn publish(hook: &Hook, call: &mut Call) -> Result<Handled, Reply> {
     let inputs =
         Inputs { hook: &hook.table, head: call.head()?, query: &query, has_properties: call.context.has_properties };
     let message = inputs.message(body, is_get).map_err(Reply::invalid)?;
-    if let Some(id) = id {
-        return publish_once(hook, call, message, id);
+    let (ttl, timeout) = (hook.table.ttl, hook.table.timeout);
+    let when = if call.context.stores_hooks { When::Stored { ttl, timeout } } else { When::Now(timeout) };
+    match id {
+        Some(id) => publish_once(hook, call, message, when, id),
+        None => call.publish(ENDPOINT, message, when, answer),
     }
-    call.principal.may_publish(&message)?;
-    call.publish(message, Some(hook.table.timeout), answer)
 }
 
-/// The reply for an outcome.
-fn answer(outcome: Outcome) -> Reply {
-    Reply::from(outcome).not_stored()
+/// The reply to a caller that asked for nothing.
+fn answer(told: Told) -> Reply {
+    Reply::from(told).without_preference().not_stored()
 }
 
 /// Publishes the message of a call with this identifier, unless one with the same identifier did. A repetition counts
-/// for no limit.
-fn publish_once(hook: &Hook, call: &mut Call, message: Message, id: String) -> Result<Handled, Reply> {
-    let replays = hook.replays.clone();
-    let prepared = if replays.is_repetition(&id, Instant::now()) {
-        Err(Failure::Busy)
-    } else {
-        call.principal.may_publish(&message)?;
-        Ok(call.prepare(message, Some(hook.table.timeout))?)
+/// for no limit. Before that, an idempotency key tells a repetition too.
+fn publish_once(hook: &Hook, call: &mut Call, message: Message, when: When, id: String) -> Result<Handled, Reply> {
+    call.principal.may_publish(&message)?;
+    let key = match call.turn_of(ENDPOINT, std::slice::from_ref(&message), when, answer)? {
+        Turn::Publishes(key) => key,
+        Turn::Repeats(reply) => return Ok(Handled::Reply(reply)),
     };
+    let replays = hook.replays.clone();
+    let is_repetition = replays.is_repetition(&id, Instant::now());
+    let prepared = if is_repetition { None } else { Some(call.prepare(message, when)?) };
     Ok(Handled::later(move |responder: Responder| match replays.begin(&id, responder, Instant::now()) {
         Begun::First(responder) => {
             let ended = replays.clone();
-            let caller: Caller = Box::new(move |outcome: Outcome| {
-                for waiting in ended.end(&id, &outcome, Instant::now()) {
-                    waiting.reply(answer(outcome.clone()));
+            let told = move |told: Told| {
+                for waiting in ended.end(&id, &told, is_done(&told), Instant::now()) {
+                    waiting.reply(answer(told.clone()));
                 }
-                responder.reply(answer(outcome));
-            });
+                responder.reply(answer(told));
+            };
             match prepared {
-                Ok(start) => start(caller),
+                Some(start) => keyed::start((key, 1, when), answer, told, start),
                 // the call that it repeats has failed since then, and the sender may try again
-                Err(failure) => caller(Err(failure)),
+                None => told(Told::Published(Err(Failure::Busy))),
             }
         }
         Begun::Waits => {}
-        Begun::Repeats(responder, outcome) => responder.reply(answer(outcome)),
+        Begun::Repeats(responder, told) => responder.reply(answer(told)),
     }))
+}
+
+/// Whether the broker or the outbox has the message or may have it. After anything else the sender tries again with the
+/// same identifier.
+fn is_done(told: &Told) -> bool {
+    matches!(told, Told::Published(Ok(_) | Err(Failure::Unknown))) || told.may_be_stored()
 }

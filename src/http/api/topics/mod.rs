@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use self::parameters::{Parts, parse, parse_clearing};
 use super::call::{Call, Handled};
+use super::storing::Longest;
 use crate::http::input::percent::decode;
 use crate::http::input::query::Parameters;
 use crate::http::input::requirements::require_no_coding;
@@ -31,8 +32,9 @@ pub fn topics(call: &mut Call) -> Result<Handled, Reply> {
 }
 
 fn publish(call: &mut Call, topic: TopicName, parameters: Parameters) -> Result<Handled, Reply> {
-    let parts = parse(parameters, call.context.max_timeout).map_err(Reply::invalid)?;
-    let Parts { qos, retain, mut properties, timeout } = parts;
+    let parts = parse(parameters, Longest::of(call.context)).map_err(Reply::invalid)?;
+    let Parts { qos, retain, mut properties, times } = parts;
+    let when = call.when(times.ttl, times.timeout)?;
     let head = call.head()?;
     require_no_coding(head)?;
     headers::read(head, &mut properties, call.context.has_properties)?;
@@ -43,20 +45,19 @@ fn publish(call: &mut Call, topic: TopicName, parameters: Parameters) -> Result<
         return Err(Reply::empty_without_length());
     }
     let message = Message { topic, payload, qos, retain, properties };
-    call.principal.may_publish(&message)?;
-    call.publish(message, timeout, Reply::from)
+    call.publish("topics", message, when, Reply::from)
 }
 
 /// Publishes a retained message without a payload, which removes the one that the broker has (MQTT 5, 3.3.1.3).
 fn clear(call: &mut Call, topic: TopicName, parameters: Parameters) -> Result<Handled, Reply> {
-    let (qos, timeout) = parse_clearing(parameters, call.context.max_timeout).map_err(Reply::invalid)?;
+    let (qos, times) = parse_clearing(parameters, Longest::of(call.context)).map_err(Reply::invalid)?;
+    let when = call.when(times.ttl, times.timeout)?;
     if !call.body()?.is_empty() {
         return Err(Reply::invalid("a request that clears a topic must have no body".to_owned()));
     }
     let (payload, properties) = (Bytes::new(), Properties::default());
     let message = Message { topic, payload, qos, retain: true, properties };
-    call.principal.may_publish(&message)?;
-    call.publish(message, timeout, Reply::from)
+    call.publish("topics clear", message, when, Reply::from)
 }
 
 /// The text in the place of the topic, decoded once: `%2F` separates levels as `/` does.

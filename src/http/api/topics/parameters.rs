@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::http::api::storing::{Longest, Times};
 use crate::http::input::query::Parameters;
 use crate::http::input::values::{self, Scalar};
 use crate::message::{Properties, Qos};
 
-const NAMES: &str = "`qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic` and `timeout`";
+const NAMES: &str = "`qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic`, `timeout` and `ttl`";
 
 /// The parts of a message that are parameters.
 #[derive(Debug)]
@@ -14,11 +15,11 @@ pub struct Parts {
     pub qos: Qos,
     pub retain: bool,
     pub properties: Properties,
-    pub timeout: Option<Duration>,
+    pub times: Times,
 }
 
 /// The parameters for publishing.
-pub fn parse(mut parameters: Parameters, max_timeout: Duration) -> Result<Parts, String> {
+pub fn parse(mut parameters: Parameters, longest: Longest) -> Result<Parts, String> {
     let properties = Properties {
         content_type: parameters.read("contentType", values::string)?,
         message_expiry_interval: parameters.read("messageExpiry", values::expiry)?,
@@ -29,18 +30,18 @@ pub fn parse(mut parameters: Parameters, max_timeout: Duration) -> Result<Parts,
         qos: parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce),
         retain: parameters.read("retain", Scalar::boolean)?.unwrap_or(false),
         properties,
-        timeout: parameters.read("timeout", |value| values::timeout(value, max_timeout))?,
+        times: longest.read(&mut parameters)?,
     };
     parameters.finish(NAMES)?;
     Ok(parts)
 }
 
 /// The parameters for clearing a retained message.
-pub fn parse_clearing(mut parameters: Parameters, max_timeout: Duration) -> Result<(Qos, Option<Duration>), String> {
+pub fn parse_clearing(mut parameters: Parameters, longest: Longest) -> Result<(Qos, Times), String> {
     let qos = parameters.read("qos", values::qos)?.unwrap_or(Qos::AtMostOnce);
-    let timeout = parameters.read("timeout", |value| values::timeout(value, max_timeout))?;
-    parameters.finish("`qos` and `timeout`")?;
-    Ok((qos, timeout))
+    let times = longest.read(&mut parameters)?;
+    parameters.finish("`qos`, `timeout` and `ttl`")?;
+    Ok((qos, times))
 }
 
 /// The parameters for reading.
@@ -65,17 +66,17 @@ mod tests {
     use super::*;
 
     fn parse(query: &str) -> Result<Parts, String> {
-        super::parse(Parameters::parse(query)?, Duration::from_secs(60))
+        let longest = Longest { timeout: Duration::from_secs(60), ttl: Duration::from_secs(100) };
+        super::parse(Parameters::parse(query)?, longest)
     }
 
     #[test]
     fn every_parameter_is_read() {
-        let query = "qos=2&retain=true&contentType=image%2Fx+y&messageExpiry=60&responseTopic=r%2Ft&timeout=0.5";
+        let query = "qos=2&retain=true&contentType=image%2Fx+y&messageExpiry=60&responseTopic=r%2Ft&timeout=0.5&ttl=90";
         let parts = parse(query).unwrap();
-        assert_eq!(
-            (parts.qos, parts.retain, parts.timeout),
-            (Qos::ExactlyOnce, true, Some(Duration::from_millis(500)))
-        );
+        assert_eq!((parts.qos, parts.retain), (Qos::ExactlyOnce, true));
+        let (timeout, ttl) = (Some(Duration::from_millis(500)), Some(Duration::from_secs(90)));
+        assert_eq!(parts.times, Times { timeout, ttl });
         let properties = parts.properties;
         assert_eq!(properties.content_type.unwrap().as_str(), "image/x+y");
         assert_eq!(properties.message_expiry_interval, Some(60));
@@ -100,10 +101,11 @@ mod tests {
                 "`responseTopic` must not contain the wildcard `+`: one publishes to a topic name, not to a topic filter",
             ),
             ("timeout=61", "`timeout` must be a number of seconds above 0 and up to 60, not 61"),
+            ("ttl=101", "`ttl` must be a number of seconds above 0 and up to 100, not 101"),
             ("timeout=inf", "`timeout` must be a number, not `inf`"),
             (
                 "Qos=1",
-                "unknown parameter `Qos`: there are `qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic` and `timeout`; did you mean `qos`?",
+                "unknown parameter `Qos`: there are `qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic`, `timeout` and `ttl`; did you mean `qos`?",
             ),
         ] {
             assert_eq!(parse(query).unwrap_err(), error, "{query}");
