@@ -50,7 +50,7 @@ fn the_installed_service_is_unprivileged_and_reads_roots_password_file() {
         # the files that it could write to, in its mount namespace and as its user
         uid=$(stat -c %u "/proc/$pid")
         nsenter -t "$pid" -m setpriv --reuid "$uid" --regid "$uid" --clear-groups \
-          find / -path /proc -prune -o \( -type d -o -type f \) -writable -print 2>/dev/null
+          find / -path /proc -prune -o \( -type d -o -type f \) -writable -print 2>/dev/null | sort
         systemctl stop mqtt-bridge
         show Result
         "#,
@@ -67,6 +67,7 @@ fn the_installed_service_is_unprivileged_and_reads_roots_password_file() {
         "NoNewPrivs: 1",
         "Seccomp: 2",
         "/tmp",
+        "/var/lib/private/mqtt-bridge",
         "/var/tmp",
         "success",
     ];
@@ -214,9 +215,10 @@ fn a_purge_leaves_no_file_behind() {
         curl -sS -o /dev/null http://127.0.0.1:8000/
         systemctl is-active mqtt-bridge.service mqtt-bridge.socket
 
+        touch /var/lib/mqtt-bridge/outbox.redb
         dpkg -r mqtt-bridge >/dev/null
         systemctl is-active mqtt-bridge.service mqtt-bridge.socket
-        ls /etc/mqtt-bridge
+        ls -A /etc/mqtt-bridge; ls -A /var/lib/mqtt-bridge/
         dpkg -P mqtt-bridge >/dev/null
         list | comm -13 /srv/before -
         while read -r file; do [ ! -f "$file" ] || echo "$file"; done </srv/installed
@@ -226,7 +228,7 @@ fn a_purge_leaves_no_file_behind() {
     );
     let (log, installed) = log.trim_end().rsplit_once('\n').unwrap();
     assert!(installed.parse::<u32>().unwrap() > 10, "{log}");
-    assert_lines(log, &["active", "active", "inactive", "inactive", "bridge.toml", "password"]);
+    assert_lines(log, &["active", "active", "inactive", "inactive", "bridge.toml", "password", "outbox.redb"]);
 }
 
 #[test]
