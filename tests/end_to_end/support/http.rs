@@ -106,6 +106,22 @@ impl Connection {
         self.reply()
     }
 
+    /// The same, where the daemon may end meanwhile.
+    pub fn try_request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Reply> {
+        self.0.get_mut().write_all(&request(method, path, headers, body)).ok()?;
+        // a whole head, or an end
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if self.0.read_until(b'\n', &mut head).ok()? == 0 {
+                return None;
+            }
+        }
+        let mut reply = Self::head(&mut head.lines().map_while(Result::ok));
+        reply.body = vec![0; reply.header("content-length").unwrap_or("0").parse().unwrap()];
+        self.0.read_exact(&mut reply.body).ok()?;
+        Some(reply)
+    }
+
     /// Reads one reply.
     pub fn reply(&mut self) -> Reply {
         let mut reply = self.reply_to_head();
@@ -117,11 +133,16 @@ impl Connection {
 
     /// Reads one reply without a body, whatever its `Content-Length`.
     pub fn reply_to_head(&mut self) -> Reply {
-        let status_line = self.line();
+        Self::head(&mut std::iter::repeat_with(|| self.line()))
+    }
+
+    /// The reply with these lines, up to the empty one.
+    fn head(lines: &mut impl Iterator<Item = String>) -> Reply {
+        let status_line = lines.next().unwrap_or_default();
         let status = status_line.split(' ').nth(1).and_then(|word| word.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no status in {status_line:?}"));
         let mut headers = Vec::new();
-        while let Some((name, value)) = self.line().split_once(": ") {
+        while let Some((name, value)) = lines.next().as_deref().and_then(|line| line.split_once(": ")) {
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
         Reply { status, headers, body: Vec::new() }

@@ -22,6 +22,7 @@ pub mod mosquitto;
 pub mod mqtt_clients;
 pub mod network;
 pub mod nginx;
+pub mod outbox;
 pub mod page;
 pub mod process;
 pub mod proxy;

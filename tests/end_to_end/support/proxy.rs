@@ -16,6 +16,7 @@ pub struct Proxy {
     latest: Arc<Mutex<Option<Link>>>,
     /// All that were made.
     all: Arc<Mutex<Vec<Link>>>,
+    is_away: Arc<AtomicBool>,
     /// Kept open towards the broker.
     stranded: Mutex<Vec<Link>>,
 }
@@ -54,9 +55,13 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let latest = Arc::new(Mutex::new(None));
         let all = Arc::new(Mutex::new(Vec::new()));
-        let (current, every) = (latest.clone(), all.clone());
+        let is_away = Arc::new(AtomicBool::new(false));
+        let (current, every, away) = (latest.clone(), all.clone(), is_away.clone());
         thread::spawn(move || {
             for client in listener.incoming() {
+                if away.load(Ordering::SeqCst) {
+                    continue;
+                }
                 // while the broker is down the connection ends at once
                 let (Ok(client), Ok(broker)) = (client, TcpStream::connect(("127.0.0.1", broker))) else { continue };
                 let link = Link::start(client, broker, delay, rate);
@@ -64,7 +69,7 @@ impl Proxy {
                 *current.lock().unwrap() = Some(link);
             }
         });
-        Self { port, latest, all, stranded: Mutex::default() }
+        Self { port, latest, all, is_away, stranded: Mutex::default() }
     }
 
     pub fn port(&self) -> u16 {
@@ -81,6 +86,14 @@ impl Proxy {
     pub fn cut_all(&self, loss: Loss, moment: Duration) {
         let links = std::mem::take(&mut *self.all.lock().unwrap());
         cut(&links, loss, moment);
+    }
+
+    /// Ends all connections, and new ones at once, until the broker is to be there again.
+    pub fn set_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::SeqCst);
+        if is_away {
+            self.cut_all(Loss::Both, Duration::ZERO);
+        }
     }
 
     /// Cuts the connection towards the client only, so that the broker keeps its end.
