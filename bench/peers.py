@@ -110,7 +110,7 @@ def install_node():
         run("npm", "install", "--prefix", PLACE, "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
         done()
     # modules are searched beside the script
-    for name in ("node.mjs", "node-red.cjs", "webhook.mjs", "webhook-node-red.cjs"):
+    for name in ("node.mjs", "node-red.cjs", "webhook.mjs", "webhook-node-red.cjs", "context-node-red.cjs"):
         shutil.copy(HERE / name, PLACE)
 
 
