@@ -76,3 +76,6 @@ impl Shared {
         message
     }
 }
+
+#[cfg(test)]
+mod tests;

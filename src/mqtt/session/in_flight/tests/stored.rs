@@ -22,10 +22,12 @@ fn the_outbox_does_not_count_against_the_bound_of_requests() {
     assert_eq!((table.unsettled(), table.oldest_caller().is_some()), (0, false));
     table.accept_free(message(1), time.at(1000), 4);
     table.accept_free(message(1), time.at(1000), 5);
+    let waiting = table.caller(Qos::AtLeastOnce, 6);
+    table.in_flight.accept(message(1), None, time.at(1000), waiting);
     assert_eq!((table.take_settled(), table.unsettled()), (vec![(5, Err(Failure::TooManyWaiting))], 1));
     assert!(table.oldest_caller().is_some());
     table.expire(time.at(1000));
-    assert_eq!((table.take_settled().len(), table.unsettled()), (5, 0));
+    assert_eq!((table.take_settled().len(), table.unsettled()), (6, 0));
 }
 
 #[test]
