@@ -65,6 +65,7 @@ pub struct Commands {
 #[derive(Default)]
 struct State {
     commands: VecDeque<Command>,
+    is_woken: bool,
     phase: Phase,
 }
 
@@ -113,13 +114,20 @@ impl Commands {
         }
     }
 
+    /// Wakes the thread: there is a connection.
+    pub fn wake(&self) {
+        self.lock().is_woken = true;
+        self.changed.notify_all();
+    }
+
     /// Waits until there is something to do, or for this time. `None` at the end.
     pub fn wait(&self, until: Option<Instant>, was_stopping: bool) -> Option<Due> {
         let mut state = self.lock();
         loop {
             let is_stopping = state.phase >= Phase::Stopping;
             let left = until.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
-            if !state.commands.is_empty() || is_stopping != was_stopping || left.is_zero() {
+            let is_woken = std::mem::take(&mut state.is_woken);
+            if !state.commands.is_empty() || is_woken || is_stopping != was_stopping || left.is_zero() {
                 return Some(Due { commands: std::mem::take(&mut state.commands), is_stopping });
             }
             if state.phase >= Phase::Closing {

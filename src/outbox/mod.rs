@@ -95,6 +95,8 @@ impl Outbox {
         let keys = Mutex::new(std::mem::take(&mut loaded.keys));
         let (commands, board, callers) = (Arc::<Commands>::default(), Arc::<Board>::default(), Callers::default());
         let shared = (commands.clone(), board.clone());
+        let woken = commands.clone();
+        publisher.when_ready(move || woken.wake());
         let worker = Worker::new((store, loaded), limits, publisher.clone(), shared);
         watch.spawn("outbox", move || {
             worker.run();

@@ -41,7 +41,7 @@ fn a_repetition_gets_the_first_answer_and_publishes_nothing() {
     for (method, target, body) in [
         ("POST", "/publish?", r#"{"topic":"p","msg":1,"qos":1}"#),
         ("POST", "/publish/bulk", &bulk),
-        ("PUT", "/topics/t?qos=2", "1"),
+        ("PUT", "/topics/t?qos=1", "1"),
         ("POST", "/api/v5/publish", &emqx),
         ("POST", "/api/v5/publish/bulk", &emqx_bulk),
     ] {

@@ -52,6 +52,9 @@ impl Publisher {
             state.table.ready(window);
             self.0.dispatch(state, Instant::now());
         });
+        if let Some(on_ready) = self.0.on_ready.get() {
+            on_ready();
+        }
     }
 
     /// Holds messages back until the connection is [`Self::ready`] again.

@@ -13,7 +13,7 @@ mod stored;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use self::stored::StoredPublish;
@@ -48,6 +48,8 @@ struct Shared {
     settings: Arc<Settings>,
     /// Of the MQTT thread.
     heartbeat: Heartbeat,
+    /// See [`Publisher::when_ready`].
+    on_ready: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 #[derive(Default)]
@@ -77,6 +79,7 @@ impl Publisher {
             max_packet_size,
             settings: Arc::new(Settings::new(config)),
             heartbeat: Heartbeat::new(Instant::now()),
+            on_ready: OnceLock::new(),
         }))
     }
 

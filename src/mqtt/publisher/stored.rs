@@ -45,6 +45,17 @@ impl Publisher {
         });
     }
 
+    /// Whether there is a connection that takes messages.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.lock().table.window().is_some()
+    }
+
+    /// Has this called whenever a connection begins to take messages. Only the first one counts. It must not block.
+    pub fn when_ready(&self, callback: impl Fn() + Send + Sync + 'static) {
+        let _ = self.0.on_ready.set(Box::new(callback));
+    }
+
     /// Takes back the message at this place of the outbox if it was never handed over to a connection. Its callbacks
     /// are dropped uncalled. Returns whether it was taken back.
     #[must_use]

@@ -18,7 +18,9 @@ pub struct Entry {
     pub since: SystemTime,
     /// Nothing is sent after this time, by a clock that only goes forward.
     pub end: Instant,
-    /// Set when it is written to a connection.
+    /// Whether an earlier process may have sent it.
+    pub sent_before: bool,
+    /// Whether it was written to a connection, now or perhaps by an earlier process.
     pub was_sent: Arc<AtomicBool>,
     pub phase: Phase,
 }
@@ -44,18 +46,30 @@ impl Entry {
             size: brief.size,
             since: brief.since,
             end,
+            sent_before: false,
             was_sent: Arc::default(),
             phase: Phase::Writing,
         }
+    }
+
+    /// The same of a message that an earlier process may have sent.
+    pub fn sent_before(self) -> Self {
+        self.was_sent.store(true, Ordering::Relaxed);
+        Self { sent_before: true, ..self }
     }
 
     /// As it is shown.
     pub fn state(&self) -> State {
         match self.phase {
             Phase::Settled(settlement, _) => settlement.into(),
-            _ if self.was_sent.load(Ordering::Relaxed) => State::Sent,
+            _ if self.was_sent() => State::Sent,
             _ => State::Queued,
         }
+    }
+
+    /// Whether it was sent, or may have been.
+    pub fn was_sent(&self) -> bool {
+        self.was_sent.load(Ordering::Relaxed)
     }
 
     /// Whether one who sees only what this owner stored sees it. It is not shown before it is on disk.

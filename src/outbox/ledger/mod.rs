@@ -35,8 +35,12 @@ pub struct Limits {
 pub struct Ledger {
     limits: Limits,
     entries: BTreeMap<u64, Entry>,
+    /// Being written.
+    writing: BTreeSet<u64>,
     /// On disk, and not with the connection.
     ready: BTreeSet<u64>,
+    /// Those of them that an earlier process may have sent.
+    sent_before: BTreeSet<u64>,
     /// With the connection.
     given: BTreeMap<u64, Arc<AtomicBool>>,
     given_bytes: u64,
@@ -50,13 +54,15 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// With what an earlier process left. `wall` and `now` are the same moment. A message that was stored in the future
+    /// With what an earlier process left, which may have sent messages up to `given_up_to`. `wall` and `now` are the same moment. A message that was stored in the future
     /// gets no more time than it had then: the clock was put back.
-    pub fn new(limits: Limits, left: &[Brief], wall: SystemTime, now: Instant) -> Self {
+    pub fn new(limits: Limits, (left, given_up_to): (&[Brief], u64), wall: SystemTime, now: Instant) -> Self {
         let mut ledger = Self {
             limits,
             entries: BTreeMap::new(),
+            writing: BTreeSet::new(),
             ready: BTreeSet::new(),
+            sent_before: BTreeSet::new(),
             given: BTreeMap::new(),
             given_bytes: 0,
             ends: BTreeSet::new(),
@@ -67,7 +73,9 @@ impl Ledger {
         for brief in left {
             let ttl = brief.until.duration_since(brief.since).unwrap_or_default();
             let rest = brief.until.duration_since(wall).unwrap_or_default().min(ttl);
-            ledger.insert(brief.sequence, Entry::new(brief, now + rest));
+            let entry = Entry::new(brief, now + rest);
+            let may_be_sent = brief.sequence <= given_up_to;
+            ledger.insert(brief.sequence, if may_be_sent { entry.sent_before() } else { entry });
             match brief.settlement {
                 Some((at, settlement)) => ledger.settle(brief.sequence, settlement, at),
                 None => ledger.stored(brief.sequence),
@@ -93,22 +101,25 @@ impl Ledger {
     pub fn insert(&mut self, sequence: u64, entry: Entry) {
         self.bytes += entry.size;
         self.ends.insert((entry.end, sequence));
+        self.writing.insert(sequence);
         self.entries.insert(sequence, entry);
     }
 
     /// A message is on disk, and may be sent, again if it was with the connection.
     pub fn stored(&mut self, sequence: u64) {
-        self.take_from_connection(sequence);
+        self.take_from(sequence);
         if let Some(entry) = self.entries.get_mut(&sequence) {
             entry.phase = Phase::Ready;
             self.ready.insert(sequence);
+            if entry.sent_before {
+                self.sent_before.insert(sequence);
+            }
         }
     }
 
     /// A message is about to be taken back: it is not given to the connection meanwhile.
     pub fn hold(&mut self, sequence: u64) {
-        self.take_from_connection(sequence);
-        self.ready.remove(&sequence);
+        self.take_from(sequence);
         if let Some(entry) = self.entries.get_mut(&sequence) {
             entry.phase = Phase::Writing;
         }
@@ -116,16 +127,30 @@ impl Ledger {
 
     /// A message is not in the outbox any more, or never was on disk.
     pub fn remove(&mut self, sequence: u64) {
-        self.take_from_connection(sequence);
+        self.take_from(sequence);
         let Some(entry) = self.entries.remove(&sequence) else { return };
-        self.ready.remove(&sequence);
         self.leave_phase(sequence, &entry);
     }
 
-    /// The messages that may be given to the connection now, in their order, at most so many.
-    pub fn next_ready(&self, most: usize) -> Vec<u64> {
-        let room = MAX_GIVEN.saturating_sub(self.given.len()).min(most);
-        self.ready.iter().copied().take(if self.given_bytes < MAX_GIVEN_BYTES { room } else { 0 }).collect()
+    /// The messages up to this one that may be given to the connection now, in their order, at most so many.
+    pub fn next_ready(&self, most: usize, up_to: u64) -> Vec<u64> {
+        let next = self.ready.range(..=up_to).copied();
+        next.take(self.room_with_connection().min(most)).collect()
+    }
+
+    /// The last message that the connection has room for, if it is not given one after it.
+    pub fn last_with_room(&self) -> Option<u64> {
+        self.ready.iter().chain(&self.writing).copied().take(self.room_with_connection()).max()
+    }
+
+    /// The last message that was sent and is not settled, or may have been sent.
+    pub fn last_sent(&self) -> Option<u64> {
+        let sent = self.given.iter().filter(|(_, sent)| sent.load(Ordering::Relaxed)).map(|(sequence, _)| *sequence);
+        sent.chain(self.sent_before.last().copied()).max()
+    }
+
+    fn room_with_connection(&self) -> usize {
+        if self.given_bytes < MAX_GIVEN_BYTES { MAX_GIVEN.saturating_sub(self.given.len()) } else { 0 }
     }
 
     /// A message is given to the connection. Returns when its time is over, and what is set when it is sent.
@@ -133,6 +158,7 @@ impl Ledger {
         let entry = self.entries.get_mut(&sequence).filter(|entry| matches!(entry.phase, Phase::Ready))?;
         entry.phase = Phase::Given;
         self.ready.remove(&sequence);
+        self.sent_before.remove(&sequence);
         self.given_bytes += entry.size;
         self.given.insert(sequence, entry.was_sent.clone());
         Some((entry.end, entry.was_sent.clone()))
@@ -140,9 +166,8 @@ impl Ledger {
 
     /// It is known what became of a message, or known better than before.
     pub fn settle(&mut self, sequence: u64, settlement: Settlement, at: SystemTime) {
-        self.take_from_connection(sequence);
+        self.take_from(sequence);
         let Some(mut entry) = self.entries.remove(&sequence) else { return };
-        self.ready.remove(&sequence);
         self.leave_phase(sequence, &entry);
         entry.phase = Phase::Settled(settlement, at);
         self.outcomes.insert((at, sequence));
@@ -202,14 +227,19 @@ impl Ledger {
 
     /// In the order of [`State::ALL`].
     pub fn counts(&self) -> [u64; 5] {
-        let sent = self.given.values().filter(|sent| sent.load(Ordering::Relaxed)).count() as u64;
+        let sent = self.given.values().filter(|sent| sent.load(Ordering::Relaxed)).count() + self.sent_before.len();
+        let sent = sent as u64;
         let mut counts = self.settlements;
         counts[State::Sent as usize] = sent;
         counts[State::Queued as usize] = (self.ready.len() + self.given.len()) as u64 - sent;
         counts
     }
 
-    fn take_from_connection(&mut self, sequence: u64) {
+    /// Takes a message out of the phase in which it is.
+    fn take_from(&mut self, sequence: u64) {
+        self.writing.remove(&sequence);
+        self.ready.remove(&sequence);
+        self.sent_before.remove(&sequence);
         if self.given.remove(&sequence).is_some() {
             let size = self.entries.get(&sequence).map_or(0, |entry| entry.size);
             self.given_bytes = self.given_bytes.saturating_sub(size);

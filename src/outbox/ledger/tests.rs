@@ -12,7 +12,7 @@ fn brief(sequence: u64, owner: &str) -> Brief {
 
 fn ledger(owners: &[&str], now: Instant) -> Ledger {
     let left: Vec<_> = owners.iter().zip(1..).map(|(owner, sequence)| brief(sequence, owner)).collect();
-    Ledger::new(LIMITS, &left, WALL, now)
+    Ledger::new(LIMITS, (&left, 0), WALL, now)
 }
 
 fn listed(ledger: &Ledger, owner: Option<&str>, state: Option<State>, after: u64, limit: usize) -> (Vec<u64>, bool) {
@@ -25,9 +25,9 @@ fn listed(ledger: &Ledger, owner: Option<&str>, state: Option<State>, after: u64
 fn messages_are_given_in_their_order_and_counted_where_they_are() {
     let now = Instant::now();
     let mut ledger = ledger(&["a", "b", "a"], now);
-    assert_eq!((ledger.next_ready(2), ledger.bytes()), (vec![1, 2], 30));
+    assert_eq!((ledger.next_ready(2, 9), ledger.bytes()), (vec![1, 2], 30));
     let (end, sent) = ledger.give(1).unwrap();
-    assert_eq!((end, ledger.next_ready(9)), (now + TTL, vec![2, 3]));
+    assert_eq!((end, ledger.next_ready(9, 9)), (now + TTL, vec![2, 3]));
     assert!(ledger.give(1).is_none(), "it is given");
     assert_eq!(ledger.counts(), [3, 0, 0, 0, 0]);
     sent.store(true, Ordering::Relaxed);
@@ -37,7 +37,31 @@ fn messages_are_given_in_their_order_and_counted_where_they_are() {
     ledger.settle(1, Settlement::Acknowledged, WALL);
     assert_eq!((ledger.counts(), ledger.bytes()), ([2, 0, 1, 0, 0], 20));
     ledger.remove(2);
-    assert_eq!((ledger.counts(), ledger.next_ready(9)), ([1, 0, 1, 0, 0], vec![3]));
+    assert_eq!((ledger.counts(), ledger.next_ready(9, 9)), ([1, 0, 1, 0, 0], vec![3]));
+}
+
+#[test]
+fn what_an_earlier_process_may_have_sent_counts_as_sent() {
+    let (now, left) = (Instant::now(), [brief(1, ""), brief(2, ""), brief(3, "")]);
+    let mut ledger = Ledger::new(LIMITS, (&left, 2), WALL, now);
+    assert_eq!((ledger.counts(), ledger.last_sent()), ([1, 2, 0, 0, 0], Some(2)));
+    assert_eq!(ledger.get(2).map(Entry::state), Some(State::Sent));
+    // it stays so while it is with the connection again
+    assert!(ledger.give(1).is_some() && ledger.give(3).is_some());
+    assert_eq!((ledger.counts(), ledger.last_sent()), ([1, 2, 0, 0, 0], Some(2)));
+    ledger.settle(1, Settlement::Acknowledged, WALL);
+    ledger.settle(2, Settlement::Expired, WALL);
+    assert_eq!((ledger.counts(), ledger.last_sent()), ([1, 0, 1, 1, 0], None));
+}
+
+#[test]
+fn messages_are_given_up_to_one_and_the_next_ones_are_known_before_they_are_on_disk() {
+    let now = Instant::now();
+    let mut ledger = ledger(&["a", "a"], now);
+    ledger.insert(3, Entry::new(&brief(3, "a"), now + TTL));
+    assert_eq!((ledger.next_ready(9, 1), ledger.last_with_room()), (vec![1], Some(3)));
+    ledger.stored(3);
+    assert_eq!(ledger.next_ready(9, 9), [1, 2, 3]);
 }
 
 #[test]
@@ -49,7 +73,7 @@ fn there_is_room_up_to_both_limits_and_again_when_a_message_is_settled() {
     assert!(matches!(ledger.check_room(2, 0), Err(NotStored::Full(words)) if words.contains("`max-messages` is 3")));
     // one that is being written has its room already
     ledger.insert(3, Entry::new(&brief(3, "a"), now));
-    assert!(ledger.check_room(1, 0).is_err() && ledger.next_ready(9) == [1, 2]);
+    assert!(ledger.check_room(1, 0).is_err() && ledger.next_ready(9, 9) == [1, 2]);
     ledger.settle(1, Settlement::Refused, WALL);
     assert_eq!(ledger.check_room(1, 80), Ok(()));
 }
@@ -68,7 +92,7 @@ fn a_message_on_disk_expires_and_one_with_the_connection_is_told_by_it() {
 
 #[test]
 fn outcomes_are_kept_for_a_time_and_up_to_a_number() {
-    let mut ledger = Ledger::new(LIMITS, &[], WALL, Instant::now());
+    let mut ledger = Ledger::new(LIMITS, (&[], 0), WALL, Instant::now());
     for sequence in 1..=5 {
         let brief = Brief { settlement: Some((WALL + TTL, Settlement::Expired)), ..brief(sequence, "") };
         let entry = Entry::new(&brief, Instant::now());
@@ -91,7 +115,7 @@ fn a_clock_that_was_changed_gives_no_message_more_time_than_it_had() {
         (WALL + Duration::from_secs(40), Duration::ZERO),
         (WALL.checked_sub(Duration::from_secs(1000)).unwrap(), TTL),
     ] {
-        let ledger = Ledger::new(LIMITS, &[brief(1, "")], wall, now);
+        let ledger = Ledger::new(LIMITS, (&[brief(1, "")], 0), wall, now);
         assert_eq!(ledger.next_end(), Some(now + rest));
     }
 }

@@ -8,7 +8,7 @@ use redb::{Key, Table, WriteTransaction};
 
 use super::codec::{decode, encode, encode_key};
 use super::error::Fault;
-use super::tables::{KEYS, META, NEXT, OUTCOMES, QUEUED};
+use super::tables::{GIVEN, KEYS, META, NEXT, OUTCOMES, QUEUED};
 use crate::message::Properties;
 use crate::outbox::{KeyHash, KeyRecord, Settled, Stored};
 
@@ -29,6 +29,11 @@ pub enum Change {
         sequence: u64,
         /// What became of it.
         settled: Settled,
+    },
+    /// Messages up to this sequence may be sent from now on.
+    Give {
+        /// The sequence of the last one.
+        up_to: u64,
     },
     /// Removes a queued message.
     Remove {
@@ -73,7 +78,7 @@ pub fn apply(transaction: &WriteTransaction, changes: &[Change]) -> Result<(), F
         tables.make(change)?;
     }
     match last {
-        Some(last) => tables.set_next(last.saturating_add(1)),
+        Some(last) => tables.set(NEXT, last.saturating_add(1)),
         None => Ok(()),
     }
 }
@@ -100,6 +105,7 @@ impl<'a> Tables<'a> {
         match change {
             Change::Put { sequence, stored } => put(&mut self.queued, *sequence, &encode(stored)),
             Change::Settle { sequence, settled } => self.settle(*sequence, settled),
+            Change::Give { up_to } => self.set(GIVEN, *up_to),
             Change::Remove { sequence } => remove(&mut self.queued, *sequence),
             Change::Forget { sequence } => remove(&mut self.outcomes, *sequence),
             Change::PutKey { key, record } => put(&mut self.keys, key, &encode_key(record)),
@@ -123,8 +129,8 @@ impl<'a> Tables<'a> {
         put(&mut self.outcomes, sequence, &encode(&stored))
     }
 
-    fn set_next(&mut self, sequence: u64) -> Result<(), Fault> {
-        self.meta.insert(NEXT, sequence)?;
+    fn set(&mut self, name: &'static str, sequence: u64) -> Result<(), Fault> {
+        self.meta.insert(name, sequence)?;
         Ok(())
     }
 }

@@ -11,6 +11,8 @@ pub struct Loaded {
     pub file: u32,
     /// The sequence of the next message: larger than that of each message which the file ever had.
     pub next_sequence: u64,
+    /// Messages up to this sequence may have been sent.
+    pub given_up_to: u64,
     /// The queued messages, in their order.
     pub queued: Vec<Brief>,
     /// The outcomes, in the order of their messages.

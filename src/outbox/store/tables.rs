@@ -7,7 +7,7 @@ use super::error::Fault;
 use super::loaded::{Brief, Loaded};
 use crate::outbox::{KeyHash, KeyRecord, Stored};
 
-/// Numbers about the file: [`FORMAT`], [`FILE`] and [`NEXT`].
+/// Numbers about the file: [`FORMAT`], [`FILE`], [`NEXT`] and [`GIVEN`].
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Messages that are to be sent, by their sequence.
 pub const QUEUED: TableDefinition<u64, &[u8]> = TableDefinition::new("queued");
@@ -23,6 +23,8 @@ pub const FILE: &str = "file";
 /// The sequence of the next message. It is kept because that of the last message must not be used again after this one
 /// is forgotten.
 pub const NEXT: &str = "next";
+/// Messages up to this sequence may have been sent. It is missing while none was.
+pub const GIVEN: &str = "given";
 
 /// The format that this version writes, and the only one that it reads.
 const VERSION: u64 = 1;
@@ -48,7 +50,7 @@ fn fill(transaction: &WriteTransaction, file: u32) -> Result<(), redb::Error> {
 /// Reads all tables. Every row is decoded, so that none can be found damaged later.
 pub fn load(database: &Database) -> Result<Loaded, Fault> {
     let transaction = database.begin_read()?;
-    let [format, file, next] = meta(&transaction)?;
+    let [format, file, next, given_up_to] = meta(&transaction)?;
     if format != VERSION {
         return Err(Fault::Version(format!("format {format}")));
     }
@@ -57,10 +59,10 @@ pub fn load(database: &Database) -> Result<Loaded, Fault> {
     let outcomes = briefs(&transaction, OUTCOMES)?;
     let last = queued.last().into_iter().chain(outcomes.last()).map(|brief| brief.sequence).max().unwrap_or(0);
     let next_sequence = next.max(last.saturating_add(1));
-    Ok(Loaded { file, next_sequence, queued, outcomes, keys: keys(&transaction)? })
+    Ok(Loaded { file, next_sequence, given_up_to, queued, outcomes, keys: keys(&transaction)? })
 }
 
-fn meta(transaction: &ReadTransaction) -> Result<[u64; 3], Fault> {
+fn meta(transaction: &ReadTransaction) -> Result<[u64; 4], Fault> {
     let table = transaction.open_table(META)?;
     let number = |name| {
         let number = table.get(name)?.map(|number| number.value());
@@ -68,8 +70,11 @@ fn meta(transaction: &ReadTransaction) -> Result<[u64; 3], Fault> {
     };
     // the format first: another one may have other numbers
     match number(FORMAT)? {
-        VERSION => Ok([VERSION, number(FILE)?, number(NEXT)?]),
-        other => Ok([other, 0, 0]),
+        VERSION => {
+            let given = table.get(GIVEN)?.map_or(0, |number| number.value());
+            Ok([VERSION, number(FILE)?, number(NEXT)?, given])
+        }
+        other => Ok([other, 0, 0, 0]),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Messages are looked up, listed and taken back.
 
+use bytes::Bytes;
+
 use super::Worker;
 use super::batch::Batch;
+use crate::message::Properties;
 use crate::outbox::callers::Caller;
 use crate::outbox::commands::May;
 use crate::outbox::store::Change;
@@ -66,6 +69,9 @@ impl Worker {
     }
 
     fn view(&self, id: Id, state: State, mut stored: Stored) -> View {
+        // it is not shown, and a page has up to a thousand
+        stored.message.payload = Bytes::new();
+        stored.message.properties = Properties::default();
         // what is known, and not on disk yet
         let is_it = |change: &&Change| matches!(change, Change::Settle { sequence, .. } if *sequence == id.sequence);
         if let Some(Change::Settle { settled, .. }) = self.unwritten.iter().rev().find(is_it) {

@@ -42,6 +42,8 @@ pub struct Worker {
 pub struct Contents {
     pub ledger: Ledger,
     pub fresh: Fresh,
+    /// Messages up to this one may be sent: so it is on disk, for the next process.
+    pub given_up_to: u64,
 }
 
 impl Worker {
@@ -53,9 +55,10 @@ impl Worker {
         (commands, board): (Arc<Commands>, Arc<Board>),
     ) -> Self {
         let left: Vec<_> = loaded.queued.into_iter().chain(loaded.outcomes).collect();
-        let ledger = Ledger::new(limits, &left, SystemTime::now(), Instant::now());
+        let given_up_to = loaded.given_up_to;
+        let ledger = Ledger::new(limits, (&left, given_up_to), SystemTime::now(), Instant::now());
         let (file, next_sequence) = (loaded.file, loaded.next_sequence);
-        let contents = Contents { ledger, fresh: Fresh::default() };
+        let contents = Contents { ledger, fresh: Fresh::default(), given_up_to };
         let (unwritten, trouble, is_stopping) = (Vec::new(), None, false);
         let worker =
             Self { commands, board, publisher, store, file, next_sequence, contents, unwritten, trouble, is_stopping };
@@ -70,6 +73,10 @@ impl Worker {
         while let Some(due) = self.commands.wait(self.next_time(), self.is_stopping) {
             self.work(due);
         }
+        // what was not sent is certain after an orderly end
+        let up_to = self.contents.ledger.last_sent().unwrap_or(0);
+        self.unwritten.push(Change::Give { up_to });
+        self.write(Batch::default());
         let commands = self.commands.clone();
         drop(self);
         commands.closed();
@@ -87,8 +94,9 @@ impl Worker {
         }
         self.expire();
         self.forget(&mut batch);
-        // what is on disk goes out while the rest is written
+        // what may be sent goes out while the rest is written
         self.send();
+        self.let_go(&mut batch);
         self.write(batch);
         self.send();
         self.report();

@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use super::Worker;
+use super::batch::Batch;
 use crate::metrics;
 use crate::mqtt::{Failure, Outcome, Published, StoredPublish};
 use crate::outbox::commands::Command;
+use crate::outbox::ledger::Entry;
 use crate::outbox::store::Change;
 use crate::outbox::{Settled, Settlement, Stored};
 
@@ -43,13 +45,28 @@ impl Fresh {
 }
 
 impl Worker {
+    /// Lets the next messages go, if there is a connection: it is written that they may be sent, before they are.
+    pub fn let_go(&mut self, batch: &mut Batch) {
+        let last = self.contents.ledger.last_with_room().filter(|last| *last > self.contents.given_up_to);
+        let Some(up_to) = last.filter(|_| self.is_sending()) else { return };
+        batch.push(vec![Change::Give { up_to }], move |contents, written| {
+            if written.is_ok() {
+                contents.given_up_to = up_to;
+            }
+        });
+    }
+
+    fn is_sending(&self) -> bool {
+        !self.is_stopping && self.publisher.is_ready()
+    }
+
     /// Gives messages to the connection, as many as it may have.
     pub fn send(&mut self) {
-        if self.is_stopping {
+        if !self.is_sending() {
             return;
         }
         loop {
-            let ready = self.contents.ledger.next_ready(READ_AT_ONCE);
+            let ready = self.contents.ledger.next_ready(READ_AT_ONCE, self.contents.given_up_to);
             let (Some(&first), Some(&last)) = (ready.first(), ready.last()) else { return };
             let messages = match self.read(&ready, first, last) {
                 Ok(messages) if messages.is_empty() => return,
@@ -91,7 +108,7 @@ impl Worker {
     fn give(&mut self, sequence: u64, stored: Arc<Stored>) -> Option<StoredPublish> {
         // the wall clock may have gone forward, as after a suspension of the machine
         if stored.until <= SystemTime::now() {
-            self.settle(sequence, Settled::expired(false));
+            self.settle(sequence, Settled::expired(self.was_sent(sequence)));
             return None;
         }
         let (deadline, was_sent) = self.contents.ledger.give(sequence)?;
@@ -113,7 +130,8 @@ impl Worker {
 
     /// What an outcome means; nothing if the message stays queued.
     fn settlement(&self, sequence: u64, outcome: Outcome, is_late: bool) -> Option<Settled> {
-        let is_over = self.contents.ledger.get(sequence)?.end <= Instant::now();
+        let entry = self.contents.ledger.get(sequence)?;
+        let (is_over, sent_before) = (entry.end <= Instant::now(), entry.sent_before);
         Some(match outcome {
             Ok(published) => Settled::acknowledged(match published {
                 Published::Acknowledged { reason_code, .. } => reason_code,
@@ -122,14 +140,14 @@ impl Worker {
             Err(Failure::Stopping | Failure::Unknown) if self.is_stopping && !is_over => return None,
             Err(Failure::Unknown) if is_over => Settled::expired(true),
             Err(Failure::NotConnected | Failure::NotReady(_) | Failure::Busy | Failure::Stopping) => {
-                Settled::expired(false)
+                Settled::expired(sent_before)
             }
             Err(failure) => {
-                let may_have_arrived = !is_late && matches!(failure, Failure::Unknown | Failure::GivenUp);
+                let is_unknown = !is_late && matches!(failure, Failure::Unknown | Failure::GivenUp);
                 Settled {
                     reason_code: failure.reason_code(),
                     error: Some(failure.to_string().into()),
-                    may_have_arrived,
+                    may_have_arrived: is_unknown || sent_before,
                     ..Settled::now(Settlement::Refused)
                 }
             }
@@ -139,8 +157,12 @@ impl Worker {
     /// Expires what is on disk only.
     pub fn expire(&mut self) {
         for sequence in self.contents.ledger.expired(Instant::now()) {
-            self.settle(sequence, Settled::expired(false));
+            self.settle(sequence, Settled::expired(self.was_sent(sequence)));
         }
+    }
+
+    fn was_sent(&self, sequence: u64) -> bool {
+        self.contents.ledger.get(sequence).is_some_and(Entry::was_sent)
     }
 
     fn settle(&mut self, sequence: u64, settled: Settled) {
