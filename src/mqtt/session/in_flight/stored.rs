@@ -38,7 +38,7 @@ impl InFlight {
     }
 
     /// Forgets what the session owes of the outbox and may not be sent any more. A broker keeps nothing of a message at
-    /// QoS 1 that it did not acknowledge. At QoS 2 it may keep the packet identifier, and then takes another message for
+    /// QoS 1 that it did not acknowledge. At QoS 2 it may keep the packet identifier, and then take another message for
     /// this one: false means that the session cannot be resumed.
     pub(super) fn forget_overdue(&mut self, now: Instant) -> bool {
         let mut overdue = self.sent();
