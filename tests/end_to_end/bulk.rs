@@ -113,7 +113,7 @@ fn bodies_other_than_arrays_and_invalid_parameters_are_refused() {
         ("/publish/bulk?timeout=60.1", item, &format!("`timeout` {seconds}, not 60.1")),
         ("/publish/bulk?timeout=1&timeout=1", item, "parameter `timeout` is there twice"),
         ("/publish/bulk?timeout=%FF", item, "`timeout` is not UTF-8 when it is decoded"),
-        ("/publish/bulk?qos=1", item, "unknown parameter `qos`: there are `timeout`"),
+        ("/publish/bulk?qos=1", item, "unknown parameter `qos`: there are `timeout` and `ttl`"),
     ] {
         daemon.connect().post(path, body.as_bytes()).assert_refused(400, 3, words);
     }

@@ -95,7 +95,7 @@ fn every_refused_target_and_header_names_the_rule() {
     let mut subscriber = broker.subscribe("#", 1, "%t");
     let escape = "has a `%` without two hexadecimal digits behind it: a percent sign itself is `%25`";
     let wildcard = "must not contain the wildcard `+`: one publishes to a topic name, not to a topic filter";
-    let known = "there are `qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic` and `timeout`";
+    let known = "there are `qos`, `retain`, `contentType`, `messageExpiry`, `responseTopic`, `timeout` and `ttl`";
     let seconds = "must be a number of seconds above 0 and up to 60";
     let many = (0..33).map(|n| format!("p{n}&")).collect::<Vec<_>>().concat();
     let cases = [

@@ -25,8 +25,8 @@ pub type Read = fn(Fields) -> Result<Message, Reply>;
 type Held = Vec<(Message, Share, Result<Option<Slot>, Failure>)>;
 
 impl Call<'_> {
-    /// Publishes the messages of the body, all of them within one timeout, unless the request repeats another one, which
-    /// `endpoint` tells apart. The reply is made of all outcomes.
+    /// Publishes the messages of the body within one timeout for all of them, unless the request repeats another one,
+    /// which `endpoint` tells apart. The reply is made of all outcomes.
     pub fn publish_all(
         &mut self,
         endpoint: &str,

@@ -56,8 +56,8 @@ impl Call<'_> {
     }
 }
 
-/// Starts to publish `count` messages, when it is on disk that the request with this key runs. `told` is told what became
-/// of them, after the key. `start` gets the time that is left.
+/// Starts to publish `count` messages, when it is on disk that the request with this key runs. `told` is told what
+/// became of them, after the key. `start` gets the time that is left.
 pub fn start<O: Outcomes>(
     (key, count, when): (Option<Arc<Running>>, usize, When),
     reply: impl Fn(Told<O>) -> Reply + Clone + Send + Sync + 'static,

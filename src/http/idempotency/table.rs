@@ -1,4 +1,4 @@
-//! The table of idempotency keys: which request runs under each key, or how it was answered. It has no I/O and no clock.
+//! The table of idempotency keys: which request runs under each, or how it was answered. It has no I/O and no clock.
 
 mod owners;
 

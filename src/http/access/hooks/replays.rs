@@ -63,7 +63,7 @@ impl<W> Replays<W> {
         }
     }
 
-    /// The first call is settled. Returns those that wait for the same result, which is remembered if the call `is_done`.
+    /// The first call is settled. Returns those that wait for the same result. It is remembered if the call `is_done`.
     pub fn end(&self, id: &str, told: &Told, is_done: bool, now: Instant) -> Vec<W> {
         let mut state = self.lock();
         let ended = if is_done {
