@@ -10,20 +10,21 @@ use crate::support::scripted_broker::{PUBACK, PUBLISH, ScriptedBroker, acknowled
 use crate::support::waiting::eventually;
 
 /// Sends a request with this key.
-fn ask(daemon: &Daemon, method: &str, target: &str, key: &str, body: &str) -> Reply {
+pub fn ask(daemon: &Daemon, method: &str, target: &str, key: &str, body: &str) -> Reply {
     daemon.connect().request(method, target, &[("Idempotency-Key", key)], body.as_bytes())
 }
 
-fn publish(daemon: &Daemon, key: &str, body: &Value) -> Reply {
+pub fn publish(daemon: &Daemon, key: &str, body: &Value) -> Reply {
     ask(daemon, "POST", "/publish", key, &body.to_string())
 }
 
-fn is_replayed(reply: &Reply) -> bool {
+pub fn is_replayed(reply: &Reply) -> bool {
     reply.header("idempotency-replayed") == Some("true")
 }
 
 /// Asserts that the second reply is the first one again.
-fn assert_repeated(first: &Reply, second: &Reply) {
+#[track_caller]
+pub fn assert_repeated(first: &Reply, second: &Reply) {
     assert!(!is_replayed(first) && is_replayed(second), "{first:?} {second:?}");
     assert_eq!((first.status, &first.body), (second.status, &second.body));
     assert_eq!(first.header("content-type"), second.header("content-type"));

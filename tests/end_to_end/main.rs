@@ -33,6 +33,8 @@ mod hooks;
 mod hostile_requests;
 mod http_semantics;
 mod idempotency;
+mod idempotency_outbox;
+mod idempotency_scope;
 mod in_flight;
 mod journal;
 mod keep_alive;

@@ -4,7 +4,8 @@
 //!    answer. What is the same request says its `fingerprint`.
 //! 2. Where there is an outbox, the first request is published when it is on disk that it runs: [`Running::record`].
 //!    So a repetition after a restart does not publish again what an earlier process may have published.
-//! 3. When its outcome is known, `settling` keeps the answer or frees the key, and does so again if more is known later.
+//! 3. When its outcome is known, `settling` keeps the answer or frees the key, and does so again if more is known
+//!    later.
 
 mod fingerprint;
 mod settling;
@@ -147,8 +148,8 @@ impl Running {
         });
     }
 
-    /// Keeps this reply if the request did something or may have done, or else frees the key. Of a reply that is too long
-    /// it keeps only that there was one.
+    /// Keeps this reply if the request did something or may have done, or else frees the key. Of a reply that is too
+    /// long it keeps only that there was one.
     pub fn end(&self, reply: &Reply, is_done: bool) {
         match is_done {
             true if reply.size() > MAX_ANSWER => self.answer(1, Reply::response_without_room().to_answer()),
