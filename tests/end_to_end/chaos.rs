@@ -186,7 +186,7 @@ fn publish(mut connection: Connection, client: usize, count: usize, done: &Atomi
         .collect()
 }
 
-fn await_count(done: &AtomicUsize, count: usize) {
+pub fn await_count(done: &AtomicUsize, count: usize) {
     let answered = || done.load(Ordering::Relaxed);
     eventually_within(PATIENCE * 10, &format!("{count} answers"), answered, |answered| *answered >= count);
 }
@@ -197,14 +197,14 @@ fn last_of(outcomes: &[Outcome]) -> usize {
 }
 
 /// mosquitto with a log file that all its runs append to.
-struct Broker {
+pub struct Broker {
     port: u16,
     folder: Folder,
     process: Child,
 }
 
 impl Broker {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let (port, folder) = (free_port(), Folder::new());
         let configuration = format!(
             "user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nlog_dest stderr\nlog_type all\n\
@@ -222,7 +222,7 @@ impl Broker {
         command.stderr(log).spawn().expect("mosquitto is needed for this test")
     }
 
-    fn kill_and_restart(&mut self, times: usize) {
+    pub fn kill_and_restart(&mut self, times: usize) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         pause(Duration::from_millis(times as u64 * 53 % 250));
@@ -256,8 +256,17 @@ impl Broker {
     }
 
     fn read_log(&self) -> BrokerLog {
+        BrokerLog::of(CLIENT, self.lines())
+    }
+
+    /// The lines of its log, of all its runs.
+    pub fn lines(&self) -> Vec<String> {
         let lines = BufReader::new(File::open(self.log()).unwrap()).split(b'\n');
-        BrokerLog::of(CLIENT, lines.map(|line| String::from_utf8_lossy(&line.unwrap()).into_owned()))
+        lines.map(|line| String::from_utf8_lossy(&line.unwrap()).into_owned()).collect()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     fn await_delivery(&self, id: usize) {

@@ -33,6 +33,7 @@ mod hooks;
 mod hostile_requests;
 mod http_semantics;
 mod idempotency;
+mod idempotency_chaos;
 mod idempotency_outbox;
 mod idempotency_scope;
 mod in_flight;
