@@ -120,7 +120,7 @@ def store(folder, port, connections, seconds):
 
 @contextlib.contextmanager
 def coming_back(folder, mqtt):
-    """A broker that comes back with a subscriber; yields how to wait for so many messages, which returns how many came."""
+    """A broker that comes back with a subscriber; yields a function that waits for messages and counts them."""
     received, place = folder / "received", folder / "back"
     place.mkdir()
     with contextlib.ExitStack() as stack:
@@ -333,7 +333,7 @@ def fill(folder, http, messages):
 
 
 def started(config, http, messages):
-    """Seconds until `GET /healthz` is answered and until the first message is at the broker, and messages per second."""
+    """Seconds until `GET /healthz` is answered and until the broker has the first message, and messages per second."""
     begin = time.monotonic()
     with running([*AS_BATCH, DAEMON[-1], "--config", config]) as process:
         until(lambda: answers(f"http://127.0.0.1:{http}/healthz"), "the daemon", PATIENCE, 0.001, process)
@@ -428,7 +428,8 @@ def details(runs):
             yield {"who": peer.name, "connections": connections, "ours_to_theirs": values}
     for connections in CONNECTIONS:
         pairs = zip(runs[BRIDGE.name, connections], runs[DISK.name, 1])
-        yield {"who": "disk", "connections": connections, "ours_to_fdatasync": spread([a["rate"] / b["rate"] for a, b in pairs])}
+        values = spread([a["rate"] / b["rate"] for a, b in pairs])
+        yield {"who": DISK.name, "connections": connections, "ours_to_fdatasync": values}
 
 
 def row(figures):

@@ -1,6 +1,6 @@
 // Settings and the only flow of Node-RED: an HTTP node, a function that answers when the message is in the file of the
-// context, and the response. Without `cache: false` the answer would come before the file is written. Node-RED writes the
-// whole context each time, so only the last messages are kept: a longer queue would make it slower.
+// context, and the response. Without `cache: false` the answer would come before the file is written. Node-RED writes
+// the whole context each time, so only the last messages are kept: a longer queue would make it slower.
 const fs = require('node:fs');
 const path = require('node:path');
 

@@ -12,8 +12,8 @@ pub const ASYNC: (&str, &str) = ("Prefer", "respond-async");
 /// Seconds that no test takes.
 pub const LONG: f64 = 600.0;
 
-/// Tables for the broker on this port with more lines in `[mqtt]`, and for the outbox in this folder with more lines and
-/// tables.
+/// Tables for the broker on this port with more lines in `[mqtt]`, and for the outbox in this folder with more lines
+/// and tables.
 pub fn configuration(port: u16, mqtt: &str, folder: &Folder, outbox: &str) -> String {
     let path = folder.path().join("outbox");
     format!("[mqtt]\nport = {port}\nreconnect-max = 0.2\n{mqtt}\n[outbox]\npath = \"{}\"\n{outbox}\n", path.display())

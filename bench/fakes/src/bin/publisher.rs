@@ -1,4 +1,4 @@
-//! Clients of MQTT 3.1.1 for bench/outbox.py: each publishes at QoS 1, and waits for the PUBACK before the next message.
+//! Clients of MQTT 3.1.1 for bench/outbox.py: each publishes at QoS 1, one message after the PUBACK for the other.
 //!
 //! usage: publisher PORT TOPIC CLIENTS SECONDS. Prints how many messages were acknowledged, and the seconds it took.
 
@@ -12,7 +12,9 @@ const SIZE: usize = 100;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [port, topic, clients, seconds] = arguments.as_slice() else { panic!("usage: publisher PORT TOPIC CLIENTS SECONDS") };
+    let [port, topic, clients, seconds] = arguments.as_slice() else {
+        panic!("usage: publisher PORT TOPIC CLIENTS SECONDS")
+    };
     let number = |word: &str| word.parse::<u16>().expect("a number");
     let (port, clients, seconds) = (number(port), number(clients), number(seconds));
     let packet = publish(topic);
@@ -24,7 +26,8 @@ fn main() {
                 scope.spawn(move || {
                     let stream = connect(port, client).expect("a connection");
                     ready.wait();
-                    load(stream, packet, Instant::now() + Duration::from_secs(seconds.into())).expect("acknowledgements")
+                    load(stream, packet, Instant::now() + Duration::from_secs(seconds.into()))
+                        .expect("acknowledgements")
                 })
             })
             .collect();
