@@ -16,6 +16,9 @@ pub enum NotStored {
     /// The disk did not take it.
     #[error("not stored: the outbox cannot be used: {0}")]
     Failing(Arc<str>),
+    /// The disk failed while it took it: it may be stored.
+    #[error("outcome unknown: the outbox cannot be used: {0}")]
+    Uncertain(Arc<str>),
     /// Too many requests wait for the disk.
     #[error("not stored: too many requests wait for the disk of the outbox")]
     Busy,

@@ -23,7 +23,7 @@ pub enum Told<O = Outcome> {
 impl<O> Told<O> {
     /// Whether the messages are in the outbox, or may be.
     pub fn may_be_stored(&self) -> bool {
-        matches!(self, Self::Stored(Ok(_) | Err(NotStored::Unknown)))
+        matches!(self, Self::Stored(Ok(_) | Err(NotStored::Unknown | NotStored::Uncertain(_))))
     }
 }
 
@@ -86,7 +86,7 @@ impl From<NotStored> for Reply {
             NotStored::Full(_) | NotStored::Failing(_) => (507, ReturnCode::QueueSize),
             NotStored::Stopping => (503, ReturnCode::NoConnection),
             NotStored::Busy => (503, ReturnCode::QueueSize),
-            NotStored::Unknown => (504, ReturnCode::ConnectionLost),
+            NotStored::Unknown | NotStored::Uncertain(_) => (504, ReturnCode::ConnectionLost),
         };
         Self::refusal(status, code, error.to_string())
     }
@@ -113,6 +113,7 @@ impl Reply {
         };
         let words = match error {
             NotStored::Unknown => "the disk of the outbox did not answer in time".to_owned(),
+            NotStored::Uncertain(words) => format!("the outbox cannot be used: {words}"),
             error => error.to_string(),
         };
         Self::refusal(status, code, format!("not sent, as its idempotency key is not on disk: {words}"))

@@ -81,28 +81,37 @@ impl Store {
         let database = guarded(|| {
             file::write_again(&self.path)?;
             let database = database(&self.path)?;
-            commit(&database, |transaction| change::remove_from(transaction, first_unknown))?;
+            // a full disk can be read, and perhaps not written
+            if tables::last(&database)? >= Some(first_unknown) {
+                commit(&database, |transaction| change::remove_from(transaction, first_unknown))?;
+            }
             Ok(database)
         })?;
         self.database = Some(database);
         Ok(())
     }
 
+    /// Whether it takes and gives something. It is closed after each error.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// A message, queued or settled, if there is one.
     ///
     /// # Errors
-    /// If it cannot be read.
-    pub fn get(&self, sequence: u64) -> Result<Option<Stored>, StoreError> {
-        Ok(guarded(|| tables::get(self.opened()?, sequence))?)
+    /// If it cannot be read; [`Self::reopen`] is needed then.
+    pub fn get(&mut self, sequence: u64) -> Result<Option<Stored>, StoreError> {
+        guarded(|| tables::get(self.opened()?, sequence)).map_err(|fault| self.fail(fault))
     }
 
     /// Queued messages from this sequence on, in their order, until there are `count`, or their rows have `bytes`: at
     /// least one.
     ///
     /// # Errors
-    /// If they cannot be read.
-    pub fn queued_from(&self, sequence: u64, count: usize, bytes: usize) -> Result<Vec<(u64, Stored)>, StoreError> {
-        Ok(guarded(|| tables::queued_from(self.opened()?, sequence, count, bytes))?)
+    /// If they cannot be read; [`Self::reopen`] is needed then.
+    pub fn queued_from(&mut self, sequence: u64, count: usize, bytes: usize) -> Result<Vec<(u64, Stored)>, StoreError> {
+        guarded(|| tables::queued_from(self.opened()?, sequence, count, bytes)).map_err(|fault| self.fail(fault))
     }
 
     fn opened(&self) -> Result<&Database, Fault> {

@@ -150,3 +150,14 @@ pub fn queued_from(
 fn stored(sequence: u64, row: &[u8]) -> Result<Stored, Fault> {
     decode(row).map_err(|error| Fault::Damaged(format!("message {sequence}: {error}")))
 }
+
+/// The sequence of the last message, queued or settled.
+pub fn last(database: &Database) -> Result<Option<u64>, Fault> {
+    let transaction = database.begin_read()?;
+    let last = |table| {
+        let table: redb::ReadOnlyTable<u64, &[u8]> = transaction.open_table(table)?;
+        let last = table.last()?.map(|(sequence, _)| sequence.value());
+        Ok::<_, Fault>(last)
+    };
+    Ok(last(QUEUED)?.max(last(OUTCOMES)?))
+}

@@ -57,12 +57,13 @@ impl Worker {
             return Err(NotStored::Failing(trouble.words.clone()));
         }
         let all: Vec<Change> = self.unwritten.iter().chain(changes).cloned().collect();
+        let first_unknown = self.first_unknown(first_added);
         let began = self.board.disk_begins();
-        let reopened = match &self.trouble {
-            Some(trouble) => self.store.reopen(trouble.first_unknown),
-            None => Ok(()),
-        };
-        let written = reopened.and_then(|()| self.store.commit(&all));
+        let opened = if self.store.is_open() { Ok(()) } else { self.store.reopen(first_unknown) };
+        let is_tried = opened.is_ok();
+        let written = opened.and_then(|()| self.store.commit(&all));
+        // then none of it is there for certain; and what is there can be read where only writing fails
+        let is_certain = written.is_ok() || !is_tried || self.store.reopen(first_unknown).is_ok();
         self.board.disk_ends();
         match written {
             Ok(()) => {
@@ -73,23 +74,28 @@ impl Worker {
                 }
                 Ok(())
             }
-            Err(error) => Err(self.note(&error, first_added)),
+            Err(error) => {
+                let words = self.note(&error, first_added);
+                Err(if is_certain { NotStored::Failing(words) } else { NotStored::Uncertain(words) })
+            }
         }
     }
 
-    /// The disk failed. Nothing more is stored until it takes something again.
-    pub fn note(&mut self, error: &StoreError, first_added: Option<u64>) -> NotStored {
+    fn first_unknown(&self, first_added: Option<u64>) -> u64 {
+        let first_added = first_added.unwrap_or(self.next_sequence);
+        self.trouble.as_ref().map_or(first_added, |trouble| trouble.first_unknown.min(first_added))
+    }
+
+    /// The disk failed. Nothing more is stored until it takes something again. Returns the words for it.
+    pub fn note(&mut self, error: &StoreError, first_added: Option<u64>) -> Arc<str> {
         let words: Arc<str> = error.to_string().into();
         if self.trouble.is_none() {
             log::error!("the outbox cannot be used: {words}; messages for it are refused, and those in it stay there");
         }
-        let first_added = first_added.unwrap_or(self.next_sequence);
-        let (mut backoff, first_unknown) = self.trouble.take().map_or_else(
-            || (Backoff::new(LONGEST_PAUSE), first_added),
-            |trouble| (trouble.backoff, trouble.first_unknown.min(first_added)),
-        );
+        let first_unknown = self.first_unknown(first_added);
+        let mut backoff = self.trouble.take().map_or_else(|| Backoff::new(LONGEST_PAUSE), |trouble| trouble.backoff);
         let retry_at = Instant::now() + backoff.pause(Duration::ZERO);
         self.trouble = Some(Trouble { words: words.clone(), retry_at, backoff, first_unknown });
-        NotStored::Failing(words)
+        words
     }
 }

@@ -81,9 +81,12 @@ impl Worker {
     }
 
     fn read_one(&mut self, sequence: u64) -> Result<Option<Stored>, NotStored> {
+        if let Some(trouble) = self.trouble.as_ref().filter(|_| !self.store.is_open()) {
+            return Err(NotStored::Failing(trouble.words.clone()));
+        }
         self.board.disk_begins();
         let read = self.store.get(sequence);
         self.board.disk_ends();
-        read.map_err(|error| NotStored::Failing(error.to_string().into()))
+        read.map_err(|error| NotStored::Failing(self.note(&error, None)))
     }
 }

@@ -86,7 +86,8 @@ impl Worker {
         if !fresh.is_empty() {
             return Ok(fresh);
         }
-        if self.trouble.as_ref().is_some_and(|trouble| Instant::now() < trouble.retry_at) {
+        // it is opened again before something is written
+        if !self.store.is_open() {
             return Err(());
         }
         self.board.disk_begins();

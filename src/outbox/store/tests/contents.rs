@@ -30,7 +30,7 @@ fn messages_outcomes_and_keys_are_there_again() {
     store.commit(&changes).unwrap();
     store.commit(&[Change::RemoveKey { key: [3; 32] }]).unwrap();
     drop(store);
-    let (store, loaded) = open(&folder);
+    let (mut store, loaded) = open(&folder);
     assert_eq!((sequences(&loaded.queued), sequences(&loaded.outcomes)), (vec![1, 5], vec![2]));
     assert_eq!(loaded.next_sequence, 6);
     let [first, second, _] = keys;
@@ -74,7 +74,7 @@ fn queued_messages_are_read_in_their_order_up_to_a_number_or_size() {
     let (mut store, _) = open(&folder);
     let changes: Vec<_> = (1..=9).map(|sequence| put(sequence, 100)).chain([settle(4)]).collect();
     store.commit(&changes).unwrap();
-    let read = |sequence, count, bytes| {
+    let mut read = |sequence, count, bytes| {
         let messages = store.queued_from(sequence, count, bytes).unwrap();
         messages.into_iter().map(|(sequence, stored)| {
             assert_eq!(stored, message(sequence, 100));
