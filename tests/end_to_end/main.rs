@@ -53,6 +53,7 @@ mod operating;
 mod operations;
 mod other_clients;
 mod outbox;
+mod outbox_disk;
 mod outbox_kills;
 mod outbox_load;
 mod outbox_sending;

@@ -7,6 +7,7 @@ pub mod builds;
 pub mod certificates;
 pub mod clients;
 pub mod daemon;
+pub mod disk;
 pub mod endpoint;
 pub mod events;
 pub mod folder;
