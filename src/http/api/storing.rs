@@ -111,3 +111,25 @@ impl Call<'_> {
         Ok(When::Stored { ttl, timeout })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Properties, TopicName};
+
+    #[test]
+    fn only_what_can_be_followed_to_its_end_is_stored() {
+        let (now, second) = (When::Now(Duration::from_secs(1)), Duration::from_secs(1));
+        let stored = When::Stored { ttl: second, timeout: second };
+        let message = |qos, message_expiry_interval| {
+            let properties = Properties { message_expiry_interval, ..Properties::default() };
+            let topic = TopicName::try_from("a".to_owned()).unwrap();
+            Message { topic, payload: "p".into(), qos, retain: false, properties }
+        };
+        for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
+            assert_eq!(now.check(&message(qos, Some(1))), Ok(()));
+            assert_eq!(stored.check(&message(qos, None)).is_ok(), qos != Qos::AtMostOnce);
+            assert_eq!(stored.check(&message(qos, Some(1))).unwrap_err().status(), 400);
+        }
+    }
+}

@@ -66,3 +66,67 @@ impl Fingerprint {
         Self(self.0.chain_update((bytes.len() as u64).to_be_bytes()).chain_update(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::message::Qos;
+
+    fn text(text: &str) -> MqttString {
+        text.to_owned().try_into().unwrap()
+    }
+
+    fn topic(name: &str) -> TopicName {
+        name.to_owned().try_into().unwrap()
+    }
+
+    fn message() -> Message {
+        let (payload, properties) = (Bytes::from("p"), Properties::default());
+        Message { topic: topic("a"), payload, qos: Qos::AtLeastOnce, retain: false, properties }
+    }
+
+    fn of(messages: &[Message]) -> [u8; 32] {
+        Fingerprint::of("publish").with_messages(messages).finish()
+    }
+
+    fn with(change: impl FnOnce(&mut Message)) -> [u8; 32] {
+        let mut message = message();
+        change(&mut message);
+        of(&[message])
+    }
+
+    #[test]
+    fn each_part_of_a_request_makes_another_fingerprint() {
+        let pair = |name: &str, value: &str| (text(name), text(value));
+        let all = [
+            of(&[message()]),
+            of(&[]),
+            of(&[message(), message()]),
+            Fingerprint::of("topics").with_messages(&[message()]).finish(),
+            Fingerprint::of("publish").with_messages(&[message()]).with_ttl(None).finish(),
+            Fingerprint::of("publish").with_messages(&[message()]).with_ttl(Some(Duration::from_secs(1))).finish(),
+            Fingerprint::of("publish").with_messages(&[message()]).with_ttl(Some(Duration::from_secs(2))).finish(),
+            with(|message| message.topic = topic("b")),
+            with(|message| message.payload = Bytes::from("q")),
+            // the same bytes in a row
+            with(|message| (message.topic, message.payload) = (topic("ap"), Bytes::new())),
+            with(|message| message.qos = Qos::ExactlyOnce),
+            with(|message| message.retain = true),
+            with(|message| message.properties.payload_format_indicator = Some(false)),
+            with(|message| message.properties.payload_format_indicator = Some(true)),
+            with(|message| message.properties.message_expiry_interval = Some(1)),
+            with(|message| message.properties.response_topic = Some(topic("x"))),
+            with(|message| message.properties.correlation_data = Some(Bytes::from("x"))),
+            with(|message| message.properties.content_type = Some(text("x"))),
+            with(|message| message.properties.user_properties = vec![pair("x", "")]),
+            with(|message| message.properties.user_properties = vec![pair("", "x")]),
+            with(|message| message.properties.user_properties = vec![pair("x", ""), pair("x", "")]),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(!all[..index].contains(one), "{index}");
+        }
+        assert_eq!(of(&[message()]), of(&[message()]));
+    }
+}

@@ -189,3 +189,6 @@ fn hash(owner: &str, key: &str) -> KeyHash {
     let length = (owner.len() as u64).to_be_bytes();
     Sha256::new().chain_update(length).chain_update(owner).chain_update(key).finalize().into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,3 +52,37 @@ impl Reply {
         Self::refusal(503, ReturnCode::QueueSize, error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::reply::Told;
+    use crate::mqtt::{Failure, Published};
+    use crate::outbox::Id;
+
+    #[test]
+    fn a_kept_answer_is_the_same_reply_again() {
+        let acknowledged = || Ok(Published::Acknowledged { packet_identifier: 7, reason_code: Some(16) });
+        let stored: Told = Told::Stored(Ok(vec![Id { file: 1, sequence: 2 }]));
+        for reply in [
+            Reply::from(Told::Published(acknowledged())),
+            Reply::from(Told::Published(acknowledged())).not_stored(),
+            Reply::from(Told::Published(Err(Failure::Unknown))),
+            Reply::from(Told::Published(vec![acknowledged(), Err(Failure::Busy)])),
+            Reply::from(stored).without_preference(),
+            Reply::document("application/json", b"[]".to_vec()),
+        ] {
+            let again = Reply::of_answer(reply.to_answer());
+            assert_eq!((again.status(), again.code(), again.body()), (reply.status(), reply.code(), reply.body()));
+            assert_eq!(again.headers().collect::<Vec<_>>(), reply.headers().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_repetition_says_that_it_is_one_and_that_its_preference_was_followed() {
+        let headers = |reply: Reply| reply.headers.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        assert_eq!(headers(Reply::success().repeated(true)), ["Idempotency-Replayed"]);
+        assert_eq!(headers(Reply::accepted().repeated(false)), ["Idempotency-Replayed"]);
+        assert_eq!(headers(Reply::accepted().repeated(true)), ["Idempotency-Replayed", "Preference-Applied"]);
+    }
+}

@@ -34,3 +34,15 @@ impl ReturnCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_is_found_by_its_number() {
+        for number in [0, 3, 4, 6, 7, 9, 10, 11, 12, 13, 15] {
+            assert_eq!(ReturnCode::of(number) as u8, number);
+        }
+    }
+}

@@ -119,3 +119,37 @@ impl Reply {
         Self::refusal(status, code, format!("not sent, as its idempotency key is not on disk: {words}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_stored_has_a_status_that_says_whether_it_may_be() {
+        let words = |error: &NotStored| error.to_string();
+        for (error, status, may_be_stored) in [
+            (NotStored::Off, 501, false),
+            (NotStored::Full("1 message".to_owned()), 507, false),
+            (NotStored::Failing("EIO".into()), 507, false),
+            (NotStored::Busy, 503, false),
+            (NotStored::Stopping, 503, false),
+            (NotStored::Unknown, 504, true),
+        ] {
+            let told: Told = Told::Stored(Err(error.clone()));
+            assert_eq!(told.may_be_stored(), may_be_stored, "{error}");
+            let reply = Reply::from(told);
+            assert_eq!((reply.status(), reply.error()), (status, words(&error).as_str()));
+            assert!(!Told::<Outcome>::KeyNotStored(error).may_be_stored(), "nothing was done");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_on_disk_is_never_an_unknown_outcome() {
+        let reply = |error| Reply::from(Told::<Outcome>::KeyNotStored(error));
+        let late = reply(NotStored::Unknown);
+        let words = "not sent, as its idempotency key is not on disk: the disk of the outbox did not answer in time";
+        assert_eq!((late.status(), late.error()), (507, words));
+        assert_eq!(reply(NotStored::Failing("EIO".into())).status(), 507);
+        assert_eq!([NotStored::Busy, NotStored::Stopping].map(|error| reply(error).status()), [503, 503]);
+    }
+}
