@@ -29,15 +29,17 @@ fn names<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
 }
 
 /// Those of a bridge that shows all it has.
-fn metrics_with_a_webhook() -> String {
+fn all_metrics() -> String {
     let webhook = "[[webhook]]\nname = \"orders\"\ntopic = \"orders/#\"\nurl = \"http://127.0.0.1:9000\"";
-    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{webhook}", free_port()));
+    let folder = Folder::new();
+    let outbox = format!("[outbox]\npath = \"{}\"", folder.path().join("outbox").display());
+    let daemon = Daemon::with(&format!("[mqtt]\nport = {}\n{webhook}\n{outbox}", free_port()));
     metrics(daemon.address())
 }
 
 #[test]
 fn the_page_on_monitoring_names_every_metric_and_no_other() {
-    let text = metrics_with_a_webhook();
+    let text = all_metrics();
     // a histogram has three lines, and its name in their comment
     let exposed: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
@@ -55,11 +57,15 @@ fn the_page_on_monitoring_names_every_metric_and_no_other() {
     let row = MONITORING.lines().find(|line| line.starts_with(&format!("| `{deliveries}`"))).unwrap();
     let described: BTreeSet<&str> = row.split('`').skip(1).step_by(2).skip(3).collect();
     assert_eq!(described, results(&format!("{deliveries}{{")));
+    let settled = "mqtt_bridge_outbox_settled_total";
+    let row = MONITORING.lines().find(|line| line.starts_with(&format!("| `{settled}`"))).unwrap();
+    let described: BTreeSet<&str> = row.split('`').skip(1).step_by(2).skip(2).collect();
+    assert_eq!(described, results(&format!("{settled}{{")));
 }
 
 #[test]
 fn alerts_and_dashboard_use_metrics_that_exist() {
-    let text = metrics_with_a_webhook();
+    let text = all_metrics();
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     assert!(dashboard["panels"].as_array().unwrap().len() > 5);
     for name in names(ALERTS, "mqtt_bridge_").into_iter().chain(names(DASHBOARD, "mqtt_bridge_")) {
