@@ -38,7 +38,7 @@ def answer(method, target, headers):
 
 def target(path):
     # of the two hooks of the test, one has a secret and one a signature
-    return path.replace("/hooks/{name}/{secret}", hook).replace("{name}", "signed").replace("{topic}", "a")
+    return path.replace("/hooks/{name}/{secret}", hook).replace("{name}", "signed").replace("{topic}", "a").replace("{id}", "0" * 24)
 
 
 def check(operation, status, kind, body, place):

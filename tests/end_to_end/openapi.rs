@@ -10,6 +10,7 @@ use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::hook::Hook;
 use crate::support::mosquitto::Mosquitto;
+use crate::support::outbox::{ASYNC, LONG as LONGEST, body, id};
 use crate::support::process::Process;
 use crate::support::token::Token;
 
@@ -142,6 +143,8 @@ struct Conformance {
     daemon: Daemon,
     token: Token,
     hook: Hook,
+    /// A message in the outbox.
+    stored: String,
     folder: Folder,
     document: PathBuf,
     operations: usize,
@@ -159,14 +162,18 @@ impl Conformance {
         let hook = Hook::new("h", "GET\", \"POST", "hooks/h", "");
         let file = format!("signature-secret-file = \"{}\"", folder.write("secret", "hunter2").display());
         let signed = format!("[[hook]]\nname = \"signed\"\ntopic = \"a\"\nsignature = \"github\"\n{file}\n");
-        let tables = format!("{limits}\n{table}{}{signed}", hook.table);
+        let outbox = format!("[outbox]\npath = \"{}\"", folder.path().join("outbox").display());
+        let tables = format!("{limits}\n{outbox}\n{table}{}{signed}", hook.table);
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{tables}{http}", broker.port()));
         let reply = daemon.get("/openapi.json");
         let paths = reply.json()["paths"].as_object().unwrap().clone();
         // schemathesis would leave out the path of the document if it fetched it by itself
         let document = folder.write("openapi.json", std::str::from_utf8(&reply.body).unwrap());
+        let headers = [("Authorization", &*token.bearer()), ("Content-Type", "application/json"), ASYNC];
+        let reply = daemon.connect().request("POST", "/publish", &headers, body("a", LONGEST).as_bytes());
+        let stored = id(&reply);
         let operations = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-        Self { _broker: broker, daemon, token, hook, folder, document, operations }
+        Self { _broker: broker, daemon, token, hook, stored, folder, document, operations }
     }
 
     /// Runs schemathesis on this many operations, none of which may be left out.
@@ -174,7 +181,10 @@ impl Conformance {
         let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
         let mut command = python_program("schemathesis");
         command.current_dir(self.folder.path()).env("PYTHONPATH", &clients);
-        command.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks").env("HOOK_SECRET", &self.hook.secret);
+        command
+            .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+            .env("HOOK_SECRET", &self.hook.secret)
+            .env("STORED_ID", &self.stored);
         command.arg("--config-file").arg(clients.join("schemathesis.toml"));
         command.arg("run").arg(&self.document).args(["--url", &format!("http://{}", self.daemon.address())]);
         command.args(["-H", &format!("Authorization: {}", self.token.bearer())]);

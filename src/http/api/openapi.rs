@@ -2,6 +2,7 @@
 
 use super::call::Handled;
 use super::context::Context;
+use super::storing::Longest;
 use crate::http::access::base_url;
 use crate::http::input::requirements::{READ, require_method};
 use crate::http::reply::Reply;
@@ -11,20 +12,24 @@ use crate::http::server::Head;
 const DOCUMENT: &str = include_str!("openapi.json");
 const VERSION: &str = "\"version\": \"0.0.0\"";
 const MAX_TIMEOUT: &str = "\"maximum\": 60.0";
+const MAX_TTL: &str = "\"maximum\": 86400.0";
 const SERVER: &str = "\"url\": \"/\"";
 
 pub fn openapi(context: &Context, head: Head) -> Result<Handled, Reply> {
     require_method(head, READ)?;
-    let document = render(context.max_timeout.as_secs_f64(), base_url(head).as_deref().unwrap_or("/"));
+    let longest = Longest::of(context);
+    let document = render(longest, base_url(head).as_deref().unwrap_or("/"));
     Ok(Handled::Reply(Reply::document("application/json", document.into_bytes())))
 }
 
-/// The description with this program's version, the configured `max-timeout` in seconds, and the URL of the daemon:
+/// The description with this program's version, the configured `max-timeout` and `max-ttl`, and the URL of the daemon:
 /// client generators do not accept a relative one.
-fn render(max_timeout: f64, server: &str) -> String {
+fn render(longest: Longest, server: &str) -> String {
     let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
-    let (timeout, server) = (format!("\"maximum\": {max_timeout}"), format!("\"url\": \"{server}\""));
-    DOCUMENT.replacen(VERSION, &version, 1).replacen(MAX_TIMEOUT, &timeout, 1).replacen(SERVER, &server, 1)
+    let [timeout, ttl] = [longest.timeout, longest.ttl].map(|time| format!("\"maximum\": {}", time.as_secs_f64()));
+    let server = format!("\"url\": \"{server}\"");
+    let limited = DOCUMENT.replacen(MAX_TTL, &ttl, 1).replacen(MAX_TIMEOUT, &timeout, 1);
+    limited.replacen(VERSION, &version, 1).replacen(SERVER, &server, 1)
 }
 
 #[cfg(test)]
@@ -38,8 +43,10 @@ mod tests {
     use super::*;
     use crate::http::ROUTES;
 
+    const LONGEST: Longest = Longest { timeout: Duration::from_millis(500), ttl: Duration::from_millis(1500) };
+
     fn document() -> Value {
-        serde_json::from_str(&render(60.0, "/")).unwrap()
+        serde_json::from_str(&render(LONGEST, "/")).unwrap()
     }
 
     /// The examples of an operation's body.
@@ -63,11 +70,13 @@ mod tests {
 
     #[test]
     fn each_placeholder_is_there_once() {
-        assert_eq!([VERSION, MAX_TIMEOUT, SERVER].map(|text| DOCUMENT.matches(text).count()), [1, 1, 1]);
-        let document: Value = serde_json::from_str(&render(0.5, "http://a:1")).unwrap();
+        let placeholders = [VERSION, MAX_TIMEOUT, MAX_TTL, SERVER];
+        assert_eq!(placeholders.map(|text| DOCUMENT.matches(text).count()), [1; 4]);
+        let document: Value = serde_json::from_str(&render(LONGEST, "http://a:1")).unwrap();
         assert_eq!(document["servers"][0]["url"], "http://a:1");
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(document["components"]["schemas"]["Timeout"]["maximum"], 0.5);
+        assert_eq!(document["components"]["schemas"]["Ttl"]["maximum"], 1.5);
     }
 
     #[test]
