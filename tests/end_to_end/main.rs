@@ -56,6 +56,7 @@ mod outbox;
 mod outbox_disk;
 mod outbox_kills;
 mod outbox_load;
+mod outbox_pages;
 mod outbox_sending;
 mod package;
 mod page;

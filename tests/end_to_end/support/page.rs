@@ -53,10 +53,13 @@ pub fn block(page: &str, heading: &str, info: &str) -> String {
 
 /// Output without what differs each time: numbers of packets, times, identifiers.
 pub fn masked(output: &str) -> String {
-    const VARYING: [(&str, &[char]); 8] = [
+    const VARYING: [(&str, &[char]); 11] = [
         ("\"packet_id\":", &[',', '}']),
         ("\"time\":", &[',', '}']),
         ("\"id\":\"", &['"']),
+        ("\"stored\":", &[',', '}']),
+        ("\"expires\":", &[',', '}']),
+        ("\"settled\":", &[',', '}']),
         ("/response/mqtt-bridge-1/", &['"']),
         ("Date: ", &['\r', '\n']),
         ("retry: ", &['\n']),
