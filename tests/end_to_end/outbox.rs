@@ -26,7 +26,9 @@ fn each_way_of_publishing_stores_and_delivers_in_both_versions() {
         };
         let mut ids =
             vec![id(&request("POST", "/publish", r#"{"topic":"one","msg":1,"qos":2,"retain":true,"ttl":60}"#))];
-        let items = json!([{"topic": "two", "msg": 2, "qos": 1}, {"topic": "three", "msg": 3, "qos": 2}]);
+        // mosquitto passes a message at QoS 2 on when it is released, after others
+        await_state(&daemon, &ids[0], "acknowledged");
+        let items = json!([{"topic": "two", "msg": 2, "qos": 1}, {"topic": "three", "msg": 3, "qos": 1}]);
         let reply = request("POST", "/publish/bulk?ttl=60", &items.to_string());
         assert_eq!((reply.status, reply.header("location")), (202, None), "{reply:?}");
         assert_eq!(reply.header("preference-applied"), Some("respond-async"));
@@ -48,7 +50,7 @@ fn each_way_of_publishing_stores_and_delivers_in_both_versions() {
         subscriber.wait_for_end();
         let got = String::from_utf8(subscriber.stdout()).unwrap();
         assert_eq!(
-            got, "one 1 2 0;two 2 1 0;three 3 2 0;four 4 1 0;five 5 1 0;one  1 0;hook pressed 1 0;",
+            got, "one 1 2 0;two 2 1 0;three 3 1 0;four 4 1 0;five 5 1 0;one  1 0;hook pressed 1 0;",
             "{protocol}"
         );
     }
@@ -81,6 +83,7 @@ fn the_preference_is_read_as_the_rfc_says() {
 fn what_cannot_be_stored_is_refused_in_words() {
     let setup = Setup::new(free_port(), "max-ttl = 100");
     let daemon = &setup.daemon;
+    let expiry = "a message expiry interval must not be there with `ttl`: what remains of `ttl` takes its place";
     for (path, body, words) in [
         ("/publish", r#"{"topic":"t","msg":1,"ttl":1}"#, "`qos` must be 1 or 2 with `ttl`"),
         ("/publish", r#"{"topic":"t","msg":1,"qos":0,"ttl":1}"#, "`qos` must be 1 or 2 with `ttl`"),
@@ -100,11 +103,7 @@ fn what_cannot_be_stored_is_refused_in_words() {
             "`ttl` must be a number of seconds above 0 and up to 100",
         ),
         ("/publish", r#"{"topic":"t","msg":1,"qos":1,"ttl":"1"}"#, "`ttl`"),
-        (
-            "/publish",
-            r#"{"topic":"t","msg":1,"qos":1,"ttl":1,"properties":{"message_expiry_interval":5}}"#,
-            "message_expiry_interval",
-        ),
+        ("/publish", r#"{"topic":"t","msg":1,"qos":1,"ttl":1,"properties":{"message_expiry_interval":5}}"#, expiry),
         ("/publish", r#"{"topic":"a/#","msg":1,"qos":1,"ttl":1}"#, "`topic` must not contain the wildcard `#`"),
         ("/publish/bulk?ttl=1", r#"[{"topic":"t","msg":1}]"#, "`qos` must be 1 or 2 with `ttl`"),
         (
@@ -116,10 +115,10 @@ fn what_cannot_be_stored_is_refused_in_words() {
         (
             "/publish/bulk?ttl=1",
             r#"[{"topic":"t","msg":1,"qos":1,"properties":{"message_expiry_interval":5}}]"#,
-            "message_expiry_interval",
+            expiry,
         ),
         ("/topics/t?ttl=1", "x", "`qos` must be 1 or 2 with `ttl`"),
-        ("/topics/t?qos=1&ttl=1&messageExpiry=5", "x", "messageExpiry"),
+        ("/topics/t?qos=1&ttl=1&messageExpiry=5", "x", expiry),
         ("/topics/t?qos=1&ttl=x", "x", "`ttl`"),
         ("/request", r#"{"topic":"t","msg":1,"qos":1,"ttl":1}"#, "unknown field `ttl`"),
         ("/api/v5/publish", r#"{"topic":"t","payload":"1","qos":1,"ttl":1}"#, "unknown field `ttl`"),

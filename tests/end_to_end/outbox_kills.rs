@@ -26,6 +26,7 @@ use crate::support::waiting::{eventually, eventually_within, pause};
 use crate::support::{PATIENCE, free_port};
 
 const CLIENTS: usize = 4;
+const EXAMPLES: usize = 3;
 const BULK: usize = 3;
 /// Milliseconds of a `ttl` that may end while the broker is away: for `AWAY` of `PERIOD` kills.
 const SHORT: (u64, u64) = (300, 2500);
@@ -306,6 +307,8 @@ struct Figures {
     wrong_states: usize,
     expired: usize,
     again: usize,
+    /// Some of what is wrong.
+    examples: Vec<String>,
 }
 
 impl Figures {
@@ -337,6 +340,9 @@ impl Figures {
                 _ => false,
             };
             figures.wrong_states += usize::from(!is_right);
+            if !is_right && figures.examples.len() < EXAMPLES {
+                figures.examples.push(format!("{entry}, which came at {came:?}"));
+            }
             figures.expired += usize::from(entry["state"] == "expired");
         }
         figures
