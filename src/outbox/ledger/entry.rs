@@ -23,6 +23,8 @@ pub struct Entry {
     /// Whether it was written to a connection, now or perhaps by an earlier process.
     pub was_sent: Arc<AtomicBool>,
     pub phase: Phase,
+    /// How often the connection ended over it, or perhaps over it.
+    pub given_up: usize,
 }
 
 /// Where a message is.
@@ -32,6 +34,8 @@ pub enum Phase {
     Writing,
     /// It is on disk only.
     Ready,
+    /// It is on disk only, and is not sent before this time.
+    Resting(Instant),
     /// It is with the connection too.
     Given,
     /// It is known what became of it, since this time.
@@ -49,6 +53,7 @@ impl Entry {
             sent_before: false,
             was_sent: Arc::default(),
             phase: Phase::Writing,
+            given_up: 0,
         }
     }
 

@@ -20,6 +20,9 @@ use super::{NotStored, Settlement};
 const MAX_GIVEN: usize = 500;
 const MAX_GIVEN_BYTES: u64 = 8 * 1024 * 1024;
 
+/// How long a message rests that connections ended over, three times. After these it is refused.
+const RESTS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+
 /// What the configuration allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -39,8 +42,10 @@ pub struct Ledger {
     writing: BTreeSet<u64>,
     /// On disk, and not with the connection.
     ready: BTreeSet<u64>,
-    /// Those of them that an earlier process may have sent.
+    /// Those of them that were sent before, or may have been by an earlier process.
     sent_before: BTreeSet<u64>,
+    /// Not to be sent before a time, as connections ended over them.
+    resting: BTreeSet<(Instant, u64)>,
     /// With the connection.
     given: BTreeMap<u64, Arc<AtomicBool>>,
     given_bytes: u64,
@@ -63,6 +68,7 @@ impl Ledger {
             writing: BTreeSet::new(),
             ready: BTreeSet::new(),
             sent_before: BTreeSet::new(),
+            resting: BTreeSet::new(),
             given: BTreeMap::new(),
             given_bytes: 0,
             ends: BTreeSet::new(),
@@ -111,9 +117,28 @@ impl Ledger {
         if let Some(entry) = self.entries.get_mut(&sequence) {
             entry.phase = Phase::Ready;
             self.ready.insert(sequence);
-            if entry.sent_before {
+            if entry.was_sent() {
                 self.sent_before.insert(sequence);
             }
+        }
+    }
+
+    /// A message was given up by the connection. It is sent again later, unless that happened too often. Returns whether
+    /// it is.
+    pub fn rest(&mut self, sequence: u64, now: Instant) -> bool {
+        self.take_from(sequence);
+        let Some(entry) = self.entries.get_mut(&sequence) else { return false };
+        let Some(rest) = RESTS.get(entry.given_up) else { return false };
+        entry.given_up += 1;
+        entry.phase = Phase::Resting(now + *rest);
+        self.resting.insert((now + *rest, sequence));
+        true
+    }
+
+    /// Lets those be sent that have rested.
+    pub fn wake(&mut self, now: Instant) {
+        while let Some((_, sequence)) = self.resting.first().filter(|(until, _)| *until <= now).copied() {
+            self.stored(sequence);
         }
     }
 
@@ -191,10 +216,11 @@ impl Ledger {
         forgotten.map(|(_, (_, sequence))| *sequence).collect()
     }
 
-    /// When [`Self::expired`] has something next, in the time of `now`.
+    /// When [`Self::expired`] or [`Self::wake`] has something next, in the time of `now`.
     pub fn next_end(&self) -> Option<Instant> {
         // one that is with the connection is told by it
-        self.ends.iter().find(|(_, sequence)| self.ready.contains(sequence)).map(|(end, _)| *end)
+        let end = self.ends.iter().find(|(_, sequence)| self.ready.contains(sequence)).map(|(end, _)| *end);
+        end.into_iter().chain(self.resting.first().map(|(until, _)| *until)).min()
     }
 
     /// How long until [`Self::forgotten`] has something next.
@@ -227,11 +253,12 @@ impl Ledger {
 
     /// In the order of [`State::ALL`].
     pub fn counts(&self) -> [u64; 5] {
-        let sent = self.given.values().filter(|sent| sent.load(Ordering::Relaxed)).count() + self.sent_before.len();
+        let sent = self.given.values().filter(|sent| sent.load(Ordering::Relaxed)).count();
+        let sent = sent + self.sent_before.len() + self.resting.len();
         let sent = sent as u64;
         let mut counts = self.settlements;
         counts[State::Sent as usize] = sent;
-        counts[State::Queued as usize] = (self.ready.len() + self.given.len()) as u64 - sent;
+        counts[State::Queued as usize] = (self.ends.len() - self.writing.len()) as u64 - sent;
         counts
     }
 
@@ -240,6 +267,9 @@ impl Ledger {
         self.writing.remove(&sequence);
         self.ready.remove(&sequence);
         self.sent_before.remove(&sequence);
+        if let Some(Entry { phase: Phase::Resting(until), .. }) = self.entries.get(&sequence) {
+            self.resting.remove(&(*until, sequence));
+        }
         if self.given.remove(&sequence).is_some() {
             let size = self.entries.get(&sequence).map_or(0, |entry| entry.size);
             self.given_bytes = self.given_bytes.saturating_sub(size);

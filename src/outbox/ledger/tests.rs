@@ -65,6 +65,24 @@ fn messages_are_given_up_to_one_and_the_next_ones_are_known_before_they_are_on_d
 }
 
 #[test]
+fn a_message_that_was_given_up_rests_and_is_refused_the_third_time() {
+    let now = Instant::now();
+    let mut ledger = ledger(&["a", "a"], now);
+    for rest in RESTS {
+        ledger.give(1).unwrap().1.store(true, Ordering::Relaxed);
+        assert!(ledger.rest(1, now));
+        assert_eq!((ledger.counts(), ledger.next_ready(9, 9)), ([1, 1, 0, 0, 0], vec![2]));
+        ledger.wake(now + rest.checked_sub(Duration::from_millis(1)).unwrap());
+        assert_eq!((ledger.next_ready(9, 9), ledger.next_end()), (vec![2], Some(now + rest)));
+        ledger.wake(now + rest);
+        assert_eq!((ledger.counts(), ledger.next_ready(9, 9)), ([1, 1, 0, 0, 0], vec![1, 2]));
+    }
+    assert!(!ledger.rest(1, now));
+    ledger.settle(1, Settlement::Refused, WALL);
+    assert_eq!((ledger.counts(), ledger.next_ready(9, 9)), ([1, 0, 0, 0, 1], vec![2]));
+}
+
+#[test]
 fn there_is_room_up_to_both_limits_and_again_when_a_message_is_settled() {
     let now = Instant::now();
     let mut ledger = ledger(&["a", "a"], now);

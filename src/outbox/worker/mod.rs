@@ -92,6 +92,7 @@ impl Worker {
         for command in due.commands {
             self.take(command, &mut batch);
         }
+        self.contents.ledger.wake(Instant::now());
         self.expire();
         self.forget(&mut batch);
         // what may be sent goes out while the rest is written

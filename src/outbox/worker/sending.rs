@@ -124,6 +124,10 @@ impl Worker {
 
     /// The connection tells what became of a message.
     pub fn settled(&mut self, sequence: u64, outcome: Outcome, is_late: bool) {
+        // the connections may have ended over something else: few other reasons are known to end three in a row
+        if outcome == Err(Failure::GivenUp) && self.contents.ledger.rest(sequence, Instant::now()) {
+            return;
+        }
         if let Some(settled) = self.settlement(sequence, outcome, is_late) {
             self.settle(sequence, settled);
         }
