@@ -26,8 +26,8 @@ impl Desk {
 
     fn with(tables: &str) -> Self {
         let (broker, folder) = (Mosquitto::start(), Folder::new());
-        let path = folder.path().join("outbox.redb").display().to_string();
-        let table = tables.replace("/var/lib/mqtt-bridge/outbox.redb", &path);
+        let path = folder.path().join("outbox.db").display().to_string();
+        let table = tables.replace("/var/lib/mqtt-bridge/outbox.db", &path);
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{table}", broker.port()));
         Self { _folder: folder, reader: Reader::of(&broker), daemon, broker }
     }

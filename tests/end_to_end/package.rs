@@ -215,7 +215,7 @@ fn a_purge_leaves_no_file_behind() {
         curl -sS -o /dev/null http://127.0.0.1:8000/
         systemctl is-active mqtt-bridge.service mqtt-bridge.socket
 
-        touch /var/lib/mqtt-bridge/outbox.redb
+        touch /var/lib/mqtt-bridge/outbox.db
         dpkg -r mqtt-bridge >/dev/null
         systemctl is-active mqtt-bridge.service mqtt-bridge.socket
         ls -A /etc/mqtt-bridge; ls -A /var/lib/mqtt-bridge/
@@ -228,7 +228,7 @@ fn a_purge_leaves_no_file_behind() {
     );
     let (log, installed) = log.trim_end().rsplit_once('\n').unwrap();
     assert!(installed.parse::<u32>().unwrap() > 10, "{log}");
-    assert_lines(log, &["active", "active", "inactive", "inactive", "bridge.toml", "password", "outbox.redb"]);
+    assert_lines(log, &["active", "active", "inactive", "inactive", "bridge.toml", "password", "outbox.db"]);
 }
 
 #[test]

@@ -59,8 +59,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// With what an earlier process left, which may have sent messages up to `given_up_to`. `wall` and `now` are the same moment. A message that was stored in the future
-    /// gets no more time than it had then: the clock was put back.
+    /// With what an earlier process left, which may have sent messages up to `given_up_to`. `wall` and `now` are the
+    /// same moment. A message that was stored in the future gets no more time than it had then: the clock was put back.
     pub fn new(limits: Limits, (left, given_up_to): (&[Brief], u64), wall: SystemTime, now: Instant) -> Self {
         let mut ledger = Self {
             limits,
@@ -123,8 +123,8 @@ impl Ledger {
         }
     }
 
-    /// A message was given up by the connection. It is sent again later, unless that happened too often. Returns whether
-    /// it is.
+    /// A message was given up by the connection. It is sent again later, unless that happened too often. Returns
+    /// whether it is.
     pub fn rest(&mut self, sequence: u64, now: Instant) -> bool {
         self.take_from(sequence);
         let Some(entry) = self.entries.get_mut(&sequence) else { return false };
