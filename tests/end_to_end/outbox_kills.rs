@@ -1,8 +1,8 @@
 //! Kills the bridge at random moments, while messages are stored and the broker comes and goes: each that was answered
 //! with 202 arrives or can be seen in the outbox, and nothing is sent after its `ttl`.
 //!
-//! `OUTBOX_KILLS` makes it longer, as `bench/chaos` does; each test prints a row of figures. `OUTBOX_SEED` is where its
-//! random numbers begin: the row has it, and so has a failure.
+//! `OUTBOX_KILLS`, which is 200 for all tests together, makes it longer, as `bench/chaos` does; each test prints a row
+//! of figures. `OUTBOX_SEED` is where its random numbers begin: the row has it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Display};
@@ -32,9 +32,10 @@ const BULK: usize = 3;
 const SHORT: (u64, u64) = (300, 2500);
 const PERIOD: usize = 12;
 const AWAY: usize = 7;
-/// Milliseconds between two kills, with a clean session and with a kept one: from that of an earlier process, the bridge
-/// releases all packet identifiers first.
-const BETWEEN: [(u64, u64); 2] = [(30, 300), (50, 900)];
+/// Milliseconds between two kills, and the part of all kills in percent, with a clean session and with a kept one: in
+/// that of an earlier process, the bridge first releases all packet identifiers, for a second or two.
+const CLEAN: ((u64, u64), u64) = ((30, 300), 40);
+const KEPT: ((u64, u64), u64) = ((50, 3500), 10);
 /// What may pass between the end of a `ttl` and the clock of the subscriber: the 100 ms for which the bridge may hand a
 /// message over, and the way through proxy, broker and subscriber. Stalls of the machine are measured and added.
 const TOLERANCE: Duration = Duration::from_millis(400);
@@ -84,17 +85,19 @@ fn run(protocol: &str, clean_session: bool) {
     let number = |name: &str, default: u64| {
         std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
     };
-    let (kills, seed) = (number("OUTBOX_KILLS", 50), number("OUTBOX_SEED", 22));
+    let (between, percent) = if clean_session { CLEAN } else { KEPT };
+    let (kills, seed) = (number("OUTBOX_KILLS", 200) * percent / 100, number("OUTBOX_SEED", 22));
     // above its limit, which is 20 by default, mosquitto 2.0.11 acknowledges what it does not keep (MQTT 3.1.1)
-    let settings = "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\nmax_inflight_messages 1000";
-    let (broker, folder) = (Mosquitto::on_port(free_port(), settings), Folder::new());
+    let limits = "allow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\nmax_inflight_messages 1000";
+    // a kept session is released with 65,535 packets at each start
+    let settings = format!("{limits}\nlog_type none\nlog_type information");
+    let (broker, folder) = (Mosquitto::on_port(free_port(), &settings), Folder::new());
     let proxy = Proxy::start(broker.port(), Duration::ZERO);
     let subscriber = subscribe(&broker);
     let session = format!("protocol = \"{protocol}\"\nclean-session = {clean_session}\nclient-id = \"kills\"");
     // so that nothing is refused
     let limits = "max-messages = 1000000\nmax-bytes = 4294967296";
     let configuration = configuration(proxy.port(), &session, &folder, limits);
-    let between = BETWEEN[usize::from(!clean_session)];
     let (stalls, begun, mut random) = (Stalls::start(), Instant::now(), Random::of(seed, 0));
     let (load, mut daemon) = (Load::default(), Daemon::with(&configuration));
     let taken: BTreeMap<usize, Taken> = thread::scope(|scope| {
@@ -141,8 +144,7 @@ fn run(protocol: &str, clean_session: bool) {
         || [count(&daemon, "queued"), count(&daemon, "sent")],
         |counts| *counts == [0, 0],
     );
-    broker.publish(&["-q", "1", "-t", "k/0", "-m", "x"]);
-    eventually("the last message", || arrivals(&subscriber), |arrivals| arrivals.contains_key(&0));
+    mark(&broker, &subscriber);
     let tolerance = TOLERANCE + stalls.longest();
     let figures = Figures::of(&taken, &by_id(&daemon), &arrivals(&subscriber), tolerance);
     let figures = Figures { not_visible, lost_while_away, meanwhile: before.len(), ..figures };
@@ -163,12 +165,24 @@ fn after_kill(daemon: Daemon, configuration: &str) -> Daemon {
 
 /// A subscriber that is there all the time, and prints when each message came.
 fn subscribe(broker: &Mosquitto) -> Process {
-    let (id, port) = (format!("watcher-{}", free_port()), broker.port().to_string());
+    let port = broker.port().to_string();
     let mut command = Command::new("mosquitto_sub");
-    command.args(["-V", "5", "-p", &port, "-i", &id, "-t", "k/#", "-q", "1", "-F", "%U %t"]);
+    command.args(["-V", "5", "-p", &port, "-t", "k/#", "-q", "1", "-F", "%U %t"]);
     let subscriber = Process::start(&mut command);
-    broker.wait_for(&format!("Sending SUBACK to {id}"));
+    mark(broker, &subscriber);
     subscriber
+}
+
+/// Waits until a subscriber has all that the broker has.
+fn mark(broker: &Mosquitto, subscriber: &Process) {
+    let marks = || arrivals(subscriber).get(&0).map_or(0, Vec::len);
+    let before = marks();
+    let look = || {
+        // it may not be subscribed yet
+        broker.publish(&["-q", "1", "-t", "k/0", "-m", "x"]);
+        marks()
+    };
+    eventually("a message that was published last", look, |now| *now > before);
 }
 
 /// When each message arrived, in seconds since 1970.
