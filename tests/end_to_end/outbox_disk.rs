@@ -91,12 +91,16 @@ fn a_failing_disk_keeps_no_outcome_from_those_who_ask() {
         daemon.wait_for("the outbox cannot be used: ");
         disk.set(Disk::Works);
         store_again(&daemon, "u");
-        ids.iter().for_each(|id| drop(await_state(&daemon, id, "acknowledged")));
+        for id in &ids {
+            await_state(&daemon, id, "acknowledged");
+        }
         daemon.signal("TERM");
         assert_eq!(daemon.wait_for_end().code(), Some(0));
         broker.kill();
         let daemon = disk.start();
-        ids.iter().for_each(|id| assert_eq!(entry(&daemon, id)["state"], "acknowledged"));
+        for id in &ids {
+            assert_eq!(entry(&daemon, id)["state"], "acknowledged");
+        }
     }
 }
 
@@ -211,7 +215,9 @@ fn a_full_file_system_refuses_and_goes_on() {
     assert!(refused.error().contains("no space is left"), "{refused:?}");
     assert!(stored.len() > 20, "{}", stored.len());
     let broker = Mosquitto::on_port(port, "allow_anonymous true");
-    stored.iter().for_each(|id| drop(await_state(&daemon, id, "acknowledged")));
+    for id in &stored {
+        await_state(&daemon, id, "acknowledged");
+    }
     let last = store_again(&daemon, "last");
     await_state(&daemon, &last, "acknowledged");
     assert_eq!(broker.log_with("Received PUBLISH").len(), stored.len() + 1, "none twice");
