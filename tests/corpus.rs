@@ -27,6 +27,11 @@ fn the_corpus_of_hook_calls_holds() {
     try_all("hook_call", properties::hook_call);
 }
 
+#[test]
+fn the_corpus_of_rows_of_the_outbox_holds() {
+    try_all("outbox_row", properties::outbox_row);
+}
+
 /// Checks a property with each input of a target; there must be at least one.
 fn try_all(target: &str, check: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);

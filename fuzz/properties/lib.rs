@@ -3,11 +3,13 @@
 
 mod bridge_toml;
 mod hook_call;
+mod outbox_row;
 mod publish_body;
 mod topic_filter;
 
 pub use bridge_toml::bridge_toml;
 pub use hook_call::hook_call;
+pub use outbox_row::outbox_row;
 pub use publish_body::publish_body;
 pub use topic_filter::topic_filter;
 

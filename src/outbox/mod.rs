@@ -35,7 +35,7 @@ pub use self::commands::May;
 pub use self::id::Id;
 pub use self::not_stored::NotStored;
 pub use self::status::OutboxStatus;
-pub use self::store::OpenError;
+pub use self::store::{OpenError, row_again};
 pub use self::stored::{Settled, Settlement, Stored};
 pub use self::view::{Page, Query, State, TakenBack, View};
 

@@ -43,6 +43,14 @@ pub fn row_bytes(stored: &Stored) -> u64 {
     codec::encode(stored).len() as u64
 }
 
+/// Reads the row of a message, and writes it again: what the fuzzer tries.
+///
+/// # Errors
+/// If it is no such row, in one line.
+pub fn row_again(row: &[u8]) -> Result<Vec<u8>, String> {
+    codec::decode(row).map(|stored| codec::encode(&stored)).map_err(|error| error.to_string())
+}
+
 impl Store {
     /// Opens the file, or makes a new one if there is nothing at this path. All of the file is checked: pages against
     /// their checksums, and each row. A file that a killed process has left is repaired.

@@ -149,3 +149,26 @@ fn a_time_before_1970_becomes_1970() {
     let record = KeyRecord { owner: "".into(), request: [0; 32], since: early, answer: None };
     assert_eq!(decode_key(&encode_key(&record)).unwrap().since, UNIX_EPOCH);
 }
+
+/// The form of a row does not change while its version is 1.
+#[test]
+fn the_rows_of_the_corpus_are_read() {
+    let row = include_bytes!("../../../../fuzz/corpus/outbox_row/all-properties");
+    let stored = decode(row).unwrap();
+    let Message { topic, payload, qos, retain, properties } = stored.message;
+    assert_eq!((topic.as_str(), &*payload, qos, retain), ("doors/front", &b"hello"[..], Qos::ExactlyOnce, true));
+    let text = |text: &str| MqttString::try_from(text.to_owned()).unwrap();
+    let expected = Properties {
+        payload_format_indicator: Some(true),
+        message_expiry_interval: Some(60),
+        response_topic: Some(TopicName::try_from("answers/1".to_owned()).unwrap()),
+        correlation_data: Some(Bytes::from_static(b"\0\xff")),
+        content_type: Some(text("text/plain")),
+        user_properties: vec![(text("name"), text("wert\u{fc}")), (text(""), text(""))],
+    };
+    assert_eq!(properties, expected);
+    let row = include_bytes!("../../../../fuzz/corpus/outbox_row/refused");
+    let settled = decode(row).unwrap().settled.unwrap();
+    assert_eq!((settled.result, settled.reason_code), (Settlement::Refused, Some(0x87)));
+    assert_eq!((settled.error.as_deref(), settled.may_have_arrived), (Some("not authorized"), false));
+}
