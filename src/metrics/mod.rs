@@ -92,6 +92,7 @@ mod tests {
             listeners: 0,
             reconnects: 0,
             webhooks: Vec::new(),
+            idempotency_keys: 5,
             outbox: None,
         };
         let text = String::from_utf8(render(&state)).unwrap();
@@ -116,6 +117,7 @@ mod tests {
         for line in [
             "mqtt_bridge_connected 1",
             "mqtt_bridge_oldest_waiting_seconds 1.5",
+            "mqtt_bridge_idempotency_keys 5",
             // no other test counts this, even if all run in one process
             "mqtt_bridge_late_answers_total 0",
             r#"mqtt_bridge_http_replies_total{code="6",status="404"} 1"#,

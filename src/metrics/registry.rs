@@ -34,6 +34,8 @@ pub struct Metrics {
     pub late_answers: IntCounter,
     /// In the order of [`Stray::ALL`].
     pub strays: [IntCounter; Stray::ALL.len()],
+    /// Requests that were answered as an earlier one with the same idempotency key.
+    pub repetitions: IntCounter,
     pub http_connections: IntGauge,
     pub webhooks: WebhookFamilies,
     pub outbox: OutboxMetrics,
@@ -86,6 +88,10 @@ impl Metrics {
             late_answers: count(
                 "mqtt_bridge_late_answers_total",
                 "Messages on response topics that no request awaited any more.",
+            ),
+            repetitions: count(
+                "mqtt_bridge_repetitions_total",
+                "Requests that were answered as an earlier one with the same idempotency key.",
             ),
             http_connections: register(
                 &registry,

@@ -32,6 +32,8 @@ pub struct State {
     pub reconnects: u64,
     /// In the order of the configuration.
     pub webhooks: Vec<WebhookState>,
+    /// Idempotency keys that are remembered.
+    pub idempotency_keys: usize,
     /// `None` where there is no outbox.
     pub outbox: Option<OutboxStatus>,
 }
@@ -71,6 +73,7 @@ pub fn sample(state: &State) -> Vec<MetricFamily> {
             "Streams of received messages that are open, and requests that wait for a message.",
             number(state.listeners),
         ),
+        gauge("mqtt_bridge_idempotency_keys", "Idempotency keys that are remembered.", number(state.idempotency_keys)),
         counter(
             "mqtt_bridge_reconnects_total",
             "Connections to the broker after the first.",

@@ -166,6 +166,7 @@ impl Status {
             listeners: self.listeners,
             reconnects: self.history.reconnects,
             webhooks: Vec::new(),
+            idempotency_keys: 0,
             outbox: None,
         }
     }

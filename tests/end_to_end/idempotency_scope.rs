@@ -10,6 +10,7 @@ use crate::support::folder::Folder;
 use crate::support::free_port;
 use crate::support::hook::Hook;
 use crate::support::http::{Connection, Reply};
+use crate::support::metrics::{figure, metrics};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::request::request;
 use crate::support::scripted_broker::{PUBLISH, ScriptedBroker};
@@ -203,4 +204,26 @@ fn no_record_shows_a_key() {
     assert!(!told.iter().any(|line| line.contains(SECRET)), "{told:?}");
     let file = std::fs::read(folder.path().join("outbox")).unwrap();
     assert!(!file.windows(SECRET.len()).any(|bytes| bytes == SECRET.as_bytes()), "nor the file");
+}
+
+/// The answers of devices are as long as packets may be, and only some of them are kept.
+#[test]
+fn many_keys_and_long_answers_take_little_memory() {
+    const KEYS: usize = 500;
+    let setup = Setup::with("[publish]\nidempotency-keys = 200");
+    let long = "x".repeat(900_000);
+    let body = json!({"topic": "dev/echo", "msg": long}).to_string();
+    let send = |key: usize| ask(&setup.daemon, "POST", "/request", &format!("long-{key}"), &body);
+    for key in 0..60 {
+        assert_eq!(send(key).status, 200);
+    }
+    assert!(is_replayed(&send(59)) && !is_replayed(&send(0)), "the oldest made room");
+    let peak = setup.daemon.resources().peak_kib;
+    assert!(peak < 100 * 1024, "{} MiB, for answers of 54 MB of which 16 MiB are kept", peak / 1024);
+    for key in 0..KEYS {
+        assert_eq!(publish(&setup.daemon, &format!("short-{key}"), &message("a")).status, 200);
+    }
+    let metrics = metrics(setup.daemon.address());
+    assert_eq!(figure(&metrics, "mqtt_bridge_idempotency_keys"), "200");
+    assert_eq!(figure(&metrics, "mqtt_bridge_repetitions_total"), "1");
 }

@@ -11,6 +11,7 @@ pub fn metrics(call: &mut Call) -> Result<Handled, Reply> {
     let (status, webhooks) = (call.context.subscriber.status(), call.context.webhooks.statuses());
     let state = State {
         webhooks: webhooks.into_iter().map(state).collect(),
+        idempotency_keys: call.context.keys.size().0,
         outbox: call.context.outbox.status(),
         ..status.metrics()
     };

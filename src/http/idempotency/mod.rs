@@ -24,6 +24,7 @@ use self::table::{Limits, Table};
 use super::input::idempotency_key::IdempotencyKey;
 use super::reply::{Reply, Told};
 use crate::config::Config;
+use crate::metrics::METRICS;
 use crate::outbox::{Answer, KeyHash, KeyOf, KeyRecord, NotStored, Outbox};
 
 /// Bytes of all answers.
@@ -89,7 +90,10 @@ impl Keys {
                 let has_record = self.0.outbox.is_on() && !stores;
                 Ok(Begun::First(Running { keys: self.clone(), key, number, record, has_record }))
             }
-            table::Begun::Repeats(answer) => Ok(Begun::Repeats(answer)),
+            table::Begun::Repeats(answer) => {
+                METRICS.repetitions.inc();
+                Ok(Begun::Repeats(answer))
+            }
             table::Begun::Runs => Err(Reply::key_runs()),
             table::Begun::Differs => Err(Reply::key_of_another_request()),
             table::Begun::Full => Err(Reply::too_many_keys()),
@@ -151,11 +155,12 @@ impl Running {
     /// Keeps this reply if the request did something or may have done, or else frees the key. Of a reply that is too
     /// long it keeps only that there was one.
     pub fn end(&self, reply: &Reply, is_done: bool) {
-        match is_done {
-            true if reply.size() > MAX_ANSWER => self.answer(1, Reply::response_without_room().to_answer()),
-            true => self.answer(1, reply.to_answer()),
-            false => self.free(),
+        if !is_done {
+            return self.free();
         }
+        let answer = reply.to_answer();
+        let is_short = answer.body.len() <= MAX_ANSWER;
+        self.answer(1, if is_short { answer } else { Reply::response_without_room().to_answer() });
     }
 
     /// The request certainly did nothing: a repetition may do it.
