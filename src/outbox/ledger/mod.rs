@@ -4,7 +4,7 @@
 mod entry;
 mod listing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -34,6 +34,13 @@ pub struct Limits {
     pub keep: Duration,
 }
 
+/// What one token or hook has in the outbox.
+#[derive(Debug, Clone, Copy, Default)]
+struct Share {
+    messages: usize,
+    bytes: u64,
+}
+
 /// All messages by their sequence numbers.
 pub struct Ledger {
     limits: Limits,
@@ -53,6 +60,8 @@ pub struct Ledger {
     ends: BTreeSet<(Instant, u64)>,
     /// The settled ones, by when they were settled.
     outcomes: BTreeSet<(SystemTime, u64)>,
+    /// Messages that are not settled, and their bytes, by the token or hook that stored them.
+    shares: HashMap<Box<str>, Share>,
     /// How many of these ended in which way.
     settlements: [u64; 5],
     bytes: u64,
@@ -73,6 +82,7 @@ impl Ledger {
             given_bytes: 0,
             ends: BTreeSet::new(),
             outcomes: BTreeSet::new(),
+            shares: HashMap::new(),
             settlements: [0; 5],
             bytes: 0,
         };
@@ -90,9 +100,19 @@ impl Ledger {
         ledger
     }
 
-    /// Whether there is room for messages.
-    pub fn check_room(&self, messages: usize, bytes: u64) -> Result<(), NotStored> {
+    /// Whether there is room for messages of this owner. A token or a hook has half of all, so that others have some
+    /// too.
+    pub fn check_room(&self, owner: &str, messages: usize, bytes: u64) -> Result<(), NotStored> {
         let (Limits { messages: most, bytes: most_bytes, .. }, waiting) = (self.limits, self.ends.len());
+        let share = self.shares.get(owner).copied().unwrap_or_default();
+        let (half, half_of_bytes) = (most.div_ceil(2), most_bytes.div_ceil(2));
+        if !owner.is_empty() && (share.messages + messages > half || share.bytes + bytes > half_of_bytes) {
+            let Share { messages, bytes } = share;
+            return Err(NotStored::Full(format!(
+                "{messages} messages with {bytes} bytes of this token or hook, and half of `max-messages` and of \
+                 `max-bytes` is {half} and {half_of_bytes}"
+            )));
+        }
         if waiting + messages > most {
             return Err(NotStored::Full(format!("{waiting} messages, and `max-messages` is {most}")));
         }
@@ -106,6 +126,8 @@ impl Ledger {
     /// A message is being written.
     pub fn insert(&mut self, sequence: u64, entry: Entry) {
         self.bytes += entry.size;
+        let share = self.shares.entry(entry.owner.clone()).or_default();
+        (share.messages, share.bytes) = (share.messages + 1, share.bytes + entry.size);
         self.ends.insert((entry.end, sequence));
         self.writing.insert(sequence);
         self.entries.insert(sequence, entry);
@@ -283,6 +305,9 @@ impl Ledger {
         } else {
             self.bytes -= entry.size;
             self.ends.remove(&(entry.end, sequence));
+            if let Some(share) = self.shares.get_mut(&entry.owner) {
+                (share.messages, share.bytes) = (share.messages - 1, share.bytes - entry.size);
+            }
         }
     }
 }

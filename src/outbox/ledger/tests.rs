@@ -86,14 +86,30 @@ fn a_message_that_was_given_up_rests_and_is_refused_the_third_time() {
 fn there_is_room_up_to_both_limits_and_again_when_a_message_is_settled() {
     let now = Instant::now();
     let mut ledger = ledger(&["a", "a"], now);
-    assert_eq!(ledger.check_room(1, 80), Ok(()));
-    assert!(matches!(ledger.check_room(1, 81), Err(NotStored::Full(words)) if words.contains("`max-bytes` is 100")));
-    assert!(matches!(ledger.check_room(2, 0), Err(NotStored::Full(words)) if words.contains("`max-messages` is 3")));
+    assert_eq!(ledger.check_room("", 1, 80), Ok(()));
+    assert!(
+        matches!(ledger.check_room("", 1, 81), Err(NotStored::Full(words)) if words.contains("`max-bytes` is 100"))
+    );
+    assert!(
+        matches!(ledger.check_room("", 2, 0), Err(NotStored::Full(words)) if words.contains("`max-messages` is 3"))
+    );
     // one that is being written has its room already
     ledger.insert(3, Entry::new(&brief(3, "a"), now));
-    assert!(ledger.check_room(1, 0).is_err() && ledger.next_ready(9, 9) == [1, 2]);
+    assert!(ledger.check_room("", 1, 0).is_err() && ledger.next_ready(9, 9) == [1, 2]);
     ledger.settle(1, Settlement::Refused, WALL);
-    assert_eq!(ledger.check_room(1, 80), Ok(()));
+    assert_eq!(ledger.check_room("", 1, 80), Ok(()));
+}
+
+#[test]
+fn a_token_has_half_of_all() {
+    let mut ledger = ledger(&["a", "a"], Instant::now());
+    // half of 3, rounded up, and half of 100 bytes
+    assert!(matches!(ledger.check_room("a", 1, 0), Err(NotStored::Full(words)) if words.starts_with("2 messages")));
+    assert_eq!((ledger.check_room("b", 1, 50), ledger.check_room("", 1, 80)), (Ok(()), Ok(())));
+    assert!(ledger.check_room("b", 1, 51).is_err());
+    ledger.settle(1, Settlement::Acknowledged, WALL);
+    assert_eq!(ledger.check_room("a", 1, 40), Ok(()));
+    assert!(ledger.check_room("a", 1, 41).is_err());
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Worker {
         };
         let stored: Vec<Arc<Stored>> = messages.into_iter().map(stored).collect();
         let sizes: Vec<u64> = stored.iter().map(|stored| row_bytes(stored)).collect();
-        if let Err(refusal) = self.check(stored.len(), sizes.iter().sum(), now) {
+        if let Err(refusal) = self.check(&owner, stored.len(), sizes.iter().sum(), now) {
             return caller.tell(Err(refusal));
         }
         let first = self.next_sequence;
@@ -72,13 +72,13 @@ impl Worker {
         });
     }
 
-    fn check(&self, messages: usize, bytes: u64, now: Instant) -> Result<(), NotStored> {
+    fn check(&self, owner: &str, messages: usize, bytes: u64, now: Instant) -> Result<(), NotStored> {
         if self.is_stopping {
             return Err(NotStored::Stopping);
         }
         if let Some(trouble) = self.trouble.as_ref().filter(|trouble| now < trouble.retry_at) {
             return Err(NotStored::Failing(trouble.words.clone()));
         }
-        self.contents.ledger.check_room(messages, bytes)
+        self.contents.ledger.check_room(owner, messages, bytes)
     }
 }
