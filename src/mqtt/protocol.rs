@@ -36,6 +36,8 @@ pub struct Window {
     /// Publishes at QoS 1 and 2 that may be unacknowledged at a time. While there are so many, the MQTT client takes
     /// nothing that is handed over, so that QoS 0 waits too.
     pub size: u16,
+    /// How many of these may be at QoS 2. The one that would be one too many waits, and all behind it.
+    pub exactly_once: u16,
     /// After so many packet identifiers the first one is used again.
     pub cycle: u16,
 }
@@ -54,6 +56,8 @@ pub struct Connack {
 pub struct Limits {
     /// Publishes at QoS 1 and 2 that it accepts unacknowledged.
     pub receive_maximum: u16,
+    /// Publishes at QoS 2 among these, which no broker announces: a limit that we know of.
+    pub exactly_once: u16,
     /// Bytes.
     pub max_packet_size: u32,
     /// The highest level of QoS.
@@ -68,6 +72,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             receive_maximum: u16::MAX,
+            exactly_once: u16::MAX,
             max_packet_size: u32::MAX,
             max_qos: 2,
             retain_available: true,

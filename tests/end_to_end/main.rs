@@ -23,6 +23,7 @@ mod documentation_figures;
 mod emqx;
 mod environment;
 mod exactly_once;
+mod exactly_once_window;
 mod exhaustion;
 mod fairness;
 mod faults;

@@ -39,7 +39,7 @@ pub fn connect(mqtt: &Mqtt, session: Session) -> Result<(Box<dyn Sender>, Connec
         Some(_) => return Err(Lost::not_a_connack()),
         None => return Err(Lost::because(Cause::NoConnack, transport::silence(mqtt))),
     };
-    let slots = Slots::new(connack.limits.receive_maximum, mqtt.max_inflight);
+    let slots = Slots::new(connack.limits, mqtt.max_inflight);
     let mut connection = Connection { connack, rumqttc, slots, traffic: Traffic::to(&mqtt.server) };
     connection.expect_releases(&HashSet::new());
     Ok((sender, connection))

@@ -1,11 +1,13 @@
 //! The window of one connection: how many publishes it takes at a time, less the slots that rumqttc has leaked.
 
-use crate::mqtt::protocol::{PACKET_IDENTIFIERS, Window};
+use crate::mqtt::protocol::{Limits, PACKET_IDENTIFIERS, Window};
 
 /// The slots for unacknowledged publishes at QoS 1 and 2.
 pub struct Slots {
     /// What the broker allows.
     receive_maximum: u16,
+    /// The same of those at QoS 2.
+    exactly_once: u16,
     /// What the configuration allows.
     max_inflight: u16,
     /// What rumqttc counts as unacknowledged for good.
@@ -13,8 +15,9 @@ pub struct Slots {
 }
 
 impl Slots {
-    pub fn new(receive_maximum: u16, max_inflight: u16) -> Self {
-        Self { receive_maximum, max_inflight, leaked: 0 }
+    pub fn new(limits: Limits, max_inflight: u16) -> Self {
+        let Limits { receive_maximum, exactly_once, .. } = limits;
+        Self { receive_maximum, exactly_once, max_inflight, leaked: 0 }
     }
 
     /// rumqttc leaked one.
@@ -35,7 +38,11 @@ impl Slots {
     /// What is left.
     pub fn window(&self) -> Window {
         let left = self.receive_maximum.min(PACKET_IDENTIFIERS).saturating_sub(self.leaked).max(1);
-        Window { size: self.size().min(left), cycle: self.receive_maximum.clamp(1, PACKET_IDENTIFIERS) }
+        Window {
+            size: self.size().min(left),
+            exactly_once: self.exactly_once,
+            cycle: self.receive_maximum.clamp(1, PACKET_IDENTIFIERS),
+        }
     }
 
     /// The size without leaks: one less than the broker allows, where that is possible, as rumqttc takes no DISCONNECT
@@ -49,10 +56,14 @@ impl Slots {
 mod tests {
     use super::*;
 
+    fn slots(receive_maximum: u16, max_inflight: u16) -> Slots {
+        Slots::new(Limits { receive_maximum, exactly_once: 7, ..Limits::default() }, max_inflight)
+    }
+
     #[test]
     fn the_window_shrinks_with_each_leak_until_half_of_it_is_lost() {
-        let mut slots = Slots::new(20, 100);
-        assert_eq!(slots.window(), Window { size: 19, cycle: 20 });
+        let mut slots = slots(20, 100);
+        assert_eq!(slots.window(), Window { size: 19, exactly_once: 7, cycle: 20 });
         for (leaked, size, due) in [(1, 19, false), (2, 18, false), (9, 11, false), (10, 10, true), (30, 1, true)] {
             slots.recovered();
             (0..leaked).for_each(|_| slots.leak());
@@ -67,7 +78,7 @@ mod tests {
         for (receive_maximum, max_inflight, size, cycle) in
             [(1, 100, 1, 1), (2, 100, 1, 2), (u16::MAX, 100, 100, PACKET_IDENTIFIERS), (50, 100, 49, 50)]
         {
-            assert_eq!(Slots::new(receive_maximum, max_inflight).window(), Window { size, cycle });
+            assert_eq!(slots(receive_maximum, max_inflight).window(), Window { size, exactly_once: 7, cycle });
         }
     }
 }

@@ -39,7 +39,7 @@ impl Publisher {
         };
         handed_over.ok()?;
         state.alternation = Alternation { operation_waits: false, operation_was_last: true };
-        Some(state.table.packet_identifiers.take(None))
+        Some(state.table.packet_identifiers.take())
     }
 
     /// No operation waits any more.

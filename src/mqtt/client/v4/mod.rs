@@ -25,6 +25,11 @@ use crate::config::{Mqtt, Session};
 use crate::message::Received;
 use crate::mqtt::protocol::{Acknowledgement, Connack, Limits, Retransmission, Terms};
 
+/// With 20 publishes at QoS 2 whose PUBREL has not come, mosquitto drops the next publish by default
+/// (`max_inflight_messages`), and acknowledges it: MQTT 3.1.1 has no reason code that says so. One at QoS 1 counts too
+/// at the moment it arrives.
+const EXACTLY_ONCE: u16 = 19;
+
 struct Connection4 {
     rumqttc: rumqttc::Connection,
     mqtt: Mqtt,
@@ -91,7 +96,8 @@ impl Connection4 {
     fn connected(&mut self, session_present: bool) -> Event {
         self.rumqttc.eventloop.set_network_options(transport::network_options(FLUSH_TIMEOUT));
         let terms = Terms { keepalive: self.mqtt.keepalive, client_id: None };
-        Event::Connected(Connack { session_present, limits: Limits::default(), terms })
+        let limits = Limits { exactly_once: EXACTLY_ONCE, ..Limits::default() };
+        Event::Connected(Connack { session_present, limits, terms })
     }
 }
 

@@ -11,6 +11,7 @@ pub fn limits(connack: &ConnAck) -> Limits {
     };
     Limits {
         receive_maximum: announced.receive_max.unwrap_or(default.receive_maximum),
+        exactly_once: default.exactly_once,
         max_packet_size: announced.max_packet_size.unwrap_or(default.max_packet_size),
         max_qos: announced.max_qos.unwrap_or(default.max_qos),
         retain_available: announced.retain_available != Some(0),

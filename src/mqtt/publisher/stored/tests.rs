@@ -57,7 +57,7 @@ fn publisher(mqtt: &str) -> Publisher {
 fn connect(publisher: &Publisher, limits: Limits) -> Recorder {
     let (recorder, terms) = (Recorder::default(), Terms { keepalive: Duration::from_secs(60), client_id: None });
     publisher.connected(Box::new(recorder.clone()), &Connack { session_present: false, limits, terms });
-    publisher.ready(Window { size: 10, cycle: 10 });
+    publisher.ready(Window { size: 10, exactly_once: 10, cycle: 10 });
     recorder
 }
 

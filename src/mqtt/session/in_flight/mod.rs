@@ -111,7 +111,8 @@ impl InFlight {
         let window = self.window.filter(|_| self.handed_over.is_none() && !self.paused)?;
         let sequence = *self.waiting.first()?;
         let entry = &self.entries[&sequence];
-        let free = self.sent.len() < usize::from(window.size) && self.packet_identifiers.has_free(window.cycle);
+        let free = self.sent.len() < usize::from(window.size)
+            && self.packet_identifiers.has_free_at(entry.message.qos, window);
         // a suspect is handed over where nothing is unacknowledged, and nothing behind it before its acknowledgement
         let alone = self.sent.is_empty() || (!entry.losses.is_suspicious() && !self.sends_a_suspect());
         let entry = self.entries.get_mut(&sequence).filter(|_| free && alone)?;
@@ -226,7 +227,8 @@ impl InFlight {
     }
 
     fn take_packet_identifier(&mut self, sequence: Sequence) {
-        let ordinal = self.packet_identifiers.take(Some(sequence));
+        let qos = self.entries[&sequence].message.qos;
+        let ordinal = self.packet_identifiers.take_for(sequence, qos);
         self.change(sequence, |entry| entry.ordinal = Some(ordinal));
     }
 

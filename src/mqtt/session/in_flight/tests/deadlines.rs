@@ -33,7 +33,7 @@ fn the_outcome_at_the_deadline_says_what_is_known() {
     table.expire(time.at(5));
     assert_eq!(table.take_settled(), [(0, Err(Failure::NotConnected))]);
 
-    table.ready(Window { size: 1, cycle: 1 });
+    table.ready(Window { size: 1, exactly_once: 1, cycle: 1 });
     table.accept_free(message(1), time.at(10), 1);
     table.accept_free(message(1), time.at(9), 2);
     send(&mut table, &time, 1);

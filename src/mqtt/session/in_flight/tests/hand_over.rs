@@ -66,7 +66,7 @@ fn no_more_is_unacknowledged_than_the_window_allows() {
 #[test]
 fn the_window_limits_also_with_a_longer_cycle_of_packet_identifiers() {
     let (time, mut table) = (start(), table(10));
-    table.ready(Window { size: 2, cycle: 10 });
+    table.ready(Window { size: 2, exactly_once: 2, cycle: 10 });
     accept(&mut table, &time, &[1, 1, 1, 0]);
     send(&mut table, &time, 1);
     send(&mut table, &time, 2);
@@ -74,6 +74,45 @@ fn the_window_limits_also_with_a_longer_cycle_of_packet_identifiers() {
     table.acknowledged(PubAck, 2, Some(0), None).unwrap();
     send(&mut table, &time, 3);
     assert!(table.next().is_none(), "QoS 0 does not overtake");
+}
+
+#[test]
+fn the_window_limits_messages_at_qos_2_until_their_pubcomp_and_what_is_behind_them() {
+    let (time, mut table) = (start(), table(10));
+    table.ready(Window { size: 10, exactly_once: 2, cycle: 10 });
+    accept(&mut table, &time, &[2, 1, 2, 1, 2, 1, 2]);
+    send(&mut table, &time, 1);
+    send(&mut table, &time, 2);
+    send(&mut table, &time, 3);
+    send(&mut table, &time, 4);
+    assert!(table.next().is_none(), "two are unacknowledged");
+    table.acknowledged(PubAck, 2, None, None).unwrap();
+    table.acknowledged(PubRec, 3, None, None).unwrap();
+    assert!(table.next().is_none(), "the broker may not have the PUBREL");
+    table.acknowledged(PubComp, 3, None, None).unwrap();
+    send(&mut table, &time, 5);
+    send(&mut table, &time, 6);
+    assert!(table.next().is_none());
+    // a resumed session owes both, and a new one neither
+    table.lost(true, Blame::Elsewhere);
+    table.connected(true);
+    assert_eq!(table.retransmissions(10, time.at(0)).len(), 4);
+    table.ready(Window { size: 10, exactly_once: 2, cycle: 10 });
+    assert!(table.next().is_none());
+    table.lost(false, Blame::Elsewhere);
+    table.connected(false);
+    table.ready(Window { size: 10, exactly_once: 2, cycle: 10 });
+    for packet_identifier in 1..=4 {
+        send(&mut table, &time, packet_identifier);
+    }
+    assert!(table.next().is_none());
+    table.expire(time.at(1000));
+    table.take_settled();
+    table.accept_free(message(2), time.at(2000), 10);
+    assert!(table.next().is_none(), "without a caller they are unacknowledged all the same");
+    table.acknowledged(PubAck, 2, None, None).unwrap();
+    table.acknowledged(PubAck, 1, None, None).expect("as RabbitMQ does it");
+    send(&mut table, &time, 5);
 }
 
 #[test]

@@ -30,7 +30,7 @@ struct Table {
     tell_late: mpsc::Sender<(u32, Outcome)>,
 }
 
-const WINDOW: Window = Window { size: 3, cycle: 3 };
+const WINDOW: Window = Window { size: 3, exactly_once: 3, cycle: 3 };
 
 fn message(qos: u8) -> Message {
     Message {

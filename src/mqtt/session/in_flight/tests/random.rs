@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::proptests;
 
+const EXACTLY_ONCE: u16 = 2;
+
 /// One step of a random test; numbers choose among what is possible.
 #[derive(Debug, Clone)]
 enum Step {
@@ -74,7 +76,7 @@ impl World {
             start: super::start(),
             now: 0,
             connected: false,
-            window: Window { size: 1, cycle: 1 },
+            window: Window { size: 1, exactly_once: EXACTLY_ONCE, cycle: 1 },
             last_identifier: 0,
             handed_over: None,
             with_broker: HashMap::new(),
@@ -101,7 +103,7 @@ impl World {
             Step::Acknowledge { which, refuse } => self.acknowledge(which, refuse),
             Step::Lose { session_kept, flushed, blame } => self.lose(session_kept, flushed, blame),
             Step::Reconnect { session_present, size, spare } => {
-                self.reconnect(session_present, Window { size, cycle: size + spare });
+                self.reconnect(session_present, Window { size, exactly_once: EXACTLY_ONCE, cycle: size + spare });
             }
             Step::Wait(time) => self.now += time,
         }
@@ -174,6 +176,8 @@ impl World {
         let before = self.with_broker.insert(self.last_identifier, (caller, false));
         assert_eq!(before, None, "packet identifier {} is in use", self.last_identifier);
         assert!(self.with_broker.len() <= usize::from(self.window.size), "over Receive Maximum");
+        let exactly_once = self.with_broker.values().filter(|(caller, _)| self.levels[caller] == 2).count();
+        assert!(exactly_once <= usize::from(EXACTLY_ONCE), "too many at QoS 2");
         self.last_identifier
     }
 
