@@ -55,6 +55,7 @@ mod operations;
 mod other_clients;
 mod outbox;
 mod outbox_disk;
+mod outbox_connection;
 mod outbox_kills;
 mod outbox_load;
 mod outbox_pages;
