@@ -63,7 +63,9 @@ fn a_resumed_session_sends_stored_messages_again_with_their_packet_identifiers()
         let (_folder, daemon) = daemon(protocol, &broker);
         let ids = ["a", "b"].map(|topic| store(&daemon, topic, qos, LONG));
         let sent = [(); 2].map(|()| broker.wait_for(PUBLISH).0);
-        ids.iter().for_each(|id| drop(await_state(&daemon, id, "sent")));
+        for id in &ids {
+            await_state(&daemon, id, "sent");
+        }
         broker.close();
         for before in sent {
             let again = broker.wait_for(PUBLISH).0;

@@ -118,6 +118,7 @@ impl InFlight {
     fn wait_again(&mut self, sequence: Sequence) {
         let entry = &self.entries[&sequence];
         let is_promised = matches!(entry.state, State::HandedOver { is_promised: true, .. });
+        let is_stored = entry.stored.is_some();
         if entry.caller.is_none() && !is_promised {
             let never_left = entry.reached < Reached::Network;
             let late = self.entries.remove(&sequence).and_then(|entry| entry.late);
@@ -132,6 +133,6 @@ impl InFlight {
             entry.interrupted = false;
             entry.received = false;
         });
-        self.waiting.insert(sequence);
+        self.waiting.insert(sequence, is_stored);
     }
 }

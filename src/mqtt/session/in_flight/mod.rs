@@ -5,6 +5,7 @@
 //! one outcome; an entry without a caller may stay, so that a late acknowledgement finds it.
 
 mod entry;
+mod order;
 mod packet_identifiers;
 mod waiting;
 
@@ -23,6 +24,7 @@ pub use self::violation::Violation;
 pub use self::waiting::{Caller, Callers, OnWritten, Settled, Waiting};
 
 use self::entry::{Entry, Losses, Reached, Sequence, State};
+use self::order::Order;
 use self::packet_identifiers::PacketIdentifiers;
 use crate::memory::Share;
 use crate::message::{Message, Qos};
@@ -34,7 +36,7 @@ use crate::mqtt::reason::NO_MATCHING_SUBSCRIBERS;
 #[derive(Default)]
 pub struct InFlight {
     entries: BTreeMap<Sequence, Entry>,
-    waiting: BTreeSet<Sequence>,
+    waiting: Order,
     handed_over: Option<Sequence>,
     sent: HashMap<u16, Sequence>,
     /// Those of SUBSCRIBE and UNSUBSCRIBE packets are in it too.
@@ -84,6 +86,7 @@ impl InFlight {
         deadline: Instant,
         caller: Waiting,
     ) {
+        let is_stored = stored.is_some();
         let entry = Entry {
             message,
             share,
@@ -103,13 +106,13 @@ impl InFlight {
         self.next_sequence += 1;
         self.entries.insert(sequence, entry);
         self.set_deadline(sequence);
-        self.waiting.insert(sequence);
+        self.waiting.insert(sequence, is_stored);
     }
 
     /// The message that is to be handed over now, if there is one and the connection takes it.
     pub fn next(&mut self, now: Instant) -> Option<&Message> {
         let window = self.window.filter(|_| self.handed_over.is_none() && !self.paused)?;
-        let sequence = *self.waiting.first()?;
+        let sequence = self.waiting.first()?;
         let entry = &self.entries[&sequence];
         let free = self.sent.len() < usize::from(window.size)
             && self.packet_identifiers.has_free_at(entry.message.qos, window);
@@ -144,7 +147,7 @@ impl InFlight {
     /// The message of [`Self::next`] cannot be sent to this broker. One that was sent before may be with it all the
     /// same.
     pub fn refuse(&mut self, failure: Failure) {
-        if let Some(&sequence) = self.waiting.first() {
+        if let Some(sequence) = self.waiting.first() {
             let sent = self.entries[&sequence].ever_handed_over();
             self.settle(sequence, Err(if sent { Failure::Unknown } else { failure }));
         }
@@ -263,7 +266,7 @@ impl InFlight {
             self.packet_identifiers.release(ordinal);
         }
         match entry.state {
-            State::Waiting => drop(self.waiting.remove(&sequence)),
+            State::Waiting => self.waiting.remove(sequence),
             State::HandedOver { .. } => self.handed_over = None,
             State::Sent { packet_identifier, .. } => drop(self.sent.remove(&packet_identifier)),
         }

@@ -21,7 +21,7 @@ impl InFlight {
     pub fn withdraw(&mut self, stored: u64) -> bool {
         let Some(sequence) = self.unsent.remove(&stored) else { return false };
         self.clear_deadline(sequence);
-        self.waiting.remove(&sequence);
+        self.waiting.remove(sequence);
         if let Some(entry) = self.entries.remove(&sequence) {
             self.settled.forget(entry.caller, entry.late);
         }

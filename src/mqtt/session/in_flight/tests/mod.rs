@@ -97,7 +97,7 @@ impl Table {
 
     /// Hands over the next message. `waits`: its caller waits until it is written.
     fn hand_over(&mut self, now: Instant, waits: bool) {
-        let next = *self.waiting.first().unwrap();
+        let next = self.waiting.first().unwrap();
         if let Some(caller) = self.entries.get_mut(&next).and_then(|entry| entry.caller.as_mut()) {
             caller.on_written = waits.then(|| Box::new(|| ()) as OnWritten);
         }
