@@ -46,6 +46,7 @@ from measuring import (
     build_fakes,
     configured,
     connects,
+    cpu_seconds,
     free_port,
     mosquitto,
     running,
@@ -74,6 +75,7 @@ BULK = 100
 BULK_CONNECTIONS = 16
 # the connections of the loads of `publish`
 PUBLISHING = 16
+TURNS = 5
 # seconds for all messages
 PATIENCE = 180
 # seconds without a message, after which the rest is lost
@@ -294,27 +296,33 @@ def take_turns(args):
 
 
 def measure_publishing(args):
-    """Ratios of the rates of `POST /publish` with and without an outbox."""
-    ratios = []
+    """Ratios of the rates of `POST /publish` with and without an outbox, and of the CPU time for each request."""
+    ratios, cpu_ratios = [], []
     with contextlib.ExitStack() as stack:
         folder, mqtt = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())), free_port()
         stack.enter_context(mosquitto(folder, mqtt, BROKER))
-        ports = {}
+        daemons = {}
         for name in ("with", "without"):
             place = folder / name
             place.mkdir()
             lines = ["[outbox]", f'path = "{place}/outbox"'] if name == "with" else []
-            _, ports[name] = stack.enter_context(bridge(place, mqtt, *lines))
-        for number in range(2 * args.rounds):
-            rates = {}
+            daemons[name] = stack.enter_context(bridge(place, mqtt, *lines))
+        # many short turns: other programs disturb a few of them
+        for number in range(TURNS * args.rounds):
+            rates, cpu = {}, {}
             # the other one first in every second round
-            for each in sorted(ports, reverse=number % 2):
-                load = wrk(folder, f"http://127.0.0.1:{ports[each]}/publish", PLAIN, PUBLISHING, args.seconds)
+            for each in sorted(daemons, reverse=number % 2):
+                process, port = daemons[each]
+                before = cpu_seconds(process.pid)
+                load = wrk(folder, f"http://127.0.0.1:{port}/publish", PLAIN, PUBLISHING, 1)
+                cpu[each] = (cpu_seconds(process.pid) - before) / load["requests"]
                 assert not load["failed"], f"{load['failed']} of {load['requests']} publishes failed"
                 rates[each] = load["rate"]
             ratios.append(rates["with"] / rates["without"])
+            cpu_ratios.append(cpu["with"] / cpu["without"])
             print(f"POST /publish, with an outbox: {rates['with']:.0f}, without {rates['without']:.0f}", flush=True)
-    return ratios
+    print(f"with to without: rates {spread(ratios)}, CPU for each request {spread(cpu_ratios)}", flush=True)
+    return ratios, cpu_ratios
 
 
 def acknowledged(port):
@@ -465,7 +473,7 @@ def main():
             peer.install()
     load = os.getloadavg()[0]
     runs = take_turns(args)
-    publishing = measure_publishing(args) if PUBLISH in args.names else []
+    publishing, cpu = measure_publishing(args) if PUBLISH in args.names else ([], [])
     starts = measure_start(args) if START in args.names else []
     if len(set(args.names)) < len(PEERS) + 2:
         return
@@ -476,7 +484,7 @@ def main():
     figures = {
         "rows": rows,
         "connected": {f"to_away_{each}": round(value, 2) for each, value in by_connections.items()},
-        "publishing": {"with_to_without": round(middle(publishing), 2)},
+        "publishing": {"with_to_without": round(middle(publishing), 2), "cpu_with_to_without": round(middle(cpu), 2)},
         "start": {
             "healthy_ms": round(middle(of_starts["healthy_ms"])),
             "empty_ms": round(middle(of_starts["empty_ms"])),
@@ -484,7 +492,7 @@ def main():
             "drain_to_bulk": round(middle(of_starts["drain_to_bulk"]), 2),
         },
     }
-    more = [*details(runs), {"publish": "with to without", "rates": spread(publishing)}]
+    more = [*details(runs), {"publish": "with to without", "rates": spread(publishing), "cpu": spread(cpu)}]
     more += [{"start": key, "values": spread(values)} for key, values in of_starts.items()]
     for each in more:
         print(", ".join(f"{key} {value}" for key, value in each.items()))
@@ -498,7 +506,7 @@ def main():
         "load_before": round(load, 1),
     }
     save("outbox", figures, conditions, versions=("mosquitto", "wrk", "node"), details=more)
-    save_table("outbox.md", "outbox", map(row, rows))
+    save_table("performance.md", "outbox", map(row, rows))
 
 
 if __name__ == "__main__":
