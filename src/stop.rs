@@ -90,12 +90,14 @@ impl Bridge {
     fn settle(&self, deadlines: &Deadlines) {
         self.publisher.drain(deadlines.settled);
         self.subscriber.drain(deadlines.settled);
-        self.outbox.close(deadlines.forgotten);
+        // what follows does not wait for the disk
+        self.outbox.begin_close();
         self.webhooks.drain(deadlines.settled);
         self.subscriber.leave_groups(deadlines.settled);
         // a message that is recorded now is acknowledged before the end: the broker does not deliver it again
         let _ = journal::flush((Instant::now() + deadlines.flush).min(deadlines.forgotten));
         self.subscriber.forget_run_time(deadlines.forgotten);
+        self.outbox.close(deadlines.forgotten);
     }
 
     fn leave_broker(&self, deadlines: &Deadlines, events: &Events) {

@@ -49,7 +49,12 @@ impl Callers {
         state.next += 1;
         let is_first = state.waiting.first_key_value().is_none_or(|(first, _)| ticket < *first);
         let expired = slot.clone();
-        state.waiting.insert(ticket, Box::new(move || tell(&expired, Err(NotStored::Unknown))));
+        let expire = move || {
+            if let Some(callback) = take(&expired) {
+                callback(Err(NotStored::Unknown));
+            }
+        };
+        state.waiting.insert(ticket, Box::new(expire));
         drop(state);
         if is_first {
             self.0.changed.notify_all();
@@ -77,10 +82,14 @@ impl Callers {
         }
     }
 
-    /// Ends [`Self::run`].
+    /// Ends [`Self::run`], and tells all that still wait that nothing is known.
     pub fn end(&self) {
-        self.lock().has_ended = true;
+        let mut state = self.lock();
+        state.has_ended = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
         self.0.changed.notify_all();
+        waiting.into_values().for_each(|expire| expire());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -102,16 +111,20 @@ impl<T> Caller<T> {
 
     /// Tells the result, unless it is over.
     pub fn tell(self, result: Result<T, NotStored>) {
+        self.tell_or_late(result, None);
+    }
+
+    /// Tells the result; if it is over, to this one.
+    pub fn tell_or_late(self, result: Result<T, NotStored>, late: Option<Callback<T>>) {
         self.callers.lock().waiting.remove(&self.ticket);
-        tell(&self.slot, result);
+        if let Some(callback) = take(&self.slot).or(late) {
+            callback(result);
+        }
     }
 }
 
-fn tell<T>(slot: &Slot<T>, result: Result<T, NotStored>) {
-    let callback = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(callback) = callback {
-        callback(result);
-    }
+fn take<T>(slot: &Slot<T>) -> Option<Callback<T>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 #[cfg(test)]
@@ -136,13 +149,19 @@ mod tests {
             let over = caller("over", Duration::from_millis(1));
             assert_eq!(results.recv_timeout(LONG), Ok(("over", Err(NotStored::Unknown))));
             assert!(over.is_over() && !late.is_over());
-            over.tell(Ok(1));
-            in_time.tell(Ok(2));
+            let knows_more = |name: &'static str| -> Option<Callback<u8>> {
+                let sender = sender.clone();
+                Some(Box::new(move |result| sender.send((name, result)).unwrap()))
+            };
+            over.tell_or_late(Ok(1), knows_more("knows more"));
+            assert_eq!(results.recv_timeout(LONG), Ok(("knows more", Ok(1))));
+            in_time.tell_or_late(Ok(2), knows_more("never called"));
             assert_eq!(results.recv_timeout(LONG), Ok(("in time", Ok(2))));
             assert_eq!(callers.lock().waiting.len(), 1, "the late one");
             callers.end();
         });
-        drop(late);
+        assert_eq!(results.try_recv(), Ok(("late", Err(NotStored::Unknown))), "at the end");
+        late.tell(Ok(3));
         assert!(results.try_recv().is_err());
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::callers::Caller;
 use super::view::{Page, Query, TakenBack, View};
-use super::{Id, KeyHash, KeyOf, KeyRecord, NotStored};
+use super::{Done, Id, KeyHash, KeyOf, KeyRecord, NotStored};
 use crate::memory::Share;
 use crate::message::{Message, TopicName};
 use crate::mqtt::Outcome;
@@ -22,10 +22,12 @@ pub enum Command {
     /// Store messages, all or none.
     Store {
         messages: Vec<(Message, Share)>,
-        ttl: Duration,
+        times: Times,
         owner: Box<str>,
         key: Option<KeyOf>,
         caller: Caller<Vec<Id>>,
+        /// Is told what became of it if the caller was told that nothing is known.
+        late: Option<Done>,
     },
     /// Look one up, among those of this owner, or among all.
     Get { id: Id, owner: Option<Box<str>>, caller: Caller<Option<View>> },
@@ -41,14 +43,32 @@ pub enum Command {
     Settled { sequence: u64, outcome: Outcome, is_late: bool },
 }
 
+/// When a request asked to store messages, by the clock of the system, and when their time is over. That does not wait
+/// for the disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub since: SystemTime,
+    pub until: SystemTime,
+    pub end: Instant,
+}
+
+impl Times {
+    /// From now on, for so long.
+    pub fn now(ttl: Duration) -> Self {
+        let since = SystemTime::now();
+        Self { since, until: since + ttl, end: Instant::now() + ttl }
+    }
+}
+
 impl Command {
-    /// Tells who waits that too many do.
-    fn refuse(self) {
+    /// Tells who waits why nothing is done.
+    fn refuse(self, refusal: NotStored) {
         match self {
-            Self::Store { caller, .. } | Self::PutKey { caller, .. } => caller.tell(Err(NotStored::Busy)),
-            Self::Get { caller, .. } => caller.tell(Err(NotStored::Busy)),
-            Self::List { caller, .. } => caller.tell(Err(NotStored::Busy)),
-            Self::TakeBack { caller, .. } => caller.tell(Err(NotStored::Busy)),
+            Self::Store { caller, late, .. } => caller.tell_or_late(Err(refusal), late),
+            Self::PutKey { caller, .. } => caller.tell(Err(refusal)),
+            Self::Get { caller, .. } => caller.tell(Err(refusal)),
+            Self::List { caller, .. } => caller.tell(Err(refusal)),
+            Self::TakeBack { caller, .. } => caller.tell(Err(refusal)),
             Self::UpdateKey { .. } | Self::Settled { .. } => {}
         }
     }
@@ -93,11 +113,13 @@ impl Commands {
     /// Adds a request, or refuses it if too many wait, or at the end.
     pub fn ask(&self, command: Command) {
         let state = self.lock();
-        if state.commands.len() >= MAX_REQUESTS || state.phase >= Phase::Closing {
-            drop(state);
-            return command.refuse();
-        }
-        self.push(state, command);
+        let refusal = match () {
+            () if state.phase >= Phase::Closing => NotStored::Stopping,
+            () if state.commands.len() >= MAX_REQUESTS => NotStored::Busy,
+            () => return self.push(state, command),
+        };
+        drop(state);
+        command.refuse(refusal);
     }
 
     /// Adds what must not be lost and is bounded elsewhere.
@@ -142,10 +164,15 @@ impl Commands {
         self.advance(Phase::Stopping);
     }
 
-    /// Lets the thread end, and waits until it has closed the file. Returns whether it has.
+    /// Lets the thread end.
+    pub fn begin_close(&self) {
+        self.advance(Phase::Closing);
+    }
+
+    /// Waits until the thread has closed the file. Returns whether it has.
     #[must_use]
     pub fn close(&self, deadline: Instant) -> bool {
-        self.advance(Phase::Closing);
+        self.begin_close();
         let left = deadline.saturating_duration_since(Instant::now());
         let is_open = |state: &mut State| state.phase != Phase::Closed;
         let waited = self.changed.wait_timeout_while(self.lock(), left, is_open);
@@ -155,6 +182,12 @@ impl Commands {
     /// The file is closed.
     pub fn closed(&self) {
         self.advance(Phase::Closed);
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.lock().commands.len()
     }
 
     fn advance(&self, phase: Phase) {

@@ -40,7 +40,7 @@ pub use self::stored::{Settled, Settlement, Stored};
 pub use self::view::{Page, Query, State, TakenBack, View};
 
 use self::callers::Callers;
-use self::commands::{Command, Commands};
+use self::commands::{Command, Commands, Times};
 use self::ledger::Limits;
 use self::status::Board;
 use self::store::{Loaded, Store};
@@ -117,7 +117,14 @@ impl Outbox {
         }
     }
 
-    /// Writes what is known of messages that were sent, and closes the file.
+    /// Begins to write what is known of messages that were sent, and to close the file.
+    pub fn begin_close(&self) {
+        if let Some(shared) = &self.0 {
+            shared.commands.begin_close();
+        }
+    }
+
+    /// Waits until the file is closed. Whoever still waits for the disk at the deadline is told that nothing is known.
     pub fn close(&self, deadline: Instant) {
         let Some(shared) = &self.0 else { return };
         if !shared.commands.close(deadline) {
@@ -135,19 +142,19 @@ impl Outbox {
         self.0.is_some()
     }
 
-    /// Stores messages, all or none, for at most this time. `owner` is the name of the token or of the hook, or empty.
-    /// If there is a key, its record is stored in the same transaction.
+    /// Stores messages, all or none, for at most this time from now on. `owner` is the name of the token or of the
+    /// hook, or empty. If there is a key, its record is stored in the same transaction. `late` is called, once, if
+    /// `done` was told [`NotStored::Unknown`] and more is known later. Must not block.
     pub fn store(
         &self,
         messages: Vec<(Message, Share)>,
-        ttl: Duration,
-        owner: &str,
+        (ttl, owner): (Duration, &str),
         key: Option<KeyOf>,
         timeout: Duration,
-        done: Done,
+        (done, late): (Done, Option<Done>),
     ) {
-        let owner = owner.into();
-        self.ask(timeout, done, |caller| Command::Store { messages, ttl, owner, key, caller });
+        let (times, owner) = (Times::now(ttl), owner.into());
+        self.ask(timeout, done, |caller| Command::Store { messages, times, owner, key, caller, late });
     }
 
     /// Looks one up, among those of this owner, or among all.
@@ -193,6 +200,19 @@ impl Outbox {
     #[must_use]
     pub fn status(&self) -> Option<OutboxStatus> {
         self.0.as_ref().map(|shared| shared.board.status())
+    }
+
+    /// One whose thread does not run.
+    #[cfg(test)]
+    pub fn idle() -> Self {
+        let (commands, callers, board, keys) = Default::default();
+        Self(Some(Arc::new(Shared { commands, callers, board, keys })))
+    }
+
+    /// How much waits for the thread.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.0.as_ref().map_or(0, |shared| shared.commands.waiting())
     }
 
     fn ask<T: Send + 'static>(

@@ -102,12 +102,12 @@ impl Call<'_> {
             slots.push(slot?);
         }
         let (outbox, owner) = (self.context.outbox.clone(), self.principal.name().to_owned());
-        Ok(Box::new(move |Tell { told, key, .. }, timeout| {
+        Ok(Box::new(move |Tell { told, late_stored, key, .. }, timeout| {
             let done = Box::new(move |ids| {
                 drop(slots);
                 told(Told::Stored(ids));
             });
-            outbox.store(stored, ttl, &owner, key, timeout, done);
+            outbox.store(stored, (ttl, &owner), key, timeout, (done, late_stored));
         }))
     }
 

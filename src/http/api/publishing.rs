@@ -53,12 +53,12 @@ impl Call<'_> {
             }));
         };
         let (outbox, owner) = (self.context.outbox.clone(), self.principal.name().to_owned());
-        Ok(Box::new(move |Tell { told, key, .. }, timeout| {
+        Ok(Box::new(move |Tell { told, late_stored, key, .. }, timeout| {
             let done = Box::new(move |stored| {
                 drop(slot);
                 told(Told::Stored(stored));
             });
-            outbox.store(vec![(message, share)], ttl, &owner, key, timeout, done);
+            outbox.store(vec![(message, share)], (ttl, &owner), key, timeout, (done, late_stored));
         }))
     }
 }

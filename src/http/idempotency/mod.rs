@@ -12,6 +12,7 @@ mod settling;
 mod table;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -56,8 +57,10 @@ pub struct Running {
     key: KeyHash,
     number: u64,
     record: KeyRecord,
-    /// Whether it is stored that it runs.
+    /// Whether it is to be stored that it runs.
     has_record: bool,
+    /// Whether the outbox may have that.
+    is_recorded: Arc<AtomicBool>,
 }
 
 impl Keys {
@@ -88,7 +91,8 @@ impl Keys {
         match self.change(|table| table.begin(key, record.clone(), Instant::now())) {
             table::Begun::First(number) => {
                 let has_record = self.0.outbox.is_on() && !stores;
-                Ok(Begun::First(Running { keys: self.clone(), key, number, record, has_record }))
+                let is_recorded = Arc::default();
+                Ok(Begun::First(Running { keys: self.clone(), key, number, record, has_record, is_recorded }))
             }
             table::Begun::Repeats(answer) => {
                 METRICS.repetitions.inc();
@@ -127,7 +131,15 @@ impl Running {
     /// `timeout` at the latest.
     pub fn record(&self, timeout: Duration, then: Box<dyn FnOnce(Result<(), NotStored>) + Send>) {
         if self.has_record {
-            let done = Box::new(move |stored: Result<_, _>| then(stored.map(drop)));
+            self.is_recorded.store(true, Ordering::Relaxed);
+            let is_recorded = self.is_recorded.clone();
+            let done = Box::new(move |stored: Result<_, _>| {
+                // the outbox itself undoes what it could not write
+                if !matches!(stored, Ok(_) | Err(NotStored::Unknown)) {
+                    is_recorded.store(false, Ordering::Relaxed);
+                }
+                then(stored.map(drop));
+            });
             self.keys.0.outbox.put_key(self.key, self.record.clone(), timeout, done);
         } else {
             then(Ok(()));
@@ -166,18 +178,25 @@ impl Running {
     /// The request certainly did nothing: a repetition may do it.
     pub fn free(&self) {
         self.keys.change(|table| {
-            if table.free(&self.key, self.number) && self.has_record {
-                self.keys.0.outbox.update_key(self.key, None);
+            if table.free(&self.key, self.number) {
+                self.remove_record();
             }
         });
+    }
+
+    /// Of a request that was not to be recorded yet there is nothing on disk, and the disk has nothing to do.
+    fn remove_record(&self) {
+        if self.is_recorded.load(Ordering::Relaxed) {
+            self.keys.0.outbox.update_key(self.key, None);
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.keys.change(|table| {
-            if table.abandon(&self.key, self.number) && self.has_record {
-                self.keys.0.outbox.update_key(self.key, None);
+            if table.abandon(&self.key, self.number) {
+                self.remove_record();
             }
         });
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Running;
 use crate::http::reply::{Reply, Told};
 use crate::mqtt::{Caller, Failure, Outcome};
-use crate::outbox::KeyOf;
+use crate::outbox::{Done, KeyOf};
 
 /// What a request is told of its messages.
 pub struct Tell<O> {
@@ -13,6 +13,8 @@ pub struct Tell<O> {
     pub told: Box<dyn FnOnce(Told<O>) + Send>,
     /// For each message, what is known later if its outcome was unknown; none without a key.
     pub late: Vec<Caller>,
+    /// The same of messages for the outbox; none without a key.
+    pub late_stored: Option<Done>,
     /// The record that is to be stored together with the messages.
     pub key: Option<KeyOf>,
 }
@@ -20,7 +22,7 @@ pub struct Tell<O> {
 impl<O> Tell<O> {
     /// For a request without a key.
     pub fn only(told: impl FnOnce(Told<O>) + Send + 'static) -> Self {
-        Self { told: Box::new(told), late: Vec::new(), key: None }
+        Self { told: Box::new(told), late: Vec::new(), late_stored: None, key: None }
     }
 }
 
@@ -80,14 +82,17 @@ impl<O: Outcomes, R: Fn(Told<O>) -> Reply + Clone + Send + Sync + 'static> Settl
             Box::new(move |outcome| settling.late(index, outcome))
         };
         let late = (0..count).map(late).collect();
+        let of_outbox = settling.clone();
+        let late_stored: Option<Done> = Some(Box::new(move |stored| of_outbox.settle(&Told::Stored(stored), 2)));
         let told = Box::new(move |result: Told<O>| {
-            settling.settle(&result);
+            settling.settle(&result, 1);
             told(result);
         });
-        Tell { told, late, key: Some(record) }
+        Tell { told, late, late_stored, key: Some(record) }
     }
 
-    fn settle(&self, told: &Told<O>) {
+    /// `version`: how often it was told what became of stored messages.
+    fn settle(&self, told: &Told<O>, version: u64) {
         match told {
             Told::Published(outcomes) => {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +107,7 @@ impl<O: Outcomes, R: Fn(Told<O>) -> Reply + Clone + Send + Sync + 'static> Settl
                 self.keep_or_free(outcomes, version);
             }
             // the record on disk, if it is there, has the identifiers
-            told if told.may_be_stored() => self.key.answer(1, (self.reply)(told.clone()).to_answer()),
+            told if told.may_be_stored() => self.key.answer(version, (self.reply)(told.clone()).to_answer()),
             _ => self.key.free(),
         }
     }

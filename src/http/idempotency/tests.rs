@@ -189,3 +189,40 @@ fn of_an_answer_that_is_too_long_only_the_fact_is_kept() {
     assert_eq!(status(&keys), 504);
     assert!(keys.size().1 < 1000);
 }
+
+/// Each would be an fsync, and nobody bounds how many such requests there are.
+#[test]
+fn a_request_that_was_not_recorded_leaves_the_disk_in_peace() {
+    let config = Config::parse("", &Source::BuiltIn, &Environment::from([])).unwrap();
+    let outbox = Outbox::idle();
+    let keys = Keys::new(&config, &outbox);
+    drop(first(&keys));
+    first(&keys).free();
+    assert_eq!(outbox.waiting(), 0);
+    let running = first(&keys);
+    running.record(Duration::from_secs(600), Box::new(drop));
+    assert_eq!(outbox.waiting(), 1, "the record");
+    drop(running);
+    assert_eq!(outbox.waiting(), 2, "its removal");
+}
+
+#[test]
+fn a_stored_request_learns_late_whether_it_is_stored() {
+    let id = || vec![Id { file: 1, sequence: 2 }];
+    for (late, kept) in [(Ok(id()), 202), (Err(NotStored::Busy), 0), (Err(NotStored::Unknown), 504)] {
+        for is_early in [false, true] {
+            let keys = keys();
+            let Tell { told, late_stored, .. } = single(&keys);
+            let (told, late_stored) = (|| told(Told::Stored(Err(NotStored::Unknown))), late_stored.unwrap());
+            if is_early {
+                late_stored(late.clone());
+                told();
+            } else {
+                told();
+                assert_eq!(status(&keys), 504);
+                late_stored(late.clone());
+            }
+            assert_eq!(status(&keys), kept, "{late:?}");
+        }
+    }
+}

@@ -83,6 +83,13 @@ impl Publisher {
         }))
     }
 
+    /// One that no thread drives.
+    #[cfg(test)]
+    pub fn idle() -> Self {
+        let config = Config::parse("", &crate::config::Source::BuiltIn, &crate::config::Environment::default());
+        Self::new(&config.unwrap(), Arc::default())
+    }
+
     /// Accepts a message with its share of the [memory](Self::memory). Its caller gets the outcome at once if the
     /// message cannot be sent at all, and after `timeout` at the latest. A message over which the broker would end the
     /// shared connection is refused here.

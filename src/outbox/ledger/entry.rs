@@ -77,6 +77,15 @@ impl Entry {
         self.was_sent.load(Ordering::Relaxed)
     }
 
+    pub fn is_unsettled(&self) -> bool {
+        !matches!(self.phase, Phase::Settled(..))
+    }
+
+    /// Its bytes, until it is settled.
+    pub fn waiting_bytes(&self) -> u64 {
+        if self.is_unsettled() { self.size } else { 0 }
+    }
+
     /// Whether one who sees only what this owner stored sees it. It is not shown before it is on disk.
     pub fn is_seen_by(&self, owner: Option<&str>) -> bool {
         self.phase != Phase::Writing && owner.is_none_or(|owner| *owner == *self.owner)

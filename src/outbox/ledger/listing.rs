@@ -2,11 +2,14 @@
 
 use std::ops::Bound;
 
-use super::{Entry, Ledger};
+use super::Ledger;
 use crate::outbox::view::Query;
 
 /// Messages that are looked at for a page, so that nobody waits long for it.
 const MAX_LOOKED_AT: usize = 20_000;
+
+/// Bytes of messages with their payloads, which are read for a page. Of settled ones there is no payload.
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A part of what was asked for.
 pub struct Listing {
@@ -24,13 +27,14 @@ impl Ledger {
         let owner = query.owner.as_deref();
         let (counts, bytes) = owner.map_or_else(|| (self.counts(), self.bytes()), |owner| self.counts_of(owner));
         let after = query.after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.sequence));
-        let (mut sequences, mut next) = (Vec::new(), None);
+        let (mut sequences, mut to_read, mut next) = (Vec::new(), 0, None);
         for (looked_at, (sequence, entry)) in self.entries.range((after, Bound::Unbounded)).enumerate() {
-            if looked_at == MAX_LOOKED_AT || sequences.len() == query.limit {
+            if looked_at == MAX_LOOKED_AT || sequences.len() == query.limit || to_read >= MAX_BYTES {
                 return Listing { counts, bytes, sequences, next };
             }
             if entry.is_seen_by(owner) && query.state.is_none_or(|state| state == entry.state()) {
                 sequences.push(*sequence);
+                to_read += entry.waiting_bytes();
             }
             next = Some(*sequence);
         }
@@ -41,14 +45,8 @@ impl Ledger {
         let (mut counts, mut bytes) = ([0; 5], 0);
         for entry in self.entries.values().filter(|entry| entry.is_seen_by(Some(owner))) {
             counts[entry.state() as usize] += 1;
-            bytes += if entry.is_unsettled() { entry.size } else { 0 };
+            bytes += entry.waiting_bytes();
         }
         (counts, bytes)
-    }
-}
-
-impl Entry {
-    fn is_unsettled(&self) -> bool {
-        !matches!(self.phase, super::Phase::Settled(..))
     }
 }

@@ -93,7 +93,7 @@ impl Ledger {
             let may_be_sent = brief.sequence <= given_up_to;
             ledger.insert(brief.sequence, if may_be_sent { entry.sent_before() } else { entry });
             match brief.settlement {
-                Some((at, settlement)) => ledger.settle(brief.sequence, settlement, at),
+                Some((at, settlement)) => drop(ledger.settle(brief.sequence, settlement, at)),
                 None => ledger.stored(brief.sequence),
             }
         }
@@ -193,7 +193,11 @@ impl Ledger {
     /// The last message that was sent and is not settled, or may have been sent.
     pub fn last_sent(&self) -> Option<u64> {
         let sent = self.given.iter().filter(|(_, sent)| sent.load(Ordering::Relaxed)).map(|(sequence, _)| *sequence);
-        sent.chain(self.sent_before.last().copied()).max()
+        sent.chain(self.sent_before.last().copied()).chain(self.resting()).max()
+    }
+
+    fn resting(&self) -> impl Iterator<Item = u64> {
+        self.resting.iter().map(|(_, sequence)| *sequence)
     }
 
     fn room_with_connection(&self) -> usize {
@@ -211,15 +215,24 @@ impl Ledger {
         Some((entry.end, entry.was_sent.clone()))
     }
 
-    /// It is known what became of a message, or known better than before.
-    pub fn settle(&mut self, sequence: u64, settlement: Settlement, at: SystemTime) {
+    /// A message may have been sent, which the connection does not know.
+    pub fn may_be_sent(&self, sequence: u64) {
+        if let Some(entry) = self.entries.get(&sequence) {
+            entry.was_sent.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// It is known what became of a message, or known better than before. Returns whether it is the first time.
+    pub fn settle(&mut self, sequence: u64, settlement: Settlement, at: SystemTime) -> bool {
         self.take_from(sequence);
-        let Some(mut entry) = self.entries.remove(&sequence) else { return };
+        let Some(mut entry) = self.entries.remove(&sequence) else { return false };
         self.leave_phase(sequence, &entry);
+        let is_first = entry.is_unsettled();
         entry.phase = Phase::Settled(settlement, at);
         self.outcomes.insert((at, sequence));
         self.settlements[State::from(settlement) as usize] += 1;
         self.entries.insert(sequence, entry);
+        is_first
     }
 
     /// Messages on disk whose time is over.
@@ -269,7 +282,8 @@ impl Ledger {
     /// The oldest that is not settled.
     pub fn oldest(&self) -> Option<&Entry> {
         let first = |sequence: Option<&u64>| sequence.copied();
-        let oldest = first(self.ready.first()).into_iter().chain(first(self.given.keys().next())).min()?;
+        let oldest = first(self.ready.first()).into_iter().chain(first(self.given.keys().next()));
+        let oldest = oldest.chain(self.resting()).min()?;
         self.get(oldest)
     }
 

@@ -32,9 +32,9 @@ fn messages_are_given_in_their_order_and_counted_where_they_are() {
     assert_eq!(ledger.counts(), [3, 0, 0, 0, 0]);
     sent.store(true, Ordering::Relaxed);
     assert_eq!(ledger.counts(), [2, 1, 0, 0, 0]);
-    ledger.settle(1, Settlement::Expired, WALL);
+    assert!(ledger.settle(1, Settlement::Expired, WALL), "it counts");
     // a late acknowledgement
-    ledger.settle(1, Settlement::Acknowledged, WALL);
+    assert!(!ledger.settle(1, Settlement::Acknowledged, WALL), "it was counted");
     assert_eq!((ledger.counts(), ledger.bytes()), ([2, 0, 1, 0, 0], 20));
     ledger.remove(2);
     assert_eq!((ledger.counts(), ledger.next_ready(9, 9)), ([1, 0, 1, 0, 0], vec![3]));
@@ -72,6 +72,7 @@ fn a_message_that_was_given_up_rests_and_is_refused_the_third_time() {
         ledger.give(1).unwrap().1.store(true, Ordering::Relaxed);
         assert!(ledger.rest(1, now));
         assert_eq!((ledger.counts(), ledger.next_ready(9, 9)), ([1, 1, 0, 0, 0], vec![2]));
+        assert_eq!((ledger.last_sent(), ledger.oldest().map(|oldest| oldest.given_up > 0)), (Some(1), Some(true)));
         ledger.wake(now + rest.checked_sub(Duration::from_millis(1)).unwrap());
         assert_eq!((ledger.next_ready(9, 9), ledger.next_end()), (vec![2], Some(now + rest)));
         ledger.wake(now + rest);
@@ -165,4 +166,16 @@ fn a_page_has_what_its_reader_may_see_in_order() {
     assert_eq!(listed(&ledger, Some("a"), Some(State::Refused), 0, 9), (vec![3], false));
     let mine = ledger.list(&Query { owner: Some("a".into()), state: None, after: None, limit: 0 });
     assert_eq!((mine.counts, mine.bytes), ([1, 0, 0, 0, 1], 10));
+}
+
+/// All messages of a page are read from disk.
+#[test]
+fn a_page_of_large_messages_is_shorter() {
+    let now = Instant::now();
+    let briefs: Vec<_> = (1..=4).map(|sequence| Brief { size: 5_000_000, ..brief(sequence, "") }).collect();
+    let mut ledger = Ledger::new(LIMITS, (&briefs, 0), WALL, now);
+    assert_eq!(listed(&ledger, None, None, 0, 9), (vec![1, 2], true));
+    assert_eq!(listed(&ledger, None, None, 2, 9), (vec![3, 4], false));
+    ledger.settle(1, Settlement::Expired, WALL);
+    assert_eq!(listed(&ledger, None, None, 0, 9), (vec![1, 2, 3], true));
 }

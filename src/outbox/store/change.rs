@@ -83,12 +83,13 @@ pub fn apply(transaction: &WriteTransaction, changes: &[Change]) -> Result<(), F
     }
 }
 
-/// Removes all messages from a sequence on, also settled ones.
-pub fn remove_from(transaction: &WriteTransaction, sequence: u64) -> Result<(), Fault> {
+/// Removes all messages from a sequence on, also settled ones, and keys.
+pub fn remove_from(transaction: &WriteTransaction, sequence: u64, keys: &[KeyHash]) -> Result<(), Fault> {
     for table in [QUEUED, OUTCOMES] {
         transaction.open_table(table)?.retain_in(sequence.., |_, _| false)?;
     }
-    Ok(())
+    let mut table = transaction.open_table(KEYS)?;
+    keys.iter().try_for_each(|key| remove(&mut table, key))
 }
 
 impl<'a> Tables<'a> {

@@ -10,7 +10,7 @@ mod file;
 mod loaded;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -21,7 +21,7 @@ use redb::Database;
 use redb::backends::FileBackend;
 
 use self::error::Fault;
-use super::Stored;
+use super::{KeyHash, Stored};
 
 pub use self::change::Change;
 pub use self::error::{OpenError, StoreError};
@@ -79,19 +79,20 @@ impl Store {
         result.map_err(|fault| self.fail(fault))
     }
 
-    /// Opens the file again after an error, and removes every message from this sequence on, settled or not: those of
-    /// the transaction that failed. Its other changes were all made, or none; each of them can be repeated.
+    /// Opens the file again after an error, and removes every message from this sequence on, settled or not, and these
+    /// keys: those of the transaction that failed. Its other changes were all made, or none; each of them can be
+    /// repeated.
     ///
     /// # Errors
     /// While the disk still fails. Call it again.
-    pub fn reopen(&mut self, first_unknown: u64) -> Result<(), StoreError> {
+    pub fn reopen(&mut self, first_unknown: u64, keys: &[KeyHash]) -> Result<(), StoreError> {
         self.close();
         let database = guarded(|| {
             file::write_again(&self.path)?;
             let database = database(&self.path)?;
             // a full disk can be read, and perhaps not written
-            if tables::last(&database)? >= Some(first_unknown) {
-                commit(&database, |transaction| change::remove_from(transaction, first_unknown))?;
+            if tables::last(&database)? >= Some(first_unknown) || tables::has_one_of(&database, keys)? {
+                commit(&database, |transaction| change::remove_from(transaction, first_unknown, keys))?;
             }
             Ok(database)
         })?;

@@ -151,6 +151,17 @@ fn stored(sequence: u64, row: &[u8]) -> Result<Stored, Fault> {
     decode(row).map_err(|error| Fault::Damaged(format!("message {sequence}: {error}")))
 }
 
+/// Whether one of these keys is there.
+pub fn has_one_of(database: &Database, keys: &[KeyHash]) -> Result<bool, Fault> {
+    let table = database.begin_read()?.open_table(KEYS)?;
+    for key in keys {
+        if table.get(key)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The sequence of the last message, queued or settled.
 pub fn last(database: &Database) -> Result<Option<u64>, Fault> {
     let transaction = database.begin_read()?;

@@ -45,7 +45,7 @@ impl Worker {
     /// Writes a batch and what is unwritten, and tells those who wait for it.
     pub fn write(&mut self, batch: Batch) {
         let Batch { changes, after, first_added } = batch;
-        let is_needed = !changes.is_empty() || !self.unwritten.is_empty() || self.trouble.is_some();
+        let is_needed = !changes.is_empty() || !self.contents.unwritten.is_empty() || self.trouble.is_some();
         let written = if is_needed { self.commit(&changes, first_added) } else { Ok(()) };
         for after in after {
             after(&mut self.contents, written.clone());
@@ -56,19 +56,22 @@ impl Worker {
         if let Some(trouble) = self.trouble.as_ref().filter(|trouble| Instant::now() < trouble.retry_at) {
             return Err(NotStored::Failing(trouble.words.clone()));
         }
-        let all: Vec<Change> = self.unwritten.iter().chain(changes).cloned().collect();
+        let all: Vec<Change> = self.contents.unwritten.iter().chain(changes).cloned().collect();
         let first_unknown = self.first_unknown(first_added);
         let began = self.board.disk_begins();
-        let opened = if self.store.is_open() { Ok(()) } else { self.store.reopen(first_unknown) };
+        let opened = if self.store.is_open() { Ok(()) } else { self.reopen(first_unknown) };
         let is_tried = opened.is_ok();
         let written = opened.and_then(|()| self.store.commit(&all));
+        if is_tried && written.is_err() {
+            self.undo_keys(changes);
+        }
         // then none of it is there for certain; and what is there can be read where only writing fails
-        let is_certain = written.is_ok() || !is_tried || self.store.reopen(first_unknown).is_ok();
+        let is_certain = written.is_ok() || !is_tried || self.reopen(first_unknown).is_ok();
         self.board.disk_ends();
         match written {
             Ok(()) => {
                 metrics::outbox().written(began.elapsed());
-                self.unwritten.clear();
+                self.contents.unwritten.clear();
                 if self.trouble.take().is_some() {
                     log::info!("the outbox is written again");
                 }
@@ -79,6 +82,22 @@ impl Worker {
                 Err(if is_certain { NotStored::Failing(words) } else { NotStored::Uncertain(words) })
             }
         }
+    }
+
+    /// The keys of a transaction that failed may be in the file: of requests that are refused, or of messages that are
+    /// removed when it is opened again.
+    fn undo_keys(&mut self, changes: &[Change]) {
+        let undo = |change: &Change| match change {
+            Change::PutKey { key, .. } => Some(Change::RemoveKey { key: *key }),
+            _ => None,
+        };
+        self.contents.unwritten.extend(changes.iter().filter_map(undo));
+    }
+
+    fn reopen(&mut self, first_unknown: u64) -> Result<(), StoreError> {
+        let removed = |change: &Change| if let Change::RemoveKey { key } = change { Some(*key) } else { None };
+        let keys: Vec<_> = self.contents.unwritten.iter().filter_map(removed).collect();
+        self.store.reopen(first_unknown, &keys)
     }
 
     fn first_unknown(&self, first_added: Option<u64>) -> u64 {

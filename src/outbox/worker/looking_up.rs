@@ -1,5 +1,7 @@
 //! Messages are looked up, listed and taken back.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 
 use super::Worker;
@@ -11,7 +13,40 @@ use crate::outbox::store::Change;
 use crate::outbox::view::{Page, Query, State, TakenBack, View};
 use crate::outbox::{Id, NotStored, Stored};
 
+/// How long the thread looks things up at a time, and how many may wait for that.
+const TIME: Duration = Duration::from_millis(20);
+const MAX_WAITING: usize = 1000;
+
+/// Looks something up, and tells who asked for it.
+pub type Lookup = Box<dyn FnOnce(&mut Worker) + Send>;
+
 impl Worker {
+    /// Looks something up after what is to be stored and sent: many who ask do not hold that up.
+    pub fn later<T: Send + 'static>(
+        &mut self,
+        caller: Caller<T>,
+        look: impl FnOnce(&mut Self) -> Result<T, NotStored> + Send + 'static,
+    ) {
+        if self.lookups.len() >= MAX_WAITING {
+            return caller.tell(Err(NotStored::Busy));
+        }
+        self.lookups.push_back(Box::new(move |worker| {
+            if !caller.is_over() {
+                caller.tell(look(worker));
+            }
+        }));
+    }
+
+    /// Looks things up for a short time.
+    pub fn look_up(&mut self) {
+        let began = Instant::now();
+        while began.elapsed() < TIME
+            && let Some(lookup) = self.lookups.pop_front()
+        {
+            lookup(self);
+        }
+    }
+
     /// One message, if its owner is this one.
     pub fn get(&mut self, id: Id, owner: Option<&str>) -> Result<Option<View>, NotStored> {
         let Some(state) = self.state(id, owner) else { return Ok(None) };
@@ -74,7 +109,7 @@ impl Worker {
         stored.message.properties = Properties::default();
         // what is known, and not on disk yet
         let is_it = |change: &&Change| matches!(change, Change::Settle { sequence, .. } if *sequence == id.sequence);
-        if let Some(Change::Settle { settled, .. }) = self.unwritten.iter().rev().find(is_it) {
+        if let Some(Change::Settle { settled, .. }) = self.contents.unwritten.iter().rev().find(is_it) {
             stored.settled = Some(settled.clone());
         }
         View { id, state, stored }

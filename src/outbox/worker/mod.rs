@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::batch::{Batch, Trouble};
+use self::looking_up::Lookup;
 use self::sending::Fresh;
 use super::commands::{Command, Commands, Due};
 use super::ledger::{Ledger, Limits};
@@ -32,9 +33,9 @@ pub struct Worker {
     file: u32,
     next_sequence: u64,
     contents: Contents,
-    /// What became of messages, and is not on disk yet.
-    unwritten: Vec<Change>,
     trouble: Option<Trouble>,
+    /// What is looked up when there is time.
+    lookups: VecDeque<Lookup>,
     is_stopping: bool,
 }
 
@@ -44,6 +45,8 @@ pub struct Contents {
     pub fresh: Fresh,
     /// Messages up to this one may be sent: so it is on disk, for the next process.
     pub given_up_to: u64,
+    /// What became of messages and of keys, and is not on disk yet.
+    pub unwritten: Vec<Change>,
 }
 
 impl Worker {
@@ -58,10 +61,10 @@ impl Worker {
         let given_up_to = loaded.given_up_to;
         let ledger = Ledger::new(limits, (&left, given_up_to), SystemTime::now(), Instant::now());
         let (file, next_sequence) = (loaded.file, loaded.next_sequence);
-        let contents = Contents { ledger, fresh: Fresh::default(), given_up_to };
-        let (unwritten, trouble, is_stopping) = (Vec::new(), None, false);
+        let contents = Contents { ledger, fresh: Fresh::default(), given_up_to, unwritten: Vec::new() };
+        let (trouble, lookups, is_stopping) = (None, VecDeque::new(), false);
         let worker =
-            Self { commands, board, publisher, store, file, next_sequence, contents, unwritten, trouble, is_stopping };
+            Self { commands, board, publisher, store, file, next_sequence, contents, trouble, lookups, is_stopping };
         worker.report();
         worker
     }
@@ -75,7 +78,7 @@ impl Worker {
         }
         // what was not sent is certain after an orderly end
         let up_to = self.contents.ledger.last_sent().unwrap_or(0);
-        self.unwritten.push(Change::Give { up_to });
+        self.contents.unwritten.push(Change::Give { up_to });
         self.write(Batch::default());
         let commands = self.commands.clone();
         drop(self);
@@ -101,23 +104,21 @@ impl Worker {
         self.write(batch);
         self.send();
         self.report();
+        self.look_up();
     }
 
     fn take(&mut self, command: Command, batch: &mut Batch) {
         match command {
-            Command::Store { messages, ttl, owner, key, caller } => {
-                self.store(messages, (ttl, owner), key, caller, batch);
+            Command::Store { messages, times, owner, key, caller, late } => {
+                self.store(messages, (times, owner), key, (caller, late), batch);
             }
-            Command::PutKey { key, record, caller } => {
-                let change = Change::PutKey { key, record };
-                batch.push(vec![change], move |_, written| caller.tell(written.map(|()| Vec::new())));
-            }
+            Command::PutKey { key, record, caller } => self.put_key(key, record, caller, batch),
             Command::UpdateKey { key, record } => {
                 let change = record.map_or(Change::RemoveKey { key }, |record| Change::PutKey { key, record });
-                self.unwritten.push(change);
+                self.contents.unwritten.push(change);
             }
-            Command::Get { id, owner, caller } => caller.tell(self.get(id, owner.as_deref())),
-            Command::List { query, caller } => caller.tell(self.list(&query)),
+            Command::Get { id, owner, caller } => self.later(caller, move |worker| worker.get(id, owner.as_deref())),
+            Command::List { query, caller } => self.later(caller, move |worker| worker.list(&query)),
             Command::TakeBack { id, owner, may, caller } => self.take_back(id, owner.as_deref(), &may, caller, batch),
             Command::Settled { sequence, outcome, is_late } => self.settled(sequence, outcome, is_late),
         }
@@ -137,6 +138,9 @@ impl Worker {
     /// When there is something to do if nothing is asked.
     fn next_time(&self) -> Option<Instant> {
         let (now, ledger) = (Instant::now(), &self.contents.ledger);
+        if !self.lookups.is_empty() {
+            return Some(now);
+        }
         if let Some(trouble) = &self.trouble {
             return Some(trouble.retry_at);
         }
@@ -149,3 +153,6 @@ impl Worker {
         self.board.report(&self.contents.ledger, self.trouble.as_ref().map(|trouble| trouble.words.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,6 +128,9 @@ impl Worker {
         if outcome == Err(Failure::GivenUp) && self.contents.ledger.rest(sequence, Instant::now()) {
             return;
         }
+        if outcome == Err(Failure::Unknown) {
+            self.contents.ledger.may_be_sent(sequence);
+        }
         if let Some(settled) = self.settlement(sequence, outcome, is_late) {
             self.settle(sequence, settled);
         }
@@ -172,9 +175,11 @@ impl Worker {
 
     fn settle(&mut self, sequence: u64, settled: Settled) {
         self.contents.fresh.take(sequence);
-        self.contents.ledger.settle(sequence, settled.result, settled.at);
-        metrics::outbox().settled(settled.result);
-        self.unwritten.push(Change::Settle { sequence, settled });
+        // a late outcome takes the place of one that was counted
+        if self.contents.ledger.settle(sequence, settled.result, settled.at) {
+            metrics::outbox().settled(settled.result);
+        }
+        self.contents.unwritten.push(Change::Settle { sequence, settled });
     }
 }
 

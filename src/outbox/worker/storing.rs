@@ -1,7 +1,7 @@
 //! Messages are stored.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use super::batch::Batch;
 use super::{Contents, Worker};
@@ -9,34 +9,34 @@ use crate::memory::Share;
 use crate::message::Message;
 use crate::metrics;
 use crate::outbox::callers::Caller;
+use crate::outbox::commands::Times;
 use crate::outbox::ledger::Entry;
 use crate::outbox::store::{Brief, Change, row_bytes};
-use crate::outbox::{Id, KeyOf, NotStored, Stored};
+use crate::outbox::{Done, Id, KeyHash, KeyOf, KeyRecord, NotStored, Stored};
 
 impl Worker {
     /// Stores messages for this time, all or none.
     pub fn store(
         &mut self,
         messages: Vec<(Message, Share)>,
-        (ttl, owner): (Duration, Box<str>),
+        (Times { since, until, end }, owner): (Times, Box<str>),
         key: Option<KeyOf>,
-        caller: Caller<Vec<Id>>,
+        (caller, late): (Caller<Vec<Id>>, Option<Done>),
         batch: &mut Batch,
     ) {
         // nobody would learn of it, and it may be published again
         if caller.is_over() {
-            return;
+            return caller.tell_or_late(Err(NotStored::Busy), late);
         }
         let (messages, shares): (Vec<Message>, Vec<Share>) = messages.into_iter().unzip();
-        let (since, now) = (SystemTime::now(), Instant::now());
         let stored = |message: Message| {
             let (size, owner) = (message.payload.len() as u64, owner.clone());
-            Arc::new(Stored { message, size, owner, since, until: since + ttl, settled: None })
+            Arc::new(Stored { message, size, owner, since, until, settled: None })
         };
         let stored: Vec<Arc<Stored>> = messages.into_iter().map(stored).collect();
         let sizes: Vec<u64> = stored.iter().map(|stored| row_bytes(stored)).collect();
-        if let Err(refusal) = self.check(&owner, stored.len(), sizes.iter().sum(), now) {
-            return caller.tell(Err(refusal));
+        if let Err(refusal) = self.check(&owner, stored.len(), sizes.iter().sum()) {
+            return caller.tell_or_late(Err(refusal), late);
         }
         let first = self.next_sequence;
         self.next_sequence += stored.len() as u64;
@@ -45,9 +45,9 @@ impl Worker {
         let mut changes = Vec::with_capacity(stored.len() + 1);
         for ((stored, size), id) in stored.iter().zip(sizes).zip(&ids) {
             let sequence = id.sequence;
-            let (owner, until) = (stored.owner.clone(), stored.until);
+            let owner = stored.owner.clone();
             let brief = Brief { sequence, owner, size, since, until, settlement: None };
-            self.contents.ledger.insert(sequence, Entry::new(&brief, now + ttl));
+            self.contents.ledger.insert(sequence, Entry::new(&brief, end));
             changes.push(Change::Put { sequence, stored: stored.clone() });
         }
         if let Some(key) = key {
@@ -68,15 +68,24 @@ impl Worker {
                 metrics::outbox().stored(ids.len());
             }
             drop(shares);
-            caller.tell(written.map(|()| ids));
+            caller.tell_or_late(written.map(|()| ids), late);
         });
     }
 
-    fn check(&self, owner: &str, messages: usize, bytes: u64, now: Instant) -> Result<(), NotStored> {
+    /// Stores a key.
+    pub fn put_key(&mut self, key: KeyHash, record: KeyRecord, caller: Caller<Vec<Id>>, batch: &mut Batch) {
+        // the key is free again, and that may be written before this
+        if caller.is_over() {
+            return;
+        }
+        batch.push(vec![Change::PutKey { key, record }], move |_, written| caller.tell(written.map(|()| Vec::new())));
+    }
+
+    fn check(&self, owner: &str, messages: usize, bytes: u64) -> Result<(), NotStored> {
         if self.is_stopping {
             return Err(NotStored::Stopping);
         }
-        if let Some(trouble) = self.trouble.as_ref().filter(|trouble| now < trouble.retry_at) {
+        if let Some(trouble) = self.trouble.as_ref().filter(|trouble| Instant::now() < trouble.retry_at) {
             return Err(NotStored::Failing(trouble.words.clone()));
         }
         self.contents.ledger.check_room(owner, messages, bytes)

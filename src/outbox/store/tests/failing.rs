@@ -15,9 +15,11 @@ fn fails(store: &mut Store) {
             _ => assert!(matches!(failed, StoreError::Full(_)), "{failed:?}"),
         }
         assert_eq!(store.get(1), Err(StoreError::Failing("it failed before".to_owned())));
-        assert!(store.commit(&[put(3, 1)]).is_err() && store.reopen(2).is_err() && store.queued_from(1, 1, 1).is_err());
+        assert!(
+            store.commit(&[put(3, 1)]).is_err() && store.reopen(2, &[]).is_err() && store.queued_from(1, 1, 1).is_err()
+        );
         mend();
-        store.reopen(2).unwrap();
+        store.reopen(2, &[]).unwrap();
         assert!(store.get(1).unwrap().is_some(), "what was there stays");
         assert_eq!([store.get(2), store.get(3)], [Ok(None), Ok(None)]);
         store.commit(&[put(2, 100), settle(2)]).unwrap();
@@ -38,14 +40,18 @@ fn nothing_of_a_failed_transaction_counts() {
 
 /// A disk that takes all, and says that it failed, leaves the transaction there.
 #[test]
-fn messages_of_a_transaction_that_is_there_all_the_same_are_removed() {
+fn messages_and_keys_of_a_transaction_that_is_there_all_the_same_are_removed() {
     let folder = Folder::new();
     let (mut store, _) = open(&folder);
-    store.commit(&[put(1, 100), put(2, 100), put(3, 1), settle(3)]).unwrap();
-    store.reopen(2).unwrap();
+    let key = |number: u8| Change::PutKey { key: [number; 32], record: record(number.into()) };
+    store.commit(&[put(1, 100), put(2, 100), put(3, 1), settle(3), key(1), key(2)]).unwrap();
+    store.reopen(2, &[[2; 32], [3; 32]]).unwrap();
+    store.commit(&[key(3)]).unwrap();
+    store.reopen(4, &[[3; 32]]).unwrap();
     drop(store);
     let (_store, loaded) = open(&folder);
     assert_eq!((sequences(&loaded.queued), sequences(&loaded.outcomes), loaded.next_sequence), (vec![1], vec![], 4));
+    assert_eq!(loaded.keys, [([1; 32], record(1))]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod contents;
 mod damage;
 mod failing;
-mod faulty;
+pub mod faulty;
 mod format;
 mod growth;
 

@@ -1,0 +1,189 @@
+//! What the thread does with commands, one step after another, on a disk that fails when a test says so.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+
+use super::*;
+use crate::memory::Memory;
+use crate::message::{Message, Properties, Qos, TopicName};
+use crate::mqtt::Failure;
+use crate::outbox::callers::{Caller, Callers};
+use crate::outbox::commands::Times;
+use crate::outbox::store::tests::faulty::{Operation, fail, mend};
+use crate::outbox::view::{State, View};
+use crate::outbox::{Answer, Done, Id, KeyRecord, NotStored};
+
+const LONG: Duration = Duration::from_secs(600);
+const KEY: [u8; 32] = [1; 32];
+
+type Told = Result<Vec<Id>, NotStored>;
+
+/// A worker without a broker, and its file.
+struct Fixture {
+    worker: Worker,
+    path: PathBuf,
+    callers: Callers,
+    told: (mpsc::Sender<Told>, mpsc::Receiver<Told>),
+}
+
+impl Fixture {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("mqtt-bridge-worker-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        let limits = Limits { messages: 10, bytes: 1_000_000, keep: LONG };
+        let worker = Worker::new(Store::open(&path).unwrap(), limits, Publisher::idle(), Default::default());
+        Self { worker, path, callers: Callers::default(), told: mpsc::channel() }
+    }
+
+    fn work<const COUNT: usize>(&mut self, commands: [Command; COUNT]) {
+        self.worker.work(Due { commands: commands.into(), is_stopping: false });
+    }
+
+    fn done(&self) -> Done {
+        let sender = self.told.0.clone();
+        Box::new(move |told| drop(sender.send(told)))
+    }
+
+    fn caller(&self) -> Caller<Vec<Id>> {
+        self.callers.caller(self.done(), LONG)
+    }
+
+    /// One that was told already that nothing is known.
+    fn over(&self) -> Caller<Vec<Id>> {
+        let callers = Callers::default();
+        let caller = callers.caller(Box::new(drop), LONG);
+        callers.end();
+        caller
+    }
+
+    fn store(&self, times: Times) -> Command {
+        let topic = TopicName::try_from("a".to_owned()).unwrap();
+        let (payload, properties) = ("p".into(), Properties::default());
+        let message = Message { topic, payload, qos: Qos::AtLeastOnce, retain: false, properties };
+        let messages = vec![(message, Memory::new(0).nothing())];
+        let key = Some(Box::new(|_: &[Id]| (KEY, record(Some(202)))) as _);
+        Command::Store { messages, times, owner: "".into(), key, caller: self.caller(), late: None }
+    }
+
+    fn told(&self) -> Option<Told> {
+        self.told.1.try_recv().ok()
+    }
+
+    /// What the next process finds.
+    fn reopened(self) -> Loaded {
+        let path = self.path.clone();
+        drop(self.worker);
+        let loaded = Store::open(&path).unwrap().1;
+        std::fs::remove_file(path).unwrap();
+        loaded
+    }
+}
+
+fn record(status: Option<u16>) -> KeyRecord {
+    let answer = status.map(|status| Answer { status, code: 0, body: [].into(), location: None, not_stored: false });
+    KeyRecord { owner: "".into(), request: [0; 32], since: SystemTime::now(), answer }
+}
+
+/// A removal is written before what is asked for in the same transaction.
+#[test]
+fn a_key_that_nobody_waits_for_is_not_stored() {
+    let mut fixture = Fixture::new();
+    let caller = fixture.over();
+    fixture.work([
+        Command::PutKey { key: KEY, record: record(None), caller },
+        Command::UpdateKey { key: KEY, record: None },
+    ]);
+    assert_eq!(fixture.reopened().keys, []);
+}
+
+#[test]
+fn a_stored_key_can_be_removed() {
+    let mut fixture = Fixture::new();
+    let caller = fixture.caller();
+    fixture.work([Command::PutKey { key: KEY, record: record(None), caller }]);
+    assert_eq!(fixture.told(), Some(Ok(vec![])));
+    fixture.work([Command::UpdateKey { key: KEY, record: None }]);
+    assert_eq!(fixture.reopened().keys, []);
+}
+
+/// What a failed fsync has written is there all the same.
+#[test]
+fn nothing_of_a_refused_request_is_in_the_file() {
+    for is_message in [true, false] {
+        let mut fixture = Fixture::new();
+        let command = match is_message {
+            true => fixture.store(Times::now(LONG)),
+            false => Command::PutKey { key: KEY, record: record(None), caller: fixture.caller() },
+        };
+        fail(Operation::Sync, libc::EIO);
+        fixture.work([command]);
+        mend();
+        assert!(matches!(fixture.told(), Some(Err(NotStored::Uncertain(_)))));
+        // what the next attempt writes
+        fixture.worker.trouble.as_mut().unwrap().retry_at = Instant::now();
+        fixture.work([]);
+        let loaded = fixture.reopened();
+        assert_eq!((loaded.keys.len(), loaded.queued.len()), (0, 0));
+    }
+}
+
+/// A disk that hung until then.
+#[test]
+fn the_time_of_a_message_begins_with_its_request() {
+    let mut fixture = Fixture::new();
+    let ended = Times { end: Instant::now(), ..Times::now(LONG) };
+    fixture.work([fixture.store(ended)]);
+    assert_eq!(fixture.told().unwrap().unwrap().len(), 1);
+    fixture.work([]);
+    assert_eq!(fixture.worker.contents.ledger.get(1).unwrap().state(), State::Expired);
+    std::fs::remove_file(&fixture.path).unwrap();
+}
+
+#[test]
+fn who_was_told_that_nothing_is_known_is_told_late() {
+    let mut fixture = Fixture::new();
+    let Command::Store { messages, times, owner, key, .. } = fixture.store(Times::now(LONG)) else { return };
+    let (caller, late) = (fixture.over(), Some(fixture.done()));
+    fixture.work([Command::Store { messages, times, owner, key, caller, late }]);
+    assert!(fixture.told().unwrap().is_err_and(|refusal| refusal != NotStored::Unknown), "it is certain");
+    let loaded = fixture.reopened();
+    assert_eq!((loaded.keys.len(), loaded.queued.len()), (0, 0));
+}
+
+/// The broker may have them, and an orderly end does not change that.
+#[test]
+fn a_message_of_unknown_outcome_counts_as_sent_after_an_orderly_end() {
+    let mut fixture = Fixture::new();
+    fixture.work([fixture.store(Times::now(LONG))]);
+    assert_eq!(fixture.worker.contents.ledger.give(1).map(|(_, sent)| sent.load(Ordering::Relaxed)), Some(false));
+    fixture.worker.is_stopping = true;
+    let settled = Command::Settled { sequence: 1, outcome: Err(Failure::Unknown), is_late: false };
+    fixture.worker.work(Due { commands: [settled].into(), is_stopping: true });
+    assert_eq!(fixture.worker.contents.ledger.last_sent(), Some(1));
+    std::fs::remove_file(&fixture.path).unwrap();
+}
+
+/// A page of many messages does not hold up those who store.
+#[test]
+fn what_is_looked_up_waits_for_what_is_stored_and_not_without_bound() {
+    let mut fixture = Fixture::new();
+    let (sender, order) = mpsc::channel();
+    let get = |fixture: &Fixture| {
+        let sender = sender.clone();
+        let told = move |found: Result<Option<View>, NotStored>| sender.send(found.map(|view| view.is_some())).unwrap();
+        let id = Id { file: fixture.worker.file, sequence: 1 };
+        Command::Get { id, owner: None, caller: fixture.callers.caller(Box::new(told), LONG) }
+    };
+    fixture.work([get(&fixture), fixture.store(Times::now(LONG))]);
+    assert_eq!(order.try_recv(), Ok(Ok(true)), "it is stored already");
+    let many = (0..1001).map(|_| get(&fixture)).collect();
+    fixture.worker.work(Due { commands: many, is_stopping: false });
+    assert_eq!(order.try_recv(), Ok(Err(NotStored::Busy)));
+    while fixture.worker.next_time().is_some_and(|at| at <= Instant::now()) {
+        fixture.work([]);
+    }
+    assert_eq!(order.try_iter().filter(|found| *found == Ok(true)).count(), 1000);
+    std::fs::remove_file(&fixture.path).unwrap();
+}
