@@ -54,6 +54,7 @@ mod operating;
 mod operations;
 mod other_clients;
 mod outbox;
+mod outbox_answers;
 mod outbox_connection;
 mod outbox_disk;
 mod outbox_kills;

@@ -56,6 +56,9 @@ impl Call<'_> {
         for (index, message) in messages.iter_mut().enumerate() {
             let added = context::add(&context, &mut message.properties);
             added.map_err(|error| Reply::invalid(error).for_item(index))?;
+            if let When::Stored { .. } = when {
+                self.check_storable(message).map_err(|refusal| refusal.for_item(index))?;
+            }
         }
         let with_resources = |message: Message| {
             let (share, slot) = (self.exchange.split_room(message.bytes()), self.principal.take_slot());

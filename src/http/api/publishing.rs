@@ -39,6 +39,9 @@ impl Call<'_> {
     pub fn prepare(&mut self, mut message: Message, when: When) -> Result<Start, Reply> {
         self.principal.count(std::slice::from_ref(&message))?;
         self.add_context(&mut message)?;
+        if let When::Stored { .. } = when {
+            self.check_storable(&message)?;
+        }
         let share = self.exchange.hand_over_room(message.bytes())?;
         let slot = self.principal.take_slot()?;
         let When::Stored { ttl, .. } = when else {

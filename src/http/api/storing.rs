@@ -110,6 +110,14 @@ impl Call<'_> {
         }
         Ok(When::Stored { ttl, timeout })
     }
+
+    /// Whether a complete message can reach a broker.
+    ///
+    /// # Errors
+    /// 413 or 501 for what would only be refused later, by the bridge itself or by the broker that is connected.
+    pub fn check_storable(&self, message: &Message) -> Result<(), Reply> {
+        self.context.publisher.refuses(message).map_or(Ok(()), |failure| Err(failure.into()))
+    }
 }
 
 #[cfg(test)]
