@@ -424,8 +424,8 @@ def summaries(runs):
 
 
 def significant(ratio):
-    """Two decimals below 1, else one."""
-    return round(ratio, 2 if ratio < 1 else 1)
+    """Two significant digits below 1, else one decimal."""
+    return float(f"{ratio:.2g}") if ratio < 1 else round(ratio, 1)
 
 
 def details(runs):
