@@ -27,7 +27,8 @@ impl Desk {
     fn with(tables: &str) -> Self {
         let (broker, folder) = (Mosquitto::start(), Folder::new());
         let path = folder.path().join("outbox.db").display().to_string();
-        let table = tables.replace("/var/lib/mqtt-bridge/outbox.db", &path);
+        let table = tables.replace("outbox.db", &path);
+        assert_ne!(table, tables);
         let daemon = Daemon::connected_with(&format!("[mqtt]\nport = {}\n{table}", broker.port()));
         Self { _folder: folder, reader: Reader::of(&broker), daemon, broker }
     }
@@ -78,6 +79,8 @@ fn the_script_of_the_page_publishes_each_file_once() {
     let other = "echo 23 >work/2026-11-29T12:00-power\n";
     let told = desk.run(&format!("{other}{run}"));
     assert_eq!(told, "1\n2026-11-29T12:00-power.refused\n", "another file of the same name");
+    assert_eq!(desk.run(run), "0\n2026-11-29T12:00-power.refused\n");
+    assert_eq!(published(), 2, "what was refused stays so");
 }
 
 #[test]
