@@ -35,6 +35,7 @@ mod signature;
 mod similar;
 mod socket;
 pub mod standard;
+mod suspensions;
 pub mod systemd;
 pub mod thread;
 

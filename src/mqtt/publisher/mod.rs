@@ -31,6 +31,7 @@ use super::status::{History, Settings};
 use crate::config::Config;
 use crate::memory::{Memory, Share};
 use crate::message::Message;
+use crate::suspensions::Suspensions;
 
 /// Accepts messages, hands them over to the current connection in order, and gives each caller the outcome.
 #[derive(Clone)]
@@ -64,6 +65,8 @@ struct State {
     alternation: Alternation,
     too_large: TooLarge,
     lifecycle: Lifecycle,
+    /// `None` while there was no message of the outbox.
+    suspensions: Option<Suspensions>,
 }
 
 impl Publisher {
@@ -160,6 +163,7 @@ impl Publisher {
     /// Changes the state, and then gives callers their outcomes, without the lock.
     fn with_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
+        state.notice_suspension();
         let result = change(&mut state);
         let settled = state.table.take_settled();
         let drained = state.lifecycle != Lifecycle::Running && state.table.is_drained();

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use super::{Caller, Callers, OnWritten, Publisher, Shared};
+use super::{Caller, Callers, OnWritten, Publisher, Shared, State};
 use crate::config::Protocol;
 use crate::message::Message;
 use crate::mqtt::outcome::Failure;
 use crate::mqtt::protocol::Limits;
 use crate::mqtt::session::in_flight::Waiting;
 use crate::mqtt::session::lifecycle::Lifecycle;
+use crate::suspensions::Suspensions;
 
 /// A message of the outbox, without a message expiry interval.
 pub struct StoredPublish {
@@ -31,6 +32,7 @@ impl Publisher {
     /// the message expiry interval of each, whenever it is sent: whole seconds, rounded up.
     pub fn publish_stored(&self, messages: impl IntoIterator<Item = StoredPublish>) {
         self.with_state(|state| {
+            state.suspensions.get_or_insert_with(Suspensions::new);
             let now = Instant::now();
             for StoredPublish { sequence, message, deadline, on_written, caller, late } in messages {
                 let message = self.0.with_expiry(message);
@@ -77,6 +79,16 @@ impl Publisher {
         let limits = state.connection.as_ref().map_or_else(Limits::default, |(_, limits)| *limits);
         let refused = self.0.check(&message, limits).err();
         refused.or_else(|| state.too_large.refuses(self.0.size(&message), Instant::now()))
+    }
+}
+
+impl State {
+    /// Before anything is sent: while the machine was suspended, the time of messages of the outbox may have ended.
+    pub(super) fn notice_suspension(&mut self) {
+        let time = self.suspensions.as_mut().map(Suspensions::more).unwrap_or_default();
+        if !time.is_zero() {
+            self.table.suspended(time);
+        }
     }
 }
 

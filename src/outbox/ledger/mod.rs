@@ -100,6 +100,17 @@ impl Ledger {
         ledger
     }
 
+    /// The machine was suspended for so long, which the clock does not count, and the time of messages does.
+    pub fn suspended(&mut self, time: Duration) {
+        for (end, sequence) in std::mem::take(&mut self.ends) {
+            let end = end.checked_sub(time).unwrap_or(end);
+            self.ends.insert((end, sequence));
+            if let Some(entry) = self.entries.get_mut(&sequence) {
+                entry.end = end;
+            }
+        }
+    }
+
     /// Whether there is room for messages of this owner. A token or a hook has half of all, so that others have some
     /// too.
     pub fn check_room(&self, owner: &str, messages: usize, bytes: u64) -> Result<(), NotStored> {

@@ -179,3 +179,17 @@ fn a_page_of_large_messages_is_shorter() {
     ledger.settle(1, Settlement::Expired, WALL);
     assert_eq!(listed(&ledger, None, None, 0, 9), (vec![1, 2, 3], true));
 }
+
+#[test]
+fn time_in_which_the_machine_is_suspended_counts() {
+    let now = Instant::now();
+    let mut ledger = ledger(&["a", "a"], now);
+    ledger.suspended(TTL / 2);
+    assert_eq!((ledger.expired(now), ledger.next_end()), (vec![], Some(now + TTL / 2)));
+    assert_eq!(ledger.give(1).map(|(end, _)| end), Some(now + TTL / 2));
+    ledger.suspended(TTL);
+    assert_eq!(ledger.expired(now), [2]);
+    ledger.remove(1);
+    ledger.settle(2, Settlement::Expired, WALL);
+    assert_eq!(ledger.next_end(), None);
+}

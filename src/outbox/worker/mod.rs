@@ -20,6 +20,7 @@ use super::ledger::{Ledger, Limits};
 use super::status::Board;
 use super::store::{Change, Loaded, Store};
 use crate::mqtt::Publisher;
+use crate::suspensions::Suspensions;
 
 /// Outcomes that are forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: usize = 1000;
@@ -36,6 +37,7 @@ pub struct Worker {
     trouble: Option<Trouble>,
     /// What is looked up when there is time.
     lookups: VecDeque<Lookup>,
+    suspensions: Suspensions,
     is_stopping: bool,
 }
 
@@ -62,9 +64,19 @@ impl Worker {
         let ledger = Ledger::new(limits, (&left, given_up_to), SystemTime::now(), Instant::now());
         let (file, next_sequence) = (loaded.file, loaded.next_sequence);
         let contents = Contents { ledger, fresh: Fresh::default(), given_up_to, unwritten: Vec::new() };
-        let (trouble, lookups, is_stopping) = (None, VecDeque::new(), false);
-        let worker =
-            Self { commands, board, publisher, store, file, next_sequence, contents, trouble, lookups, is_stopping };
+        let worker = Self {
+            commands,
+            board,
+            publisher,
+            store,
+            file,
+            next_sequence,
+            contents,
+            trouble: None,
+            lookups: VecDeque::new(),
+            suspensions: Suspensions::new(),
+            is_stopping: false,
+        };
         worker.report();
         worker
     }
@@ -90,6 +102,10 @@ impl Worker {
             self.is_stopping = true;
             // these stay queued; what is with the broker gets its time
             let _ = self.publisher.withdraw_all_stored();
+        }
+        let suspended = self.suspensions.more();
+        if !suspended.is_zero() {
+            self.contents.ledger.suspended(suspended);
         }
         let mut batch = Batch::default();
         for command in due.commands {

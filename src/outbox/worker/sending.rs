@@ -107,11 +107,6 @@ impl Worker {
     }
 
     fn give(&mut self, sequence: u64, stored: Arc<Stored>) -> Option<StoredPublish> {
-        // the wall clock may have gone forward, as after a suspension of the machine
-        if stored.until <= SystemTime::now() {
-            self.settle(sequence, Settled::expired(self.was_sent(sequence)));
-            return None;
-        }
         let (deadline, was_sent) = self.contents.ledger.give(sequence)?;
         let message = Arc::try_unwrap(stored).map_or_else(|stored| stored.message.clone(), |stored| stored.message);
         let tell = |is_late| {

@@ -1,7 +1,7 @@
 //! Messages of the outbox: nothing of them is sent after their deadline, and those that were never handed over can be
 //! taken back.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::InFlight;
 use super::entry::{Entry, State};
@@ -35,6 +35,17 @@ impl InFlight {
             self.withdraw(*stored);
         }
         all
+    }
+
+    /// The machine was suspended for so long, which the clock does not count, and `ttl` does.
+    pub fn suspended(&mut self, time: Duration) {
+        for (sequence, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.stored.is_some()) {
+            let is_waited_for = self.deadlines.remove(&(entry.deadline, *sequence));
+            entry.deadline = entry.deadline.checked_sub(time).unwrap_or(entry.deadline);
+            if is_waited_for {
+                self.deadlines.insert((entry.deadline, *sequence));
+            }
+        }
     }
 
     /// Forgets what the session owes of the outbox and may not be sent any more. A broker keeps nothing of a message at

@@ -161,3 +161,20 @@ fn one_that_is_sent_again_must_be_written_in_time() {
     table.lost(true, Blame::Elsewhere);
     assert_eq!(table.overdue_at(), None, "the connection has ended");
 }
+
+#[test]
+fn time_in_which_the_machine_is_suspended_counts_for_the_outbox() {
+    let (time, mut table) = (start(), table(10));
+    table.accept_stored(message(1), time.at(1000), 0);
+    table.accept_stored(message(1), time.at(5000), 1);
+    send(&mut table, &time, 1);
+    table.accept_free(message(1), time.at(1000), 2);
+    table.suspended(Duration::from_secs(2));
+    table.expire(time.at(0));
+    assert_eq!(table.take_settled(), [(0, Err(Failure::Unknown))]);
+    assert_eq!(table.next_deadline(), Some(time.at(1000)), "that of a request, whose caller did not wait meanwhile");
+    table.acknowledged(PubAck, 1, Some(0), None).unwrap();
+    table.expire(time.at(3000));
+    assert_eq!(table.take_late(), [(0, acknowledged(1, 0))]);
+    assert_eq!(table.next(), None);
+}
