@@ -5,10 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::NotStored;
+use super::{Id, NotStored};
 
 /// Gets what was asked for, or why it is not known. Must not block.
 pub type Callback<T> = Box<dyn FnOnce(Result<T, NotStored>) + Send>;
+
+/// Gets the identifiers of stored messages, in their order. Must not block.
+pub type Done = Callback<Vec<Id>>;
 
 /// Where a callback waits until somebody takes it.
 type Slot<T> = Arc<Mutex<Option<Callback<T>>>>;
@@ -89,7 +92,9 @@ impl Callers {
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         self.0.changed.notify_all();
-        waiting.into_values().for_each(|expire| expire());
+        for expire in waiting.into_values() {
+            expire();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

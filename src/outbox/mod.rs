@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use self::answer::{Answer, KeyHash, KeyOf, KeyRecord};
-pub use self::callers::Callback;
+pub use self::callers::{Callback, Done};
 pub use self::commands::May;
 pub use self::id::Id;
 pub use self::not_stored::NotStored;
@@ -50,9 +50,6 @@ use crate::memory::Share;
 use crate::message::Message;
 use crate::mqtt::Publisher;
 use crate::thread::Watch;
-
-/// Gets the identifiers of stored messages, in their order. Must not block.
-pub type Done = Callback<Vec<Id>>;
 
 /// An opened file, of which nothing is sent yet.
 pub struct OutboxFile(Store, Loaded);
@@ -204,14 +201,14 @@ impl Outbox {
 
     /// One whose thread does not run.
     #[cfg(test)]
-    pub fn idle() -> Self {
+    pub(crate) fn idle() -> Self {
         let (commands, callers, board, keys) = Default::default();
         Self(Some(Arc::new(Shared { commands, callers, board, keys })))
     }
 
     /// How much waits for the thread.
     #[cfg(test)]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.0.as_ref().map_or(0, |shared| shared.commands.waiting())
     }
 

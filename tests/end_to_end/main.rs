@@ -54,10 +54,7 @@ mod operating;
 mod operations;
 mod other_clients;
 mod outbox;
-<<<<<<< HEAD
 mod outbox_answers;
-=======
->>>>>>> 222a6d2 (outbox: count the time of a suspended machine)
 mod outbox_connection;
 mod outbox_disk;
 mod outbox_kills;

@@ -88,9 +88,9 @@ impl Publisher {
 
     /// One that no thread drives.
     #[cfg(test)]
-    pub fn idle() -> Self {
+    pub(crate) fn idle() -> Self {
         let config = Config::parse("", &crate::config::Source::BuiltIn, &crate::config::Environment::default());
-        Self::new(&config.unwrap(), Arc::default())
+        Self::new(&config.expect("the defaults"), Arc::default())
     }
 
     /// Accepts a message with its share of the [memory](Self::memory). Its caller gets the outcome at once if the

@@ -128,7 +128,7 @@ impl Worker {
             Command::Store { messages, times, owner, key, caller, late } => {
                 self.store(messages, (times, owner), key, (caller, late), batch);
             }
-            Command::PutKey { key, record, caller } => self.put_key(key, record, caller, batch),
+            Command::PutKey { key, record, caller } => storing::put_key(key, record, caller, batch),
             Command::UpdateKey { key, record } => {
                 let change = record.map_or(Change::RemoveKey { key }, |record| Change::PutKey { key, record });
                 self.contents.unwritten.push(change);

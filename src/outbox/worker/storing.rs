@@ -14,6 +14,14 @@ use crate::outbox::ledger::Entry;
 use crate::outbox::store::{Brief, Change, row_bytes};
 use crate::outbox::{Done, Id, KeyHash, KeyOf, KeyRecord, NotStored, Stored};
 
+/// Stores a key, unless its request has been told that nothing is known: the key is free again, and that may be written
+/// before this.
+pub fn put_key(key: KeyHash, record: KeyRecord, caller: Caller<Vec<Id>>, batch: &mut Batch) {
+    if !caller.is_over() {
+        batch.push(vec![Change::PutKey { key, record }], move |_, written| caller.tell(written.map(|()| Vec::new())));
+    }
+}
+
 impl Worker {
     /// Stores messages for this time, all or none.
     pub fn store(
@@ -70,15 +78,6 @@ impl Worker {
             drop(shares);
             caller.tell_or_late(written.map(|()| ids), late);
         });
-    }
-
-    /// Stores a key.
-    pub fn put_key(&mut self, key: KeyHash, record: KeyRecord, caller: Caller<Vec<Id>>, batch: &mut Batch) {
-        // the key is free again, and that may be written before this
-        if caller.is_over() {
-            return;
-        }
-        batch.push(vec![Change::PutKey { key, record }], move |_, written| caller.tell(written.map(|()| Vec::new())));
     }
 
     fn check(&self, owner: &str, messages: usize, bytes: u64) -> Result<(), NotStored> {

@@ -50,14 +50,6 @@ impl Fixture {
         self.callers.caller(self.done(), LONG)
     }
 
-    /// One that was told already that nothing is known.
-    fn over(&self) -> Caller<Vec<Id>> {
-        let callers = Callers::default();
-        let caller = callers.caller(Box::new(drop), LONG);
-        callers.end();
-        caller
-    }
-
     fn store(&self, times: Times) -> Command {
         let topic = TopicName::try_from("a".to_owned()).unwrap();
         let (payload, properties) = ("p".into(), Properties::default());
@@ -87,10 +79,18 @@ fn record(status: Option<u16>) -> KeyRecord {
 }
 
 /// A removal is written before what is asked for in the same transaction.
+/// A caller that was told already that nothing is known.
+fn over() -> Caller<Vec<Id>> {
+    let callers = Callers::default();
+    let caller = callers.caller(Box::new(drop), LONG);
+    callers.end();
+    caller
+}
+
 #[test]
 fn a_key_that_nobody_waits_for_is_not_stored() {
     let mut fixture = Fixture::new();
-    let caller = fixture.over();
+    let caller = over();
     fixture.work([
         Command::PutKey { key: KEY, record: record(None), caller },
         Command::UpdateKey { key: KEY, record: None },
@@ -113,9 +113,10 @@ fn a_stored_key_can_be_removed() {
 fn nothing_of_a_refused_request_is_in_the_file() {
     for is_message in [true, false] {
         let mut fixture = Fixture::new();
-        let command = match is_message {
-            true => fixture.store(Times::now(LONG)),
-            false => Command::PutKey { key: KEY, record: record(None), caller: fixture.caller() },
+        let command = if is_message {
+            fixture.store(Times::now(LONG))
+        } else {
+            Command::PutKey { key: KEY, record: record(None), caller: fixture.caller() }
         };
         fail(Operation::Sync, libc::EIO);
         fixture.work([command]);
@@ -145,7 +146,7 @@ fn the_time_of_a_message_begins_with_its_request() {
 fn who_was_told_that_nothing_is_known_is_told_late() {
     let mut fixture = Fixture::new();
     let Command::Store { messages, times, owner, key, .. } = fixture.store(Times::now(LONG)) else { return };
-    let (caller, late) = (fixture.over(), Some(fixture.done()));
+    let (caller, late) = (over(), Some(fixture.done()));
     fixture.work([Command::Store { messages, times, owner, key, caller, late }]);
     assert!(fixture.told().unwrap().is_err_and(|refusal| refusal != NotStored::Unknown), "it is certain");
     let loaded = fixture.reopened();
