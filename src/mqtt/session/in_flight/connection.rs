@@ -16,8 +16,8 @@ impl InFlight {
         }
     }
 
-    /// What may be sent again now, in the order of acceptance, with at most `size` unacknowledged at a time. `None` if
-    /// the session cannot be resumed.
+    /// What may be sent again now, in the order of the first time (MQTT 5, 4.6), with at most `size` unacknowledged at
+    /// a time. `None` if the session cannot be resumed.
     pub fn retransmissions(&mut self, size: u16, now: Instant) -> Option<Vec<Retransmission>> {
         if !self.forget_overdue(now) {
             return None;
@@ -90,10 +90,10 @@ impl InFlight {
         })
     }
 
-    /// What was sent and is unacknowledged, in the order of acceptance.
+    /// What was sent and is unacknowledged, in the order in which it was sent for the first time.
     pub(super) fn sent(&self) -> Vec<Sequence> {
         let mut sent: Vec<Sequence> = self.sent.values().copied().collect();
-        sent.sort_unstable();
+        sent.sort_unstable_by_key(|sequence| self.entries[sequence].ordinal);
         sent
     }
 

@@ -178,3 +178,17 @@ fn time_in_which_the_machine_is_suspended_counts_for_the_outbox() {
     assert_eq!(table.take_late(), [(0, acknowledged(1, 0))]);
     assert_eq!(table.next(), None);
 }
+
+/// MQTT 5, 4.6. The outbox and requests take turns, so that this is not the order of acceptance.
+#[test]
+fn what_is_sent_again_goes_in_the_order_of_the_first_time() {
+    let (time, mut table) = (start(), table(10));
+    (0..2).for_each(|caller| table.accept_stored(message(1), time.at(1000), caller));
+    table.accept_free(message(1), time.at(1000), 2);
+    (1..=3).for_each(|packet_identifier| send(&mut table, &time, packet_identifier));
+    for _ in 0..2 {
+        table.lost(true, Blame::Elsewhere);
+        table.connected(true);
+        assert_eq!(identifiers(&table.retransmissions(10, time.at(10))), [1, 2, 3]);
+    }
+}
