@@ -31,8 +31,8 @@ use crate::outbox::{Answer, KeyHash, KeyOf, KeyRecord, NotStored, Outbox};
 /// Bytes of all answers.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes of one answer.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// Bytes of one answer. A longer one would leave no room for others, or not even for itself.
+const MAX_ANSWER: usize = MAX_BYTES / 4;
 
 /// The keys, which all listeners share. Clones share them.
 #[derive(Clone)]
@@ -155,8 +155,11 @@ impl Running {
         })
     }
 
-    /// Keeps the answer, unless a later version of it is kept already.
+    /// Keeps the answer, unless a later version of it is kept already. Of an answer that is too long it keeps only that
+    /// there was one.
     pub fn answer(&self, version: u64, answer: Answer) {
+        let is_short = answer.body.len() <= MAX_ANSWER;
+        let answer = if is_short { answer } else { Reply::response_without_room().to_answer() };
         self.keys.change(|table| {
             if let Some(record) = table.answer(&self.key, self.number, version, answer).filter(|_| self.has_record) {
                 self.keys.0.outbox.update_key(self.key, Some(record));
@@ -164,15 +167,9 @@ impl Running {
         });
     }
 
-    /// Keeps this reply if the request did something or may have done, or else frees the key. Of a reply that is too
-    /// long it keeps only that there was one.
+    /// Keeps this reply if the request did something or may have done, or else frees the key.
     pub fn end(&self, reply: &Reply, is_done: bool) {
-        if !is_done {
-            return self.free();
-        }
-        let answer = reply.to_answer();
-        let is_short = answer.body.len() <= MAX_ANSWER;
-        self.answer(1, if is_short { answer } else { Reply::response_without_room().to_answer() });
+        if is_done { self.answer(1, reply.to_answer()) } else { self.free() }
     }
 
     /// The request certainly did nothing: a repetition may do it.

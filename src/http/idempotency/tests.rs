@@ -226,3 +226,12 @@ fn a_stored_request_learns_late_whether_it_is_stored() {
         }
     }
 }
+
+/// It would not have room, and the next request would publish again.
+#[test]
+fn of_a_huge_answer_it_is_known_that_there_was_one() {
+    let keys = keys();
+    let body = vec![0; MAX_BYTES + 1].into();
+    first(&keys).answer(1, Answer { status: 200, code: 0, body, location: None, not_stored: false });
+    assert_eq!(status(&keys), 504);
+}
