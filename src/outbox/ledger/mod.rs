@@ -246,10 +246,10 @@ impl Ledger {
         is_first
     }
 
-    /// Messages on disk whose time is over.
-    pub fn expired(&self, now: Instant) -> Vec<u64> {
+    /// Messages on disk whose time is over, at most so many.
+    pub fn expired(&self, now: Instant, most: usize) -> Vec<u64> {
         let due = self.ends.iter().take_while(|(end, _)| *end <= now);
-        due.map(|(_, sequence)| *sequence).filter(|sequence| self.ready.contains(sequence)).collect()
+        due.map(|(_, sequence)| *sequence).filter(|sequence| self.ready.contains(sequence)).take(most).collect()
     }
 
     /// Outcomes that are forgotten now, at most so many.

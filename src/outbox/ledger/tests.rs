@@ -120,7 +120,7 @@ fn a_message_on_disk_expires_and_one_with_the_connection_is_told_by_it() {
     assert!(ledger.give(1).is_some());
     assert_eq!(ledger.next_end(), Some(now + TTL));
     let just_before = now + TTL.checked_sub(Duration::from_millis(1)).unwrap();
-    assert_eq!((ledger.expired(just_before), ledger.expired(now + TTL)), (vec![], vec![2]));
+    assert_eq!((ledger.expired(just_before, 9), ledger.expired(now + TTL, 9)), (vec![], vec![2]));
     ledger.settle(2, Settlement::Expired, WALL);
     assert_eq!(ledger.next_end(), None);
 }
@@ -185,10 +185,10 @@ fn time_in_which_the_machine_is_suspended_counts() {
     let now = Instant::now();
     let mut ledger = ledger(&["a", "a"], now);
     ledger.suspended(TTL / 2);
-    assert_eq!((ledger.expired(now), ledger.next_end()), (vec![], Some(now + TTL / 2)));
+    assert_eq!((ledger.expired(now, 9), ledger.next_end()), (vec![], Some(now + TTL / 2)));
     assert_eq!(ledger.give(1).map(|(end, _)| end), Some(now + TTL / 2));
     ledger.suspended(TTL);
-    assert_eq!(ledger.expired(now), [2]);
+    assert_eq!(ledger.expired(now, 9), [2]);
     ledger.remove(1);
     ledger.settle(2, Settlement::Expired, WALL);
     assert_eq!(ledger.next_end(), None);

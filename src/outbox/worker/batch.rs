@@ -72,6 +72,9 @@ impl Worker {
             Ok(()) => {
                 metrics::outbox().written(began.elapsed());
                 self.contents.unwritten.clear();
+                for late in std::mem::take(&mut self.contents.uncertain) {
+                    late(Err(NotStored::Busy));
+                }
                 if self.trouble.take().is_some() {
                     log::info!("the outbox is written again");
                 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use self::batch::{Batch, Trouble};
 use self::looking_up::Lookup;
 use self::sending::Fresh;
+use super::callers::Done;
 use super::commands::{Command, Commands, Due};
 use super::ledger::{Ledger, Limits};
 use super::status::Board;
@@ -49,6 +50,8 @@ pub struct Contents {
     pub given_up_to: u64,
     /// What became of messages and of keys, and is not on disk yet.
     pub unwritten: Vec<Change>,
+    /// Who is told that nothing is stored when the file was opened again.
+    pub uncertain: Vec<Done>,
 }
 
 impl Worker {
@@ -63,7 +66,8 @@ impl Worker {
         let given_up_to = loaded.given_up_to;
         let ledger = Ledger::new(limits, (&left, given_up_to), SystemTime::now(), Instant::now());
         let (file, next_sequence) = (loaded.file, loaded.next_sequence);
-        let contents = Contents { ledger, fresh: Fresh::default(), given_up_to, unwritten: Vec::new() };
+        let (unwritten, uncertain) = (Vec::new(), Vec::new());
+        let contents = Contents { ledger, fresh: Fresh::default(), given_up_to, unwritten, uncertain };
         let worker = Self {
             commands,
             board,

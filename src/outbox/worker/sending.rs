@@ -17,6 +17,8 @@ use crate::outbox::{Settled, Settlement, Stored};
 /// Messages that are read from disk at a time, and their bytes.
 const READ_AT_ONCE: usize = 250;
 const READ_BYTES: usize = 2 * 1024 * 1024;
+/// Messages that expire in one transaction, for which others wait.
+const EXPIRED_AT_ONCE: usize = 1000;
 /// Bytes of the messages that need not be read from disk, as they were stored just now.
 const MAX_FRESH_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -68,11 +70,7 @@ impl Worker {
         loop {
             let ready = self.contents.ledger.next_ready(READ_AT_ONCE, self.contents.given_up_to);
             let (Some(&first), Some(&last)) = (ready.first(), ready.last()) else { return };
-            let messages = match self.read(&ready, first, last) {
-                Ok(messages) if messages.is_empty() => return,
-                Ok(messages) => messages,
-                Err(()) => return,
-            };
+            let Ok(messages) = self.read(&ready, first, last) else { return };
             let publishes: Vec<_> =
                 messages.into_iter().filter_map(|(sequence, stored)| self.give(sequence, stored)).collect();
             self.publisher.publish_stored(publishes);
@@ -80,7 +78,7 @@ impl Worker {
     }
 
     /// The first of these messages, which are ready.
-    fn read(&mut self, ready: &[u64], first: u64, last: u64) -> Result<Vec<(u64, Arc<Stored>)>, ()> {
+    pub(super) fn read(&mut self, ready: &[u64], first: u64, last: u64) -> Result<Vec<(u64, Arc<Stored>)>, ()> {
         let fresh: Vec<_> =
             ready.iter().map_while(|sequence| Some((*sequence, self.contents.fresh.take(*sequence)?))).collect();
         if !fresh.is_empty() {
@@ -95,6 +93,10 @@ impl Worker {
         self.board.disk_ends();
         match read {
             Ok(read) => {
+                // a transaction that failed took it back, and is in the file all the same
+                if read.first().is_none_or(|(sequence, _)| *sequence != first) {
+                    self.contents.ledger.remove(first);
+                }
                 let is_ready = |sequence: &u64| *sequence <= last && ready.binary_search(sequence).is_ok();
                 let read = read.into_iter().filter(|(sequence, _)| is_ready(sequence));
                 Ok(read.map(|(sequence, stored)| (sequence, Arc::new(stored))).collect())
@@ -159,7 +161,9 @@ impl Worker {
 
     /// Expires what is on disk only.
     pub fn expire(&mut self) {
-        for sequence in self.contents.ledger.expired(Instant::now()) {
+        // while the disk fails they are not written
+        let most = if self.trouble.is_some() { usize::MAX } else { EXPIRED_AT_ONCE };
+        for sequence in self.contents.ledger.expired(Instant::now(), most) {
             self.settle(sequence, Settled::expired(self.was_sent(sequence)));
         }
     }

@@ -76,6 +76,10 @@ impl Worker {
                 metrics::outbox().stored(ids.len());
             }
             drop(shares);
+            if matches!(written, Err(NotStored::Uncertain(_))) {
+                contents.uncertain.extend(late);
+                return caller.tell(written.map(|()| ids));
+            }
             caller.tell_or_late(written.map(|()| ids), late);
         });
     }

@@ -59,6 +59,16 @@ impl Fixture {
         Command::Store { messages, times, owner: "".into(), key, caller: self.caller(), late: None }
     }
 
+    /// The same for one who is told more late.
+    fn store_or_late(&self, times: Times) -> Command {
+        match self.store(times) {
+            Command::Store { messages, times, owner, key, caller, .. } => {
+                Command::Store { messages, times, owner, key, caller, late: Some(self.done()) }
+            }
+            other => other,
+        }
+    }
+
     fn told(&self) -> Option<Told> {
         self.told.1.try_recv().ok()
     }
@@ -114,7 +124,7 @@ fn nothing_of_a_refused_request_is_in_the_file() {
     for is_message in [true, false] {
         let mut fixture = Fixture::new();
         let command = if is_message {
-            fixture.store(Times::now(LONG))
+            fixture.store_or_late(Times::now(LONG))
         } else {
             Command::PutKey { key: KEY, record: record(None), caller: fixture.caller() }
         };
@@ -122,9 +132,11 @@ fn nothing_of_a_refused_request_is_in_the_file() {
         fixture.work([command]);
         mend();
         assert!(matches!(fixture.told(), Some(Err(NotStored::Uncertain(_)))));
+        assert_eq!(fixture.told(), None);
         // what the next attempt writes
         fixture.worker.trouble.as_mut().unwrap().retry_at = Instant::now();
         fixture.work([]);
+        assert_eq!(fixture.told(), is_message.then_some(Err(NotStored::Busy)), "it is certain now");
         let loaded = fixture.reopened();
         assert_eq!((loaded.keys.len(), loaded.queued.len()), (0, 0));
     }
@@ -186,5 +198,37 @@ fn what_is_looked_up_waits_for_what_is_stored_and_not_without_bound() {
         fixture.work([]);
     }
     assert_eq!(order.try_iter().filter(|found| *found == Ok(true)).count(), 1000);
+    std::fs::remove_file(&fixture.path).unwrap();
+}
+
+#[test]
+fn messages_that_expire_at_the_same_moment_are_written_in_parts() {
+    let mut fixture = Fixture::new();
+    let ended = Times { end: Instant::now(), ..Times::now(LONG) };
+    fixture.worker.contents.ledger = Ledger::new(
+        Limits { messages: 5000, bytes: 1_000_000, keep: LONG },
+        (&[], 0),
+        SystemTime::now(),
+        Instant::now(),
+    );
+    fixture.worker.work(Due { commands: (0..1500).map(|_| fixture.store(ended)).collect(), is_stopping: false });
+    fixture.work([]);
+    assert_eq!(fixture.worker.contents.ledger.counts(), [500, 0, 0, 1000, 0]);
+    assert!(fixture.worker.next_time().is_some_and(|at| at <= Instant::now()), "the rest at once");
+    fixture.work([]);
+    assert_eq!(fixture.worker.contents.ledger.counts(), [0, 0, 0, 1500, 0]);
+    std::fs::remove_file(&fixture.path).unwrap();
+}
+
+/// A transaction took it back, and said that it failed.
+#[test]
+fn a_message_that_is_not_in_the_file_holds_nothing_up() {
+    let mut fixture = Fixture::new();
+    fixture.work([fixture.store(Times::now(LONG)), fixture.store(Times::now(LONG))]);
+    fixture.worker.store.commit(&[Change::Remove { sequence: 1 }]).unwrap();
+    (1..=2).for_each(|sequence| drop(fixture.worker.contents.fresh.take(sequence)));
+    let read = fixture.worker.read(&[1, 2], 1, 2).unwrap();
+    assert_eq!(read.iter().map(|(sequence, _)| *sequence).collect::<Vec<_>>(), [2]);
+    assert_eq!(fixture.worker.contents.ledger.next_ready(9, 9), [2]);
     std::fs::remove_file(&fixture.path).unwrap();
 }
