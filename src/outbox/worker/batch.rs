@@ -12,6 +12,10 @@ use crate::outbox::store::{Change, StoreError};
 /// The longest pause between two tries on a disk that fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// A disk that takes something without messages for this time works again, though no message was stored. A full one
+/// takes that too, and refuses the next message.
+const TRIAL: Duration = Duration::from_secs(10);
+
 /// Called when it is known whether the changes are on disk.
 type After = Box<dyn FnOnce(&mut Contents, Result<(), NotStored>)>;
 
@@ -28,6 +32,8 @@ pub struct Batch {
 pub struct Trouble {
     pub words: Arc<str>,
     pub retry_at: Instant,
+    /// When it is over if nothing fails until then: the disk took something, but no message.
+    pub over_at: Option<Instant>,
     backoff: Backoff,
     /// Messages from this number on were refused, and perhaps are in the file all the same.
     first_unknown: u64,
@@ -41,11 +47,19 @@ impl Batch {
     }
 }
 
+impl Trouble {
+    /// When an empty transaction is to be tried.
+    pub fn next_try(&self) -> Instant {
+        self.over_at.unwrap_or(self.retry_at)
+    }
+}
+
 impl Worker {
     /// Writes a batch and what is unwritten, and tells those who wait for it.
     pub fn write(&mut self, batch: Batch) {
         let Batch { changes, after, first_added } = batch;
-        let is_needed = !changes.is_empty() || !self.contents.unwritten.is_empty() || self.trouble.is_some();
+        let is_due = self.trouble.as_ref().is_some_and(|trouble| trouble.next_try() <= Instant::now());
+        let is_needed = !changes.is_empty() || !self.contents.unwritten.is_empty() || is_due;
         let written = if is_needed { self.commit(&changes, first_added) } else { Ok(()) };
         for after in after {
             after(&mut self.contents, written.clone());
@@ -75,15 +89,25 @@ impl Worker {
                 for late in std::mem::take(&mut self.contents.uncertain) {
                     late(Err(NotStored::Busy));
                 }
-                if self.trouble.take().is_some() {
-                    log::info!("the outbox is written again");
-                }
+                self.passed(first_added.is_some());
                 Ok(())
             }
             Err(error) => {
                 let words = self.note(&error, first_added);
                 Err(if is_certain { NotStored::Failing(words) } else { NotStored::Uncertain(words) })
             }
+        }
+    }
+
+    /// A transaction succeeded. Messages are larger than all else, so that only one of them shows that there is room.
+    fn passed(&mut self, has_messages: bool) {
+        let Some(trouble) = &mut self.trouble else { return };
+        let now = Instant::now();
+        let over_at = *trouble.over_at.get_or_insert(now + TRIAL);
+        if has_messages || over_at <= now {
+            self.trouble = None;
+            self.report();
+            log::info!("the outbox is written again");
         }
     }
 
@@ -117,7 +141,7 @@ impl Worker {
         let first_unknown = self.first_unknown(first_added);
         let mut backoff = self.trouble.take().map_or_else(|| Backoff::new(LONGEST_PAUSE), |trouble| trouble.backoff);
         let retry_at = Instant::now() + backoff.pause(Duration::ZERO);
-        self.trouble = Some(Trouble { words: words.clone(), retry_at, backoff, first_unknown });
+        self.trouble = Some(Trouble { words: words.clone(), retry_at, over_at: None, backoff, first_unknown });
         words
     }
 }

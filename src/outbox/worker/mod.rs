@@ -161,12 +161,13 @@ impl Worker {
         if !self.lookups.is_empty() {
             return Some(now);
         }
-        if let Some(trouble) = &self.trouble {
-            return Some(trouble.retry_at);
+        let retry = self.trouble.as_ref().map(Trouble::next_try);
+        if self.trouble.as_ref().is_some_and(|trouble| trouble.over_at.is_none()) {
+            return retry;
         }
         // one second longer, so that a clock that runs slowly does not keep the thread busy
         let forgotten = ledger.next_forgotten(SystemTime::now()).map(|left| now + left + Duration::from_secs(1));
-        ledger.next_end().filter(|_| !self.is_stopping).into_iter().chain(forgotten).min()
+        ledger.next_end().filter(|_| !self.is_stopping).into_iter().chain(forgotten).chain(retry).min()
     }
 
     fn report(&self) {

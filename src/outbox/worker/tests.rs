@@ -142,6 +142,34 @@ fn nothing_of_a_refused_request_is_in_the_file() {
     }
 }
 
+/// A full disk takes what is small.
+#[test]
+fn only_a_stored_message_shows_at_once_that_there_is_room() {
+    let mut fixture = Fixture::new();
+    let store = |fixture: &mut Fixture| {
+        fixture.work([fixture.store(Times::now(LONG))]);
+        fixture.told().unwrap().is_ok()
+    };
+    fail(Operation::Write, libc::ENOSPC);
+    assert!(!store(&mut fixture));
+    mend();
+    let trial = |fixture: &mut Fixture| {
+        fixture.worker.trouble.as_mut().unwrap().retry_at = Instant::now();
+        fixture.work([]);
+        fixture.worker.trouble.as_ref().and_then(|trouble| trouble.over_at)
+    };
+    assert!(trial(&mut fixture).is_some() && fixture.worker.next_time() > Some(Instant::now()));
+    assert!(store(&mut fixture) && fixture.worker.trouble.is_none());
+    fail(Operation::Write, libc::ENOSPC);
+    assert!(!store(&mut fixture));
+    mend();
+    assert!(trial(&mut fixture).is_some());
+    fixture.worker.trouble.as_mut().unwrap().over_at = Some(Instant::now());
+    fixture.work([]);
+    assert!(fixture.worker.trouble.is_none(), "nothing failed for long");
+    std::fs::remove_file(&fixture.path).unwrap();
+}
+
 /// A disk that hung until then.
 #[test]
 fn the_time_of_a_message_begins_with_its_request() {
