@@ -32,6 +32,12 @@ pub fn exists(path: &Path) -> Result<bool, Fault> {
     if metadata.len() == 0 { Err(Fault::Damaged("it is empty".to_owned())) } else { Ok(true) }
 }
 
+/// Bytes of the file system: those that are left, and all of them.
+pub fn space(path: &Path) -> Result<(u64, u64), Fault> {
+    let space = rustix::fs::statvfs(path).map_err(io::Error::from)?;
+    Ok((space.f_bavail.saturating_mul(space.f_frsize), space.f_blocks.saturating_mul(space.f_frsize)))
+}
+
 /// Makes a new file under another name, which `fill` writes, and then gives it its name. If another process has made
 /// one meanwhile, that one stays.
 pub fn create(path: &Path, fill: impl FnOnce(File) -> Result<(), Fault>) -> Result<(), Fault> {

@@ -30,6 +30,9 @@ pub use self::loaded::{Brief, Loaded};
 /// Bytes of pages in memory. What is read is read once; those that a transaction changes are what counts.
 const CACHE: usize = 8 * 1024 * 1024;
 
+/// Bytes of the file system that messages leave free, on one that is not small.
+const RESERVE: u64 = 8 * 1024 * 1024;
+
 /// The file.
 pub struct Store {
     path: PathBuf,
@@ -98,6 +101,21 @@ impl Store {
         })?;
         self.database = Some(database);
         Ok(())
+    }
+
+    /// Checks that the file system has room for so many bytes of rows, and after that for what becomes of messages: a
+    /// transaction writes copies of pages, and the file has blocks only where something was written.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
+        let (left, all) = file::space(&self.path)?;
+        if left >= RESERVE.min(all / 8) + 2 * bytes {
+            return Ok(());
+        }
+        Err(StoreError::Full(format!(
+            "the file system has {left} bytes, and some are kept for what becomes of messages"
+        )))
     }
 
     /// Whether it takes and gives something. It is closed after each error.

@@ -23,6 +23,8 @@ use super::store::{Change, Loaded, Store};
 use crate::mqtt::Publisher;
 use crate::suspensions::Suspensions;
 
+/// How often the thread looks whether the file system has room again.
+const LOOK_FOR_SPACE: Duration = Duration::from_secs(1);
 /// Outcomes that are forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: usize = 1000;
 
@@ -36,6 +38,8 @@ pub struct Worker {
     next_sequence: u64,
     contents: Contents,
     trouble: Option<Trouble>,
+    /// Why the file system has no room for messages.
+    no_space: Option<Arc<str>>,
     /// What is looked up when there is time.
     lookups: VecDeque<Lookup>,
     suspensions: Suspensions,
@@ -78,6 +82,7 @@ impl Worker {
             contents,
             trouble: None,
             lookups: VecDeque::new(),
+            no_space: None,
             suspensions: Suspensions::new(),
             is_stopping: false,
         };
@@ -123,6 +128,9 @@ impl Worker {
         self.let_go(&mut batch);
         self.write(batch);
         self.send();
+        if self.no_space.is_some() {
+            let _ = self.check_space(0);
+        }
         self.report();
         self.look_up();
     }
@@ -161,17 +169,19 @@ impl Worker {
         if !self.lookups.is_empty() {
             return Some(now);
         }
+        let look = self.no_space.as_ref().map(|_| now + LOOK_FOR_SPACE);
         let retry = self.trouble.as_ref().map(Trouble::next_try);
         if self.trouble.as_ref().is_some_and(|trouble| trouble.over_at.is_none()) {
             return retry;
         }
         // one second longer, so that a clock that runs slowly does not keep the thread busy
         let forgotten = ledger.next_forgotten(SystemTime::now()).map(|left| now + left + Duration::from_secs(1));
-        ledger.next_end().filter(|_| !self.is_stopping).into_iter().chain(forgotten).chain(retry).min()
+        ledger.next_end().filter(|_| !self.is_stopping).into_iter().chain(forgotten).chain(retry).chain(look).min()
     }
 
     fn report(&self) {
-        self.board.report(&self.contents.ledger, self.trouble.as_ref().map(|trouble| trouble.words.clone()));
+        let trouble = self.trouble.as_ref().map(|trouble| trouble.words.clone()).or_else(|| self.no_space.clone());
+        self.board.report(&self.contents.ledger, trouble);
     }
 }
 

@@ -84,13 +84,29 @@ impl Worker {
         });
     }
 
-    fn check(&self, owner: &str, messages: usize, bytes: u64) -> Result<(), NotStored> {
+    fn check(&mut self, owner: &str, messages: usize, bytes: u64) -> Result<(), NotStored> {
         if self.is_stopping {
             return Err(NotStored::Stopping);
         }
         if let Some(trouble) = self.trouble.as_ref().filter(|trouble| Instant::now() < trouble.retry_at) {
             return Err(NotStored::Failing(trouble.words.clone()));
         }
-        self.contents.ledger.check_room(owner, messages, bytes)
+        self.contents.ledger.check_room(owner, messages, bytes)?;
+        self.check_space(bytes).map_err(NotStored::Failing)
+    }
+
+    /// Whether the file system has room for messages. If not, it is told once, until there is.
+    pub fn check_space(&mut self, bytes: u64) -> Result<(), Arc<str>> {
+        let Err(error) = self.store.check_space(bytes) else {
+            if self.no_space.take().is_some() {
+                log::info!("the outbox has room again");
+            }
+            return Ok(());
+        };
+        let words: Arc<str> = error.to_string().into();
+        if self.no_space.replace(words.clone()).is_none() {
+            log::error!("the outbox takes no messages: {words}; those in it are sent as before");
+        }
+        Err(words)
     }
 }
