@@ -75,6 +75,18 @@ impl<W> Replays<W> {
         if let Some(Call::Running(waiting)) = ended { waiting } else { Vec::new() }
     }
 
+    /// More is known of a settled call: if it is not done, the next one with its identifier is the first.
+    pub fn correct(&self, id: &str, told: &Told, is_done: bool) {
+        let mut state = self.lock();
+        let Some(Call::Settled(kept)) = state.calls.get_mut(id) else { return };
+        if is_done {
+            *kept = told.clone();
+        } else {
+            state.calls.remove(id);
+            state.settled.retain(|(_, other)| other != id);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<W>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,6 +151,21 @@ mod tests {
         // the message may be with a subscriber
         assert_eq!(replays.end("a", &UNKNOWN, true, now), [0; 0]);
         assert_eq!(replays.begin("a", 4, now), Begun::Repeats(4, UNKNOWN));
+    }
+
+    #[test]
+    fn a_call_of_which_more_is_known_is_answered_so_or_may_be_tried_again() {
+        let (replays, now) = (Replays::default(), Instant::now());
+        replays.begin("a", 1, now);
+        replays.correct("a", &DONE, true);
+        assert_eq!(replays.begin("a", 2, now), Begun::Waits, "it is not settled yet");
+        replays.end("a", &UNKNOWN, true, now);
+        replays.correct("a", &DONE, true);
+        assert_eq!(replays.begin("a", 3, now), Begun::Repeats(3, DONE));
+        replays.correct("a", &UNKNOWN, false);
+        assert_eq!(replays.begin("a", 4, now), Begun::First(4));
+        // the new call does not end with the time of the old one
+        assert!(replays.is_repetition("a", now + REMEMBERED));
     }
 
     #[test]

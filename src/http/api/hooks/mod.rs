@@ -13,12 +13,13 @@ use super::keyed::{self, Turn};
 use super::storing::When;
 use crate::config::Method;
 use crate::http::access::{Begun, Hook, Principal};
+use crate::http::idempotency::Tell;
 use crate::http::input::query::Parameters;
 use crate::http::input::requirements::{require_method, require_no_coding};
 use crate::http::reply::{Reply, Told};
 use crate::http::server::{Exchange, Responder, Target};
 use crate::message::Message;
-use crate::mqtt::Failure;
+use crate::mqtt::{Failure, Outcome};
 
 /// The path before the name of a hook.
 const PATH: &str = "/hooks/";
@@ -93,7 +94,7 @@ fn publish_once(hook: &Hook, call: &mut Call, message: Message, when: When, id: 
     let prepared = if is_repetition { None } else { Some(call.prepare(message, when)?) };
     Ok(Handled::later(move |responder: Responder| match replays.begin(&id, responder, Instant::now()) {
         Begun::First(responder) => {
-            let ended = replays.clone();
+            let (ended, corrected, late_id) = (replays.clone(), replays.clone(), id.clone());
             let told = move |told: Told| {
                 for waiting in ended.end(&id, &told, is_done(&told), Instant::now()) {
                     waiting.reply(answer(told.clone()));
@@ -101,7 +102,20 @@ fn publish_once(hook: &Hook, call: &mut Call, message: Message, when: When, id: 
                 responder.reply(answer(told));
             };
             match prepared {
-                Some(start) => keyed::start((key, 1, when), answer, told, start),
+                Some(start) => {
+                    let start = move |mut tell: Tell<Outcome>, left| {
+                        let of_key = tell.late_stored.take();
+                        tell.late_stored = Some(Box::new(move |stored| {
+                            let told = Told::Stored(stored.clone());
+                            corrected.correct(&late_id, &told, is_done(&told));
+                            if let Some(of_key) = of_key {
+                                of_key(stored);
+                            }
+                        }));
+                        start(tell, left);
+                    };
+                    keyed::start((key, 1, when), answer, told, start);
+                }
                 // the call that it repeats has failed since then, and the sender may try again
                 None => told(Told::Published(Err(Failure::Busy))),
             }
