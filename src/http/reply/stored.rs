@@ -104,6 +104,13 @@ impl Reply {
         self
     }
 
+    /// The reply to a request that stores nothing: why the outbox did not answer.
+    pub fn outbox_does_not_answer(error: NotStored) -> Self {
+        let reply = Self::from(error);
+        let error = reply.error().trim_start_matches("not stored: ").to_owned();
+        Self { error: Some(error), ..reply }
+    }
+
     /// 507 or 503: nothing was sent, as a repetition after a restart would not be known.
     pub fn key_not_stored(error: &NotStored) -> Self {
         let (status, code) = match error {
@@ -139,6 +146,8 @@ mod tests {
             assert_eq!(told.may_be_stored(), may_be_stored, "{error}");
             let reply = Reply::from(told);
             assert_eq!((reply.status(), reply.error()), (status, words(&error).as_str()));
+            let lookup = Reply::outbox_does_not_answer(error.clone());
+            assert!(lookup.status() == status && !lookup.error().contains("not stored"), "{lookup:?}");
             assert!(!Told::<Outcome>::KeyNotStored(error).may_be_stored(), "nothing was done");
         }
     }

@@ -24,7 +24,9 @@ pub fn list(call: &mut Call) -> Result<Handled, Reply> {
     let (outbox, timeout) = (call.context.outbox.clone(), call.context.timeout);
     Ok(Handled::later(move |responder| {
         let listed = move |page: Result<Page, NotStored>| {
-            responder.reply(page.map_or_else(Reply::from, |page| Reply::json(&PageJson::of(&page)).not_stored()));
+            responder.reply(
+                page.map_or_else(Reply::outbox_does_not_answer, |page| Reply::json(&PageJson::of(&page)).not_stored()),
+            );
         };
         outbox.list(query, timeout, Box::new(listed));
     }))
@@ -45,7 +47,7 @@ pub fn one(call: &mut Call) -> Result<Handled, Reply> {
         let may = may_publish(call);
         return Ok(Handled::later(move |responder| {
             let done = move |result: Result<TakenBack, NotStored>| {
-                responder.reply(result.map_or_else(Reply::from, taken_back));
+                responder.reply(result.map_or_else(Reply::outbox_does_not_answer, taken_back));
             };
             outbox.take_back(id, owner.as_deref(), may, timeout, Box::new(done));
         }));
@@ -55,7 +57,7 @@ pub fn one(call: &mut Call) -> Result<Handled, Reply> {
             let show = |view: Option<View>| {
                 view.map_or_else(Reply::no_stored_message, |view| Reply::json(&MessageJson::alone(&view)).not_stored())
             };
-            responder.reply(view.map_or_else(Reply::from, show));
+            responder.reply(view.map_or_else(Reply::outbox_does_not_answer, show));
         };
         outbox.get(id, owner.as_deref(), timeout, Box::new(found));
     }))
