@@ -127,7 +127,7 @@ fn delete_clears_a_topic_and_replies_like_a_publish() {
     for (path, error) in [
         ("/topics/", "`topic` must not be empty"),
         ("/topics/a?qos=3", "`qos` must be 0, 1 or 2, not 3"),
-        ("/topics/a?retain=false", "unknown parameter `retain`: there are `qos` and `timeout`"),
+        ("/topics/a?retain=false", "unknown parameter `retain`: there are `qos`, `timeout` and `ttl`"),
     ] {
         connection.request("DELETE", path, &[], b"").assert_refused(400, 3, error);
     }
