@@ -24,7 +24,7 @@ fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
         (r#"{"topic":"a"}"#, "field `msg` is missing"),
         (
             r#"{"topic":"a","msg":1,"color":"red"}"#,
-            "unknown field `color`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`",
+            "unknown field `color`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties`, `timeout` and `ttl`",
         ),
         (
             r#"{"topic":"a","message":"x"}"#,
@@ -32,7 +32,7 @@ fn every_refused_body_names_the_field_and_the_rule_and_is_not_sent() {
         ),
         (
             r#"{"topic":"a","msg":1,"retian":true}"#,
-            "unknown field `retian`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties` and `timeout`; did you mean `retain`?",
+            "unknown field `retian`: there are `topic`, `msg` (or `payload`), `payload_encoding`, `qos`, `retain`, `properties`, `timeout` and `ttl`; did you mean `retain`?",
         ),
         (
             "topic=a%2Fb&msg=hello+you&qos=1",
